@@ -1,0 +1,295 @@
+//! What a document is: the description its id is the hash of.
+//!
+//! Anybody who may read can compute where somebody's profile is, so creating a
+//! document is no race. A [`DocumentId`] cannot be inverted, therefore the first
+//! head of a chain travels with the description.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::hash::{AccountId, DocumentId, SpaceId, derive};
+use crate::limits::{LABEL_BYTES_MAX, PAGE_NUMBER_MAX};
+
+/// Under whose authority documents stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Space {
+    /// An account's own space.
+    Account(AccountId),
+    /// A hub, by the hash of its genesis.
+    Hub([u8; 32]),
+    /// A conversation, by its random secret's hash.
+    Conversation([u8; 32]),
+}
+
+impl Space {
+    /// Returns the kind byte and the root.
+    #[must_use]
+    pub const fn parts(&self) -> (u8, &[u8; 32]) {
+        match self {
+            Self::Account(id) => (1, id.as_bytes()),
+            Self::Hub(id) => (2, id),
+            Self::Conversation(id) => (3, id),
+        }
+    }
+
+    /// Reads kind byte and root.
+    ///
+    /// # Errors
+    /// If cut short or of unknown kind.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = reader.u8("space kind")?;
+        let root: [u8; 32] = reader.array("space root")?;
+        match kind {
+            1 => Ok(Self::Account(AccountId::from_bytes(root))),
+            2 => Ok(Self::Hub(root)),
+            3 => Ok(Self::Conversation(root)),
+            value => Err(DecodeError::Unknown { reading: "space kind", value }),
+        }
+    }
+
+    /// Appends kind byte and root.
+    pub fn encode(&self, writer: &mut Writer) {
+        let (kind, root) = self.parts();
+        writer.u8(kind).raw(root);
+    }
+
+    /// Returns the id: `derive_key("mosaic space 1", kind ‖ root)`.
+    #[must_use]
+    pub fn id(&self) -> SpaceId {
+        let (kind, root) = self.parts();
+        SpaceId::from_bytes(derive("mosaic space 1", &[&[kind], root]))
+    }
+
+    /// Returns the account whose own space this is.
+    #[must_use]
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Account(id) => Some(*id),
+            Self::Hub(_) | Self::Conversation(_) => None,
+        }
+    }
+}
+
+/// Who may read a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Audience {
+    /// Everybody.
+    Public = 1,
+    /// The account's own devices; sealed.
+    OwnDevices = 2,
+}
+
+/// What kind of document this is. Bytes 5 to 7 and 9 are reserved for hub, channel,
+/// conversation and text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum DocumentKind {
+    /// Devices, revocations, admitted guests: the authority of an account.
+    AccountLog = 1,
+    /// Public personal data, a map.
+    Profile = 2,
+    /// A page of posts.
+    Wall = 3,
+    /// A visitor's replies and reactions to a wall page.
+    Guest = 4,
+    /// A private map of the account's own devices, sealed.
+    Private = 8,
+}
+
+impl DocumentKind {
+    /// Whether the document is an append-only log; otherwise it is a map.
+    #[must_use]
+    pub const fn is_log(self) -> bool {
+        matches!(self, Self::AccountLog | Self::Wall | Self::Guest)
+    }
+
+    /// Name for people and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccountLog => "account",
+            Self::Profile => "profile",
+            Self::Wall => "wall",
+            Self::Guest => "guest",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// The part of a space that is reconciled as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SectionClass {
+    /// Account log: standing is computed from it, so it comes first.
+    Authority = 1,
+    /// Profile, wall, admitted guests and the owner's own guest pages.
+    Public = 2,
+    /// Guests the owner has not admitted: best effort, outside "in sync".
+    Visitors = 3,
+    /// Sealed documents of the account's own devices.
+    Private = 4,
+}
+
+/// Everything a [`DocumentId`] commits to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Description {
+    /// Under whose authority.
+    pub space: Space,
+    /// Who may read.
+    pub audience: Audience,
+    /// The one account that writes.
+    pub account: AccountId,
+    /// What it is.
+    pub kind: DocumentKind,
+    /// Distinguishes documents of one kind; at most 64 bytes; empty for most.
+    pub label: Vec<u8>,
+    /// Page of a row of pages, from 0.
+    pub page: u64,
+    /// Rewritten copies count up; 0 is the first.
+    pub generation: u64,
+}
+
+impl Description {
+    /// Describes a public document of `account` in its own space.
+    #[must_use]
+    pub const fn own(account: AccountId, kind: DocumentKind, page: u64) -> Self {
+        Self {
+            space: Space::Account(account),
+            audience: Audience::Public,
+            account,
+            kind,
+            label: Vec::new(),
+            page,
+            generation: 0,
+        }
+    }
+
+    /// Describes `visitor`'s guest page to page `page` of `owner`'s wall.
+    #[must_use]
+    pub const fn guest(owner: AccountId, visitor: AccountId, page: u64) -> Self {
+        Self {
+            space: Space::Account(owner),
+            audience: Audience::Public,
+            account: visitor,
+            kind: DocumentKind::Guest,
+            label: Vec::new(),
+            page,
+            generation: 0,
+        }
+    }
+
+    /// Describes a sealed private map; `label` comes from a random secret.
+    #[must_use]
+    pub const fn private(account: AccountId, label: Vec<u8>) -> Self {
+        Self {
+            space: Space::Account(account),
+            audience: Audience::OwnDevices,
+            account,
+            kind: DocumentKind::Private,
+            label,
+            page: 0,
+            generation: 0,
+        }
+    }
+
+    /// Encodes for hashing and sending: `version 1 ‖ space ‖ audience ‖ account ‖ kind ‖
+    /// label ‖ page ‖ generation`.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.u8(1);
+        self.space.encode(&mut writer);
+        writer.u8(self.audience as u8).raw(self.account.as_bytes()).u8(self.kind as u8);
+        writer.bytes(&self.label).varint(self.page).varint(self.generation);
+        writer.finish()
+    }
+
+    /// Reads one description.
+    ///
+    /// # Errors
+    /// If malformed, or if kind, audience, space and account do not fit together.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version = reader.u8("description version")?;
+        if version != 1 {
+            return Err(DecodeError::Unknown { reading: "description version", value: version });
+        }
+        let space = Space::decode(reader)?;
+        let audience = match reader.u8("audience")? {
+            1 => Audience::Public,
+            2 => Audience::OwnDevices,
+            value => return Err(DecodeError::Unknown { reading: "audience", value }),
+        };
+        let account = AccountId::from_bytes(reader.array("account")?);
+        let kind = match reader.u8("document kind")? {
+            1 => DocumentKind::AccountLog,
+            2 => DocumentKind::Profile,
+            3 => DocumentKind::Wall,
+            4 => DocumentKind::Guest,
+            8 => DocumentKind::Private,
+            value => return Err(DecodeError::Unknown { reading: "document kind", value }),
+        };
+        let label = reader.bytes(LABEL_BYTES_MAX, "label")?.to_vec();
+        let page = reader.varint(PAGE_NUMBER_MAX, "page")?;
+        let generation = reader.varint(PAGE_NUMBER_MAX, "generation")?;
+        let description = Self { space, audience, account, kind, label, page, generation };
+        description.check()?;
+        Ok(description)
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        let own = self.space.account() == Some(self.account);
+        let private = self.kind == DocumentKind::Private;
+        if private != (self.audience == Audience::OwnDevices) {
+            return Err(DecodeError::Rule("audience does not fit the document kind"));
+        }
+        if self.space.account().is_none() {
+            return Err(DecodeError::Rule("documents of this space kind are not known yet"));
+        }
+        if !own && self.kind != DocumentKind::Guest {
+            return Err(DecodeError::Rule("only guest pages stand in another account's space"));
+        }
+        if !private && !self.label.is_empty() {
+            return Err(DecodeError::Rule("label on a document that has none"));
+        }
+        if self.page != 0 && !self.kind.is_log() {
+            return Err(DecodeError::Rule("page number on a map document"));
+        }
+        Ok(())
+    }
+
+    /// Returns the document's id: `derive_key("mosaic document 1", encoded description)`.
+    #[must_use]
+    pub fn id(&self) -> DocumentId {
+        DocumentId::from_bytes(derive("mosaic document 1", &[&self.encode()]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn description_round_trips_and_misfits_are_refused() {
+        let ada = AccountId::from_bytes([1; 32]);
+        let bob = AccountId::from_bytes([2; 32]);
+        let all = [
+            Description::own(ada, DocumentKind::Wall, 7),
+            Description::guest(ada, bob, 7),
+            Description::private(ada, vec![9; 32]),
+        ];
+        for description in &all {
+            let bytes = description.encode();
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(Description::decode(&mut reader).as_ref(), Ok(description));
+            assert!(reader.is_empty());
+        }
+        let mut misfit = Description::own(ada, DocumentKind::Wall, 0);
+        misfit.space = Space::Account(bob);
+        assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());
+        let mut misfit = Description::own(ada, DocumentKind::Private, 0);
+        misfit.audience = Audience::Public;
+        assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());
+    }
+}

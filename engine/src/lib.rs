@@ -1,0 +1,8 @@
+//! Mosaic's engine: signed, single-account Automerge documents, chained, stored by hash,
+//! reconciled by known heads. No network, no printing, no globals, no clock.
+
+pub mod codec;
+pub mod description;
+pub mod hash;
+pub mod limits;
+pub mod model;

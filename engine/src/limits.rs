@@ -1,0 +1,54 @@
+//! Every limit of the protocol, on one page. Changing one changes what is valid.
+
+/// Bytes of one stored change: an entry fits a QUIC flight, a bomb does not.
+pub const CHANGE_BYTES_MAX: usize = 64 * 1024;
+/// Operations in one map change.
+pub const CHANGE_OPERATIONS_MAX: usize = 4096;
+/// Dependencies of one map change.
+pub const CHANGE_DEPENDENCIES_MAX: usize = 64;
+/// Bytes of one key of a map document.
+pub const MAP_KEY_BYTES_MAX: usize = 256;
+/// Bytes of one entry value: header fields only, bodies are detached.
+pub const ENTRY_BYTES_MAX: usize = 32 * 1024;
+/// Entries of one chain in one page: a page opens in a few milliseconds.
+pub const PAGE_ENTRIES_MAX: u64 = 1024;
+/// Modifications (edits, tombstones, hides, cuts) of one chain in one page.
+pub const PAGE_MODIFICATIONS_MAX: u64 = 1024;
+/// Entry value bytes of one chain in one page: what may wait for one signed link.
+pub const PAGE_BYTES_MAX: u64 = 256 * 1024;
+/// Changes of one chain in one map document.
+pub const MAP_CHANGES_MAX: u64 = 2048;
+/// Stored bytes of one chain in one map document.
+pub const MAP_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of a text body, salt not counted.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a body's salt: a deleted "yes" cannot be guessed from its hash.
+pub const BODY_SALT_BYTES: usize = 16;
+/// Attachments of one entry.
+pub const ATTACHMENTS_MAX: usize = 16;
+/// Bytes of one attachment, salt not counted.
+pub const ATTACHMENT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of one pack.
+pub const PACK_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one control message.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Certificates between genesis and a device.
+pub const CERTIFICATES_MAX: usize = 8;
+/// Devices of one account.
+pub const DEVICES_MAX: usize = 64;
+/// Bytes of a device name.
+pub const DEVICE_NAME_BYTES_MAX: usize = 64;
+/// Bytes of an emoji of a reaction: a family with skin tones fits.
+pub const EMOJI_BYTES_MAX: usize = 64;
+/// Tips that the first entry of a page names.
+pub const PAGE_TIPS_MAX: usize = 64;
+/// Items of one cut entry: 256 times 115 bytes stay under the entry limit.
+pub const CUT_ITEMS_MAX: usize = 256;
+/// Bytes of a document label.
+pub const LABEL_BYTES_MAX: usize = 64;
+/// Pages of one row of pages.
+pub const PAGE_NUMBER_MAX: u64 = 1 << 32;
+/// A known head this far beyond what is held stays known, nothing more is fetched for it.
+pub const HEAD_AHEAD_MAX: u64 = PAGE_ENTRIES_MAX + PAGE_MODIFICATIONS_MAX;
+/// Bytes up to which a blob lives in the database instead of a file.
+pub const BLOB_INLINE_BYTES_MAX: usize = 16 * 1024;

@@ -1,0 +1,3 @@
+//! What documents mean: entries and the documents that hold them.
+
+pub mod entry;

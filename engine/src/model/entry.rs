@@ -1,0 +1,549 @@
+//! Entries: the values that log changes carry, and their bytes.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::hash::{
+    AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
+};
+use crate::limits::{
+    ATTACHMENTS_MAX, ATTACHMENT_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, CUT_ITEMS_MAX,
+    DEVICES_MAX, DEVICE_NAME_BYTES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX,
+    PAGE_TIPS_MAX,
+};
+
+/// Where a text body is: a blob `salt(16) ‖ bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyRef {
+    /// BLAKE3 of salt and bytes.
+    pub hash: BlobHash,
+    /// Bytes of the blob, salt included.
+    pub size: u64,
+}
+
+/// A file that belongs to an entry; the blob is salted as bodies are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The blob.
+    pub body: BodyRef,
+    /// Media type such as `image/png`; claimed, never trusted; at most 127 bytes.
+    pub media_type: String,
+    /// A label, never a path; at most 255 bytes.
+    pub name: String,
+    /// Description for those who cannot see it; at most 2,000 bytes.
+    pub alt: String,
+}
+
+/// Names an entry of some account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRef {
+    /// Who wrote it.
+    pub account: AccountId,
+    /// The change that carries it.
+    pub entry: ChangeId,
+}
+
+/// A version of one chain: `n` changes that end in `link`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tip {
+    /// The document.
+    pub doc: DocumentId,
+    /// The device whose chain it is.
+    pub device: DeviceId,
+    /// Its writing life.
+    pub incarnation: Incarnation,
+    /// Number of changes.
+    pub n: u64,
+    /// Running hash after them.
+    pub link: Link,
+}
+
+/// Who may reply to a wall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReplyPolicy {
+    /// Everybody who is not refused.
+    Everyone = 1,
+    /// Accounts the owner admitted.
+    Admitted = 2,
+    /// Nobody but the owner.
+    Nobody = 3,
+}
+
+/// An epoch key sealed to one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrap {
+    /// The receiving device.
+    pub device: DeviceId,
+    /// HPKE encapsulated key and ciphertext, at most 256 bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// One item of a log document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Entry {
+    /// First entry of a page after page 0: tips of the page before.
+    PageStart {
+        /// What the author had seen of the page before.
+        previous: Vec<Tip>,
+    },
+    /// A post, perhaps quoting another.
+    Post {
+        /// The text.
+        body: BodyRef,
+        /// Files.
+        attachments: Vec<Attachment>,
+        /// The quoted entry.
+        quote: Option<EntryRef>,
+    },
+    /// Somebody else's post, shown to one's own readers.
+    Repost {
+        /// The reposted entry.
+        target: EntryRef,
+    },
+    /// An answer to a post or to another reply of the same wall page.
+    Reply {
+        /// The entry answered.
+        target: ChangeId,
+        /// The text.
+        body: BodyRef,
+        /// Files.
+        attachments: Vec<Attachment>,
+    },
+    /// An emoji on an entry of the same wall page.
+    Reaction {
+        /// The entry reacted to.
+        target: ChangeId,
+        /// The emoji.
+        emoji: String,
+    },
+    /// New text for an own post or reply in this document.
+    Edit {
+        /// The entry edited.
+        target: ChangeId,
+        /// The new text.
+        body: BodyRef,
+    },
+    /// Withdraws an own entry of this document: its body is dropped everywhere.
+    Tombstone {
+        /// The entry withdrawn.
+        target: ChangeId,
+    },
+    /// The wall's owner hides a guest's entry from everybody's view.
+    Hide {
+        /// The entry hidden.
+        target: ChangeId,
+    },
+    /// Takes a hide back.
+    Unhide {
+        /// The entry shown again.
+        target: ChangeId,
+    },
+    /// The account's word on how much of a revoked device's chain in this document stays.
+    Cut {
+        /// The revoked device.
+        device: DeviceId,
+        /// Versions up to which its chains are accepted.
+        tips: Vec<Tip>,
+    },
+    /// A device joins: its certificate and name.
+    AddDevice {
+        /// Encoded [`crate::identity::Certificate`].
+        certificate: Vec<u8>,
+        /// What people call it.
+        name: String,
+    },
+    /// A device gets another name.
+    RenameDevice {
+        /// Which.
+        device: DeviceId,
+        /// The new name.
+        name: String,
+    },
+    /// A device may not write until restored; any device may do this to any other.
+    Suspend {
+        /// Which.
+        device: DeviceId,
+    },
+    /// Ends a suspension.
+    Restore {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A device may never write again; what counts of it is in the cuts.
+    Revoke {
+        /// Which.
+        device: DeviceId,
+        /// How many [`Entry::Cut`] for it stand directly before this entry in the chain.
+        cuts: u64,
+        /// Why, for the account's own devices to read; at most 256 bytes.
+        reason: String,
+    },
+    /// A guest becomes part of the wall.
+    Admit {
+        /// Who.
+        account: AccountId,
+    },
+    /// A guest is no longer shown, whatever the policy.
+    Refuse {
+        /// Who.
+        account: AccountId,
+    },
+    /// Who may reply from now on.
+    Policy {
+        /// The policy.
+        reply: ReplyPolicy,
+    },
+    /// A new epoch key of the private sector, sealed to devices.
+    Epoch {
+        /// Hash of the key.
+        epoch: EpochId,
+        /// The sealed copies.
+        wraps: Vec<Wrap>,
+    },
+}
+
+const MEDIA_TYPE_BYTES_MAX: usize = 127;
+const NAME_BYTES_MAX: usize = 255;
+const ALT_BYTES_MAX: usize = 2000;
+const REASON_BYTES_MAX: usize = 256;
+const WRAP_BYTES_MAX: usize = 256;
+const BODY_SIZE_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
+const ATTACHMENT_SIZE_MAX: u64 = ATTACHMENT_BYTES_MAX + BODY_SALT_BYTES as u64;
+
+impl Entry {
+    /// Whether it counts against the page's modifications instead of its entries.
+    #[must_use]
+    pub const fn is_modification(&self) -> bool {
+        matches!(self.kind(), 0x10..=0x1f)
+    }
+
+    /// Returns the kind byte.
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::PageStart { .. } => 0x01,
+            Self::Post { .. } => 0x02,
+            Self::Repost { .. } => 0x03,
+            Self::Reply { .. } => 0x04,
+            Self::Reaction { .. } => 0x05,
+            Self::Edit { .. } => 0x10,
+            Self::Tombstone { .. } => 0x11,
+            Self::Hide { .. } => 0x12,
+            Self::Unhide { .. } => 0x13,
+            Self::Cut { .. } => 0x14,
+            Self::AddDevice { .. } => 0x20,
+            Self::RenameDevice { .. } => 0x21,
+            Self::Suspend { .. } => 0x22,
+            Self::Restore { .. } => 0x23,
+            Self::Revoke { .. } => 0x24,
+            Self::Admit { .. } => 0x25,
+            Self::Refuse { .. } => 0x26,
+            Self::Policy { .. } => 0x27,
+            Self::Epoch { .. } => 0x28,
+        }
+    }
+
+    /// Encodes: kind byte, then the fields in order.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(self.kind());
+        match self {
+            Self::PageStart { previous } => write_tips(&mut w, previous),
+            Self::Post { body, attachments, quote } => {
+                write_body(&mut w, body);
+                write_attachments(&mut w, attachments);
+                match quote {
+                    None => {
+                        w.u8(0);
+                    }
+                    Some(target) => {
+                        w.u8(1);
+                        write_ref(&mut w, target);
+                    }
+                }
+            }
+            Self::Repost { target } => write_ref(&mut w, target),
+            Self::Reply { target, body, attachments } => {
+                w.raw(target.as_bytes());
+                write_body(&mut w, body);
+                write_attachments(&mut w, attachments);
+            }
+            Self::Reaction { target, emoji } => {
+                w.raw(target.as_bytes()).text(emoji);
+            }
+            Self::Edit { target, body } => {
+                w.raw(target.as_bytes());
+                write_body(&mut w, body);
+            }
+            Self::Tombstone { target } | Self::Hide { target } | Self::Unhide { target } => {
+                w.raw(target.as_bytes());
+            }
+            Self::Cut { device, tips } => {
+                w.raw(device.as_bytes());
+                write_tips(&mut w, tips);
+            }
+            Self::AddDevice { certificate, name } => {
+                w.bytes(certificate).text(name);
+            }
+            Self::RenameDevice { device, name } => {
+                w.raw(device.as_bytes()).text(name);
+            }
+            Self::Suspend { device } | Self::Restore { device } => {
+                w.raw(device.as_bytes());
+            }
+            Self::Revoke { device, cuts, reason } => {
+                w.raw(device.as_bytes()).varint(*cuts).text(reason);
+            }
+            Self::Admit { account } | Self::Refuse { account } => {
+                w.raw(account.as_bytes());
+            }
+            Self::Policy { reply } => {
+                w.u8(*reply as u8);
+            }
+            Self::Epoch { epoch, wraps } => {
+                w.raw(epoch.as_bytes()).varint(wraps.len() as u64);
+                for wrap in wraps {
+                    w.raw(wrap.device.as_bytes()).bytes(&wrap.sealed);
+                }
+            }
+        }
+        w.finish()
+    }
+
+    /// Decodes exactly one entry.
+    ///
+    /// # Errors
+    /// If the bytes are longer than [`ENTRY_BYTES_MAX`], malformed, over a limit, of
+    /// unknown kind, or not in the one form that [`Entry::encode`] gives.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > ENTRY_BYTES_MAX {
+            return Err(DecodeError::TooLarge {
+                reading: "entry",
+                value: bytes.len() as u64,
+                max: ENTRY_BYTES_MAX as u64,
+            });
+        }
+        let mut r = Reader::new(bytes);
+        let kind = r.u8("entry kind")?;
+        let entry = if kind < 0x20 { read_content(kind, &mut r)? } else { read_account(kind, &mut r)? };
+        r.end()?;
+        Ok(entry)
+    }
+}
+
+fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    Ok(match kind {
+        0x01 => Entry::PageStart { previous: read_tips(r, PAGE_TIPS_MAX)? },
+        0x02 => Entry::Post {
+            body: read_body(r, BODY_SIZE_MAX)?,
+            attachments: read_attachments(r)?,
+            quote: match r.u8("quote flag")? {
+                0 => None,
+                1 => Some(read_ref(r)?),
+                value => return Err(DecodeError::Unknown { reading: "quote flag", value }),
+            },
+        },
+        0x03 => Entry::Repost { target: read_ref(r)? },
+        0x04 => Entry::Reply {
+            target: ChangeId::from_bytes(r.array("target")?),
+            body: read_body(r, BODY_SIZE_MAX)?,
+            attachments: read_attachments(r)?,
+        },
+        0x05 => {
+            let target = ChangeId::from_bytes(r.array("target")?);
+            let emoji = r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned();
+            if emoji.is_empty() {
+                return Err(DecodeError::Rule("a reaction without emoji"));
+            }
+            Entry::Reaction { target, emoji }
+        }
+        0x10 => Entry::Edit {
+            target: ChangeId::from_bytes(r.array("target")?),
+            body: read_body(r, BODY_SIZE_MAX)?,
+        },
+        0x11 => Entry::Tombstone { target: ChangeId::from_bytes(r.array("target")?) },
+        0x12 => Entry::Hide { target: ChangeId::from_bytes(r.array("target")?) },
+        0x13 => Entry::Unhide { target: ChangeId::from_bytes(r.array("target")?) },
+        0x14 => Entry::Cut {
+            device: DeviceId::from_bytes(r.array("device")?),
+            tips: read_tips(r, CUT_ITEMS_MAX)?,
+        },
+        value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
+    })
+}
+
+fn read_account(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    Ok(match kind {
+        0x20 => Entry::AddDevice {
+            certificate: r.bytes(512, "certificate")?.to_vec(),
+            name: r.text(DEVICE_NAME_BYTES_MAX, "device name")?.to_owned(),
+        },
+        0x21 => Entry::RenameDevice {
+            device: DeviceId::from_bytes(r.array("device")?),
+            name: r.text(DEVICE_NAME_BYTES_MAX, "device name")?.to_owned(),
+        },
+        0x22 => Entry::Suspend { device: DeviceId::from_bytes(r.array("device")?) },
+        0x23 => Entry::Restore { device: DeviceId::from_bytes(r.array("device")?) },
+        0x24 => Entry::Revoke {
+            device: DeviceId::from_bytes(r.array("device")?),
+            cuts: r.varint(HEAD_AHEAD_MAX, "cuts")?,
+            reason: r.text(REASON_BYTES_MAX, "reason")?.to_owned(),
+        },
+        0x25 => Entry::Admit { account: AccountId::from_bytes(r.array("account")?) },
+        0x26 => Entry::Refuse { account: AccountId::from_bytes(r.array("account")?) },
+        0x27 => Entry::Policy {
+            reply: match r.u8("reply policy")? {
+                1 => ReplyPolicy::Everyone,
+                2 => ReplyPolicy::Admitted,
+                3 => ReplyPolicy::Nobody,
+                value => return Err(DecodeError::Unknown { reading: "reply policy", value }),
+            },
+        },
+        0x28 => {
+            let epoch = EpochId::from_bytes(r.array("epoch")?);
+            let count = r.count(DEVICES_MAX, "wraps")?;
+            let mut wraps = Vec::with_capacity(count);
+            for _ in 0..count {
+                wraps.push(Wrap {
+                    device: DeviceId::from_bytes(r.array("device")?),
+                    sealed: r.bytes(WRAP_BYTES_MAX, "wrap")?.to_vec(),
+                });
+            }
+            Entry::Epoch { epoch, wraps }
+        }
+        value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
+    })
+}
+
+fn write_body(w: &mut Writer, body: &BodyRef) {
+    w.raw(body.hash.as_bytes()).varint(body.size);
+}
+
+fn read_body(r: &mut Reader<'_>, max: u64) -> Result<BodyRef, DecodeError> {
+    let hash = BlobHash::from_bytes(r.array("body hash")?);
+    let size = r.varint(max, "body size")?;
+    if size < BODY_SALT_BYTES as u64 {
+        return Err(DecodeError::Rule("a body shorter than its salt"));
+    }
+    Ok(BodyRef { hash, size })
+}
+
+fn write_ref(w: &mut Writer, target: &EntryRef) {
+    w.raw(target.account.as_bytes()).raw(target.entry.as_bytes());
+}
+
+fn read_ref(r: &mut Reader<'_>) -> Result<EntryRef, DecodeError> {
+    Ok(EntryRef {
+        account: AccountId::from_bytes(r.array("account")?),
+        entry: ChangeId::from_bytes(r.array("entry")?),
+    })
+}
+
+fn write_attachments(w: &mut Writer, attachments: &[Attachment]) {
+    w.varint(attachments.len() as u64);
+    for a in attachments {
+        write_body(w, &a.body);
+        w.text(&a.media_type).text(&a.name).text(&a.alt);
+    }
+}
+
+fn read_attachments(r: &mut Reader<'_>) -> Result<Vec<Attachment>, DecodeError> {
+    let count = r.count(ATTACHMENTS_MAX, "attachments")?;
+    let mut out = Vec::with_capacity(count);
+    for _ in 0..count {
+        out.push(Attachment {
+            body: read_body(r, ATTACHMENT_SIZE_MAX)?,
+            media_type: r.text(MEDIA_TYPE_BYTES_MAX, "media type")?.to_owned(),
+            name: r.text(NAME_BYTES_MAX, "attachment name")?.to_owned(),
+            alt: r.text(ALT_BYTES_MAX, "attachment description")?.to_owned(),
+        });
+    }
+    Ok(out)
+}
+
+fn write_tips(w: &mut Writer, tips: &[Tip]) {
+    w.varint(tips.len() as u64);
+    for tip in tips {
+        w.raw(tip.doc.as_bytes()).raw(tip.device.as_bytes()).raw(tip.incarnation.as_bytes());
+        w.varint(tip.n).raw(tip.link.as_bytes());
+    }
+}
+
+fn read_tips(r: &mut Reader<'_>, max: usize) -> Result<Vec<Tip>, DecodeError> {
+    let count = r.count(max, "tips")?;
+    let mut out: Vec<Tip> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let tip = Tip {
+            doc: DocumentId::from_bytes(r.array("document")?),
+            device: DeviceId::from_bytes(r.array("device")?),
+            incarnation: Incarnation::from_bytes(r.array("incarnation")?),
+            n: r.varint(HEAD_AHEAD_MAX, "n")?,
+            link: Link::from_bytes(r.array("link")?),
+        };
+        if out.last().is_some_and(|last| *last >= tip) {
+            return Err(DecodeError::Rule("tips are not in strictly rising order"));
+        }
+        out.push(tip);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_round_trip_and_trailing_bytes_are_refused() {
+        let body = BodyRef { hash: BlobHash::of(b"b"), size: 40 };
+        let target = ChangeId::of(b"t");
+        let account = AccountId::from_bytes([7; 32]);
+        let tip = Tip {
+            doc: DocumentId::from_bytes([1; 32]),
+            device: DeviceId::from_bytes([2; 32]),
+            incarnation: Incarnation::from_bytes([3; 16]),
+            n: 9,
+            link: Link::from_bytes([4; 32]),
+        };
+        let attachment = Attachment {
+            body,
+            media_type: "image/png".into(),
+            name: "cat.png".into(),
+            alt: "a cat".into(),
+        };
+        let all = [
+            Entry::PageStart { previous: vec![tip] },
+            Entry::Post {
+                body,
+                attachments: vec![attachment],
+                quote: Some(EntryRef { account, entry: target }),
+            },
+            Entry::Repost { target: EntryRef { account, entry: target } },
+            Entry::Reply { target, body, attachments: vec![] },
+            Entry::Reaction { target, emoji: "👍".into() },
+            Entry::Edit { target, body },
+            Entry::Tombstone { target },
+            Entry::Hide { target },
+            Entry::Unhide { target },
+            Entry::Cut { device: tip.device, tips: vec![tip] },
+            Entry::AddDevice { certificate: vec![1, 2], name: "phone".into() },
+            Entry::RenameDevice { device: tip.device, name: "tablet".into() },
+            Entry::Suspend { device: tip.device },
+            Entry::Restore { device: tip.device },
+            Entry::Revoke { device: tip.device, cuts: 1, reason: "lost".into() },
+            Entry::Admit { account },
+            Entry::Refuse { account },
+            Entry::Policy { reply: ReplyPolicy::Admitted },
+            Entry::Epoch {
+                epoch: EpochId::from_bytes([5; 32]),
+                wraps: vec![Wrap { device: tip.device, sealed: vec![0; 80] }],
+            },
+        ];
+        for entry in all {
+            let mut bytes = entry.encode();
+            assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
+            bytes.push(0);
+            assert!(Entry::decode(&bytes).is_err());
+        }
+    }
+}
