@@ -5,8 +5,8 @@ use crate::hash::{
     AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
 };
 use crate::limits::{
-    ATTACHMENTS_MAX, ATTACHMENT_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, CUT_ITEMS_MAX,
-    DEVICES_MAX, DEVICE_NAME_BYTES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX,
+    ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, CUT_ITEMS_MAX,
+    DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX,
     PAGE_TIPS_MAX,
 };
 
@@ -326,7 +326,8 @@ impl Entry {
         }
         let mut r = Reader::new(bytes);
         let kind = r.u8("entry kind")?;
-        let entry = if kind < 0x20 { read_content(kind, &mut r)? } else { read_account(kind, &mut r)? };
+        let entry =
+            if kind < 0x20 { read_content(kind, &mut r)? } else { read_account(kind, &mut r)? };
         r.end()?;
         Ok(entry)
     }
