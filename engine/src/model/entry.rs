@@ -169,12 +169,11 @@ pub enum Entry {
         /// Which.
         device: DeviceId,
     },
-    /// A device may never write again; what counts of it is in the cuts.
+    /// A device may never write again. What stays of its chains is in the [`Entry::Cut`]s of
+    /// the same author, the first of which stand before this entry.
     Revoke {
         /// Which.
         device: DeviceId,
-        /// How many [`Entry::Cut`] for it stand directly before this entry in the chain.
-        cuts: u64,
         /// Why, for the account's own devices to read; at most 256 bytes.
         reason: String,
     },
@@ -292,8 +291,8 @@ impl Entry {
             Self::Suspend { device } | Self::Restore { device } => {
                 w.raw(device.as_bytes());
             }
-            Self::Revoke { device, cuts, reason } => {
-                w.raw(device.as_bytes()).varint(*cuts).text(reason);
+            Self::Revoke { device, reason } => {
+                w.raw(device.as_bytes()).text(reason);
             }
             Self::Admit { account } | Self::Refuse { account } => {
                 w.raw(account.as_bytes());
@@ -388,7 +387,6 @@ fn read_account(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         0x23 => Entry::Restore { device: DeviceId::from_bytes(r.array("device")?) },
         0x24 => Entry::Revoke {
             device: DeviceId::from_bytes(r.array("device")?),
-            cuts: r.varint(HEAD_AHEAD_MAX, "cuts")?,
             reason: r.text(REASON_BYTES_MAX, "reason")?.to_owned(),
         },
         0x25 => Entry::Admit { account: AccountId::from_bytes(r.array("account")?) },
@@ -531,7 +529,7 @@ mod tests {
             Entry::RenameDevice { device: tip.device, name: "tablet".into() },
             Entry::Suspend { device: tip.device },
             Entry::Restore { device: tip.device },
-            Entry::Revoke { device: tip.device, cuts: 1, reason: "lost".into() },
+            Entry::Revoke { device: tip.device, reason: "lost".into() },
             Entry::Admit { account },
             Entry::Refuse { account },
             Entry::Policy { reply: ReplyPolicy::Admitted },

@@ -1,0 +1,365 @@
+//! Who may write for an account: a pure fold over its log.
+//!
+//! Devices are settled from the highest rank down. Only a strictly higher rank can add or
+//! revoke a device, so when a rank is settled everything that could change it is settled
+//! already: no clock, no order of arrival, no tie-break decides. Whatever a revoked
+//! device wrote beyond its cut counts for nothing, its own additions and revocations
+//! included. Any device may suspend any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, SealKey};
+use crate::identity::{Certificate, Genesis};
+use crate::model::entry::{Entry, ReplyPolicy, Tip, Wrap};
+
+/// One entry of an account log with the place where it stands.
+#[derive(Debug, Clone)]
+pub struct LogItem {
+    /// Id of the change.
+    pub id: ChangeId,
+    /// The page.
+    pub doc: DocumentId,
+    /// The writing device.
+    pub device: DeviceId,
+    /// Its writing life.
+    pub incarnation: Incarnation,
+    /// Position in the chain.
+    pub n: u64,
+    /// Claimed time.
+    pub time_ms: u64,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// A revocation and what stays of the device's chains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// Devices that revoked it.
+    pub by: BTreeSet<DeviceId>,
+    /// Why, as the first of them said.
+    pub reason: String,
+    /// Versions up to which chains in the account's space stay; others are void.
+    pub cuts: BTreeMap<(DocumentId, Incarnation), Tip>,
+}
+
+/// What is settled about one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceStanding {
+    /// The device.
+    pub device: DeviceId,
+    /// Key to which epoch keys are sealed.
+    pub seal_key: SealKey,
+    /// Rank; a device acts on strictly lower ranks.
+    pub rank: u8,
+    /// Latest name.
+    pub name: String,
+    /// Who added it; `None` for the first device.
+    pub added_by: Option<DeviceId>,
+    /// When it was added, as claimed.
+    pub added_ms: u64,
+    /// May not write until restored.
+    pub suspended: bool,
+    /// May never write again.
+    pub revoked: Option<Revocation>,
+}
+
+/// Everything an account log settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// The account.
+    pub account: AccountId,
+    /// Devices that were validly added, revoked ones included.
+    pub devices: BTreeMap<DeviceId, DeviceStanding>,
+    /// Who may reply.
+    pub policy: ReplyPolicy,
+    /// Latest word on each guest: admitted or refused.
+    pub guests: BTreeMap<AccountId, bool>,
+    /// Epoch keys of the private sector, oldest first, with their sealed copies.
+    pub epochs: Vec<(EpochId, Vec<Wrap>)>,
+    /// Items that count for nothing, by id.
+    pub void: BTreeSet<ChangeId>,
+}
+
+/// What holds for a change at position `n` of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Counts.
+    Valid,
+    /// The device is not one that this account log names.
+    UnknownDevice,
+    /// Beyond the cut of a revoked device.
+    Void,
+}
+
+impl Authority {
+    /// Folds an account log. Certificates inside must have verified before; `verified`
+    /// says whether one did.
+    #[must_use]
+    pub fn fold(
+        account: AccountId,
+        genesis: &Genesis,
+        items: &[LogItem],
+        verified: &dyn Fn(&Certificate) -> bool,
+    ) -> Self {
+        let mut fold = Fold::new(account, genesis, items, verified);
+        fold.settle_devices();
+        fold.finish()
+    }
+
+    /// Returns the standing of change `n` of a chain of `device` in `doc`.
+    /// `own_cuts` are the cuts that the account wrote in that very document.
+    #[must_use]
+    pub fn standing(
+        &self,
+        doc: &DocumentId,
+        device: &DeviceId,
+        incarnation: &Incarnation,
+        n: u64,
+        own_cuts: &[Tip],
+    ) -> Standing {
+        let Some(known) = self.devices.get(device) else {
+            return Standing::UnknownDevice;
+        };
+        let Some(revocation) = &known.revoked else {
+            return Standing::Valid;
+        };
+        let in_log = revocation.cuts.get(&(*doc, *incarnation)).map_or(0, |tip| tip.n);
+        let in_doc = own_cuts
+            .iter()
+            .filter(|tip| tip.device == *device && tip.incarnation == *incarnation)
+            .map(|tip| tip.n)
+            .max()
+            .unwrap_or(0);
+        if n <= in_log.max(in_doc) { Standing::Valid } else { Standing::Void }
+    }
+
+    /// Whether the device may write now.
+    #[must_use]
+    pub fn may_write(&self, device: &DeviceId) -> bool {
+        self.devices.get(device).is_some_and(|d| d.revoked.is_none() && !d.suspended)
+    }
+
+    /// Whether a guest's entries are shown under the reply policy.
+    #[must_use]
+    pub fn admits(&self, guest: &AccountId) -> bool {
+        if *guest == self.account {
+            return true;
+        }
+        match (self.guests.get(guest), self.policy) {
+            (Some(false), _) | (_, ReplyPolicy::Nobody) => false,
+            (Some(true), _) | (None, ReplyPolicy::Everyone) => true,
+            (None, ReplyPolicy::Admitted) => false,
+        }
+    }
+
+    /// Whether the guest's documents belong to the wall itself.
+    #[must_use]
+    pub fn is_admitted(&self, guest: &AccountId) -> bool {
+        *guest == self.account || self.guests.get(guest) == Some(&true)
+    }
+}
+
+struct Fold<'a> {
+    account: AccountId,
+    items: &'a [LogItem],
+    verified: &'a dyn Fn(&Certificate) -> bool,
+    devices: BTreeMap<DeviceId, DeviceStanding>,
+    settled: BTreeSet<DeviceId>,
+}
+
+impl<'a> Fold<'a> {
+    fn new(
+        account: AccountId,
+        genesis: &Genesis,
+        items: &'a [LogItem],
+        verified: &'a dyn Fn(&Certificate) -> bool,
+    ) -> Self {
+        let first = DeviceStanding {
+            device: genesis.device(),
+            seal_key: genesis.seal_key(),
+            rank: Genesis::RANK,
+            name: String::new(),
+            added_by: None,
+            added_ms: genesis.created_ms(),
+            suspended: false,
+            revoked: None,
+        };
+        let devices = BTreeMap::from([(first.device, first)]);
+        Self { account, items, verified, devices, settled: BTreeSet::new() }
+    }
+
+    /// Takes the unsettled device of the highest rank, applies the revocations that bite
+    /// it, then lets its own counting entries add devices. Additions are strictly lower.
+    fn settle_devices(&mut self) {
+        while let Some(next) = self
+            .devices
+            .values()
+            .filter(|d| !self.settled.contains(&d.device))
+            .max_by_key(|d| (d.rank, d.device))
+            .map(|d| (d.device, d.rank))
+        {
+            let (device, rank) = next;
+            let revoked = self.revocation_of(device, rank);
+            if let Some(standing) = self.devices.get_mut(&device) {
+                standing.revoked = revoked;
+            }
+            self.settled.insert(device);
+            self.add_devices_of(device, rank);
+        }
+    }
+
+    fn counts(&self, item: &LogItem) -> bool {
+        let Some(author) = self.devices.get(&item.device) else { return false };
+        author.revoked.as_ref().is_none_or(|revocation| {
+            revocation
+                .cuts
+                .get(&(item.doc, item.incarnation))
+                .is_some_and(|tip| item.n <= tip.n)
+        })
+    }
+
+    fn rank_of(&self, device: &DeviceId) -> u8 {
+        self.devices.get(device).map_or(0, |d| d.rank)
+    }
+
+    fn revocation_of(&self, device: DeviceId, rank: u8) -> Option<Revocation> {
+        let mut out: Option<Revocation> = None;
+        for item in self.items {
+            let Entry::Revoke { device: subject, reason } = &item.entry else { continue };
+            let settled = self.settled.contains(&item.device);
+            if *subject != device || !settled || self.rank_of(&item.device) <= rank {
+                continue;
+            }
+            if !self.counts(item) {
+                continue;
+            }
+            let revocation = out.get_or_insert_with(|| Revocation {
+                by: BTreeSet::new(),
+                reason: reason.clone(),
+                cuts: BTreeMap::new(),
+            });
+            revocation.by.insert(item.device);
+            self.collect_cuts(item.device, device, revocation);
+        }
+        out
+    }
+
+    /// All counting cuts of one revoker: those before its revocation, and later ones that
+    /// extend them.
+    fn collect_cuts(&self, by: DeviceId, subject: DeviceId, revocation: &mut Revocation) {
+        for item in self.items.iter().filter(|item| item.device == by) {
+            let Entry::Cut { device, tips } = &item.entry else { continue };
+            if *device != subject || !self.counts(item) {
+                continue;
+            }
+            for tip in tips.iter().filter(|tip| tip.device == subject) {
+                let kept = revocation.cuts.entry((tip.doc, tip.incarnation)).or_insert(*tip);
+                if tip.n > kept.n {
+                    *kept = *tip;
+                }
+            }
+        }
+    }
+
+    fn add_devices_of(&mut self, author: DeviceId, rank: u8) {
+        let mut added = Vec::new();
+        for item in self.items.iter().filter(|item| item.device == author) {
+            let Entry::AddDevice { certificate, name } = &item.entry else { continue };
+            if !self.counts(item) {
+                continue;
+            }
+            let Ok(certificate) = Certificate::decode_exact(certificate) else { continue };
+            let fits = certificate.account() == self.account
+                && certificate.issuer() == author
+                && certificate.rank() < rank
+                && (self.verified)(&certificate);
+            if fits {
+                added.push((certificate, name.clone(), item.time_ms));
+            }
+        }
+        for (certificate, name, time_ms) in added {
+            self.devices.entry(certificate.device()).or_insert_with(|| DeviceStanding {
+                device: certificate.device(),
+                seal_key: certificate.seal_key(),
+                rank: certificate.rank(),
+                name,
+                added_by: Some(author),
+                added_ms: time_ms,
+                suspended: false,
+                revoked: None,
+            });
+        }
+    }
+
+    fn finish(mut self) -> Authority {
+        let mut counting: Vec<&LogItem> = Vec::new();
+        let mut void = BTreeSet::new();
+        for item in self.items {
+            if self.counts(item) {
+                counting.push(item);
+            } else {
+                void.insert(item.id);
+            }
+        }
+        counting.sort_by_key(|item| (item.time_ms, item.id));
+        self.settle_names_and_suspensions(&counting);
+        let mut authority = Authority {
+            account: self.account,
+            devices: self.devices,
+            policy: ReplyPolicy::Everyone,
+            guests: BTreeMap::new(),
+            epochs: Vec::new(),
+            void,
+        };
+        for item in counting {
+            match &item.entry {
+                Entry::Admit { account } => {
+                    authority.guests.insert(*account, true);
+                }
+                Entry::Refuse { account } => {
+                    authority.guests.insert(*account, false);
+                }
+                Entry::Policy { reply } => authority.policy = *reply,
+                Entry::Epoch { epoch, wraps } => authority.epochs.push((*epoch, wraps.clone())),
+                _ => {}
+            }
+        }
+        authority
+    }
+
+    fn settle_names_and_suspensions(&mut self, counting: &[&LogItem]) {
+        // Latest word of each author about each subject, in chain order of that author.
+        let mut words: BTreeMap<(DeviceId, DeviceId), (bool, u64)> = BTreeMap::new();
+        for item in counting {
+            match &item.entry {
+                Entry::RenameDevice { device, name } => {
+                    if let Some(standing) = self.devices.get_mut(device) {
+                        standing.name.clone_from(name);
+                    }
+                }
+                Entry::Suspend { device } => {
+                    words.insert((*device, item.device), (true, item.time_ms));
+                }
+                Entry::Restore { device } => {
+                    words.insert((*device, item.device), (false, item.time_ms));
+                }
+                _ => {}
+            }
+        }
+        let ranks: BTreeMap<DeviceId, u8> = self.devices.values().map(|d| (d.device, d.rank)).collect();
+        let rank = |device: &DeviceId| ranks.get(device).copied().unwrap_or(0);
+        for standing in self.devices.values_mut() {
+            let about = |wanted: bool| {
+                words
+                    .iter()
+                    .filter(move |((subject, _), (suspend, _))| {
+                        *subject == standing.device && *suspend == wanted
+                    })
+                    .map(|((_, author), _)| *author)
+            };
+            let strongest_restore = about(false).map(|author| rank(&author)).max();
+            standing.suspended = about(true)
+                .any(|author| strongest_restore.is_none_or(|restore| restore <= rank(&author)));
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Keys of every row, in one place. The first byte is the kind of row; what follows is
+//! fixed width, so that a prefix is a range.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | Truth | `b ‖ hash` | blob of at most 16 KiB, salted body or stored change |
+//! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ n` | change id |
+//! | Truth | `d ‖ doc` | description |
+//! | Meta | `h ‖ doc ‖ device ‖ incarnation` | head row |
+//! | Meta | `f ‖ doc ‖ device ‖ incarnation ‖ hash` | evidence of a fork: the other head |
+//! | Meta | `t ‖ space ‖ doc` | empty: documents of a space |
+//! | Meta | `p ‖ device` | certificate path |
+//! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte |
+//! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
+//! | Meta | `k ‖ hash` | recipe of a pack |
+//! | Meta | `o ‖ device` | what is known of a peer |
+//! | Meta | `a ‖ device ‖ doc ‖ device ‖ incarnation` | changes this peer said are committed there |
+//! | Meta | `s ‖ account` | subscription |
+//! | Meta | `j ‖ number` | journal of events |
+//! | Meta | `c ‖ name` | own settings |
+//! | Rows | `e ‖ change id` | entry row: where the entry is |
+//! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
+//! | Rows | `m ‖ target ‖ change id` | modification of an entry |
+//! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
+
+use crate::chain::ChainKey;
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, SpaceId};
+
+fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(kind);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// Blob row of Truth.
+#[must_use]
+pub fn blob(hash: &BlobHash) -> Vec<u8> {
+    join(b'b', &[hash.as_bytes()])
+}
+
+/// All chain index rows of one chain.
+#[must_use]
+pub fn chain_prefix(chain: &ChainKey) -> Vec<u8> {
+    join(b'n', &[chain.doc.as_bytes(), chain.device.as_bytes(), chain.incarnation.as_bytes()])
+}
+
+/// Chain index row: the id of change `n`.
+#[must_use]
+pub fn chain_change(chain: &ChainKey, n: u64) -> Vec<u8> {
+    let mut key = chain_prefix(chain);
+    key.extend_from_slice(&n.to_be_bytes());
+    key
+}
+
+/// Description row.
+#[must_use]
+pub fn description(doc: &DocumentId) -> Vec<u8> {
+    join(b'd', &[doc.as_bytes()])
+}
+
+/// Head row of one chain.
+#[must_use]
+pub fn head(chain: &ChainKey) -> Vec<u8> {
+    join(b'h', &[chain.doc.as_bytes(), chain.device.as_bytes(), chain.incarnation.as_bytes()])
+}
+
+/// All head rows of one document.
+#[must_use]
+pub fn heads_of(doc: &DocumentId) -> Vec<u8> {
+    join(b'h', &[doc.as_bytes()])
+}
+
+/// Reads the chain out of a head row's key.
+#[must_use]
+pub fn parse_head(key: &[u8]) -> Option<ChainKey> {
+    let key = key.strip_prefix(b"h")?;
+    let (doc, rest) = key.split_first_chunk::<32>()?;
+    let (device, rest) = rest.split_first_chunk::<32>()?;
+    let incarnation: [u8; 16] = rest.try_into().ok()?;
+    Some(ChainKey {
+        doc: DocumentId::from_bytes(*doc),
+        device: DeviceId::from_bytes(*device),
+        incarnation: crate::hash::Incarnation::from_bytes(incarnation),
+    })
+}
+
+/// Evidence of a fork of one chain.
+#[must_use]
+pub fn fork(chain: &ChainKey, other: &BlobHash) -> Vec<u8> {
+    let mut key = fork_prefix(chain);
+    key.extend_from_slice(other.as_bytes());
+    key
+}
+
+/// All evidence against one chain.
+#[must_use]
+pub fn fork_prefix(chain: &ChainKey) -> Vec<u8> {
+    join(b'f', &[chain.doc.as_bytes(), chain.device.as_bytes(), chain.incarnation.as_bytes()])
+}
+
+/// Document of a space.
+#[must_use]
+pub fn space_document(space: &SpaceId, doc: &DocumentId) -> Vec<u8> {
+    join(b't', &[space.as_bytes(), doc.as_bytes()])
+}
+
+/// All documents of a space.
+#[must_use]
+pub fn space_documents(space: &SpaceId) -> Vec<u8> {
+    join(b't', &[space.as_bytes()])
+}
+
+/// Reads the document out of a space row's key.
+#[must_use]
+pub fn parse_space_document(key: &[u8]) -> Option<DocumentId> {
+    Some(DocumentId::from_bytes(*key.last_chunk::<32>()?))
+}
+
+/// Certificate path of a device.
+#[must_use]
+pub fn path(device: &DeviceId) -> Vec<u8> {
+    join(b'p', &[device.as_bytes()])
+}
+
+/// State of a body in one document.
+#[must_use]
+pub fn body(hash: &BlobHash, doc: &DocumentId) -> Vec<u8> {
+    join(b'r', &[hash.as_bytes(), doc.as_bytes()])
+}
+
+/// All documents that name a body.
+#[must_use]
+pub fn body_places(hash: &BlobHash) -> Vec<u8> {
+    join(b'r', &[hash.as_bytes()])
+}
+
+/// A body that a document names and that is not here.
+#[must_use]
+pub fn wanted(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
+    join(b'v', &[doc.as_bytes(), hash.as_bytes()])
+}
+
+/// All wanted bodies of one document.
+#[must_use]
+pub fn wanted_prefix(doc: &DocumentId) -> Vec<u8> {
+    join(b'v', &[doc.as_bytes()])
+}
+
+/// Recipe of a pack.
+#[must_use]
+pub fn pack(hash: &BlobHash) -> Vec<u8> {
+    join(b'k', &[hash.as_bytes()])
+}
+
+/// What is known of a peer.
+#[must_use]
+pub fn peer(device: &DeviceId) -> Vec<u8> {
+    join(b'o', &[device.as_bytes()])
+}
+
+/// Acknowledged changes of one chain at a peer.
+#[must_use]
+pub fn acknowledged(peer: &DeviceId, chain: &ChainKey) -> Vec<u8> {
+    join(
+        b'a',
+        &[
+            peer.as_bytes(),
+            chain.doc.as_bytes(),
+            chain.device.as_bytes(),
+            chain.incarnation.as_bytes(),
+        ],
+    )
+}
+
+/// Subscription to an account's space.
+#[must_use]
+pub fn subscription(account: &AccountId) -> Vec<u8> {
+    join(b's', &[account.as_bytes()])
+}
+
+/// Journal row.
+#[must_use]
+pub fn journal(number: u64) -> Vec<u8> {
+    join(b'j', &[&number.to_be_bytes()])
+}
+
+/// Own setting.
+#[must_use]
+pub fn setting(name: &str) -> Vec<u8> {
+    join(b'c', &[name.as_bytes()])
+}
+
+/// Entry row.
+#[must_use]
+pub fn entry(id: &ChangeId) -> Vec<u8> {
+    join(b'e', &[id.as_bytes()])
+}
+
+/// Wall index row; newest first.
+#[must_use]
+pub fn wall(account: &AccountId, time_ms: u64, id: &ChangeId) -> Vec<u8> {
+    join(b'w', &[account.as_bytes(), &(!time_ms).to_be_bytes(), id.as_bytes()])
+}
+
+/// All wall rows of an account.
+#[must_use]
+pub fn wall_prefix(account: &AccountId) -> Vec<u8> {
+    join(b'w', &[account.as_bytes()])
+}
+
+/// Reads time and entry out of a wall row's key.
+#[must_use]
+pub fn parse_wall(key: &[u8]) -> Option<(u64, ChangeId)> {
+    let rest = key.get(33..)?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let id: [u8; 32] = rest.try_into().ok()?;
+    Some((!u64::from_be_bytes(*time), ChangeId::from_bytes(id)))
+}
+
+/// Modification row.
+#[must_use]
+pub fn modification(target: &ChangeId, id: &ChangeId) -> Vec<u8> {
+    join(b'm', &[target.as_bytes(), id.as_bytes()])
+}
+
+/// All modifications of an entry.
+#[must_use]
+pub fn modifications(target: &ChangeId) -> Vec<u8> {
+    join(b'm', &[target.as_bytes()])
+}
+
+/// Reply or reaction row.
+#[must_use]
+pub fn response(target: &ChangeId, id: &ChangeId) -> Vec<u8> {
+    join(b'x', &[target.as_bytes(), id.as_bytes()])
+}
+
+/// All replies to and reactions on an entry.
+#[must_use]
+pub fn responses(target: &ChangeId) -> Vec<u8> {
+    join(b'x', &[target.as_bytes()])
+}
+
+/// Reads the last id out of a key that ends in one.
+#[must_use]
+pub fn parse_last(key: &[u8]) -> Option<ChangeId> {
+    Some(ChangeId::from_bytes(*key.last_chunk::<32>()?))
+}
