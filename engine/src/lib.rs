@@ -6,3 +6,5 @@ pub mod description;
 pub mod hash;
 pub mod limits;
 pub mod model;
+pub mod sync;
+pub mod wire;

@@ -1,0 +1,383 @@
+//! What a session needs from a replica.
+//!
+//! Everything given here is already verified; everything taken is not. All calls may
+//! block on the store; none may call back into a session.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::description::{Description, SectionClass};
+use crate::hash::{BlobHash, DeviceId, DocumentId, Link, SpaceId};
+use crate::model::entry::BodyRef;
+use crate::wire::{ChainKey, HeadBytes, Part};
+
+/// A section: the unit that two replicas compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Section {
+    /// The space.
+    pub space: SpaceId,
+    /// Its part.
+    pub class: SectionClass,
+}
+
+/// The newest known head of a chain. Where a chain is forked each branch has one, with
+/// the same `chain` and another `link`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KnownTip {
+    /// The chain.
+    pub chain: ChainKey,
+    /// Changes the head covers.
+    pub n: u64,
+    /// The head's link.
+    pub link: Link,
+    /// Changes whose bytes are held without a gap, from the first.
+    pub held_n: u64,
+    /// Page of the document: newest pages travel first.
+    pub page: u64,
+}
+
+/// What a stranger to a chain needs to verify its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// The document.
+    pub description: Description,
+    /// Encoded certificate path of the chain's device.
+    pub path: Bytes,
+    /// Encoded signed head of exactly the tip asked for, or a newer one of its branch.
+    pub head: HeadBytes,
+}
+
+/// A pack that the remote may fetch by hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PackRef {
+    /// Hash of the whole pack.
+    pub hash: BlobHash,
+    /// Bytes of the pack.
+    pub size: u64,
+}
+
+/// The pack of a closed page: every chain of it from its first change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PagePack {
+    /// The pack.
+    pub pack: PackRef,
+    /// The chains in it and how many changes of each.
+    pub chains: Vec<(ChainKey, u64)>,
+}
+
+/// One chain as it came from a peer; nothing in it is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Encoded certificate path of the head's device.
+    pub path: Bytes,
+    /// The document's description if the sender thinks we lack it.
+    pub description: Option<Description>,
+    /// The encoded head.
+    pub head: HeadBytes,
+    /// The sender says that we and it follow different branches.
+    pub fork: bool,
+    /// The data, by rising number; may be empty (head only).
+    pub parts: Vec<Part>,
+}
+
+/// Why something of a peer was not taken. Codes below 64 refuse, the others defer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Bytes that are not what they should be.
+    Malformed = 1,
+    /// A signature does not verify.
+    Signature = 2,
+    /// The certificate path does not lead to the device.
+    Certificate = 3,
+    /// A protocol limit.
+    Limit = 4,
+    /// Data does not lead to the signed link.
+    Link = 5,
+    /// The gate refuses a change.
+    InvalidChange = 6,
+    /// Not kept here.
+    NotKept = 7,
+    /// The author is blocked here.
+    Blocked = 8,
+    /// No space or quota.
+    Quota = 9,
+    /// Beyond the cut of a revoked device.
+    Void = 10,
+    /// The remote may not write or read here.
+    Forbidden = 11,
+    /// A body that was deleted or is never to be stored.
+    Deleted = 12,
+    /// Any other refusal, as told by a newer peer.
+    Refused = 63,
+    /// Earlier changes are missing.
+    Gap = 64,
+    /// No key to open it yet.
+    NoKey = 65,
+    /// Authority that it rests on is not known yet.
+    Authority = 66,
+    /// The pack could not be fetched, or was not what was announced.
+    Pack = 67,
+    /// Bodies are missing.
+    Bodies = 68,
+    /// The store failed.
+    Store = 69,
+    /// More chains than one round can list.
+    TooMany = 70,
+    /// Both sides moved on during the round.
+    Moved = 71,
+    /// The sender does not hold the bytes.
+    NotHeld = 72,
+    /// Any other deferral, as told by a newer peer.
+    Deferred = 127,
+}
+
+/// What became of one received chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Head known; bytes held up to `held_n`.
+    Accepted {
+        /// Bytes held up to here without a gap.
+        held_n: u64,
+    },
+    /// Not taken, and will not be.
+    Refused(Reason),
+    /// Head known or not; the rest may be taken later.
+    Deferred(Reason),
+}
+
+/// What became of one received chain, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainReceipt {
+    /// The chain, if its head could be read.
+    pub chain: Option<ChainKey>,
+    /// The section it belongs to, if known.
+    pub section: Option<Section>,
+    /// From which change on the verdict speaks, from 1.
+    pub from_n: u64,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// A chain of which two branches exist; the replica keeps the proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForkReport {
+    /// The chain.
+    pub chain: ChainKey,
+    /// Whether it was unknown until now.
+    pub new: bool,
+}
+
+/// A page that later pages name but that the peer does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GapReport {
+    /// The chain named.
+    pub chain: ChainKey,
+    /// Changes of it that were named.
+    pub n: u64,
+}
+
+/// What became of everything handed to one [`Exchange::receive`]; committed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// One for each [`Received`], in order.
+    pub chains: Vec<ChainReceipt>,
+    /// Ed25519 verifications done.
+    pub signatures_checked: u64,
+    /// Changes stored that were not held before.
+    pub changes: u64,
+    /// Forks seen.
+    pub forks: Vec<ForkReport>,
+    /// Gaps seen.
+    pub gaps: Vec<GapReport>,
+}
+
+/// What became of bodies handed to [`Exchange::receive_bodies`]; committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BodyReceipt {
+    /// Stored, and wanted by some change held.
+    pub stored: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// Not wanted: unknown, deleted, never to be stored, over quota.
+    pub refused: u64,
+}
+
+/// A chain whose head is known but whose bytes are not all held, and that the replica
+/// would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incomplete {
+    /// The chain's tip.
+    pub tip: KnownTip,
+    /// The section.
+    pub section: Section,
+}
+
+/// Why the replica could not answer; ends the session.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+/// Answer of a replica.
+pub type ExchangeResult<T> = Result<T, ExchangeError>;
+
+/// A replica as a session sees it.
+pub trait Exchange {
+    /// This device.
+    fn own_device(&self) -> DeviceId;
+
+    /// Sections this replica keeps: wants whole, stores, accepts pushes for.
+    ///
+    /// # Errors
+    /// If the store fails; so for all methods below.
+    fn kept_sections(&self) -> ExchangeResult<Vec<Section>>;
+
+    /// Sections of which anything is held, kept ones included.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn held_sections(&self) -> ExchangeResult<Vec<Section>>;
+
+    /// Whether `remote` may read the section (and so know that it exists).
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn may_read(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<bool>;
+
+    /// Digest over all known heads of the section: a pure function of the set of
+    /// (chain, n, link), the same on every replica that knows the same heads.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn digest(&self, section: &Section) -> ExchangeResult<[u8; 32]>;
+
+    /// All known heads of the section, in any order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn tips(&self, section: &Section) -> ExchangeResult<Vec<KnownTip>>;
+
+    /// The known heads of one chain: none, one, or one a branch. With the section.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn chain_tips(&self, chain: &ChainKey) -> ExchangeResult<Vec<(Section, KnownTip)>>;
+
+    /// Links after change `n` of the chain, one a branch; empty where unknown.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn links(&self, chain: &ChainKey, n: u64) -> ExchangeResult<Vec<Link>>;
+
+    /// Description, certificate path and head of a tip; `None` if it is not known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn introduce(&self, tip: &KnownTip) -> ExchangeResult<Option<Introduction>>;
+
+    /// The changes of the tip's branch from `first_n` on, whole changes of at most
+    /// about `bytes_max` bytes; ids where the bytes are not held. Fewer than all means
+    /// there is more. `None` if nothing is known there.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>>;
+
+    /// Ids of the tip's branch from `first_n` to its end, for a fork proof; at most
+    /// [`crate::limits::HEAD_AHEAD_MAX`], `before` set. `None` if not known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn ids(&self, tip: &KnownTip, first_n: u64) -> ExchangeResult<Option<Part>>;
+
+    /// The deterministic changes pack of a closed page that is held whole, servable to
+    /// who may read the section; `None` for open pages and documents without pages.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn page_pack(&self, section: &Section, doc: &DocumentId) -> ExchangeResult<Option<PagePack>>;
+
+    /// Makes an ad hoc pack servable by hash to who may read the section, for as long
+    /// as sessions last at least.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn register_pack(&self, section: &Section, bytes: Bytes) -> ExchangeResult<PackRef>;
+
+    /// Verifies and stores chains; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails: then nothing of it is stored.
+    fn receive(&self, remote: &DeviceId, chains: Vec<Received>, now_ms: u64) -> ExchangeResult<Receipt>;
+
+    /// Bodies (not attachments) named by changes `first_n..=last_n` of the tip's branch
+    /// that are held here, in the order of the changes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn bodies_of(&self, tip: &KnownTip, first_n: u64, last_n: u64) -> ExchangeResult<Vec<BodyRef>>;
+
+    /// Bodies of the section that are wanted here and not held; at most `limit`, those
+    /// after `after` in an order of the replica's own.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn missing_bodies(
+        &self,
+        section: &Section,
+        after: Option<BlobHash>,
+        limit: usize,
+    ) -> ExchangeResult<Vec<BodyRef>>;
+
+    /// Number of bodies of the section that are wanted here and not held.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn missing_bodies_count(&self, section: &Section) -> ExchangeResult<u64>;
+
+    /// A body that came through a section `remote` may read; `None` otherwise, with the
+    /// same answer for unknown and forbidden ones.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>>;
+
+    /// Stores bodies (`salt ‖ bytes`, hashed here) that held changes want; durable when
+    /// it returns. Others are refused.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn receive_bodies(&self, remote: &DeviceId, bodies: Vec<Bytes>) -> ExchangeResult<BodyReceipt>;
+
+    /// Chains of the section with bytes missing that would be taken; at most `limit`.
+    /// Refused ones do not come again.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn incomplete(&self, section: &Section, limit: usize) -> ExchangeResult<Vec<Incomplete>>;
+
+    /// What `remote` showed of the section before: the highest n of each chain.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn shown(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<Vec<(ChainKey, u64)>>;
+
+    /// Notes what `remote` showed of the section; keeps the higher n of each chain.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn record_shown(
+        &self,
+        remote: &DeviceId,
+        section: &Section,
+        tips: &[(ChainKey, u64)],
+    ) -> ExchangeResult<()>;
+}
