@@ -1,0 +1,3 @@
+//! The local API: HTTP over the node's socket, or the same router in process.
+
+pub mod types;

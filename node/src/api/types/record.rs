@@ -1,0 +1,194 @@
+//! Records: one line of an answer each.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorRecord, ReplyRule};
+
+macro_rules! records {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident {
+            $( $(#[$field_doc:meta])* $field:ident : $type:ty, )*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+            #[serde(default)]
+            pub struct $name {
+                $( $(#[$field_doc])*
+                   #[serde(skip_serializing_if = "Omit::omit")]
+                   pub $field: $type, )*
+            }
+        )*
+    };
+}
+
+mod network;
+mod people;
+mod store;
+
+pub use network::*;
+pub use people::*;
+pub use store::*;
+
+/// One line of an answer; `"type"` comes first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Record {
+    /// A failure.
+    Error(ErrorRecord),
+    /// A sentence for people.
+    Notice(Notice),
+    /// How far a long operation is.
+    Progress(Progress),
+    /// An account.
+    Identity(Identity),
+    /// A device of an account.
+    Device(Device),
+    /// Text that lets somebody connect.
+    Ticket(Ticket),
+    /// A device has joined.
+    Linked(Linked),
+    /// A profile.
+    Profile(Profile),
+    /// A post.
+    Post(Post),
+    /// An answer to a post or comment.
+    Comment(Comment),
+    /// A post or comment that was deleted.
+    Deleted(Deleted),
+    /// A reaction after it was added or removed.
+    Reaction(Reaction),
+    /// One text of a post or comment.
+    Version(Version),
+    /// Who may reply to a wall.
+    Policy(Policy),
+    /// Standing of a guest on our wall.
+    Guest(Guest),
+    /// A file that was written.
+    Saved(Saved),
+    /// Somebody we follow or followed.
+    Follow(Relation),
+    /// Somebody we block or blocked.
+    Block(Relation),
+    /// Somebody we mute or muted.
+    Mute(Relation),
+    /// A space that is kept here.
+    Sub(Sub),
+    /// Outcome of one session with one peer.
+    SyncResult(SyncResult),
+    /// What is known of one section at one peer.
+    SyncStatus(SyncState),
+    /// Everything on one page.
+    Status(Status),
+    /// Something that happened.
+    Event(Event),
+    /// The running node.
+    Node(Node),
+    /// A peer of the node.
+    Peer(Peer),
+    /// Size of the store.
+    StoreStats(StoreSize),
+    /// One fault found.
+    Damage(Damage),
+    /// Outcome of a check.
+    Verify(Verify),
+    /// Outcome of building the rows again.
+    Rebuild(Rebuild),
+    /// One key of the store.
+    Row(Row),
+    /// A document.
+    Document(Document),
+    /// A known head.
+    Head(Head),
+    /// A stored change.
+    Change(Change),
+    /// A document's values.
+    DocumentValue(DocumentValue),
+    /// What one change did.
+    History(History),
+    /// Versions of program, API and store.
+    VersionInfo(VersionInfo),
+}
+
+impl Record {
+    /// Returns the record as one line, with the line break.
+    #[must_use]
+    pub fn to_line(&self) -> Vec<u8> {
+        // Records are maps with string keys: encoding cannot fail.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+}
+
+/// Whether a field is left out of a record: absent options, and flags that are false.
+trait Omit {
+    fn omit(&self) -> bool {
+        false
+    }
+}
+impl<T> Omit for Option<T> {
+    fn omit(&self) -> bool {
+        self.is_none()
+    }
+}
+impl Omit for String {}
+impl Omit for u8 {}
+impl Omit for u32 {}
+impl Omit for u64 {}
+impl Omit for bool {}
+impl<T> Omit for Vec<T> {}
+impl<K, V> Omit for BTreeMap<K, V> {}
+impl Omit for Flag {
+    fn omit(&self) -> bool {
+        !self.0
+    }
+}
+impl Omit for ReplyRule {}
+impl Omit for serde_json::Map<String, serde_json::Value> {}
+
+/// A flag that is only written when it is true.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Flag(pub bool);
+
+impl From<bool> for Flag {
+    fn from(value: bool) -> Self {
+        Self(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_comes_first_and_absent_fields_are_left_out() {
+        let post =
+            Record::Post(Post { id: "ab".into(), text: Some("x".into()), ..Post::default() });
+        let line = String::from_utf8(post.to_line()).unwrap();
+        assert_eq!(
+            line,
+            concat!(
+                r#"{"type":"post","id":"ab","author":"","text":"x","created_at":"","#,
+                r#""attachments":[],"replies":0,"reactions":{}}"#,
+                "\n"
+            )
+        );
+        assert!(!line.contains("null"));
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), post);
+    }
+
+    #[test]
+    fn relations_and_states_have_their_own_types() {
+        let block = Record::Block(Relation { account: "1".into(), ..Relation::default() });
+        assert_eq!(block.to_line(), b"{\"type\":\"block\",\"account\":\"1\"}\n");
+        let state = String::from_utf8(Record::SyncStatus(SyncState::default()).to_line()).unwrap();
+        assert!(state.starts_with(r#"{"type":"sync_status","peer":"#));
+    }
+}

@@ -1,0 +1,198 @@
+//! Records about copies, peers and the node.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flag, Omit};
+use crate::api::types::BlobRule;
+
+records! {
+    /// A space that is kept here.
+    Sub {
+        /// Account whose space it is.
+        target: String,
+        /// What we call it, without `@`.
+        petname: Option<String>,
+        /// Whether it is our own: always kept whole.
+        own: bool,
+        /// Only what is younger than this; absent = all.
+        history_ms: Option<u64>,
+        /// Which blobs; absent = all.
+        blobs: Option<BlobRule>,
+        /// Limit.
+        max_bytes: Option<u64>,
+        /// Bytes held now.
+        held_bytes: u64,
+        /// Documents held.
+        documents: u64,
+        /// Changes known of but not held.
+        missing_changes: u64,
+        /// Bodies named but not held.
+        missing_bodies: u64,
+        /// `in-sync`, `differs` or `unknown`, over all peers that keep it.
+        state: String,
+        /// Whether it ends with this operation.
+        removed: Flag,
+    }
+    /// Outcome of one session with one peer.
+    SyncResult {
+        /// Device id of the peer, or the text it was asked for by if that is all we know.
+        peer: String,
+        /// Local name of the peer.
+        peer_name: Option<String>,
+        /// `in-sync`, `differs`, `failed` or `unreachable`.
+        state: String,
+        /// Legs there and back.
+        round_trips: u64,
+        /// Bytes of control messages, both ways.
+        control_bytes: u64,
+        /// Bytes of changes sent inline, both ways.
+        inline_bytes: u64,
+        /// Bytes of packs by blob transfer, both ways.
+        blob_bytes: u64,
+        /// Bytes of bodies and attachments, both ways.
+        body_bytes: u64,
+        /// Changes exchanged, both ways.
+        changes: u64,
+        /// Signatures this side checked.
+        signatures_checked: u64,
+        /// Changes received.
+        in_changes: u64,
+        /// Changes sent.
+        out_changes: u64,
+        /// Bodies still missing here.
+        missing_bodies: u64,
+        /// Bodies the peer says it still lacks.
+        peer_missing_bodies: Option<u64>,
+        /// What keeps us from being in sync, one line each.
+        reasons: Vec<String>,
+        /// Duration.
+        elapsed_ms: u64,
+    }
+    /// What is known of one section at one peer.
+    SyncState {
+        /// Device id of the peer.
+        peer: String,
+        /// Local name of the peer.
+        peer_name: Option<String>,
+        /// Account whose space it is.
+        target: String,
+        /// `authority`, `public`, `visitors` or `private`.
+        section: String,
+        /// `in-sync`, `differs`, `failed` or `unknown` (never compared since our last write).
+        state: String,
+        /// Whether the peer said that all of it is fsynced there.
+        durable: Option<bool>,
+        /// Changes we have and the peer lacked.
+        unsent_changes: u64,
+        /// Changes the peer has and we lack.
+        missing_changes: u64,
+        /// Bodies we lack.
+        missing_bodies: u64,
+        /// Bodies the peer said it lacks.
+        peer_missing_bodies: u64,
+        /// Why, one line each.
+        reasons: Vec<String>,
+        /// When it was last compared.
+        checked_at: Option<String>,
+    }
+    /// Everything on one page.
+    Status {
+        /// Our account.
+        account: Option<String>,
+        /// Name from our profile.
+        name: Option<String>,
+        /// This device.
+        device: Option<String>,
+        /// Its name.
+        device_name: Option<String>,
+        /// Our devices that may write.
+        devices: u64,
+        /// Folder of this home.
+        home: String,
+        /// Whether a node answers.
+        node_running: bool,
+        /// Since when.
+        node_started_at: Option<String>,
+        /// Peers with an open connection.
+        peers_connected: u64,
+        /// Other known peers.
+        peers_away: u64,
+        /// `in-sync`, `differs` or `unknown`, over all peers and sections.
+        sync_state: String,
+        /// Changes that no peer is known to have.
+        unsent_changes: u64,
+        /// Changes known of but not held.
+        missing_changes: u64,
+        /// Bodies named but not held.
+        missing_bodies: u64,
+        /// Documents held.
+        documents: u64,
+        /// Bytes of the store on disk.
+        store_bytes: u64,
+        /// Things the user should know, one line each.
+        warnings: Vec<String>,
+    }
+    /// Something that happened.
+    Event {
+        /// Rises by one; a jump means that events were missed.
+        seq: u64,
+        /// When.
+        time: String,
+        /// `post.created`, `comment.created`, `device.linked`, ...
+        event: String,
+        /// Account that did it.
+        actor: Option<String>,
+        /// Document it happened in.
+        doc: Option<String>,
+        /// More, by event.
+        data: serde_json::Map<String, serde_json::Value>,
+    }
+    /// The running node.
+    Node {
+        /// `running` or `stopping`.
+        state: String,
+        /// Process.
+        pid: u32,
+        /// Since when.
+        started_at: String,
+        /// Version of the program.
+        version: String,
+        /// Version of the API.
+        api: u32,
+        /// Folder of the home.
+        home: String,
+        /// Path of the socket.
+        socket: String,
+        /// Device id, also the endpoint id.
+        device: Option<String>,
+        /// UDP addresses it listens on.
+        addresses: Vec<String>,
+        /// Relay, if one is configured.
+        relay: Option<String>,
+        /// Whether it looks for peers in the local network.
+        lan: bool,
+    }
+    /// A peer of the node.
+    Peer {
+        /// Device id.
+        device: String,
+        /// Account, if known.
+        account: Option<String>,
+        /// Local name.
+        name: Option<String>,
+        /// `connected` or `away`.
+        state: String,
+        /// Address in use, or last used.
+        address: Option<String>,
+        /// Round trip time.
+        rtt_ms: Option<u64>,
+        /// Bytes received.
+        in_bytes: Option<u64>,
+        /// Bytes sent.
+        out_bytes: Option<u64>,
+        /// `in-sync`, `differs` or `unknown`.
+        sync_state: String,
+        /// When it was last connected.
+        seen_at: Option<String>,
+    }
+}

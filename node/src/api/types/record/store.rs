@@ -1,0 +1,185 @@
+//! Records about the store and its documents.
+
+use serde::{Deserialize, Serialize};
+
+use super::Omit;
+
+records! {
+    /// Size of the store.
+    StoreSize {
+        /// Documents held.
+        documents: u64,
+        /// Changes held.
+        changes: u64,
+        /// Bodies and attachments held.
+        blobs: u64,
+        /// Their bytes.
+        blob_bytes: u64,
+        /// Bytes of the write-once table.
+        truth_bytes: u64,
+        /// Bytes of the rebuildable rows.
+        rows_bytes: u64,
+        /// Bytes of the small mutable state.
+        meta_bytes: u64,
+        /// Commits since it was opened.
+        commits: u64,
+        /// fsyncs since it was opened.
+        fsyncs: u64,
+        /// Format version.
+        format: u32,
+    }
+    /// One fault found.
+    Damage {
+        /// `change`, `body`, `blob`, `head`, `row`, `database`, ...
+        what: String,
+        /// Its id, hash or key.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    }
+    /// Outcome of a check.
+    Verify {
+        /// Whether nothing is damaged.
+        ok: bool,
+        /// Heads whose signature was checked.
+        heads: u64,
+        /// Changes hashed and linked.
+        changes: u64,
+        /// Bodies and attachments hashed.
+        blobs: u64,
+        /// Rows compared.
+        rows: u64,
+        /// Bytes read.
+        read_bytes: u64,
+        /// Faults.
+        damaged: u64,
+        /// Duration.
+        elapsed_ms: u64,
+    }
+    /// Outcome of building the rows again.
+    Rebuild {
+        /// Rows dropped.
+        rows_before: u64,
+        /// Rows built.
+        rows_after: u64,
+        /// Whether they are equal, byte for byte.
+        equal: bool,
+        /// Duration.
+        elapsed_ms: u64,
+    }
+    /// One key of the store.
+    Row {
+        /// `truth`, `rows` or `meta`.
+        table: String,
+        /// Key as hex.
+        key: String,
+        /// BLAKE3 of the value.
+        hash: String,
+        /// Bytes of the value.
+        size_bytes: u64,
+        /// Value as hex, if asked for.
+        value: Option<String>,
+    }
+    /// A document.
+    Document {
+        /// Document id.
+        id: String,
+        /// Account in whose space it stands.
+        space: String,
+        /// Account that writes it.
+        account: String,
+        /// `account`, `profile`, `wall`, `guest` or `private`.
+        kind: String,
+        /// Page of a row of pages.
+        page: u64,
+        /// Chains known.
+        chains: u64,
+        /// Changes known.
+        known_changes: u64,
+        /// Changes held.
+        held_changes: u64,
+        /// Bytes of the held changes.
+        held_bytes: u64,
+    }
+    /// A known head.
+    Head {
+        /// Document id.
+        doc: String,
+        /// `account`, `profile`, `wall`, `guest` or `private`.
+        kind: String,
+        /// Account that writes it.
+        account: String,
+        /// Page of a row of pages.
+        page: u64,
+        /// Device whose chain it is.
+        device: String,
+        /// Its writing life, 32 hex digits.
+        incarnation: String,
+        /// Number of changes.
+        n: u64,
+        /// Running hash after them.
+        link: String,
+    }
+    /// A stored change.
+    Change {
+        /// BLAKE3 of the stored bytes.
+        id: String,
+        /// Document id.
+        doc: String,
+        /// Device whose chain it is in.
+        device: String,
+        /// Its writing life, 32 hex digits.
+        incarnation: String,
+        /// Number in the chain, from 1.
+        n: u64,
+        /// Automerge's SHA-256 name of it; absent if it is sealed and we have no key.
+        hash: Option<String>,
+        /// Automerge names of what it builds on.
+        deps: Option<Vec<String>>,
+        /// Bytes stored.
+        size_bytes: u64,
+        /// `ok`, `deferred`, `invalid`, `void`.
+        standing: String,
+        /// The stored bytes as hex, if asked for.
+        raw: Option<String>,
+    }
+    /// A document's values, as a stock Automerge shows them.
+    DocumentValue {
+        /// Document id.
+        doc: String,
+        /// Automerge heads, in order.
+        heads: Vec<String>,
+        /// Root map; bytes are `{"bytes":"hex"}`.
+        value: serde_json::Map<String, serde_json::Value>,
+    }
+    /// What one change did.
+    History {
+        /// Document id.
+        doc: String,
+        /// The change.
+        id: String,
+        /// Device that wrote it.
+        device: String,
+        /// Its writing life, 32 hex digits.
+        incarnation: String,
+        /// Number in the chain.
+        n: u64,
+        /// When it claims to be made; map changes carry no time.
+        created_at: Option<String>,
+        /// `post`, `reply`, `edit`, `put`, `delete`, ...
+        action: String,
+        /// What it acts on: an entry id, a device id, a key.
+        target: Option<String>,
+        /// `ok`, `deferred`, `invalid`, `void`.
+        standing: String,
+    }
+    /// Versions of program, API and store.
+    VersionInfo {
+        /// Version of the program.
+        version: String,
+        /// Version of the API.
+        api: u32,
+        /// Format version of the store.
+        store_format: u32,
+    }
+}

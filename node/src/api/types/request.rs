@@ -1,0 +1,534 @@
+//! Requests: one type an operation. Unknown fields are refused.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// An operation of the API, named by its arguments.
+pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Where it is posted to, for example `/v1/post/create`.
+    const PATH: &'static str;
+    /// Whether it only means something in a running node.
+    const NEEDS_NODE: bool;
+}
+
+macro_rules! requests {
+    ($(
+        $(#[$doc:meta])*
+        $path:literal $node:ident $name:ident {
+            $( $(#[$field_doc:meta])* $field:ident : $type:ty, )*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+            #[serde(default, deny_unknown_fields)]
+            pub struct $name {
+                $( $(#[$field_doc])*
+                   #[serde(skip_serializing_if = "Absent::is_absent")]
+                   pub $field: $type, )*
+            }
+            impl Request for $name {
+                const PATH: &'static str = $path;
+                const NEEDS_NODE: bool = requests!(@ $node);
+            }
+        )*
+        /// Path of every operation.
+        pub const PATHS: &[&str] = &[$($path),*];
+    };
+    (@ any) => { false };
+    (@ node) => { true };
+}
+
+/// Whether a field is left out of a request.
+trait Absent {
+    fn is_absent(&self) -> bool;
+}
+impl<T> Absent for Option<T> {
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+impl<T> Absent for Vec<T> {
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+impl<K, V> Absent for BTreeMap<K, V> {
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+impl Absent for String {
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+impl Absent for bool {
+    fn is_absent(&self) -> bool {
+        !*self
+    }
+}
+/// Who may reply to a wall.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyRule {
+    /// Everybody who is not refused.
+    #[default]
+    Everyone,
+    /// Accounts the owner admitted.
+    Admitted,
+    /// Nobody but the owner.
+    Nobody,
+}
+
+/// Which blobs a subscription keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlobRule {
+    /// All of them.
+    All,
+    /// None: text only, media on demand.
+    None,
+    /// Those up to so many bytes each.
+    UpToBytes(u64),
+}
+
+/// A file to attach. The path is read by the program that answers the request, which runs as
+/// the same user; the command line sends absolute paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachFile {
+    /// Absolute path of the file.
+    pub path: String,
+    /// Description for those who cannot see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt: Option<String>,
+    /// Label; by default the last part of the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Media type; by default guessed from the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+}
+
+requests! {
+    /// Makes the identity of this home: keys, account, this device. Answers one `identity`.
+    "/v1/identity/create" any IdentityCreate {
+        /// Name for the profile.
+        name: Option<String>,
+        /// Name of this device; by default the host's.
+        device_name: Option<String>,
+        /// An identity that is already there is no error, nothing changes.
+        if_missing: bool,
+    }
+    /// Answers one `identity`: ours, or another account's.
+    "/v1/identity/show" any IdentityShow {
+        /// Account id prefix or `@petname`; absent = ours.
+        who: Option<String>,
+    }
+    /// Answers every account whose log is held here as `identity`, ours first.
+    "/v1/identity/list" any IdentityList {}
+
+    /// Makes a link ticket. Answers one `ticket`; if `wait`, then one `linked` when a device
+    /// has used it, or the error `timeout` when it expires.
+    "/v1/device/invite" any DeviceInvite {
+        /// How long the ticket is good for; default ten minutes.
+        ttl_ms: Option<u64>,
+        /// Keep the answer open until a device has linked. Without a running node this is the
+        /// only way: nobody would answer the other device.
+        wait: bool,
+    }
+    /// Links this home to the account that made the ticket. Answers `notice`s, then one
+    /// `linked`. Errors: `conflict` if used or expired or if this home has an identity.
+    "/v1/device/link" any DeviceLink {
+        /// The ticket.
+        ticket: String,
+        /// Name of this device; by default the host's.
+        name: Option<String>,
+    }
+    /// Answers the account's devices as `device`, oldest first.
+    "/v1/device/list" any DeviceList {
+        /// Account id prefix or `@petname`; absent = ours.
+        who: Option<String>,
+    }
+    /// Renames a device of ours. Answers one `device`.
+    "/v1/device/rename" any DeviceRename {
+        /// Device id prefix or name.
+        device: String,
+        /// The new name.
+        name: String,
+    }
+    /// Suspends a device of ours. Answers one `device`.
+    "/v1/device/suspend" any DeviceSuspend {
+        /// Device id prefix or name.
+        device: String,
+    }
+    /// Ends a suspension. Answers one `device`.
+    "/v1/device/restore" any DeviceRestore {
+        /// Device id prefix or name.
+        device: String,
+    }
+    /// Revokes a device of ours for ever, with cuts at what this device has verified of it.
+    /// Answers one `device`.
+    "/v1/device/revoke" any DeviceRevoke {
+        /// Device id prefix or name.
+        device: String,
+        /// The device's name, typed again; anything else is refused with `usage`.
+        confirm: String,
+        /// Why; read by the account's own devices.
+        reason: Option<String>,
+    }
+
+    /// Answers one `profile`.
+    "/v1/profile/show" any ProfileShow {
+        /// Account id prefix or `@petname`; absent = ours.
+        who: Option<String>,
+        /// Also the values that lost against a concurrent one.
+        conflicts: bool,
+    }
+    /// Changes fields of our profile, in one change. Answers one `profile`.
+    "/v1/profile/set" any ProfileSet {
+        /// Name.
+        name: Option<String>,
+        /// A few lines.
+        bio: Option<String>,
+        /// Picture.
+        avatar: Option<AttachFile>,
+        /// All links, in order; absent = unchanged.
+        links: Option<Vec<String>>,
+        /// Free fields to set.
+        fields: BTreeMap<String, String>,
+        /// Theme tokens to set.
+        theme: BTreeMap<String, String>,
+        /// Names to remove: `name`, `bio`, `avatar`, `links`, `fields.KEY`, `theme.KEY`.
+        unset: Vec<String>,
+    }
+
+    /// Posts to our wall. Answers one `post`.
+    "/v1/post/create" any PostCreate {
+        /// The text; may be empty if there are attachments or a quote.
+        text: String,
+        /// Files, in order.
+        attachments: Vec<AttachFile>,
+        /// Entry to quote: id prefix of a post or comment held here.
+        quote: Option<String>,
+    }
+
+    /// Answers posts of a wall, newest first, as `post`. A pure function of the signed set
+    /// unless `names` is asked for.
+    "/v1/wall/list" any WallList {
+        /// Account id prefix or `@petname`; absent = ours.
+        who: Option<String>,
+        /// At most so many; absent = all.
+        limit: Option<u64>,
+        /// Only posts that sort after (are older than) this one.
+        before: Option<String>,
+        /// Only posts made at this time or later.
+        since: Option<String>,
+        /// Only posts made before this time.
+        until: Option<String>,
+        /// Also texts that lost against a concurrent edit.
+        conflicts: bool,
+        /// Also deleted posts, with `"deleted":true` and no text.
+        deleted: bool,
+        /// Also `author_name` as this home calls people.
+        names: bool,
+    }
+    /// Answers one `post`, then its `comment`s, oldest first; or one `comment`.
+    "/v1/wall/show" any WallShow {
+        /// Post or comment, by id prefix.
+        id: String,
+        /// Also texts that lost against a concurrent edit.
+        conflicts: bool,
+        /// Also hidden and refused comments, marked.
+        hidden: bool,
+        /// Also `author_name` as this home calls people.
+        names: bool,
+    }
+    /// Gives a post or comment of ours a new text. Answers the `post` or `comment`.
+    "/v1/wall/edit" any WallEdit {
+        /// Post or comment, by id prefix.
+        id: String,
+        /// The new text.
+        text: String,
+    }
+    /// Deletes posts or comments of ours. Answers a `deleted` or an `error` for each, and
+    /// `partial` at the end if only some failed.
+    "/v1/wall/delete" any WallDelete {
+        /// Id prefixes.
+        ids: Vec<String>,
+    }
+    /// Comments on a post or comment. Answers one `comment`.
+    "/v1/wall/comment" any WallComment {
+        /// Post or comment answered, by id prefix.
+        id: String,
+        /// The text.
+        text: String,
+        /// Files, in order.
+        attachments: Vec<AttachFile>,
+    }
+    /// Adds a reaction; adding it twice changes nothing. Answers one `reaction`.
+    "/v1/wall/react" any WallReact {
+        /// Post or comment, by id prefix.
+        id: String,
+        /// The emoji.
+        emoji: String,
+    }
+    /// Takes our reaction back; one that is not there is no error. Answers one `reaction`.
+    "/v1/wall/unreact" any WallUnreact {
+        /// Post or comment, by id prefix.
+        id: String,
+        /// The emoji.
+        emoji: String,
+    }
+    /// Hides a guest's comment or reaction on our wall. Answers one `comment`.
+    "/v1/wall/hide" any WallHide {
+        /// Comment, by id prefix.
+        id: String,
+    }
+    /// Shows it again. Answers one `comment`.
+    "/v1/wall/unhide" any WallUnhide {
+        /// Comment, by id prefix.
+        id: String,
+    }
+    /// Answers every text of a post or comment, oldest first, as `version`.
+    "/v1/wall/history" any WallHistory {
+        /// Post or comment, by id prefix.
+        id: String,
+    }
+    /// Reads or changes who may reply. Answers one `policy`.
+    "/v1/wall/policy" any WallPolicy {
+        /// Whose wall; absent = ours. Only ours can be changed.
+        who: Option<String>,
+        /// The new rule; absent = read only.
+        reply: Option<ReplyRule>,
+    }
+    /// Makes a guest part of our wall. Answers one `guest`.
+    "/v1/wall/admit" any WallAdmit {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Shows nothing of a guest on our wall any more. Answers one `guest`.
+    "/v1/wall/refuse" any WallRefuse {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Writes an attachment to a file, fetching it from a peer if it is not here. Answers
+    /// one `saved`.
+    "/v1/wall/save" any WallSave {
+        /// Post or comment, by id prefix.
+        id: String,
+        /// Which attachment, from 0; default the first.
+        index: Option<u64>,
+        /// Absolute path to write; an existing file is refused with `conflict`.
+        path: String,
+    }
+
+    /// Answers posts of the walls we follow and of ours, strictly newest first, as `post`.
+    "/v1/feed/list" any FeedList {
+        /// Only by this account.
+        from: Option<String>,
+        /// At most so many; absent = all.
+        limit: Option<u64>,
+        /// Only posts that sort after (are older than) this one.
+        before: Option<String>,
+        /// Only posts made at this time or later.
+        since: Option<String>,
+        /// Only posts made before this time.
+        until: Option<String>,
+        /// Only what was not listed with `mark_read` before.
+        unread: bool,
+        /// Remember the newest listed post as read.
+        mark_read: bool,
+    }
+
+    /// Follows an account and subscribes to its space. Answers one `follow`; doing it twice
+    /// changes at most the petname.
+    "/v1/follow/add" any FollowAdd {
+        /// Account: full id, or prefix of a known one.
+        who: String,
+        /// Petname, without `@`.
+        name: Option<String>,
+    }
+    /// Stops following. Answers one `follow`.
+    "/v1/follow/remove" any FollowRemove {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Answers whom we follow as `follow`.
+    "/v1/follow/list" any FollowList {}
+    /// Blocks: nothing of the account is shown or kept; nobody else learns it. One `block`.
+    "/v1/block/add" any BlockAdd {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Ends a block. Answers one `block`.
+    "/v1/block/remove" any BlockRemove {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Answers whom we block as `block`.
+    "/v1/block/list" any BlockList {}
+    /// Mutes: kept, but not in the feed. Answers one `mute`.
+    "/v1/mute/add" any MuteAdd {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Ends a mute. Answers one `mute`.
+    "/v1/mute/remove" any MuteRemove {
+        /// Account id prefix or `@petname`.
+        who: String,
+    }
+    /// Answers whom we mute as `mute`.
+    "/v1/mute/list" any MuteList {}
+
+    /// Keeps an account's space here; a second time changes the limits that are given.
+    /// Answers one `sub`.
+    "/v1/sub/add" any SubAdd {
+        /// Account: full id, or prefix of a known one, or `@petname`.
+        target: String,
+        /// Keep what is younger than this; absent = all.
+        history_ms: Option<u64>,
+        /// Which blobs to keep; absent = all.
+        blobs: Option<BlobRule>,
+        /// Never hold more bytes of it than this; absent = no limit.
+        max_bytes: Option<u64>,
+    }
+    /// Answers what is kept here as `sub`, our own space first.
+    "/v1/sub/list" any SubList {}
+    /// Answers one `sub`.
+    "/v1/sub/show" any SubShow {
+        /// Account id prefix or `@petname`.
+        target: String,
+    }
+    /// Stops keeping it; what no other subscription needs becomes cache. Answers one `sub`.
+    "/v1/sub/remove" any SubRemove {
+        /// Account id prefix or `@petname`.
+        target: String,
+    }
+
+    /// Syncs now. Answers a `sync_result` for each peer as it finishes, `progress` between.
+    /// At the end `partial` if some peers failed, `retry` if none could be reached.
+    "/v1/sync/run" any SyncRun {
+        /// Accounts whose spaces to sync; empty = all that are kept.
+        targets: Vec<String>,
+        /// Peers: node ticket, device id prefix or name of a known peer; empty = all known.
+        peers: Vec<String>,
+        /// Succeed as soon as so many peers are in sync.
+        replicas: Option<u64>,
+        /// Give up after so long with `timeout`.
+        timeout_ms: Option<u64>,
+    }
+    /// Answers what is known of each peer and section as `sync_status`, without asking them.
+    "/v1/sync/status" any SyncStatus {
+        /// Accounts; empty = all that are kept.
+        targets: Vec<String>,
+    }
+    /// Answers one `status`.
+    "/v1/status/show" any StatusShow {}
+    /// Answers `event` records as they happen.
+    "/v1/event/watch" any EventWatch {
+        /// Only these event names; empty = all.
+        types: Vec<String>,
+        /// Replay what came after this number first.
+        since: Option<u64>,
+        /// End after so many.
+        count: Option<u64>,
+    }
+
+    /// Answers one `node`.
+    "/v1/node/status" node NodeStatus {}
+    /// Stops the node cleanly. Answers one `node` before it goes.
+    "/v1/node/stop" node NodeStop {}
+    /// Answers peers as `peer`.
+    "/v1/node/peers" node NodePeers {
+        /// Only those with an open connection.
+        connected: bool,
+    }
+    /// Connects to a node and remembers it as a peer. Answers one `peer`.
+    "/v1/node/connect" node NodeConnect {
+        /// Its ticket.
+        ticket: String,
+        /// Local name for it.
+        name: Option<String>,
+    }
+    /// Answers the node's own address as one `ticket` of kind `node`.
+    "/v1/node/ticket" node NodeTicket {}
+
+    /// Answers one `store_stats`.
+    "/v1/store/stats" any StoreStats {}
+    /// Reads and checks everything. Answers `damage` for each fault, then one `verify`; the
+    /// error `corrupt` follows if there was damage.
+    "/v1/store/verify" any StoreVerify {}
+    /// Drops all rebuildable rows and builds them again. Answers one `rebuild`.
+    "/v1/store/rebuild" any StoreRebuild {}
+    /// Answers every key as `row`, in order of table and key.
+    "/v1/store/dump" any StoreDump {
+        /// Only this table: `truth`, `rows` or `meta`.
+        table: Option<String>,
+        /// Also the values, as hex.
+        values: bool,
+    }
+
+    /// Answers documents as `document`, in order of space, kind, account, page.
+    "/v1/doc/list" any DocList {
+        /// Only in this account's space; absent = all that are held.
+        who: Option<String>,
+        /// Only this kind: `account`, `profile`, `wall`, `guest`, `private`.
+        kind: Option<String>,
+    }
+    /// Answers the known heads as `head`, in order of document, device, incarnation. A pure
+    /// function of the signed set.
+    "/v1/doc/heads" any DocHeads {
+        /// Documents, by id prefix; empty = all public ones of `who`'s space.
+        docs: Vec<String>,
+        /// Whose space, if no documents are named; absent = ours.
+        who: Option<String>,
+    }
+    /// Answers held changes as `change`, oldest first within each chain.
+    "/v1/doc/changes" any DocChanges {
+        /// Document, by id prefix.
+        doc: String,
+        /// Only changes after this one in its chain (change id prefix).
+        since: Option<String>,
+        /// Also the stored bytes, as hex.
+        raw: bool,
+    }
+    /// Answers one `document_value`: what a stock Automerge shows of it.
+    "/v1/doc/cat" any DocCat {
+        /// Document, by id prefix.
+        doc: String,
+    }
+    /// Answers what each change did, in plain words, as `history`, oldest first.
+    "/v1/doc/history" any DocHistory {
+        /// Document, by id prefix.
+        doc: String,
+    }
+    /// Answers one `version_info`. Needs no identity.
+    "/v1/meta/version" any MetaVersion {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_refused_and_absent_ones_left_out() {
+        assert!(serde_json::from_str::<WallList>(r#"{"limt":1}"#).is_err());
+        let request = WallList { limit: Some(3), ..WallList::default() };
+        assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"limit":3}"#);
+        assert_eq!(serde_json::from_str::<WallList>(r#"{"limit":3}"#).unwrap(), request);
+    }
+
+    #[test]
+    fn paths_are_versioned_and_unique() {
+        let unique: std::collections::BTreeSet<_> = PATHS.iter().collect();
+        assert_eq!(unique.len(), PATHS.len());
+        for path in PATHS {
+            let parts: Vec<_> = path.split('/').collect();
+            assert!(matches!(parts.as_slice(), ["", "v1", _, _]), "{path}");
+        }
+    }
+}
