@@ -6,5 +6,6 @@ pub mod description;
 pub mod hash;
 pub mod limits;
 pub mod model;
+pub mod store;
 pub mod sync;
 pub mod wire;
