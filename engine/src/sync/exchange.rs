@@ -74,9 +74,11 @@ pub struct Received {
     pub description: Option<Description>,
     /// The encoded head.
     pub head: HeadBytes,
-    /// The sender says that we and it follow different branches.
+    /// The sender says that we and it follow different branches; then `parts` hold its
+    /// whole branch from change 1, so that the receiver can build the proof itself.
     pub fork: bool,
-    /// The data, by rising number; may be empty (head only).
+    /// The data, consecutive, by rising number, up to the head's n at most; may be
+    /// empty (head only).
     pub parts: Vec<Part>,
 }
 
@@ -291,13 +293,6 @@ pub trait Exchange {
     /// If the store fails.
     fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>>;
 
-    /// Ids of the tip's branch from `first_n` to its end, for a fork proof; at most
-    /// [`crate::limits::HEAD_AHEAD_MAX`], `before` set. `None` if not known.
-    ///
-    /// # Errors
-    /// If the store fails.
-    fn ids(&self, tip: &KnownTip, first_n: u64) -> ExchangeResult<Option<Part>>;
-
     /// The deterministic changes pack of a closed page that is held whole, servable to
     /// who may read the section; `None` for open pages and documents without pages.
     ///
@@ -311,6 +306,12 @@ pub trait Exchange {
     /// # Errors
     /// If the store fails.
     fn register_pack(&self, section: &Section, bytes: Bytes) -> ExchangeResult<PackRef>;
+
+    /// Says that the peer has fetched a pack given by this session.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<()>;
 
     /// Verifies and stores chains; durable when it returns.
     ///

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation, Link};
+use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation};
 
 /// Names a chain: one writing life of a device in one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,9 +92,6 @@ impl Content {
 pub struct Part {
     /// Number of the first change, from 1.
     pub first_n: u64,
-    /// The link before the first change as the sender has it: present where the
-    /// receiver cannot be assumed to have it (a gap, a fork).
-    pub before: Option<Link>,
     /// Changes or ids.
     pub content: Content,
 }
