@@ -1,9 +1,13 @@
 //! Mosaic's engine: signed, single-account Automerge documents, chained, stored by hash,
 //! reconciled by known heads. No network, no printing, no globals, no clock.
 
+pub mod chain;
+pub mod change;
 pub mod codec;
 pub mod description;
+pub mod entropy;
 pub mod hash;
+pub mod identity;
 pub mod limits;
 pub mod model;
 pub mod store;
