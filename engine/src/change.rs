@@ -1,8 +1,14 @@
 //! Changes: what may be stored as one, and how it is looked at before Automerge sees it.
 //!
-//! A log change has exactly one form, built and compared by [`log`] without Automerge.
+//! A log change has exactly one form, built and compared by [`log`] without Automerge. A
+//! map change passes [`prescan`], which is bounded, and then the rules of [`gate`].
 
+mod columns;
+pub mod gate;
 pub mod log;
+pub mod malformed;
+pub mod prescan;
+pub mod value;
 
 use std::fmt;
 

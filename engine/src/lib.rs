@@ -5,6 +5,7 @@ pub mod chain;
 pub mod change;
 pub mod codec;
 pub mod description;
+pub mod document;
 pub mod entropy;
 pub mod hash;
 pub mod identity;

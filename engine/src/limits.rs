@@ -52,3 +52,8 @@ pub const PAGE_NUMBER_MAX: u64 = 1 << 32;
 pub const HEAD_AHEAD_MAX: u64 = PAGE_ENTRIES_MAX + PAGE_MODIFICATIONS_MAX;
 /// Bytes up to which a blob lives in the database instead of a file.
 pub const BLOB_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Predecessors of all operations of one map change: four conflicting values a key.
+pub const CHANGE_PREDECESSORS_MAX: usize = 4 * CHANGE_OPERATIONS_MAX;
+/// Highest operation counter: half of what Automerge can count, so that no legal change
+/// brings a document near the end.
+pub const OPERATION_COUNTER_MAX: u64 = 1 << 31;

@@ -317,7 +317,12 @@ pub trait Exchange {
     ///
     /// # Errors
     /// If the store fails: then nothing of it is stored.
-    fn receive(&self, remote: &DeviceId, chains: Vec<Received>, now_ms: u64) -> ExchangeResult<Receipt>;
+    fn receive(
+        &self,
+        remote: &DeviceId,
+        chains: Vec<Received>,
+        now_ms: u64,
+    ) -> ExchangeResult<Receipt>;
 
     /// Bodies (not attachments) named by changes `first_n..=last_n` of the tip's branch
     /// that are held here, in the order of the changes.
