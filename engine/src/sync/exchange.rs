@@ -11,6 +11,8 @@ use crate::hash::{BlobHash, DeviceId, DocumentId, Link, SpaceId};
 use crate::model::entry::BodyRef;
 use crate::wire::{ChainKey, HeadBytes, Part};
 
+pub use crate::wire::{PackRef, Reason};
+
 /// A section: the unit that two replicas compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Section {
@@ -47,15 +49,6 @@ pub struct Introduction {
     pub head: HeadBytes,
 }
 
-/// A pack that the remote may fetch by hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PackRef {
-    /// Hash of the whole pack.
-    pub hash: BlobHash,
-    /// Bytes of the pack.
-    pub size: u64,
-}
-
 /// The pack of a closed page: every chain of it from its first change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagePack {
@@ -80,59 +73,6 @@ pub struct Received {
     /// The data, consecutive, by rising number, up to the head's n at most; may be
     /// empty (head only).
     pub parts: Vec<Part>,
-}
-
-/// Why something of a peer was not taken. Codes below 64 refuse, the others defer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum Reason {
-    /// Bytes that are not what they should be.
-    Malformed = 1,
-    /// A signature does not verify.
-    Signature = 2,
-    /// The certificate path does not lead to the device.
-    Certificate = 3,
-    /// A protocol limit.
-    Limit = 4,
-    /// Data does not lead to the signed link.
-    Link = 5,
-    /// The gate refuses a change.
-    InvalidChange = 6,
-    /// Not kept here.
-    NotKept = 7,
-    /// The author is blocked here.
-    Blocked = 8,
-    /// No space or quota.
-    Quota = 9,
-    /// Beyond the cut of a revoked device.
-    Void = 10,
-    /// The remote may not write or read here.
-    Forbidden = 11,
-    /// A body that was deleted or is never to be stored.
-    Deleted = 12,
-    /// Any other refusal, as told by a newer peer.
-    Refused = 63,
-    /// Earlier changes are missing.
-    Gap = 64,
-    /// No key to open it yet.
-    NoKey = 65,
-    /// Authority that it rests on is not known yet.
-    Authority = 66,
-    /// The pack could not be fetched, or was not what was announced.
-    Pack = 67,
-    /// Bodies are missing.
-    Bodies = 68,
-    /// The store failed.
-    Store = 69,
-    /// More chains than one round can list.
-    TooMany = 70,
-    /// Both sides moved on during the round.
-    Moved = 71,
-    /// The sender does not hold the bytes.
-    NotHeld = 72,
-    /// Any other deferral, as told by a newer peer.
-    Deferred = 127,
 }
 
 /// What became of one received chain.

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation};
+use crate::limits::{CHANGE_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, MAP_CHANGES_MAX};
 
 /// Names a chain: one writing life of a device in one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,17 +52,6 @@ impl Changes {
     }
 }
 
-/// Changes of a named chain from `first_n` on: the element of a changes pack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainRange {
-    /// Whose.
-    pub chain: ChainKey,
-    /// Number of the first change, from 1.
-    pub first_n: u64,
-    /// The changes.
-    pub changes: Changes,
-}
-
 /// What stands for consecutive changes of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
@@ -94,4 +85,130 @@ pub struct Part {
     pub first_n: u64,
     /// Changes or ids.
     pub content: Content,
+}
+
+/// Pieces of one chain in one message or pack.
+pub(super) const PARTS_MAX: usize = 64;
+const FORM_LOG: u8 = 1;
+const FORM_RAW: u8 = 2;
+const FORM_IDS: u8 = 3;
+/// Changes that one range can name: no page and no map holds more.
+const CHANGES_MAX: usize = if MAP_CHANGES_MAX > HEAD_AHEAD_MAX {
+    MAP_CHANGES_MAX as usize
+} else {
+    HEAD_AHEAD_MAX as usize
+};
+
+/// Appends `first n ‖ form ‖ count ‖ items`.
+fn write_changes(w: &mut Writer, first_n: u64, changes: &Changes) {
+    w.varint(first_n);
+    match changes {
+        Changes::Log(items) => {
+            w.u8(FORM_LOG).varint(items.len() as u64);
+            let mut before = 0u64;
+            for item in items {
+                let delta = item.time_ms.wrapping_sub(before);
+                w.zigzag(i64::from_ne_bytes(delta.to_ne_bytes())).bytes(&item.value);
+                before = item.time_ms;
+            }
+        }
+        Changes::Raw(items) => {
+            w.u8(FORM_RAW).varint(items.len() as u64);
+            for item in items {
+                w.bytes(item);
+            }
+        }
+    }
+}
+
+/// Appends a part.
+pub(super) fn write_part(w: &mut Writer, part: &Part) {
+    match &part.content {
+        Content::Changes(changes) => write_changes(w, part.first_n, changes),
+        Content::Ids(ids) => {
+            w.varint(part.first_n).u8(FORM_IDS).varint(ids.len() as u64);
+            for id in ids {
+                w.raw(id.as_bytes());
+            }
+        }
+    }
+}
+
+/// Reads a part; byte strings share `frame`, which `r` must be reading.
+pub(super) fn read_part(frame: &Bytes, r: &mut Reader<'_>) -> Result<Part, DecodeError> {
+    let first_n = r.varint(CHANGES_MAX as u64, "first n")?;
+    if first_n == 0 {
+        return Err(DecodeError::Rule("changes are numbered from 1"));
+    }
+    let form = r.u8("range form")?;
+    let count = r.count(CHANGES_MAX, "changes")?;
+    let room = count.min(r.rest().len());
+    let content = match form {
+        FORM_LOG => {
+            let mut items = Vec::with_capacity(room);
+            let mut before = 0u64;
+            for _ in 0..count {
+                let delta = u64::from_ne_bytes(r.zigzag("time")?.to_ne_bytes());
+                before = before.wrapping_add(delta);
+                let value = frame.slice_ref(not_empty(r.bytes(ENTRY_BYTES_MAX, "entry")?)?);
+                items.push(LogItem { time_ms: before, value });
+            }
+            Content::Changes(Changes::Log(items))
+        }
+        FORM_RAW => {
+            let mut items = Vec::with_capacity(room);
+            for _ in 0..count {
+                items.push(frame.slice_ref(not_empty(r.bytes(CHANGE_BYTES_MAX, "change")?)?));
+            }
+            Content::Changes(Changes::Raw(items))
+        }
+        FORM_IDS => {
+            let mut ids = Vec::with_capacity(room);
+            for _ in 0..count {
+                ids.push(ChangeId::from_bytes(r.array("change id")?));
+            }
+            Content::Ids(ids)
+        }
+        value => return Err(DecodeError::Unknown { reading: "range form", value }),
+    };
+    Ok(Part { first_n, content })
+}
+
+fn not_empty(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    if bytes.is_empty() { Err(DecodeError::Rule("an empty change")) } else { Ok(bytes) }
+}
+
+/// A named chain and pieces of it: the element of a changes pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainRange {
+    /// Whose.
+    pub chain: ChainKey,
+    /// Consecutive pieces, by rising number; one piece of changes in a page's pack.
+    pub parts: Vec<Part>,
+}
+
+impl Part {
+    /// Number of the last change, or `first_n - 1` if it is empty.
+    #[must_use]
+    pub const fn last_n(&self) -> u64 {
+        self.first_n + self.content.len() as u64 - 1
+    }
+
+    /// Drops what lies beyond change `n`.
+    pub fn truncate(&mut self, n: u64) {
+        let keep = usize::try_from((n + 1).saturating_sub(self.first_n)).unwrap_or(usize::MAX);
+        match &mut self.content {
+            Content::Changes(Changes::Log(items)) => items.truncate(keep),
+            Content::Changes(Changes::Raw(items)) => items.truncate(keep),
+            Content::Ids(ids) => ids.truncate(keep),
+        }
+    }
+
+    /// Bytes it takes in a message.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let mut w = Writer::new();
+        write_part(&mut w, self);
+        w.len()
+    }
 }

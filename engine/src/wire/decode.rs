@@ -1,0 +1,265 @@
+//! Bytes to messages: total, bounded, exact.
+
+use bytes::Bytes;
+
+use super::encode::{
+    AGAIN, ANSWER, BODIES, CHECK, CLOSE, DONE, END, FLAG_COMMITTED, FLAG_DESCRIPTION, FLAG_FORK,
+    FLAG_LAST, FLAG_MORE, FLAG_SALT, GIVE, OPEN, TAKEN, TIPS, TIPS_PLAIN, TOTAL, WANT, WANT_BODIES,
+    WANT_FORK, WANT_LISTED, WANT_TAGGED,
+};
+use super::message::{
+    AnswerEntry, ChainCause, ChainGive, Done, Message, OpenEntry, PackRef, Scope, ScopeKind,
+    SectionDigest, SectionRef, TipGroup, WantItem, WantName, WireTip,
+};
+use super::range::{PARTS_MAX, read_part};
+use super::{CAUSES_MAX, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX};
+use crate::codec::{DecodeError, Reader};
+use crate::description::{Description, SectionClass};
+use crate::hash::BlobHash;
+use crate::limits::{
+    BODY_BYTES_MAX, BODY_SALT_BYTES, HEAD_AHEAD_MAX, MESSAGE_BYTES_MAX, PACK_BYTES_MAX,
+};
+
+/// Items of any list in a frame: each takes a byte at least.
+const ITEMS_MAX: usize = MESSAGE_BYTES_MAX;
+const CLASSES: [SectionClass; 4] =
+    [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors, SectionClass::Private];
+const MASK_MAX: u8 = 0x0f;
+
+impl Message {
+    /// Decodes one frame without its length. Byte strings in the result share `frame`.
+    ///
+    /// # Errors
+    /// If malformed, over a limit, of unknown type, or with bytes left over.
+    pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
+        if frame.len() > MESSAGE_BYTES_MAX {
+            return Err(DecodeError::TooLarge {
+                reading: "frame",
+                value: frame.len() as u64,
+                max: MESSAGE_BYTES_MAX as u64,
+            });
+        }
+        let mut r = Reader::new(frame);
+        let message = read_message(frame, &mut r)?;
+        r.end()?;
+        Ok(message)
+    }
+}
+
+fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    Ok(match r.u8("message type")? {
+        OPEN => read_open(r)?,
+        ANSWER => Message::Answer {
+            round: number(r, "round")?,
+            more: flags(r, FLAG_MORE)? != 0,
+            missing: number(r, "missing")?,
+            entries: list(r, "answers", read_answer)?,
+        },
+        CHECK => {
+            let (round, missing, digest) = read_check(r)?;
+            Message::Check { round, missing, digest }
+        }
+        TOTAL => {
+            let (round, missing, digest) = read_check(r)?;
+            Message::Total { round, missing, digest }
+        }
+        TIPS => Message::Tips {
+            round: number(r, "round")?,
+            last: flags(r, FLAG_LAST)? != 0,
+            groups: list(r, "tip groups", read_group)?,
+        },
+        WANT => {
+            Message::Want { request: number(r, "request")?, items: list(r, "wants", read_want)? }
+        }
+        GIVE => Message::Give {
+            scope: read_scope(r)?,
+            paths: list(r, "paths", |r| {
+                let slot = r.u8("path slot")?;
+                Ok((slot, frame.slice_ref(r.bytes(PATH_BYTES_MAX, "certificate path")?)))
+            })?,
+            packs: list(r, "packs", read_pack)?,
+            chains: list(r, "chains", |r| read_chain(frame, r))?,
+        },
+        WANT_BODIES => Message::WantBodies {
+            request: number(r, "request")?,
+            section: read_section(r)?,
+            hashes: list_of(r, WANT_BODIES_MAX, "wanted bodies", read_hash)?,
+        },
+        BODIES => Message::Bodies {
+            scope: read_scope(r)?,
+            inline: list(r, "bodies", |r| {
+                Ok(frame.slice_ref(r.bytes(BODY_BYTES_MAX + BODY_SALT_BYTES, "body")?))
+            })?,
+            packs: list(r, "packs", read_pack)?,
+            absent: list(r, "absent bodies", read_hash)?,
+        },
+        END => Message::End { scope: read_scope(r)? },
+        DONE => Message::Done(read_done(r)?),
+        TAKEN => Message::Taken { count: number(r, "taken")? },
+        AGAIN => Message::Again,
+        CLOSE => Message::Close { code: r.u8("close code")? },
+        value => return Err(DecodeError::Unknown { reading: "message type", value }),
+    })
+}
+
+fn number(r: &mut Reader<'_>, reading: &'static str) -> Result<u64, DecodeError> {
+    r.varint(u64::MAX, reading)
+}
+
+fn flags(r: &mut Reader<'_>, known: u8) -> Result<u8, DecodeError> {
+    let value = r.u8("flags")?;
+    if value & !known != 0 {
+        return Err(DecodeError::Unknown { reading: "flags", value });
+    }
+    Ok(value)
+}
+
+fn list<'a, T>(
+    r: &mut Reader<'a>,
+    reading: &'static str,
+    read: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    list_of(r, ITEMS_MAX, reading, read)
+}
+
+/// Grows with what was really there, not with what the count promises.
+fn list_of<'a, T>(
+    r: &mut Reader<'a>,
+    max: usize,
+    reading: &'static str,
+    mut read: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = r.count(max, reading)?;
+    let mut out = Vec::with_capacity(count.min(16));
+    for _ in 0..count {
+        out.push(read(r)?);
+    }
+    Ok(out)
+}
+
+fn read_open(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    let round = number(r, "round")?;
+    let flags = flags(r, FLAG_MORE | FLAG_SALT)?;
+    let salt = if flags & FLAG_SALT == 0 {
+        None
+    } else {
+        let version = r.u8("protocol version")?;
+        if version != VERSION {
+            return Err(DecodeError::Unknown { reading: "protocol version", value: version });
+        }
+        Some(r.array("salt")?)
+    };
+    let missing = number(r, "missing")?;
+    let entries = list(r, "spaces", |r| {
+        let tag = r.array("space tag")?;
+        let mask = r.u8("class mask")?;
+        if mask == 0 || mask > MASK_MAX {
+            return Err(DecodeError::Unknown { reading: "class mask", value: mask });
+        }
+        let offered = CLASSES.into_iter().filter(|class| mask & bit(*class) != 0);
+        let sections = offered.map(|class| Ok((class, r.array("section digest")?)));
+        Ok(OpenEntry { tag, sections: sections.collect::<Result<_, DecodeError>>()? })
+    })?;
+    Ok(Message::Open { round, salt, more: flags & FLAG_MORE != 0, missing, entries })
+}
+
+const fn bit(class: SectionClass) -> u8 {
+    1 << (class as u8 - 1)
+}
+
+fn read_answer(r: &mut Reader<'_>) -> Result<AnswerEntry, DecodeError> {
+    let both = r.u8("answer masks")?;
+    let (held, kept, differ) = (both >> 4, both & MASK_MAX, r.u8("answer masks")?);
+    if kept & !held != 0 || differ & !held != 0 {
+        return Err(DecodeError::Rule("an answer about sections that are not held"));
+    }
+    Ok(AnswerEntry { held, kept, differ })
+}
+
+fn read_check(r: &mut Reader<'_>) -> Result<(u64, u64, [u8; 16]), DecodeError> {
+    Ok((number(r, "round")?, number(r, "missing")?, r.array("digest")?))
+}
+
+fn read_section(r: &mut Reader<'_>) -> Result<SectionRef, DecodeError> {
+    let entry = number(r, "space number")?;
+    let value = r.u8("section class")?;
+    let class = CLASSES
+        .into_iter()
+        .find(|class| *class as u8 == value)
+        .ok_or(DecodeError::Unknown { reading: "section class", value })?;
+    Ok(SectionRef { entry, class })
+}
+
+fn read_group(r: &mut Reader<'_>) -> Result<TipGroup, DecodeError> {
+    let section = read_section(r)?;
+    let form = r.u8("tips form")?;
+    if form != TIPS_PLAIN {
+        return Err(DecodeError::Unknown { reading: "tips form", value: form });
+    }
+    let tips = list(r, "tips", |r| {
+        Ok(WireTip { tag: r.array("chain tag")?, n: number(r, "n")?, link: r.array("keyed link")? })
+    })?;
+    Ok(TipGroup { section, tips })
+}
+
+fn read_want(r: &mut Reader<'_>) -> Result<WantItem, DecodeError> {
+    let form = r.u8("want form")?;
+    let name = match form & !WANT_FORK {
+        WANT_LISTED => WantName::Listed(number(r, "tip number")?),
+        WANT_TAGGED => WantName::Tagged(read_section(r)?, r.array("chain tag")?),
+        value => return Err(DecodeError::Unknown { reading: "want form", value }),
+    };
+    let have = r.varint(HEAD_AHEAD_MAX, "have")?;
+    Ok(WantItem { name, have, link: r.array("keyed link")?, fork: form & WANT_FORK != 0 })
+}
+
+fn read_scope(r: &mut Reader<'_>) -> Result<Scope, DecodeError> {
+    let kind = match r.u8("scope")? {
+        0 => ScopeKind::Round,
+        1 => ScopeKind::Answer,
+        2 => ScopeKind::Push,
+        value => return Err(DecodeError::Unknown { reading: "scope", value }),
+    };
+    Ok(Scope { kind, id: number(r, "scope number")? })
+}
+
+fn read_hash(r: &mut Reader<'_>) -> Result<BlobHash, DecodeError> {
+    Ok(BlobHash::from_bytes(r.array("hash")?))
+}
+
+fn read_pack(r: &mut Reader<'_>) -> Result<PackRef, DecodeError> {
+    let hash = read_hash(r)?;
+    Ok(PackRef { hash, size: r.varint(PACK_BYTES_MAX as u64, "pack size")? })
+}
+
+fn read_chain(frame: &Bytes, r: &mut Reader<'_>) -> Result<ChainGive, DecodeError> {
+    let flags = flags(r, FLAG_DESCRIPTION | FLAG_FORK)?;
+    let path = r.u8("path slot")?;
+    let description =
+        if flags & FLAG_DESCRIPTION == 0 { None } else { Some(Description::decode(r)?) };
+    let head = r.array("head")?;
+    let parts = list_of(r, PARTS_MAX, "parts", |r| read_part(frame, r))?;
+    Ok(ChainGive { path, description, fork: flags & FLAG_FORK != 0, head, parts })
+}
+
+fn read_done(r: &mut Reader<'_>) -> Result<Done, DecodeError> {
+    let scope = read_scope(r)?;
+    let flags = flags(r, FLAG_MORE | FLAG_COMMITTED)?;
+    Ok(Done {
+        scope,
+        more: flags & FLAG_MORE != 0,
+        committed: flags & FLAG_COMMITTED != 0,
+        missing: number(r, "missing")?,
+        sections: list(r, "sections", |r| {
+            Ok(SectionDigest { section: read_section(r)?, digest: r.array("digest")? })
+        })?,
+        causes: list_of(r, CAUSES_MAX, "causes", |r| {
+            Ok(ChainCause {
+                tag: r.array("chain tag")?,
+                from_n: number(r, "n")?,
+                reason: Reason::from_code(r.u8("reason")?),
+            })
+        })?,
+        causes_total: number(r, "causes")?,
+    })
+}

@@ -1,0 +1,228 @@
+//! Messages to bytes.
+
+use super::message::{
+    ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, WantItem, WantName,
+};
+use super::range::write_part;
+use super::{FRAME_PREFIX_BYTES, VERSION};
+use crate::codec::Writer;
+
+pub(super) const OPEN: u8 = 1;
+pub(super) const ANSWER: u8 = 2;
+pub(super) const CHECK: u8 = 3;
+pub(super) const TOTAL: u8 = 4;
+pub(super) const TIPS: u8 = 5;
+pub(super) const WANT: u8 = 6;
+pub(super) const GIVE: u8 = 7;
+pub(super) const WANT_BODIES: u8 = 8;
+pub(super) const BODIES: u8 = 9;
+pub(super) const END: u8 = 10;
+pub(super) const DONE: u8 = 11;
+pub(super) const TAKEN: u8 = 12;
+pub(super) const AGAIN: u8 = 13;
+pub(super) const CLOSE: u8 = 14;
+
+pub(super) const FLAG_MORE: u8 = 1;
+pub(super) const FLAG_SALT: u8 = 2;
+pub(super) const FLAG_COMMITTED: u8 = 2;
+pub(super) const FLAG_LAST: u8 = 1;
+pub(super) const FLAG_DESCRIPTION: u8 = 1;
+pub(super) const FLAG_FORK: u8 = 2;
+pub(super) const TIPS_PLAIN: u8 = 1;
+pub(super) const WANT_LISTED: u8 = 0;
+pub(super) const WANT_TAGGED: u8 = 1;
+pub(super) const WANT_FORK: u8 = 2;
+
+impl Message {
+    /// Encodes one frame, length in front. The caller keeps it within
+    /// [`crate::limits::MESSAGE_BYTES_MAX`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(self.kind());
+        self.write(&mut w);
+        let body = w.finish();
+        let mut frame = Vec::with_capacity(body.len() + FRAME_PREFIX_BYTES);
+        frame.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+        frame.extend_from_slice(&body);
+        frame
+    }
+
+    const fn kind(&self) -> u8 {
+        match self {
+            Self::Open { .. } => OPEN,
+            Self::Answer { .. } => ANSWER,
+            Self::Check { .. } => CHECK,
+            Self::Total { .. } => TOTAL,
+            Self::Tips { .. } => TIPS,
+            Self::Want { .. } => WANT,
+            Self::Give { .. } => GIVE,
+            Self::WantBodies { .. } => WANT_BODIES,
+            Self::Bodies { .. } => BODIES,
+            Self::End { .. } => END,
+            Self::Done(_) => DONE,
+            Self::Taken { .. } => TAKEN,
+            Self::Again => AGAIN,
+            Self::Close { .. } => CLOSE,
+        }
+    }
+
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Open { round, salt, more, missing, entries } => {
+                w.varint(*round).u8(flag(*more, FLAG_MORE) | flag(salt.is_some(), FLAG_SALT));
+                if let Some(salt) = salt {
+                    w.u8(VERSION).raw(salt);
+                }
+                w.varint(*missing).varint(entries.len() as u64);
+                entries.iter().for_each(|entry| write_open(w, entry));
+            }
+            Self::Answer { round, more, missing, entries } => {
+                w.varint(*round).u8(flag(*more, FLAG_MORE)).varint(*missing);
+                w.varint(entries.len() as u64);
+                for entry in entries {
+                    w.u8(entry.held << 4 | entry.kept).u8(entry.differ);
+                }
+            }
+            Self::Check { round, missing, digest } | Self::Total { round, missing, digest } => {
+                w.varint(*round).varint(*missing).raw(digest);
+            }
+            Self::Tips { round, last, groups } => {
+                w.varint(*round).u8(flag(*last, FLAG_LAST)).varint(groups.len() as u64);
+                groups.iter().for_each(|group| write_group(w, group));
+            }
+            Self::Want { request, items } => {
+                w.varint(*request).varint(items.len() as u64);
+                items.iter().for_each(|item| write_want(w, item));
+            }
+            Self::Give { scope, paths, packs, chains } => {
+                write_scope(w, scope);
+                w.varint(paths.len() as u64);
+                for (slot, path) in paths {
+                    w.u8(*slot).bytes(path);
+                }
+                write_packs(w, packs);
+                w.varint(chains.len() as u64);
+                chains.iter().for_each(|chain| write_chain(w, chain));
+            }
+            Self::WantBodies { request, section, hashes } => {
+                w.varint(*request);
+                write_section(w, section);
+                w.varint(hashes.len() as u64);
+                for hash in hashes {
+                    w.raw(hash.as_bytes());
+                }
+            }
+            Self::Bodies { scope, inline, packs, absent } => {
+                write_scope(w, scope);
+                w.varint(inline.len() as u64);
+                for body in inline {
+                    w.bytes(body);
+                }
+                write_packs(w, packs);
+                w.varint(absent.len() as u64);
+                for hash in absent {
+                    w.raw(hash.as_bytes());
+                }
+            }
+            Self::End { scope } => write_scope(w, scope),
+            Self::Done(done) => write_done(w, done),
+            Self::Taken { count } => {
+                w.varint(*count);
+            }
+            Self::Again => {}
+            Self::Close { code } => {
+                w.u8(*code);
+            }
+        }
+    }
+}
+
+impl ChainGive {
+    /// Bytes it takes in a message.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let mut w = Writer::new();
+        write_chain(&mut w, self);
+        w.len()
+    }
+}
+
+const fn flag(set: bool, bit: u8) -> u8 {
+    if set { bit } else { 0 }
+}
+
+fn write_open(w: &mut Writer, entry: &OpenEntry) {
+    let mask = entry.sections.iter().fold(0u8, |mask, (class, _)| mask | class_bit(*class as u8));
+    w.raw(&entry.tag).u8(mask);
+    for (_, digest) in &entry.sections {
+        w.raw(digest);
+    }
+}
+
+const fn class_bit(class: u8) -> u8 {
+    1 << (class - 1)
+}
+
+fn write_section(w: &mut Writer, section: &SectionRef) {
+    w.varint(section.entry).u8(section.class as u8);
+}
+
+fn write_group(w: &mut Writer, group: &TipGroup) {
+    write_section(w, &group.section);
+    w.u8(TIPS_PLAIN).varint(group.tips.len() as u64);
+    for tip in &group.tips {
+        w.raw(&tip.tag).varint(tip.n).raw(&tip.link);
+    }
+}
+
+fn write_want(w: &mut Writer, item: &WantItem) {
+    let fork = flag(item.fork, WANT_FORK);
+    match &item.name {
+        WantName::Listed(number) => {
+            w.u8(WANT_LISTED | fork).varint(*number);
+        }
+        WantName::Tagged(section, tag) => {
+            w.u8(WANT_TAGGED | fork);
+            write_section(w, section);
+            w.raw(tag);
+        }
+    }
+    w.varint(item.have).raw(&item.link);
+}
+
+fn write_scope(w: &mut Writer, scope: &Scope) {
+    w.u8(scope.kind as u8).varint(scope.id);
+}
+
+fn write_packs(w: &mut Writer, packs: &[PackRef]) {
+    w.varint(packs.len() as u64);
+    for pack in packs {
+        w.raw(pack.hash.as_bytes()).varint(pack.size);
+    }
+}
+
+fn write_chain(w: &mut Writer, chain: &ChainGive) {
+    w.u8(flag(chain.description.is_some(), FLAG_DESCRIPTION) | flag(chain.fork, FLAG_FORK));
+    w.u8(chain.path);
+    if let Some(description) = &chain.description {
+        w.raw(&description.encode());
+    }
+    w.raw(&chain.head).varint(chain.parts.len() as u64);
+    chain.parts.iter().for_each(|part| write_part(w, part));
+}
+
+fn write_done(w: &mut Writer, done: &Done) {
+    write_scope(w, &done.scope);
+    w.u8(flag(done.more, FLAG_MORE) | flag(done.committed, FLAG_COMMITTED));
+    w.varint(done.missing).varint(done.sections.len() as u64);
+    for item in &done.sections {
+        write_section(w, &item.section);
+        w.raw(&item.digest);
+    }
+    w.varint(done.causes.len() as u64);
+    for cause in &done.causes {
+        w.raw(&cause.tag).varint(cause.from_n).u8(cause.reason.code());
+    }
+    w.varint(done.causes_total);
+}

@@ -1,0 +1,291 @@
+//! The messages of a session.
+
+use bytes::Bytes;
+
+use super::{ChainKey, HeadBytes, Part, Reason, head_route};
+use crate::description::{Description, SectionClass};
+use crate::hash::BlobHash;
+
+/// Randomness of one session: makes every tag and digest in it worthless elsewhere.
+pub type Salt = [u8; 16];
+/// A keyed name or digest.
+pub type Tag = [u8; 16];
+/// A keyed digest where a mistake is repaired by a later, longer one.
+pub type ShortTag = [u8; 8];
+
+/// A blob that carries many changes or bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PackRef {
+    /// Hash of the whole pack.
+    pub hash: BlobHash,
+    /// Bytes of the pack; at most [`crate::limits::PACK_BYTES_MAX`].
+    pub size: u64,
+}
+
+/// A space in the opener's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenEntry {
+    /// Keyed name of the space.
+    pub tag: Tag,
+    /// Its sections on offer, each with its keyed digest, by rising class.
+    pub sections: Vec<(SectionClass, ShortTag)>,
+}
+
+/// What the responder says to one [`OpenEntry`]; bit `class - 1` of each mask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnswerEntry {
+    /// Sections it holds or keeps and will talk about.
+    pub held: u8,
+    /// Those it keeps: gives to it are welcome.
+    pub kept: u8,
+    /// Those that differ; their tips follow.
+    pub differ: u8,
+}
+
+/// Names a section: place of the space in the opener's list, and class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SectionRef {
+    /// Place in the list, from 0.
+    pub entry: u64,
+    /// The class.
+    pub class: SectionClass,
+}
+
+/// A known head as listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireTip {
+    /// Keyed name of the chain.
+    pub tag: Tag,
+    /// Changes covered.
+    pub n: u64,
+    /// Keyed link.
+    pub link: ShortTag,
+}
+
+/// Tips of one section, or a part of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TipGroup {
+    /// The section.
+    pub section: SectionRef,
+    /// The tips; numbered over all groups of a round, in order, from 0.
+    pub tips: Vec<WireTip>,
+}
+
+/// Which chain is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantName {
+    /// By its number among the tips the other side listed in this round.
+    Listed(u64),
+    /// By its keyed name.
+    Tagged(SectionRef, Tag),
+}
+
+/// A request for the rest of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantItem {
+    /// Which.
+    pub name: WantName,
+    /// Changes already held.
+    pub have: u64,
+    /// Keyed link after those; zeros if none.
+    pub link: ShortTag,
+    /// The asker follows another branch, or fears so: the whole branch is wanted.
+    pub fork: bool,
+}
+
+/// Why something is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ScopeKind {
+    /// In a round, unasked.
+    Round = 0,
+    /// In answer to a request of the receiver.
+    Answer = 1,
+    /// News on an idle connection.
+    Push = 2,
+}
+
+/// What a message belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    /// Why it is sent.
+    pub kind: ScopeKind,
+    /// Number of the round, the request or the push.
+    pub id: u64,
+}
+
+/// A chain and its data, or the promise of it in the packs of the same message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainGive {
+    /// Slot of the certificate path.
+    pub path: u8,
+    /// Present if the receiver showed no tip of the chain.
+    pub description: Option<Description>,
+    /// The sender's whole branch follows, because the receiver has another.
+    pub fork: bool,
+    /// The signed head, not verified.
+    pub head: HeadBytes,
+    /// Inline data.
+    pub parts: Vec<Part>,
+}
+
+impl ChainGive {
+    /// The chain that the head claims.
+    #[must_use]
+    pub fn chain(&self) -> Option<ChainKey> {
+        head_route(&self.head).ok().map(|route| route.chain)
+    }
+}
+
+/// Keyed digest of a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SectionDigest {
+    /// The section.
+    pub section: SectionRef,
+    /// The digest.
+    pub digest: Tag,
+}
+
+/// A chain of which not everything was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainCause {
+    /// Keyed name; zeros if the head could not be read.
+    pub tag: Tag,
+    /// First change not taken.
+    pub from_n: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a side says when everything it received in a scope is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The round or push.
+    pub scope: Scope,
+    /// More of the same follows.
+    pub more: bool,
+    /// Everything accepted is durable.
+    pub committed: bool,
+    /// Bodies and chains known, wanted and not held, over all common sections.
+    pub missing: u64,
+    /// Digests afterwards of the sections compared or pushed to.
+    pub sections: Vec<SectionDigest>,
+    /// What was not taken; at most [`super::CAUSES_MAX`].
+    pub causes: Vec<ChainCause>,
+    /// How many causes there are, also those not listed.
+    pub causes_total: u64,
+}
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The opener's spaces and digests.
+    Open {
+        /// Number of the round, from 1.
+        round: u64,
+        /// Present in the first frame of the session and in no other.
+        salt: Option<Salt>,
+        /// More entries follow.
+        more: bool,
+        /// What the sender lacks, as in [`Done::missing`].
+        missing: u64,
+        /// The spaces.
+        entries: Vec<OpenEntry>,
+    },
+    /// The responder's view of the opener's list, same order.
+    Answer {
+        /// The round.
+        round: u64,
+        /// More entries follow.
+        more: bool,
+        /// What the sender lacks.
+        missing: u64,
+        /// One for each entry.
+        entries: Vec<AnswerEntry>,
+    },
+    /// The opener asks whether all common sections are still equal.
+    Check {
+        /// The round.
+        round: u64,
+        /// What the sender lacks.
+        missing: u64,
+        /// Keyed digest over all common sections.
+        digest: Tag,
+    },
+    /// The responder's answer to a check.
+    Total {
+        /// The round.
+        round: u64,
+        /// What the sender lacks.
+        missing: u64,
+        /// Its keyed digest over all common sections.
+        digest: Tag,
+    },
+    /// The responder's tips of the sections that differ, as a plain list.
+    Tips {
+        /// The round.
+        round: u64,
+        /// No more tips follow.
+        last: bool,
+        /// The lists.
+        groups: Vec<TipGroup>,
+    },
+    /// A request for chains.
+    Want {
+        /// Number of the request, the sender's own count.
+        request: u64,
+        /// What is wanted.
+        items: Vec<WantItem>,
+    },
+    /// Chains.
+    Give {
+        /// What it belongs to.
+        scope: Scope,
+        /// Certificate paths for slots, in order of use.
+        paths: Vec<(u8, Bytes)>,
+        /// Packs that hold data of the chains below.
+        packs: Vec<PackRef>,
+        /// The chains.
+        chains: Vec<ChainGive>,
+    },
+    /// A request for bodies.
+    WantBodies {
+        /// Number of the request, the sender's own count.
+        request: u64,
+        /// The section that wants them.
+        section: SectionRef,
+        /// Which; at most [`super::WANT_BODIES_MAX`].
+        hashes: Vec<BlobHash>,
+    },
+    /// Bodies.
+    Bodies {
+        /// What it belongs to.
+        scope: Scope,
+        /// Inline ones: `salt ‖ bytes` each.
+        inline: Vec<Bytes>,
+        /// Packs of bodies.
+        packs: Vec<PackRef>,
+        /// Requested ones that the sender does not hold, or does not show.
+        absent: Vec<BlobHash>,
+    },
+    /// Nothing more follows in this scope.
+    End {
+        /// The scope.
+        scope: Scope,
+    },
+    /// Everything received in a scope is committed.
+    Done(Done),
+    /// Messages with packs that the receiver is through with: the sender may send as
+    /// many more.
+    Taken {
+        /// How many.
+        count: u64,
+    },
+    /// The responder asks for a round.
+    Again,
+    /// The session ends; the code is for the log.
+    Close {
+        /// Why.
+        code: u8,
+    },
+}
