@@ -3,3 +3,5 @@
 //! A [`exchange::Exchange`] is what a session needs from a replica.
 
 pub mod exchange;
+pub mod keys;
+pub mod outcome;

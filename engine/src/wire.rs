@@ -16,11 +16,12 @@ pub use message::{
     SectionDigest, SectionRef, ShortTag, Tag, TipGroup, WantItem, WantName, WireTip,
 };
 pub use pack::{BodyPacker, ChangePacker, Pack};
-pub use range::{ChainKey, ChainRange, Changes, Content, LogItem, Part};
+pub use range::{ChainRange, Changes, Content, LogItem, Part};
 pub use reason::Reason;
 
+use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader};
-use crate::hash::{DeviceId, DocumentId, Incarnation, SpaceId};
+use crate::hash::SpaceId;
 use crate::limits::MESSAGE_BYTES_MAX;
 
 /// The protocol's name in the TLS handshake.
@@ -62,11 +63,9 @@ pub fn head_route(head: &HeadBytes) -> Result<HeadRoute, DecodeError> {
     let mut r = Reader::new(head);
     r.u8("head kind")?;
     let space = SpaceId::from_bytes(r.array("space")?);
-    let doc = DocumentId::from_bytes(r.array("document")?);
-    let device = DeviceId::from_bytes(r.array("device")?);
-    let incarnation = Incarnation::from_bytes(r.array("incarnation")?);
+    let chain = ChainKey::decode(&mut r)?;
     let n = r.u64("n")?;
-    Ok(HeadRoute { space, chain: ChainKey { doc, device, incarnation }, n })
+    Ok(HeadRoute { space, chain, n })
 }
 
 /// Reads the length in front of a frame: bytes that follow, type byte included.

@@ -6,10 +6,11 @@
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::{BlobHash, DeviceId, DocumentId, Link, SpaceId};
 use crate::model::entry::BodyRef;
-use crate::wire::{ChainKey, HeadBytes, Part};
+use crate::wire::{HeadBytes, Part};
 
 pub use crate::wire::{PackRef, Reason};
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{ChainKey, HeadBytes, Part, Reason, head_route};
+use super::{HeadBytes, Part, Reason, head_route};
+use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
 

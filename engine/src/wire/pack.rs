@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::range::{PARTS_MAX, read_part, write_part};
-use super::{ChainKey, ChainRange, Part};
+use super::{ChainRange, Part};
+use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{DeviceId, DocumentId, Incarnation};
 use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES, PACK_BYTES_MAX};

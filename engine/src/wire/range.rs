@@ -2,20 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation};
+use crate::hash::ChangeId;
 use crate::limits::{CHANGE_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, MAP_CHANGES_MAX};
-
-/// Names a chain: one writing life of a device in one document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChainKey {
-    /// The document.
-    pub doc: DocumentId,
-    /// The device.
-    pub device: DeviceId,
-    /// Its writing life.
-    pub incarnation: Incarnation,
-}
 
 /// The variable fields of one log change; everything else the receiver builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
