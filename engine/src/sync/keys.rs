@@ -58,8 +58,7 @@ impl SessionKey {
             hasher.update(part);
         }
         let mut out = Tag::default();
-        let digest = hasher.finalize();
-        out.copy_from_slice(digest.as_bytes().split_at(out.len()).0);
+        hasher.finalize_xof().fill(&mut out);
         out
     }
 }
@@ -67,7 +66,6 @@ impl SessionKey {
 /// Returns the first half of a tag.
 #[must_use]
 pub fn short(tag: &Tag) -> ShortTag {
-    let mut out = ShortTag::default();
-    out.copy_from_slice(tag.split_at(out.len()).0);
-    out
+    let [a, b, c, d, e, f, g, h, ..] = *tag;
+    [a, b, c, d, e, f, g, h]
 }
