@@ -1,1 +1,4 @@
-//! x
+//! What the whole-node tests share.
+
+pub mod binary;
+pub mod source;

@@ -1,0 +1,43 @@
+//! The `mosaic` binary under test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Returns the root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
+}
+
+/// Returns the freshly built `mosaic` of the profile that the tests run in; the file
+/// named by `MOSAIC_BIN`, if it is set.
+///
+/// Cargo builds a binary before the tests of its own package only. Asking with the flags
+/// of `cargo test --workspace` keeps the features, and with them every dependency, as they are.
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("MOSAIC_BIN") {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+fn build() -> PathBuf {
+    // <target>/<profile>/deps/<test>
+    let test = std::env::current_exe().expect("the path of this test");
+    let folder = test.ancestors().nth(2).expect("the folder of the profile").to_path_buf();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace());
+    cargo.args(["build", "--quiet", "--workspace", "--tests", "--bin", "mosaic"]);
+    cargo.arg("--target-dir").arg(folder.parent().expect("the target folder"));
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().expect("cargo starts").success(), "mosaic does not build");
+    folder.join(format!("mosaic{}", std::env::consts::EXE_SUFFIX))
+}
