@@ -29,7 +29,7 @@ const FOREIGN: &[(&str, &[&str], &[&str])] = &[
     ("fjall", &["engine/src/store/disk"], &["engine/", "node/", "cli/"]),
     ("xxhash_rust", &["engine/src/store/disk"], &["engine/", "node/", "cli/"]),
     ("ed25519_dalek", &["engine/src/identity"], &["engine/", "node/", "cli/"]),
-    ("hpke", &["engine/src/seal"], &["engine/", "node/", "cli/"]),
+    ("hpke", &["engine/src/seal", "engine/src/identity/secret"], &["engine/", "node/", "cli/"]),
     ("chacha20poly1305", &["engine/src/seal"], &["engine/", "node/", "cli/"]),
     ("iroh", &["node/src"], &["engine/", "node/", "cli/"]),
     ("iroh_blobs", &["node/src"], &["engine/", "node/", "cli/"]),
