@@ -97,3 +97,6 @@ pub(crate) const fn checksum(hash: &ChangeHash) -> [u8; 4] {
     let [a, b, c, d, ..] = *hash.as_bytes();
     [a, b, c, d]
 }
+
+#[cfg(test)]
+pub(crate) mod raw;

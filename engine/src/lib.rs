@@ -11,6 +11,7 @@ pub mod hash;
 pub mod identity;
 pub mod limits;
 pub mod model;
+pub mod seal;
 pub mod store;
 pub mod sync;
 pub mod wire;

@@ -82,7 +82,6 @@ impl DeviceSecret {
     }
 
     /// Returns the X25519 secret, for opening what is sealed to this device.
-    #[expect(dead_code, reason = "sealing is built next")]
     pub(crate) const fn sealing(&self) -> &[u8; 32] {
         &self.sealing
     }
