@@ -1,3 +1,23 @@
-//! x
+//! The running Mosaic: the network endpoint, sessions with peers, blobs, and the local API.
+//!
+//! The engine below knows no network, no clock and no system randomness; this crate gives it all
+//! three. Nothing here decides what is valid.
+//!
+//! - [`home`]: the folder of one identity; [`config`]: its settings; [`ticket`]: text to connect.
+//! - [`endpoint`]: the network, silent unless told otherwise; [`blobs`]: content-addressed
+//!   transfer on the stock iroh-blobs wire.
+//! - [`api`]: the local API, the same in process and over the node's socket.
+//! - [`clock`]: the only place that asks the time.
 
 pub mod api;
+pub mod blobs;
+pub mod clock;
+pub mod config;
+pub mod endpoint;
+pub mod entropy;
+pub mod error;
+pub mod home;
+pub mod ticket;
+
+pub use error::NodeError;
+pub use home::socket_path;

@@ -1,0 +1,105 @@
+//! Hash pairs of large blobs: stored ones if there are any, else built once and kept a while.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use bao_tree::BaoTree;
+use bao_tree::io::outboard::PreOrderMemOutboard;
+use bao_tree::io::sync::{ReadAt, outboard};
+use bytes::Bytes;
+use iroh_blobs::store::IROH_BLOCK_SIZE;
+use mosaic_engine::hash::BlobHash;
+
+use super::BlobSource;
+
+/// Bytes of hash pairs kept for blobs that are asked for again: those of one 4 GiB blob and some.
+const CACHE_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes read at once while hash pairs are built.
+const READ_BYTES: u64 = 256 * 1024;
+
+/// A blob of the source, as `bao_tree` reads it.
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a dyn BlobSource,
+    pub(super) hash: BlobHash,
+    pub(super) size: u64,
+}
+
+impl ReadAt for Reader<'_> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.size.saturating_sub(offset);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let bytes = self.source.read(&self.hash, offset, length)?;
+        let (head, _) = buffer
+            .split_at_mut_checked(bytes.len())
+            .ok_or_else(|| io::Error::other("the store returned more than was asked for"))?;
+        head.copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+/// Recently used hash pairs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Outboards {
+    kept: Mutex<VecDeque<(BlobHash, Bytes)>>,
+}
+
+impl Outboards {
+    /// Returns the hash pairs of a blob; `None` if its bytes are not those its hash names.
+    pub(super) fn pairs(&self, blob: &Reader<'_>) -> io::Result<Option<PreOrderMemOutboard<Bytes>>> {
+        let tree = BaoTree::new(blob.size, IROH_BLOCK_SIZE);
+        let root = blake3::Hash::from_bytes(*blob.hash.as_bytes());
+        let wrap = |data| Some(PreOrderMemOutboard { root, tree, data });
+        if tree.outboard_size() == 0 {
+            return Ok(wrap(Bytes::new()));
+        }
+        if let Some(data) = self.find(&blob.hash).or_else(|| blob.source.outboard(&blob.hash)) {
+            return Ok(wrap(data));
+        }
+        let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
+        let mut built = PreOrderMemOutboard { root, tree, data: vec![0u8; size] };
+        let found = outboard(Sequential { blob, offset: 0, piece: Bytes::new() }, tree, &mut built)?;
+        if found != root {
+            return Ok(None);
+        }
+        let data = Bytes::from(built.data);
+        self.keep(blob.hash, data.clone());
+        Ok(wrap(data))
+    }
+
+    fn find(&self, hash: &BlobHash) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(of, _)| of == hash).map(|(_, data)| data.clone())
+    }
+
+    fn keep(&self, hash: BlobHash, data: Bytes) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((hash, data));
+        while kept.iter().map(|(_, data)| data.len()).sum::<usize>() > CACHE_BYTES_MAX {
+            kept.pop_front();
+        }
+    }
+}
+
+struct Sequential<'a> {
+    blob: &'a Reader<'a>,
+    offset: u64,
+    piece: Bytes,
+}
+
+impl io::Read for Sequential<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            let left = self.blob.size.saturating_sub(self.offset).min(READ_BYTES);
+            let length = usize::try_from(left).map_err(io::Error::other)?;
+            self.piece = self.blob.source.read(&self.blob.hash, self.offset, length)?;
+            self.offset = self.offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        }
+        let count = buffer.len().min(self.piece.len());
+        let taken = self.piece.split_to(count);
+        for (to, from) in buffer.iter_mut().zip(taken) {
+            *to = from;
+        }
+        Ok(count)
+    }
+}
