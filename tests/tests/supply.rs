@@ -149,8 +149,8 @@ fn one_of(rest: &mut &[&str], allowed: &[String]) -> bool {
         return met && closed.is_some_and(|(token, _)| *token == ")");
     }
     let mut name = (*first).to_owned();
-    if let [with @ &"WITH", exception, tail @ ..] = *rest {
-        name = format!("{name} {with} {exception}");
+    if let ["WITH", exception, tail @ ..] = *rest {
+        name = format!("{name} WITH {exception}");
         *rest = tail;
     }
     allowed.contains(&name)
