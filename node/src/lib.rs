@@ -17,6 +17,7 @@ pub mod endpoint;
 pub mod entropy;
 pub mod error;
 pub mod home;
+pub mod link;
 pub mod ticket;
 
 pub use error::NodeError;
