@@ -10,12 +10,37 @@
 //! callers ──get, scan, blob_read──────────────────────────► tables and blob files
 //! ```
 //!
-//! The contract has three implementations: `disk` (fjall), `memory` (simulated durability) and
+//! The contract has three implementations: `disk` (fjall), [`memory`] (simulated durability) and
 //! `faulty` (fails or crashes at the n-th call). All pass `conformance`.
 
 mod blob;
+#[cfg(feature = "disk")]
+mod blob_files;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod conformance;
+#[cfg(feature = "disk")]
+pub mod disk;
 mod error;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod faulty;
+#[cfg(feature = "disk")]
+mod files;
+#[cfg(feature = "disk")]
+mod format;
+#[cfg(feature = "disk")]
+mod groups;
+#[cfg(feature = "disk")]
+mod highwater;
+#[cfg(feature = "disk")]
+mod journal;
+#[cfg(feature = "disk")]
+mod lock;
+pub mod memory;
 mod pending;
+#[cfg(feature = "disk")]
+mod preflight;
+mod range;
+mod writer;
 
 use std::fmt;
 

@@ -1,0 +1,326 @@
+//! Large blobs as files. A blob counts only once its row is committed; the row follows the fsync
+//! of its files and directories.
+//!
+//! ```text
+//! blobs/ab/ab12…          the bytes
+//! blobs/ab/ab12….groups   chaining values of its groups of 16 KiB
+//! blobs/tmp/              being written; emptied when the store is opened
+//! blobs/partial/          for transfers that resume: left alone
+//! ```
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+
+use crate::hash::BlobHash;
+
+use super::{
+    BLOB_READ_BYTES_MAX, StoreError,
+    files::{create_private_dir, sync_dir},
+    groups::{GROUP_BYTES, GroupValue, group_value, root},
+};
+
+/// Blobs whose group values have been checked against their hash since the store was opened.
+const CHECKED_MAX: usize = 4096;
+
+/// The directory of the blob files.
+#[derive(Debug)]
+pub(super) struct BlobFiles {
+    root: PathBuf,
+    checked: Mutex<HashSet<BlobHash>>,
+}
+
+/// A blob under way in `tmp`.
+#[derive(Debug)]
+pub(super) struct NewBlob {
+    bytes: NamedTempFile,
+    groups: NamedTempFile,
+    hasher: blake3::Hasher,
+    group: Vec<u8>,
+    index: u64,
+    size: u64,
+    size_max: u64,
+}
+
+impl BlobFiles {
+    /// Creates the directories.
+    pub(super) fn create(root: &Path) -> Result<(), StoreError> {
+        for dir in [root.join("tmp"), root.join("partial")] {
+            create_private_dir(&dir)?;
+        }
+        sync_dir(root)
+    }
+
+    /// Opens the directory, empties `tmp` and removes files without a row.
+    pub(super) fn open(
+        root: &Path,
+        known: impl Fn(&BlobHash) -> Result<bool, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let tmp = root.join("tmp");
+        create_private_dir(&tmp)?;
+        for path in list(&tmp)? {
+            remove(&path)?;
+        }
+        for dir in list(root)?.into_iter().filter(|dir| is_shard(dir)) {
+            for path in list(&dir)? {
+                let hash = path.file_stem().and_then(|s| s.to_str()).and_then(BlobHash::parse_hex);
+                if let Some(hash) = hash
+                    && !known(&hash)?
+                {
+                    remove(&path)?;
+                }
+            }
+        }
+        Ok(Self { root: root.to_owned(), checked: Mutex::default() })
+    }
+
+    /// Starts a blob.
+    pub(super) fn begin(&self, size_max: u64) -> Result<NewBlob, StoreError> {
+        let tmp = self.root.join("tmp");
+        let file =
+            || NamedTempFile::new_in(&tmp).map_err(|e| StoreError::io("create a file in", &tmp, e));
+        Ok(NewBlob {
+            bytes: file()?,
+            groups: file()?,
+            hasher: blake3::Hasher::new(),
+            group: Vec::with_capacity(GROUP_BYTES),
+            index: 0,
+            size: 0,
+            size_max,
+        })
+    }
+
+    /// Moves a finished blob to its place, durably; its row must follow.
+    pub(super) fn place(&self, blob: NewBlob, hash: &BlobHash) -> Result<(), StoreError> {
+        let path = self.path(hash);
+        let dir = path.parent().unwrap_or(&self.root).to_owned();
+        if !dir.exists() {
+            create_private_dir(&dir)?;
+            sync_dir(&self.root)?;
+        }
+        for (file, path) in [(blob.groups, groups_path(&path)), (blob.bytes, path)] {
+            file.as_file().sync_all().map_err(|error| StoreError::io("flush", &path, error))?;
+            file.persist(&path).map_err(|error| StoreError::io("rename to", &path, error.error))?;
+        }
+        sync_dir(&dir)
+    }
+
+    /// Removes the files of a blob whose row is gone.
+    pub(super) fn remove(&self, hash: &BlobHash) -> Result<(), StoreError> {
+        self.checked().remove(hash);
+        let path = self.path(hash);
+        remove(&groups_path(&path))?;
+        remove(&path)
+    }
+
+    /// Reads a range of a blob of `size` bytes, verified.
+    pub(super) fn read(
+        &self,
+        hash: &BlobHash,
+        size: u64,
+        offset: u64,
+        len: usize,
+    ) -> Result<Bytes, StoreError> {
+        let len = len.min(BLOB_READ_BYTES_MAX);
+        let end = offset.saturating_add(len as u64).min(size);
+        if offset >= end {
+            return Ok(Bytes::new());
+        }
+        self.check_groups(hash, size)?;
+        let group = GROUP_BYTES as u64;
+        let (first, after) = (offset / group, end.div_ceil(group));
+        let path = self.path(hash);
+        let from = first * group;
+        let bytes = read_at(&path, from, (after * group).min(size) - from)?;
+        let values = self.values(hash, first, after - first)?;
+        for ((index, part), value) in (first..).zip(bytes.chunks(GROUP_BYTES)).zip(&values) {
+            if group_value(index, part) != *value {
+                return Err(damage(&path, index * group, "the bytes do not match their hash"));
+            }
+        }
+        let start = usize::try_from(offset - from).unwrap_or(usize::MAX);
+        let stop = usize::try_from(end - from).unwrap_or(usize::MAX);
+        let bytes = Bytes::from(bytes);
+        if stop > bytes.len() || start > stop {
+            return Err(damage(&path, offset, "the file is too short"));
+        }
+        Ok(bytes.slice(start..stop))
+    }
+
+    /// Returns group values, checked against the hash.
+    pub(super) fn groups(
+        &self,
+        hash: &BlobHash,
+        size: u64,
+        first: u64,
+        count: usize,
+    ) -> Result<Vec<GroupValue>, StoreError> {
+        self.check_groups(hash, size)?;
+        let total = size.div_ceil(GROUP_BYTES as u64);
+        let count = (count as u64).min(total.saturating_sub(first)).min(1 << 15);
+        self.values(hash, first, count)
+    }
+
+    /// Reads and checks a whole blob.
+    pub(super) fn verify(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
+        self.checked().remove(hash);
+        let path = self.path(hash);
+        let found = fs::metadata(&path).map_err(|error| missing(&path, error))?.len();
+        if found != size {
+            return Err(damage(&path, found.min(size), "the file has another size"));
+        }
+        let mut offset = 0;
+        while offset < size {
+            offset += self.read(hash, size, offset, BLOB_READ_BYTES_MAX)?.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Checks the group values against the hash, once a blob.
+    fn check_groups(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
+        if self.checked().contains(hash) {
+            return Ok(());
+        }
+        let total = size.div_ceil(GROUP_BYTES as u64);
+        let values = self.values(hash, 0, total)?;
+        let path = self.path(hash);
+        let (found, file) = if total <= 1 {
+            (Some(BlobHash::of(&read_at(&path, 0, size)?)), path)
+        } else {
+            (root(&values), groups_path(&path))
+        };
+        if found != Some(*hash) {
+            return Err(damage(&file, 0, "does not match the hash of the blob"));
+        }
+        let mut checked = self.checked();
+        if checked.len() >= CHECKED_MAX {
+            checked.clear();
+        }
+        checked.insert(*hash);
+        Ok(())
+    }
+
+    fn values(
+        &self,
+        hash: &BlobHash,
+        first: u64,
+        count: u64,
+    ) -> Result<Vec<GroupValue>, StoreError> {
+        let path = groups_path(&self.path(hash));
+        let bytes = read_at(&path, first.saturating_mul(32), count.saturating_mul(32))?;
+        Ok(bytes.as_chunks::<32>().0.to_vec())
+    }
+
+    fn path(&self, hash: &BlobHash) -> PathBuf {
+        let name = hash.to_string();
+        self.root.join(name.get(..2).unwrap_or_default()).join(&name)
+    }
+
+    fn checked(&self) -> std::sync::MutexGuard<'_, HashSet<BlobHash>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NewBlob {
+    /// Appends bytes.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        let size = self.size.saturating_add(bytes.len() as u64);
+        if size > self.size_max {
+            return Err(StoreError::Refused { what: "blob", found: size, limit: self.size_max });
+        }
+        self.size = size;
+        self.hasher.update(bytes);
+        while !bytes.is_empty() {
+            let room = GROUP_BYTES - self.group.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.group.extend_from_slice(now);
+            bytes = later;
+            if self.group.len() == GROUP_BYTES {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left; returns hash and size.
+    pub(super) fn seal(&mut self) -> Result<(BlobHash, u64), StoreError> {
+        if !self.group.is_empty() {
+            self.end_group()?;
+        }
+        Ok((BlobHash::from_bytes(*self.hasher.finalize().as_bytes()), self.size))
+    }
+
+    fn end_group(&mut self) -> Result<(), StoreError> {
+        let value = group_value(self.index, &self.group);
+        let write = |file: &mut NamedTempFile, bytes: &[u8]| {
+            file.write_all(bytes).map_err(|error| StoreError::io("write", file.path(), error))
+        };
+        write(&mut self.bytes, &self.group)?;
+        write(&mut self.groups, &value)?;
+        self.index += 1;
+        self.group.clear();
+        Ok(())
+    }
+}
+
+fn groups_path(path: &Path) -> PathBuf {
+    path.with_extension("groups")
+}
+
+fn is_shard(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.len() == 2)
+}
+
+fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(dir).map_err(|error| StoreError::io("list", dir, error))?;
+    entries
+        .map(|entry| entry.map(|e| e.path()).map_err(|error| StoreError::io("list", dir, error)))
+        .collect()
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads exactly `len` bytes; `len` is bounded by the callers.
+fn read_at(path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| missing(path, error))?;
+    if bytes.len() as u64 != len {
+        return Err(damage(path, offset + bytes.len() as u64, "the file is too short"));
+    }
+    Ok(bytes)
+}
+
+fn missing(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound => StoreError::corrupt(path, "the file is missing"),
+        _ => StoreError::io("read", path, error),
+    }
+}
+
+fn damage(path: &Path, offset: u64, detail: &str) -> StoreError {
+    let mut error = StoreError::corrupt(path, detail);
+    if let StoreError::Corrupt(damage) = &mut error {
+        damage.offset = Some(offset);
+    }
+    error
+}

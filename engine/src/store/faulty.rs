@@ -1,0 +1,214 @@
+//! A store that fails at its n-th call: sweep n over a whole run and nothing is left untried.
+
+use std::{
+    fmt, io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use crate::hash::BlobHash;
+
+use super::{
+    Batch, BlobInfo, BlobWriter, Pending, Row, RowVisitor, Store, StoreError, StoreStats, Table,
+};
+
+/// What happens at the n-th call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The call fails. A failed write makes the store read-only, as a failed fsync does.
+    Fail,
+    /// As [`Fault::Fail`], but for want of room.
+    DiskFull,
+    /// The process dies before the call has any effect.
+    CrashBefore,
+    /// The process dies after the call has taken effect, before it is answered.
+    CrashAfter,
+}
+
+/// Wraps a store and counts its calls. All methods but `stats` and `close` count.
+pub struct Faulty<S> {
+    inner: S,
+    state: Mutex<State>,
+}
+
+struct State {
+    calls: u64,
+    plan: Option<(u64, Fault)>,
+    dead: bool,
+    read_only: bool,
+}
+
+enum Verdict {
+    Pass,
+    Fail(StoreError),
+    /// Do it, then say this.
+    Lose(StoreError),
+}
+
+impl<S: Store> Faulty<S> {
+    /// Wraps a store; nothing fails yet.
+    pub fn new(inner: S) -> Self {
+        let state = State { calls: 0, plan: None, dead: false, read_only: false };
+        Self { inner, state: Mutex::new(state) }
+    }
+
+    /// Lets the `n`-th call from now (counted from 1) fail.
+    #[must_use]
+    pub fn failing(self, n: u64, fault: Fault) -> Self {
+        {
+            let mut state = self.lock();
+            state.plan = Some((state.calls + n, fault));
+        }
+        self
+    }
+
+    /// Returns the calls so far.
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// Returns whether the fault has happened.
+    pub fn struck(&self) -> bool {
+        let state = self.lock();
+        state.plan.is_some_and(|(at, _)| state.calls >= at)
+    }
+
+    /// Returns the wrapped store.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verdict(&self, writes: bool) -> Verdict {
+        let mut state = self.lock();
+        if state.dead {
+            return Verdict::Fail(StoreError::Closed);
+        }
+        state.calls += 1;
+        match state.plan.filter(|(at, _)| *at == state.calls) {
+            None if writes && state.read_only => {
+                Verdict::Fail(StoreError::ReadOnly { reason: "injected failure".to_owned() })
+            }
+            None => Verdict::Pass,
+            Some((_, Fault::CrashBefore)) => {
+                state.dead = true;
+                Verdict::Fail(StoreError::Closed)
+            }
+            Some((_, Fault::CrashAfter)) => {
+                state.dead = true;
+                Verdict::Lose(StoreError::Closed)
+            }
+            Some((_, fault)) => {
+                state.read_only |= writes;
+                let kind = match fault {
+                    Fault::DiskFull => io::ErrorKind::StorageFull,
+                    _ => io::ErrorKind::Other,
+                };
+                Verdict::Fail(StoreError::io("use", "faulty", io::Error::from(kind)))
+            }
+        }
+    }
+
+    fn call<T>(
+        &self,
+        writes: bool,
+        call: impl FnOnce(&S) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.verdict(writes) {
+            Verdict::Pass => call(&self.inner),
+            Verdict::Fail(error) => Err(error),
+            Verdict::Lose(error) => call(&self.inner).and(Err(error)),
+        }
+    }
+}
+
+impl<S: Store> Store for Faulty<S> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.call(false, |inner| inner.get(table, key))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        start: Option<&[u8]>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.call(false, |inner| inner.scan(table, prefix, start, reverse, limit))
+    }
+
+    fn submit(&self, batch: Batch) -> Result<Pending, StoreError> {
+        batch.check()?;
+        match self.verdict(true) {
+            Verdict::Pass => self.inner.submit(batch),
+            Verdict::Fail(error @ (StoreError::Closed | StoreError::ReadOnly { .. })) => Err(error),
+            // the fsync fails, not the call
+            Verdict::Fail(error) => Ok(Pending::ready(Err(error))),
+            Verdict::Lose(error) => {
+                self.inner.commit(batch)?;
+                Ok(Pending::ready(Err(error)))
+            }
+        }
+    }
+
+    fn verify(&self, table: Table, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
+        self.call(false, |inner| inner.verify(table, visit))
+    }
+
+    fn verify_files(&self) -> Result<(), StoreError> {
+        self.call(false, Store::verify_files)
+    }
+
+    fn blob_create(&self, size_max: u64) -> Result<Box<dyn BlobWriter>, StoreError> {
+        self.call(true, |inner| inner.blob_create(size_max))
+    }
+
+    fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
+        self.call(false, |inner| inner.blob_info(hash))
+    }
+
+    fn blob_read(
+        &self,
+        hash: &BlobHash,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.call(false, |inner| inner.blob_read(hash, offset, len))
+    }
+
+    fn blob_groups(
+        &self,
+        hash: &BlobHash,
+        first: u64,
+        count: usize,
+    ) -> Result<Option<Vec<[u8; 32]>>, StoreError> {
+        self.call(false, |inner| inner.blob_groups(hash, first, count))
+    }
+
+    fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
+        self.call(false, |inner| inner.blobs(after, limit))
+    }
+
+    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.call(true, |inner| inner.blob_remove(hash))
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Faulty<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! Small durable steps on files, each fsynced before it returns.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+
+use super::StoreError;
+
+/// Flushes a directory: a created, renamed or removed name in it is durable afterwards.
+pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| StoreError::io("flush directory", path, error))
+}
+
+/// Replaces a file as a whole: readers see the old bytes or the new ones.
+pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(parent)
+        .map_err(|error| StoreError::io("create a file in", parent, error))?;
+    temporary
+        .write_all(bytes)
+        .and_then(|()| temporary.as_file().sync_all())
+        .map_err(|error| StoreError::io("write", path, error))?;
+    temporary.persist(path).map_err(|error| StoreError::io("rename to", path, error.error))?;
+    sync_dir(parent)
+}
+
+/// Creates a directory that only its owner may enter, with its parents.
+pub(super) fn create_private_dir(path: &Path) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path).map_err(|error| StoreError::io("create directory", path, error))
+}
+
+/// Returns the bytes that everything under `path` takes on disk, holes not counted.
+pub(super) fn disk_usage(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    if !metadata.is_dir() {
+        return allocated(&metadata);
+    }
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    entries.flatten().map(|entry| disk_usage(&entry.path())).sum()
+}
+
+#[cfg(unix)]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.blocks().saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
+}

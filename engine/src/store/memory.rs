@@ -1,0 +1,286 @@
+//! A store in memory with simulated durability: what was not committed is lost in a crash.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use crate::hash::BlobHash;
+
+use super::{
+    BLOB_READ_BYTES_MAX, Batch, BlobInfo, BlobWriter, CommitNumber, Completion, Pending, Row,
+    RowVisitor, Store, StoreError, StoreStats, Table, TableStats,
+    range::bounds,
+    writer::{Effects, collect},
+};
+
+const GROUP_BYTES: usize = 16 * 1024;
+
+/// The store in memory. Clones share it.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tables: BTreeMap<Table, BTreeMap<Bytes, Bytes>>,
+    blobs: BTreeMap<BlobHash, Bytes>,
+    waiting: VecDeque<(Batch, Completion)>,
+    held: bool,
+    closed: bool,
+    stats: StoreStats,
+}
+
+impl MemoryStore {
+    /// Makes an empty store that commits each batch at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Holds batches back, or commits those that wait, as one group with one fsync.
+    pub fn hold_commits(&self, hold: bool) {
+        let answers = {
+            let mut inner = self.lock();
+            inner.held = hold;
+            if hold { Vec::new() } else { inner.commit_waiting() }
+        };
+        for (number, completion) in answers {
+            completion.complete(Ok(number));
+        }
+    }
+
+    /// Cuts the power: batches that wait are lost, this handle and its clones answer
+    /// [`StoreError::Closed`], and what was durable comes back as a new store.
+    #[must_use]
+    pub fn crash(&self) -> Self {
+        let mut inner = self.lock();
+        inner.closed = true;
+        let lost = std::mem::take(&mut inner.waiting);
+        let durable = Inner {
+            tables: inner.tables.clone(),
+            blobs: inner.blobs.clone(),
+            stats: StoreStats { last_commit: inner.stats.last_commit, ..StoreStats::default() },
+            ..Inner::default()
+        };
+        drop(inner);
+        drop(lost);
+        Self { inner: Arc::new(Mutex::new(durable)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, Inner>, StoreError> {
+        let inner = self.lock();
+        if inner.closed { Err(StoreError::Closed) } else { Ok(inner) }
+    }
+}
+
+impl Inner {
+    fn commit_waiting(&mut self) -> Vec<(CommitNumber, Completion)> {
+        let (mut effects, mut answers) = (Effects::new(), Vec::new());
+        for (batch, completion) in std::mem::take(&mut self.waiting) {
+            self.stats.commits += 1;
+            self.stats.bytes_written += batch.bytes() as u64;
+            self.stats.last_commit = CommitNumber(self.stats.last_commit.0 + 1);
+            answers.push((self.stats.last_commit, completion));
+            collect(batch, &mut effects);
+        }
+        self.stats.fsyncs += u64::from(!answers.is_empty());
+        for ((table, key), value) in effects {
+            let rows = self.tables.entry(table).or_default();
+            match value {
+                // a copy: a slice of a large buffer must not keep all of it alive
+                Some(value) => {
+                    rows.insert(Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value))
+                }
+                None => rows.remove(&key),
+            };
+        }
+        answers
+    }
+
+    fn table_stats(&self, table: Table) -> TableStats {
+        let Some(rows) = self.tables.get(&table) else { return TableStats::default() };
+        TableStats {
+            rows: rows.len() as u64,
+            bytes: rows.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum(),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.open()?.tables.get(&table).and_then(|rows| rows.get(key)).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        start: Option<&[u8]>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let inner = self.open()?;
+        let Some((lower, upper)) = bounds(table, prefix, start, reverse)? else {
+            return Ok(Vec::new());
+        };
+        let Some(rows) = inner.tables.get(&table) else { return Ok(Vec::new()) };
+        let range = (lower.map(Bytes::from), upper.map(Bytes::from));
+        let range = rows.range::<Bytes, _>(range).map(|(key, value)| (key.clone(), value.clone()));
+        Ok(if reverse { range.rev().take(limit).collect() } else { range.take(limit).collect() })
+    }
+
+    fn submit(&self, batch: Batch) -> Result<Pending, StoreError> {
+        batch.check()?;
+        let (completion, pending) = Pending::new();
+        let answers = {
+            let mut inner = self.open()?;
+            inner.waiting.push_back((batch, completion));
+            if inner.held { Vec::new() } else { inner.commit_waiting() }
+        };
+        for (number, completion) in answers {
+            completion.complete(Ok(number));
+        }
+        Ok(pending)
+    }
+
+    fn verify(&self, table: Table, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
+        let rows = self.open()?.tables.get(&table).cloned().unwrap_or_default();
+        for (key, value) in &rows {
+            visit(key, value)?;
+        }
+        Ok(rows.len() as u64)
+    }
+
+    fn verify_files(&self) -> Result<(), StoreError> {
+        self.open().map(drop)
+    }
+
+    fn blob_create(&self, size_max: u64) -> Result<Box<dyn BlobWriter>, StoreError> {
+        drop(self.open()?);
+        Ok(Box::new(MemoryBlobWriter { store: self.clone(), bytes: Vec::new(), size_max }))
+    }
+
+    fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
+        let inner = self.open()?;
+        let info = |bytes: &Bytes| BlobInfo { hash: *hash, size: bytes.len() as u64 };
+        Ok(inner.blobs.get(hash).map(info))
+    }
+
+    fn blob_read(
+        &self,
+        hash: &BlobHash,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let inner = self.open()?;
+        let Some(bytes) = inner.blobs.get(hash) else { return Ok(None) };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(len.min(BLOB_READ_BYTES_MAX)).min(bytes.len());
+        Ok(Some(bytes.slice(start..end)))
+    }
+
+    fn blob_groups(
+        &self,
+        hash: &BlobHash,
+        first: u64,
+        count: usize,
+    ) -> Result<Option<Vec<[u8; 32]>>, StoreError> {
+        use blake3::hazmat::HasherExt;
+        let inner = self.open()?;
+        let Some(bytes) = inner.blobs.get(hash) else { return Ok(None) };
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let groups = bytes.chunks(GROUP_BYTES).enumerate().skip(first).take(count);
+        let value = |(index, part): (usize, &[u8])| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.set_input_offset((index * GROUP_BYTES) as u64);
+            hasher.update(part);
+            hasher.finalize_non_root()
+        };
+        Ok(Some(groups.map(value).collect()))
+    }
+
+    fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
+        let inner = self.open()?;
+        let blobs = inner.blobs.iter().filter(|(hash, _)| after.is_none_or(|after| *hash > after));
+        let info =
+            |(hash, bytes): (&BlobHash, &Bytes)| BlobInfo { hash: *hash, size: bytes.len() as u64 };
+        Ok(blobs.take(limit).map(info).collect())
+    }
+
+    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        Ok(self.open()?.blobs.remove(hash).is_some())
+    }
+
+    fn stats(&self) -> StoreStats {
+        let inner = self.lock();
+        StoreStats {
+            truth: inner.table_stats(Table::Truth),
+            rows: inner.table_stats(Table::Rows),
+            meta: inner.table_stats(Table::Meta),
+            blobs: TableStats {
+                rows: inner.blobs.len() as u64,
+                bytes: inner.blobs.values().map(|bytes| bytes.len() as u64).sum(),
+            },
+            ..inner.stats
+        }
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let answers = {
+            let mut inner = self.lock();
+            inner.closed = true;
+            inner.commit_waiting()
+        };
+        for (number, completion) in answers {
+            completion.complete(Ok(number));
+        }
+        Ok(())
+    }
+}
+
+/// A blob being collected.
+#[derive(Debug)]
+struct MemoryBlobWriter {
+    store: MemoryStore,
+    bytes: Vec<u8>,
+    size_max: u64,
+}
+
+impl BlobWriter for MemoryBlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let size = (self.bytes.len() as u64).saturating_add(bytes.len() as u64);
+        if size > self.size_max {
+            return Err(StoreError::Refused { what: "blob", found: size, limit: self.size_max });
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, expected: Option<&BlobHash>) -> Result<BlobInfo, StoreError> {
+        let (hash, size) = (BlobHash::of(&self.bytes), self.bytes.len() as u64);
+        if expected.is_some_and(|expected| *expected != hash) {
+            return Err(StoreError::Refused {
+                what: "blob of another hash",
+                found: size,
+                limit: 0,
+            });
+        }
+        self.store.open()?.blobs.insert(hash, Bytes::from(self.bytes));
+        Ok(BlobInfo { hash, size })
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
