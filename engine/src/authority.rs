@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, SealKey};
-use crate::identity::{Certificate, Genesis};
+use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation};
+use crate::identity::{Certificate, CertificatePath, VerifiedDevice};
 use crate::model::entry::{Entry, ReplyPolicy, Tip, Wrap};
 
 /// One entry of an account log with the place where it stands.
@@ -45,12 +45,10 @@ pub struct Revocation {
 /// What is settled about one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceStanding {
-    /// The device.
-    pub device: DeviceId,
-    /// Key to which epoch keys are sealed.
-    pub seal_key: SealKey,
-    /// Rank; a device acts on strictly lower ranks.
-    pub rank: u8,
+    /// The device: its keys and its rank. A device acts on strictly lower ranks.
+    pub verified: VerifiedDevice,
+    /// The certificates that prove it.
+    pub path: CertificatePath,
     /// Latest name.
     pub name: String,
     /// Who added it; `None` for the first device.
@@ -76,6 +74,8 @@ pub struct Authority {
     pub guests: BTreeMap<AccountId, bool>,
     /// Epoch keys of the private sector, oldest first, with their sealed copies.
     pub epochs: Vec<(EpochId, Vec<Wrap>)>,
+    /// The epoch that the account began with; it names private documents.
+    pub root_epoch: Option<EpochId>,
     /// Items that count for nothing, by id.
     pub void: BTreeSet<ChangeId>,
 }
@@ -92,16 +92,16 @@ pub enum Standing {
 }
 
 impl Authority {
-    /// Folds an account log. Certificates inside must have verified before; `verified`
-    /// says whether one did.
+    /// Folds an account log. `path` is that of the first device; `admit` verifies a
+    /// certificate by its issuer (and may remember that it did).
     #[must_use]
     pub fn fold(
-        account: AccountId,
-        genesis: &Genesis,
+        first: &VerifiedDevice,
+        path: &CertificatePath,
         items: &[LogItem],
-        verified: &dyn Fn(&Certificate) -> bool,
+        admit: &mut Admit<'_>,
     ) -> Self {
-        let mut fold = Fold::new(account, genesis, items, verified);
+        let mut fold = Fold::new(first, path, items, admit);
         fold.settle_devices();
         fold.finish()
     }
@@ -159,33 +159,45 @@ impl Authority {
     }
 }
 
-struct Fold<'a> {
+/// Verifies a certificate as issued by the given device; `None` if it does not hold.
+pub type Admit<'a> = dyn FnMut(&VerifiedDevice, &Certificate) -> Option<VerifiedDevice> + 'a;
+
+struct Fold<'a, 'b> {
     account: AccountId,
+    /// First device and the time of its genesis.
+    first: (DeviceId, u64),
     items: &'a [LogItem],
-    verified: &'a dyn Fn(&Certificate) -> bool,
+    admit: &'a mut Admit<'b>,
     devices: BTreeMap<DeviceId, DeviceStanding>,
     settled: BTreeSet<DeviceId>,
 }
 
-impl<'a> Fold<'a> {
+impl<'a, 'b> Fold<'a, 'b> {
     fn new(
-        account: AccountId,
-        genesis: &Genesis,
+        first: &VerifiedDevice,
+        path: &CertificatePath,
         items: &'a [LogItem],
-        verified: &'a dyn Fn(&Certificate) -> bool,
+        admit: &'a mut Admit<'b>,
     ) -> Self {
-        let first = DeviceStanding {
-            device: genesis.device(),
-            seal_key: genesis.seal_key(),
-            rank: Genesis::RANK,
+        let standing = DeviceStanding {
+            verified: first.clone(),
+            path: CertificatePath::first(path.genesis.clone()),
             name: String::new(),
             added_by: None,
-            added_ms: genesis.created_ms(),
+            added_ms: path.genesis.created_ms,
             suspended: false,
             revoked: None,
         };
-        let devices = BTreeMap::from([(first.device, first)]);
-        Self { account, items, verified, devices, settled: BTreeSet::new() }
+        let devices = BTreeMap::from([(first.device(), standing)]);
+        let first_written = (first.device(), path.genesis.created_ms);
+        Self {
+            account: first.account(),
+            first: first_written,
+            items,
+            admit,
+            devices,
+            settled: BTreeSet::new(),
+        }
     }
 
     /// Takes the unsettled device of the highest rank, applies the revocations that bite
@@ -194,32 +206,29 @@ impl<'a> Fold<'a> {
         while let Some(next) = self
             .devices
             .values()
-            .filter(|d| !self.settled.contains(&d.device))
-            .max_by_key(|d| (d.rank, d.device))
-            .map(|d| (d.device, d.rank))
+            .map(|d| (d.verified.rank(), d.verified.device()))
+            .filter(|(_, device)| !self.settled.contains(device))
+            .max()
         {
-            let (device, rank) = next;
+            let (rank, device) = next;
             let revoked = self.revocation_of(device, rank);
             if let Some(standing) = self.devices.get_mut(&device) {
                 standing.revoked = revoked;
             }
             self.settled.insert(device);
-            self.add_devices_of(device, rank);
+            self.add_devices_of(device);
         }
     }
 
     fn counts(&self, item: &LogItem) -> bool {
         let Some(author) = self.devices.get(&item.device) else { return false };
         author.revoked.as_ref().is_none_or(|revocation| {
-            revocation
-                .cuts
-                .get(&(item.doc, item.incarnation))
-                .is_some_and(|tip| item.n <= tip.n)
+            revocation.cuts.get(&(item.doc, item.incarnation)).is_some_and(|tip| item.n <= tip.n)
         })
     }
 
     fn rank_of(&self, device: &DeviceId) -> u8 {
-        self.devices.get(device).map_or(0, |d| d.rank)
+        self.devices.get(device).map_or(0, |d| d.verified.rank())
     }
 
     fn revocation_of(&self, device: DeviceId, rank: u8) -> Option<Revocation> {
@@ -261,33 +270,26 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn add_devices_of(&mut self, author: DeviceId, rank: u8) {
-        let mut added = Vec::new();
-        for item in self.items.iter().filter(|item| item.device == author) {
+    fn add_devices_of(&mut self, author: DeviceId) {
+        let Some(issuer) = self.devices.get(&author).cloned() else { return };
+        let items = self.items;
+        for item in items.iter().filter(|item| item.device == author) {
             let Entry::AddDevice { certificate, name } = &item.entry else { continue };
-            if !self.counts(item) {
+            let Ok(certificate) = Certificate::from_bytes(certificate) else { continue };
+            if !self.counts(item) || self.devices.contains_key(&certificate.device) {
                 continue;
             }
-            let Ok(certificate) = Certificate::decode_exact(certificate) else { continue };
-            let fits = certificate.account() == self.account
-                && certificate.issuer() == author
-                && certificate.rank() < rank
-                && (self.verified)(&certificate);
-            if fits {
-                added.push((certificate, name.clone(), item.time_ms));
-            }
-        }
-        for (certificate, name, time_ms) in added {
-            self.devices.entry(certificate.device()).or_insert_with(|| DeviceStanding {
-                device: certificate.device(),
-                seal_key: certificate.seal_key(),
-                rank: certificate.rank(),
-                name,
+            let Some(verified) = (self.admit)(&issuer.verified, &certificate) else { continue };
+            let standing = DeviceStanding {
+                path: issuer.path.clone().with(certificate),
+                name: name.clone(),
                 added_by: Some(author),
-                added_ms: time_ms,
+                added_ms: item.time_ms,
                 suspended: false,
                 revoked: None,
-            });
+                verified,
+            };
+            self.devices.insert(standing.verified.device(), standing);
         }
     }
 
@@ -309,6 +311,7 @@ impl<'a> Fold<'a> {
             policy: ReplyPolicy::Everyone,
             guests: BTreeMap::new(),
             epochs: Vec::new(),
+            root_epoch: root_epoch(&counting, self.first),
             void,
         };
         for item in counting {
@@ -346,14 +349,16 @@ impl<'a> Fold<'a> {
                 _ => {}
             }
         }
-        let ranks: BTreeMap<DeviceId, u8> = self.devices.values().map(|d| (d.device, d.rank)).collect();
+        let ranks: BTreeMap<DeviceId, u8> =
+            self.devices.values().map(|d| (d.verified.device(), d.verified.rank())).collect();
         let rank = |device: &DeviceId| ranks.get(device).copied().unwrap_or(0);
         for standing in self.devices.values_mut() {
+            let device = standing.verified.device();
             let about = |wanted: bool| {
                 words
                     .iter()
                     .filter(move |((subject, _), (suspend, _))| {
-                        *subject == standing.device && *suspend == wanted
+                        *subject == device && *suspend == wanted
                     })
                     .map(|((_, author), _)| *author)
             };
@@ -362,4 +367,18 @@ impl<'a> Fold<'a> {
                 .any(|author| strongest_restore.is_none_or(|restore| restore <= rank(&author)));
         }
     }
+}
+
+/// The first device writes its first epoch at the very time of its genesis.
+fn root_epoch(counting: &[&LogItem], first: (DeviceId, u64)) -> Option<EpochId> {
+    let (device, created_ms) = first;
+    counting
+        .iter()
+        .filter(|item| item.device == device && item.time_ms == created_ms)
+        .filter_map(|item| match &item.entry {
+            Entry::Epoch { epoch, .. } => Some((item.n, *epoch)),
+            _ => None,
+        })
+        .min()
+        .map(|(_, epoch)| epoch)
 }

@@ -1,6 +1,7 @@
 //! Mosaic's engine: signed, single-account Automerge documents, chained, stored by hash,
 //! reconciled by known heads. No network, no printing, no globals, no clock.
 
+pub mod authority;
 pub mod chain;
 pub mod change;
 pub mod codec;
@@ -11,7 +12,9 @@ pub mod hash;
 pub mod identity;
 pub mod limits;
 pub mod model;
+pub mod replica;
 pub mod seal;
 pub mod store;
 pub mod sync;
+pub mod view;
 pub mod wire;

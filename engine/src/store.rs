@@ -33,6 +33,7 @@ mod groups;
 mod highwater;
 #[cfg(feature = "disk")]
 mod journal;
+pub mod keys;
 #[cfg(feature = "disk")]
 mod lock;
 pub mod memory;

@@ -9,12 +9,14 @@
 //! | Meta | `h ‖ doc ‖ device ‖ incarnation` | head row |
 //! | Meta | `f ‖ doc ‖ device ‖ incarnation ‖ hash` | evidence of a fork: the other head |
 //! | Meta | `t ‖ space ‖ doc` | empty: documents of a space |
+//! | Meta | `q ‖ space` | the account whose space it is |
 //! | Meta | `p ‖ device` | certificate path |
 //! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
 //! | Meta | `k ‖ hash` | recipe of a pack |
 //! | Meta | `o ‖ device` | what is known of a peer |
-//! | Meta | `a ‖ device ‖ doc ‖ device ‖ incarnation` | changes this peer said are committed there |
+//! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
+//! | Meta | `g ‖ account` | genesis record |
 //! | Meta | `s ‖ account` | subscription |
 //! | Meta | `j ‖ number` | journal of events |
 //! | Meta | `c ‖ name` | own settings |
@@ -25,6 +27,7 @@
 
 use crate::chain::ChainKey;
 use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, SpaceId};
+use crate::sync::exchange::Section;
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
@@ -119,6 +122,15 @@ pub fn parse_space_document(key: &[u8]) -> Option<DocumentId> {
     Some(DocumentId::from_bytes(*key.last_chunk::<32>()?))
 }
 
+/// Owner of a space.
+#[must_use]
+pub fn space_owner(space: &SpaceId) -> Vec<u8> {
+    join(b'q', &[space.as_bytes()])
+}
+
+/// All owners of spaces.
+pub const SPACE_OWNERS: &[u8] = b"q";
+
 /// Certificate path of a device.
 #[must_use]
 pub fn path(device: &DeviceId) -> Vec<u8> {
@@ -161,19 +173,42 @@ pub fn peer(device: &DeviceId) -> Vec<u8> {
     join(b'o', &[device.as_bytes()])
 }
 
-/// Acknowledged changes of one chain at a peer.
+/// All records about peers.
+pub const PEERS: &[u8] = b"o";
+
+/// What a peer showed of one chain.
 #[must_use]
-pub fn acknowledged(peer: &DeviceId, chain: &ChainKey) -> Vec<u8> {
-    join(
-        b'a',
-        &[
-            peer.as_bytes(),
-            chain.doc.as_bytes(),
-            chain.device.as_bytes(),
-            chain.incarnation.as_bytes(),
-        ],
-    )
+pub fn shown(peer: &DeviceId, section: &Section, chain: &ChainKey) -> Vec<u8> {
+    let mut key = shown_prefix(peer, section);
+    key.extend_from_slice(chain.doc.as_bytes());
+    key.extend_from_slice(chain.device.as_bytes());
+    key.extend_from_slice(chain.incarnation.as_bytes());
+    key
 }
+
+/// All that a peer showed of one section.
+#[must_use]
+pub fn shown_prefix(peer: &DeviceId, section: &Section) -> Vec<u8> {
+    join(b'a', &[peer.as_bytes(), section.space.as_bytes(), &[section.class as u8]])
+}
+
+/// Reads the chain at the end of a key.
+#[must_use]
+pub fn parse_chain_suffix(key: &[u8]) -> Option<ChainKey> {
+    let (_, chain) = key.split_last_chunk::<80>()?;
+    let mut head = vec![b'h'];
+    head.extend_from_slice(chain);
+    parse_head(&head)
+}
+
+/// Genesis record of an account.
+#[must_use]
+pub fn genesis(account: &AccountId) -> Vec<u8> {
+    join(b'g', &[account.as_bytes()])
+}
+
+/// All subscriptions.
+pub const SUBSCRIPTIONS: &[u8] = b"s";
 
 /// Subscription to an account's space.
 #[must_use]
@@ -186,6 +221,12 @@ pub fn subscription(account: &AccountId) -> Vec<u8> {
 pub fn journal(number: u64) -> Vec<u8> {
     join(b'j', &[&number.to_be_bytes()])
 }
+
+/// All journal rows.
+pub const JOURNAL: &[u8] = b"j";
+
+/// All states of bodies.
+pub const BODIES: &[u8] = b"r";
 
 /// Own setting.
 #[must_use]

@@ -1,0 +1,443 @@
+//! The front door: open, write, receive, read, close.
+//!
+//! A replica is what one machine holds of some documents. All writing goes through one
+//! lock and one commit queue; a call returns after its batch is fsynced. Reads go to the
+//! store. There is no I/O here but the store's, no clock and no randomness but the
+//! caller's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::chain::ChainKey;
+use crate::codec::Reader;
+use crate::description::Description;
+use crate::entropy::Entropy;
+use crate::hash::{AccountId, BlobHash, DeviceId, DocumentId, Incarnation, SpaceId};
+use crate::identity::{CertificatePath, DeviceSecret, Verifier};
+use crate::store::{Batch, Store, Table, keys};
+
+mod accounts;
+mod append;
+mod bodies;
+mod check;
+mod epochs;
+mod error;
+mod exchange;
+mod maps;
+mod packs;
+mod peers;
+mod posts;
+mod read;
+mod receive;
+mod state;
+mod subscriptions;
+mod walls;
+
+pub use crate::sync::exchange::Section;
+pub use accounts::LINKED_DEVICE_RANK;
+pub use bodies::{BodyState, Text};
+pub use check::{ChainView, Rebuilt, Verification};
+pub use error::EngineError;
+pub use maps::{Edits, Field};
+pub use posts::Draft;
+pub use state::{ChainState, Event, KnownDevice, Own};
+pub(crate) use state::{State, Work};
+pub use subscriptions::{BLOCKS, FOLLOWS, History, MUTES, PETNAMES, READ_MARKS, Subscription};
+pub use walls::{Cursor, PostView, Version};
+
+/// Called after each commit, outside all locks.
+pub type Listener = Box<dyn Fn(&[Event]) + Send + Sync>;
+
+/// How to open a replica.
+#[derive(Debug)]
+pub struct ReplicaOptions {
+    /// Keys of this device, if it has an identity.
+    pub secret: Option<DeviceSecret>,
+    /// Start a new writing life: the store is a restored or copied one.
+    pub fresh_incarnation: bool,
+}
+
+/// What one machine holds of some documents.
+pub struct Replica {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) verifier: Verifier,
+    state: Mutex<State>,
+    listeners: Mutex<Vec<Listener>>,
+    pub(crate) packs: packs::Packs,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+const SETTING_ACCOUNT: &str = "account";
+const SETTING_INCARNATION: &str = "incarnation";
+const SETTING_JOURNAL: &str = "journal";
+
+impl Replica {
+    /// Opens a replica over a store.
+    ///
+    /// # Errors
+    /// If the store fails or its own rows do not decode.
+    pub fn open(
+        store: Arc<dyn Store>,
+        entropy: Arc<dyn Entropy>,
+        options: ReplicaOptions,
+    ) -> Result<Self, EngineError> {
+        let replica = Self {
+            store,
+            entropy,
+            verifier: Verifier::default(),
+            state: Mutex::new(State::default()),
+            listeners: Mutex::new(Vec::new()),
+            packs: packs::Packs::default(),
+        };
+        replica.load_own(options)?;
+        Ok(replica)
+    }
+
+    fn load_own(&self, options: ReplicaOptions) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if let Some(number) = self.setting(SETTING_JOURNAL)? {
+            state.journal = Reader::new(&number).u64("journal").map_err(EngineError::corrupt)?;
+        }
+        let (Some(secret), Some(account)) = (options.secret, self.setting(SETTING_ACCOUNT)?) else {
+            return Ok(());
+        };
+        let account: [u8; 32] = account.as_slice().try_into().map_err(EngineError::corrupt)?;
+        let kept = match self.setting(SETTING_INCARNATION)? {
+            Some(bytes) if !options.fresh_incarnation => Some(Incarnation::from_bytes(
+                bytes.as_slice().try_into().map_err(EngineError::corrupt)?,
+            )),
+            _ => None,
+        };
+        state.own = Some(Own {
+            secret,
+            account: AccountId::from_bytes(account),
+            incarnation: kept.unwrap_or_else(|| self.random_incarnation()),
+            ring: HashMap::new(),
+        });
+        if kept.is_none() {
+            self.write_incarnation(&state)?;
+        }
+        self.load_ring(&mut state)
+    }
+
+    /// Starts a new writing life: our own chains may have gone on elsewhere.
+    ///
+    /// # Errors
+    /// If there is no identity or the store fails.
+    pub fn renew_incarnation(&self) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        let fresh = self.random_incarnation();
+        state.own.as_mut().ok_or(EngineError::NoIdentity)?.incarnation = fresh;
+        self.write_incarnation(&state)
+    }
+
+    /// As [`Replica::renew_incarnation`], as part of a commit.
+    pub(crate) fn start_new_life(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+    ) -> Result<(), EngineError> {
+        let fresh = self.random_incarnation();
+        state.own.as_mut().ok_or(EngineError::NoIdentity)?.incarnation = fresh;
+        let value = fresh.as_bytes().to_vec();
+        work.batch.put(Table::Meta, keys::setting(SETTING_INCARNATION), value);
+        Ok(())
+    }
+
+    fn write_incarnation(&self, state: &State) -> Result<(), EngineError> {
+        let Some(own) = &state.own else { return Ok(()) };
+        let mut batch = Batch::new();
+        batch.put(
+            Table::Meta,
+            keys::setting(SETTING_INCARNATION),
+            own.incarnation.as_bytes().to_vec(),
+        );
+        self.store.commit(batch)?;
+        Ok(())
+    }
+
+    fn random_incarnation(&self) -> Incarnation {
+        let mut bytes = [0u8; 16];
+        self.entropy.fill(&mut bytes);
+        Incarnation::from_bytes(bytes)
+    }
+
+    /// Calls `listener` after each commit.
+    pub fn listen(&self, listener: Listener) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// The account that writes here.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn account(&self) -> Result<AccountId, EngineError> {
+        Ok(self.lock().own.as_ref().ok_or(EngineError::NoIdentity)?.account)
+    }
+
+    /// This device.
+    ///
+    /// # Errors
+    /// If there is no identity.
+    pub fn device(&self) -> Result<DeviceId, EngineError> {
+        Ok(self.lock().own.as_ref().ok_or(EngineError::NoIdentity)?.device())
+    }
+
+    /// Certificate path of a device known here.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn path(&self, device: &DeviceId) -> Result<Option<CertificatePath>, EngineError> {
+        let mut state = self.lock();
+        Ok(self.known_device(&mut state, device)?.map(|known| known.path.clone()))
+    }
+
+    /// How many signatures were checked since opening.
+    #[must_use]
+    pub fn signatures_checked(&self) -> u64 {
+        self.verifier.checked()
+    }
+
+    /// Makes everything durable and closes the store.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn close(&self) -> Result<(), EngineError> {
+        Ok(self.store.close()?)
+    }
+
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(self.store.get(Table::Meta, &keys::setting(name))?.map(|value| value.to_vec()))
+    }
+
+    pub(crate) fn description(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+    ) -> Result<Option<Arc<Description>>, EngineError> {
+        if let Some(known) = state.descriptions.get(doc) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(bytes) = self.store.get(Table::Truth, &keys::description(doc))? else {
+            return Ok(None);
+        };
+        let description =
+            Description::decode(&mut Reader::new(&bytes)).map_err(EngineError::corrupt)?;
+        if description.id() != *doc {
+            return Err(EngineError::Corrupt(format!("description of document {doc}")));
+        }
+        let description = Arc::new(description);
+        state.descriptions.insert(*doc, description.clone());
+        Ok(Some(description))
+    }
+
+    pub(crate) fn known_device(
+        &self,
+        state: &mut State,
+        device: &DeviceId,
+    ) -> Result<Option<Arc<KnownDevice>>, EngineError> {
+        if let Some(known) = state.devices.get(device) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(bytes) = self.store.get(Table::Meta, &keys::path(device))? else {
+            return Ok(None);
+        };
+        let mut reader = Reader::new(&bytes);
+        let path = CertificatePath::decode(&mut reader).map_err(EngineError::corrupt)?;
+        let verified = path.verify(&self.verifier).map_err(EngineError::corrupt)?;
+        let known = Arc::new(KnownDevice { device: verified, path });
+        state.devices.insert(*device, known.clone());
+        Ok(Some(known))
+    }
+
+    /// State of a chain; fresh if nothing is known.
+    pub(crate) fn chain(
+        &self,
+        state: &mut State,
+        space: &SpaceId,
+        key: &ChainKey,
+    ) -> Result<ChainState, EngineError> {
+        if let Some(known) = state.chains.get(key) {
+            return Ok(known.clone());
+        }
+        let loaded = match self.store.get(Table::Meta, &keys::head(key))? {
+            Some(bytes) => ChainState::decode(&bytes).map_err(EngineError::corrupt)?,
+            None => ChainState::fresh(key.origin(space)),
+        };
+        state.chains.insert(*key, loaded.clone());
+        Ok(loaded)
+    }
+
+    /// All chains of a document with their states.
+    pub(crate) fn chains_of(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+    ) -> Result<Vec<(ChainKey, ChainState)>, EngineError> {
+        let mut found: HashMap<ChainKey, ChainState> = state
+            .chains
+            .iter()
+            .filter(|(key, chain)| key.doc == *doc && chain.known > 0)
+            .map(|(key, chain)| (*key, chain.clone()))
+            .collect();
+        for (key, value) in self.scan_all(Table::Meta, &keys::heads_of(doc))? {
+            let Some(chain) = keys::parse_head(&key) else { continue };
+            if let std::collections::hash_map::Entry::Vacant(place) = found.entry(chain) {
+                place.insert(ChainState::decode(&value).map_err(EngineError::corrupt)?);
+            }
+        }
+        let mut chains: Vec<_> = found.into_iter().collect();
+        chains.sort_by_key(|(key, _)| (key.device, key.incarnation));
+        Ok(chains)
+    }
+
+    /// All rows below a prefix, read in steps.
+    pub(crate) fn scan_all(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>, EngineError> {
+        const STEP: usize = 4096;
+        let mut all = Vec::new();
+        let mut start: Option<Vec<u8>> = None;
+        loop {
+            let rows = self.store.scan(table, prefix, start.as_deref(), false, STEP)?;
+            let full = rows.len() == STEP;
+            if let Some((last, _)) = rows.last() {
+                let mut next = last.to_vec();
+                next.push(0);
+                start = Some(next);
+            }
+            all.extend(rows);
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Documents of a space, with their descriptions.
+    pub(crate) fn documents(
+        &self,
+        state: &mut State,
+        space: &SpaceId,
+    ) -> Result<Vec<(DocumentId, Arc<Description>)>, EngineError> {
+        if !state.docs.contains_key(space) {
+            let rows = self.scan_all(Table::Meta, &keys::space_documents(space))?;
+            let docs = rows.iter().filter_map(|(key, _)| keys::parse_space_document(key));
+            state.docs.insert(*space, docs.collect());
+        }
+        let docs: Vec<DocumentId> = state.docs.get(space).into_iter().flatten().copied().collect();
+        let mut out = Vec::with_capacity(docs.len());
+        for doc in docs {
+            if let Some(description) = self.description(state, &doc)? {
+                out.push((doc, description));
+            }
+        }
+        Ok(out)
+    }
+
+    /// A blob that lives in the database or in a file, hashed again.
+    pub(crate) fn blob_bytes(&self, hash: &BlobHash) -> Result<Option<bytes::Bytes>, EngineError> {
+        let found = match self.store.get(Table::Truth, &keys::blob(hash))? {
+            Some(bytes) => Some(bytes),
+            None => self.file_bytes(hash)?,
+        };
+        match found {
+            Some(bytes) if BlobHash::of(&bytes) != *hash => {
+                Err(EngineError::Corrupt(format!("blob {hash} does not match its hash")))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// A blob file of moderate size, read whole.
+    fn file_bytes(&self, hash: &BlobHash) -> Result<Option<bytes::Bytes>, EngineError> {
+        let Some(info) = self.store.blob_info(hash)? else { return Ok(None) };
+        let size = usize::try_from(info.size).unwrap_or(usize::MAX);
+        if size > crate::limits::PACK_BYTES_MAX {
+            return Err(EngineError::Invalid(format!("blob {hash} of {size} bytes is too large")));
+        }
+        let mut out = Vec::with_capacity(size);
+        while out.len() < size {
+            let part = self.store.blob_read(hash, out.len() as u64, size - out.len())?;
+            match part {
+                Some(bytes) if !bytes.is_empty() => out.extend_from_slice(&bytes),
+                _ => return Err(EngineError::MissingBlob(*hash)),
+            }
+        }
+        Ok(Some(out.into()))
+    }
+
+    /// Ends a commit: signs heads, numbers events, waits for the disk, tells listeners.
+    pub(crate) fn finish(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        mut work: Work,
+    ) -> Result<(), EngineError> {
+        if let Some(why) = &state.failed {
+            return Err(EngineError::Denied(format!("the store failed before: {why}")));
+        }
+        self.sign_heads(&mut state, &mut work)?;
+        self.write_journal(&mut state, &mut work);
+        self.forget_derived(&mut state, &work);
+        let spaces = std::mem::take(&mut work.spaces);
+        state.digests.retain(|section, _| !spaces.contains(&section.space));
+        let events = std::mem::take(&mut work.events);
+        let waiting = self.store.submit(std::mem::take(&mut work.batch));
+        if let Err(error) = &waiting {
+            state.failed = Some(error.to_string());
+        }
+        drop(state);
+        if let Err(error) = waiting?.wait() {
+            let mut state = self.lock();
+            state.failed = Some(error.to_string());
+            state.chains.clear();
+            state.maps.clear();
+            state.descriptions.clear();
+            state.docs.clear();
+            state.pages.clear();
+            return Err(error.into());
+        }
+        self.tell(&events);
+        Ok(())
+    }
+
+    /// Drops what was derived from documents that this commit changes.
+    fn forget_derived(&self, state: &mut State, work: &Work) {
+        for account in &work.accounts {
+            state.authorities.remove(account);
+            let descriptions = &state.descriptions;
+            state.maps.retain(|doc, _| {
+                descriptions.get(doc).is_some_and(|description| description.account != *account)
+            });
+        }
+        if !work.events.is_empty() {
+            state.kept = None;
+        }
+    }
+
+    fn tell(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            listener(events);
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Accounts as this replica knows them: folding account logs, and the own account's acts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{EngineError, KnownDevice, Own, Replica, State, Work};
+use crate::authority::{Authority, LogItem};
+use crate::chain::ChainKey;
+use crate::codec::{Reader, Writer};
+use crate::description::{Description, DocumentKind, Space};
+use crate::entropy::random;
+use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, SealKey};
+use crate::identity::{Certificate, CertificateOffer, CertificatePath, DeviceSecret, Genesis};
+use crate::limits::{CUT_ITEMS_MAX, DEVICE_NAME_BYTES_MAX};
+use crate::model::entry::{Entry, ReplyPolicy, Tip};
+use crate::store::{Table, keys};
+
+/// Rank of a linked device unless told otherwise.
+pub const LINKED_DEVICE_RANK: u8 = 100;
+
+impl Replica {
+    /// What an account's log settles, as far as the log is here. `None` if nothing is
+    /// known that proves who the account's first device is.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn authority(&self, account: &AccountId) -> Result<Option<Arc<Authority>>, EngineError> {
+        self.authority_of(&mut self.lock(), account)
+    }
+
+    pub(crate) fn authority_of(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+    ) -> Result<Option<Arc<Authority>>, EngineError> {
+        if let Some(known) = state.authorities.get(account) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(path) = self.first_path(account)? else { return Ok(None) };
+        let first = path.verify(&self.verifier).map_err(EngineError::corrupt)?;
+        let items = self.account_log(state, account)?;
+        let memo = &mut state.admitted;
+        let mut admit = |issuer: &crate::identity::VerifiedDevice, certificate: &Certificate| {
+            let key = (issuer.device(), certificate.encode());
+            if let Some(known) = memo.get(&key) {
+                return Some(known.clone());
+            }
+            let verified = issuer.admit(certificate, &self.verifier).ok()?;
+            memo.insert(key, verified.clone());
+            Some(verified)
+        };
+        let authority = Arc::new(Authority::fold(&first, &path, &items, &mut admit));
+        state.authorities.insert(*account, authority.clone());
+        Ok(Some(authority))
+    }
+
+    fn first_path(&self, account: &AccountId) -> Result<Option<CertificatePath>, EngineError> {
+        let Some(bytes) = self.store.get(Table::Meta, &keys::genesis(account))? else {
+            return Ok(None);
+        };
+        let genesis = Genesis::decode(&mut Reader::new(&bytes)).map_err(EngineError::corrupt)?;
+        Ok(Some(CertificatePath::first(genesis)))
+    }
+
+    /// All entries of an account's log that are here.
+    pub(crate) fn account_log(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+    ) -> Result<Vec<LogItem>, EngineError> {
+        let mut items = Vec::new();
+        for (doc, description) in self.documents(state, &Space::Account(*account).id())? {
+            if description.kind != DocumentKind::AccountLog {
+                continue;
+            }
+            for (key, chain) in self.chains_of(state, &doc)? {
+                items.extend(self.log_items(&key, 1, chain.held)?);
+            }
+        }
+        Ok(items)
+    }
+
+    /// Remembers a verified certificate path.
+    pub(crate) fn remember_device(&self, state: &mut State, work: &mut Work, known: KnownDevice) {
+        let (device, account) = (known.device.device(), known.device.account());
+        let mut w = Writer::new();
+        known.path.encode(&mut w);
+        work.batch.put(Table::Meta, keys::path(&device), w.finish());
+        work.batch.put(Table::Meta, keys::genesis(&account), known.path.genesis.encode());
+        state.devices.insert(device, Arc::new(known));
+    }
+
+    /// Creates an account whose first device is this one.
+    ///
+    /// # Errors
+    /// If there is an identity already, the name is too long, or the store fails.
+    pub fn create_account(
+        &self,
+        secret: DeviceSecret,
+        device_name: &str,
+        recovery: [u8; 32],
+        now_ms: u64,
+    ) -> Result<AccountId, EngineError> {
+        let mut state = self.lock();
+        if let Some(own) = &state.own {
+            return Err(EngineError::IdentityExists(own.account));
+        }
+        check_name(device_name)?;
+        let genesis = Genesis::create(&secret, recovery, now_ms, &*self.entropy);
+        let path = CertificatePath::first(genesis);
+        let account = path.account();
+        let device = secret.id();
+        let mut work = Work::default();
+        self.adopt_path(&mut state, &mut work, secret, path)?;
+        let log = DocumentKind::AccountLog;
+        let name = Entry::RenameDevice { device, name: device_name.to_owned() };
+        self.append_to_pages(&mut state, &mut work, log, name, now_ms)?;
+        let seal = device_seal(&state, &device)?;
+        self.add_epoch(&mut state, &mut work, &[seal], now_ms)?;
+        self.finish(state, work)?;
+        Ok(account)
+    }
+
+    fn adopt_path(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        secret: DeviceSecret,
+        path: CertificatePath,
+    ) -> Result<(), EngineError> {
+        let verified = path
+            .verify(&self.verifier)
+            .map_err(|error| EngineError::Denied(format!("certificate path: {error}")))?;
+        if verified.device() != secret.id() {
+            return Err(EngineError::Denied("the certificate is for another device".into()));
+        }
+        let account = verified.account();
+        let incarnation = crate::hash::Incarnation::from_bytes(random(&*self.entropy));
+        work.batch.put(
+            Table::Meta,
+            keys::setting(super::SETTING_ACCOUNT),
+            account.as_bytes().to_vec(),
+        );
+        work.batch.put(
+            Table::Meta,
+            keys::setting(super::SETTING_INCARNATION),
+            incarnation.as_bytes().to_vec(),
+        );
+        self.remember_device(state, work, KnownDevice { device: verified, path });
+        state.own = Some(Own { secret, account, incarnation, ring: HashMap::new() });
+        Ok(())
+    }
+
+    /// Becomes a device of an account that another of its devices certified.
+    ///
+    /// # Errors
+    /// If there is an identity already, the path does not hold, or the store fails.
+    pub fn adopt(
+        &self,
+        secret: DeviceSecret,
+        path: CertificatePath,
+    ) -> Result<AccountId, EngineError> {
+        let mut state = self.lock();
+        if let Some(own) = &state.own {
+            return Err(EngineError::IdentityExists(own.account));
+        }
+        let account = path.account();
+        let mut work = Work::default();
+        self.adopt_path(&mut state, &mut work, secret, path)?;
+        self.finish(state, work)?;
+        Ok(account)
+    }
+
+    /// Offers a certificate to a new device; it counts once the device has signed it and
+    /// [`Replica::add_device`] was called.
+    ///
+    /// # Errors
+    /// If this device may not write, or the rank is not below its own.
+    pub fn offer_device(
+        &self,
+        device: DeviceId,
+        seal_key: SealKey,
+        rank: u8,
+        now_ms: u64,
+    ) -> Result<CertificateOffer, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let me = state.devices.get(&own.device()).ok_or(EngineError::NoIdentity)?;
+        CertificateOffer::issue(&me.device, &own.secret, device, seal_key, rank, now_ms)
+            .map_err(|error| EngineError::Denied(error.to_string()))
+    }
+
+    /// Adds a device that signed its certificate, and seals the private sector's keys to
+    /// it. Returns its certificate path.
+    ///
+    /// # Errors
+    /// If the certificate does not hold or the store fails.
+    pub fn add_device(
+        &self,
+        certificate: &Certificate,
+        name: &str,
+        now_ms: u64,
+    ) -> Result<CertificatePath, EngineError> {
+        check_name(name)?;
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?.device();
+        let me = self.known_device(&mut state, &own)?.ok_or(EngineError::NoIdentity)?;
+        let verified = me
+            .device
+            .admit(certificate, &self.verifier)
+            .map_err(|error| EngineError::Denied(error.to_string()))?;
+        let path = me.path.clone().with(certificate.clone());
+        let mut work = Work::default();
+        let seal = (certificate.device, certificate.seal_key);
+        self.remember_device(
+            &mut state,
+            &mut work,
+            KnownDevice { device: verified, path: path.clone() },
+        );
+        let log = DocumentKind::AccountLog;
+        let entry = Entry::AddDevice { certificate: certificate.encode(), name: name.to_owned() };
+        self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
+        self.rewrap_epochs(&mut state, &mut work, seal, now_ms)?;
+        self.finish(state, work)?;
+        Ok(path)
+    }
+
+    /// Writes one entry into the own account log.
+    fn account_entry(&self, entry: Entry, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let log = DocumentKind::AccountLog;
+        let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Gives an own device another name.
+    ///
+    /// # Errors
+    /// If the name is unusable, this device may not write, or the store fails; so below.
+    pub fn rename_device(
+        &self,
+        device: DeviceId,
+        name: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        check_name(name)?;
+        self.account_entry(Entry::RenameDevice { device, name: name.to_owned() }, now_ms)
+    }
+
+    /// Suspends an own device, or restores it.
+    ///
+    /// # Errors
+    /// As [`Replica::rename_device`].
+    pub fn suspend_device(
+        &self,
+        device: DeviceId,
+        suspended: bool,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let entry = if suspended { Entry::Suspend { device } } else { Entry::Restore { device } };
+        self.account_entry(entry, now_ms)
+    }
+
+    /// Admits a guest to the own wall, or refuses one.
+    ///
+    /// # Errors
+    /// As [`Replica::rename_device`].
+    pub fn admit_guest(
+        &self,
+        account: AccountId,
+        admitted: bool,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let entry = if admitted { Entry::Admit { account } } else { Entry::Refuse { account } };
+        self.account_entry(entry, now_ms)
+    }
+
+    /// Says who may reply to the own wall.
+    ///
+    /// # Errors
+    /// As [`Replica::rename_device`].
+    pub fn set_reply_policy(
+        &self,
+        reply: ReplyPolicy,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        self.account_entry(Entry::Policy { reply }, now_ms)
+    }
+
+    /// Revokes an own device of lower rank: what is held here of its chains stays, nothing
+    /// else of it ever counts. The private sector gets a new key that it cannot open.
+    ///
+    /// # Errors
+    /// If the device is not one of lower rank, or as [`Replica::rename_device`].
+    pub fn revoke_device(
+        &self,
+        device: DeviceId,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let (account, me) = (own.account, own.device());
+        let authority = self
+            .authority_of(&mut state, &account)?
+            .ok_or_else(|| EngineError::corrupt("own account log is missing"))?;
+        let rank = |device: &DeviceId| authority.devices.get(device).map(|d| d.verified.rank());
+        match (rank(&me), rank(&device)) {
+            (Some(mine), Some(theirs)) if mine > theirs => {}
+            (_, None) => {
+                return Err(EngineError::NotFound { what: "device", text: device.to_string() });
+            }
+            _ => return Err(EngineError::Denied("only a device of higher rank can revoke".into())),
+        }
+        let mut work = Work::default();
+        self.write_cuts(&mut state, &mut work, &account, device, now_ms)?;
+        let entry = Entry::Revoke { device, reason: reason.chars().take(64).collect() };
+        let log = DocumentKind::AccountLog;
+        let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
+        let seals: Vec<_> = authority
+            .devices
+            .values()
+            .filter(|d| d.revoked.is_none() && d.verified.device() != device)
+            .map(|d| (d.verified.device(), d.verified.seal_key()))
+            .collect();
+        self.add_epoch(&mut state, &mut work, &seals, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Cuts for every chain of `device` that is held here: in the account log for the own
+    /// space, in the very document for guest pages in other spaces.
+    fn write_cuts(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        account: &AccountId,
+        device: DeviceId,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let own = Space::Account(*account).id();
+        let mut tips: Vec<Tip> = Vec::new();
+        for space in self.known_spaces()? {
+            for (doc, description) in self.documents(state, &space)? {
+                if description.account != *account {
+                    continue;
+                }
+                let here = self.device_tips(state, &doc, &device)?;
+                if space == own {
+                    tips.extend(here);
+                } else if !here.is_empty() {
+                    let entry = Entry::Cut { device, tips: here };
+                    self.append(state, work, &description, entry, now_ms)?;
+                }
+            }
+        }
+        tips.sort_unstable();
+        for part in tips.chunks(CUT_ITEMS_MAX) {
+            let entry = Entry::Cut { device, tips: part.to_vec() };
+            self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn device_tips(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+        device: &DeviceId,
+    ) -> Result<Vec<Tip>, EngineError> {
+        let chains = self.chains_of(state, doc)?;
+        let held = chains.iter().filter(|(key, chain)| key.device == *device && chain.held > 0);
+        let mut tips: Vec<Tip> =
+            held.map(|(key, chain)| tip(key, chain.held, chain.link)).collect();
+        tips.sort_unstable();
+        Ok(tips)
+    }
+
+    /// Refuses to write where nobody would count it.
+    pub(crate) fn check_writer(&self, state: &mut State) -> Result<(), EngineError> {
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let (account, device) = (own.account, own.device());
+        let Some(authority) = self.authority_of(state, &account)? else { return Ok(()) };
+        match authority.devices.get(&device) {
+            Some(standing) if standing.revoked.is_some() => Err(EngineError::Revoked(device)),
+            Some(standing) if standing.suspended => Err(EngineError::Suspended(device)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Cuts that an account wrote into one of its documents.
+    pub(crate) fn own_cuts(
+        &self,
+        state: &mut State,
+        description: &Description,
+    ) -> Result<Vec<Tip>, EngineError> {
+        let in_log = description.space.account() == Some(description.account);
+        if in_log || !description.kind.is_log() {
+            return Ok(Vec::new());
+        }
+        let doc = description.id();
+        let mut cuts = Vec::new();
+        for (key, chain) in self.chains_of(state, &doc)? {
+            for item in self.log_items(&key, 1, chain.held)? {
+                if let Entry::Cut { device, tips } = item.entry
+                    && device != item.device
+                {
+                    cuts.extend(tips);
+                }
+            }
+        }
+        Ok(cuts)
+    }
+}
+
+fn device_seal(state: &State, device: &DeviceId) -> Result<(DeviceId, SealKey), EngineError> {
+    let known = state.devices.get(device).ok_or(EngineError::NoIdentity)?;
+    Ok((*device, known.device.seal_key()))
+}
+
+fn check_name(name: &str) -> Result<(), EngineError> {
+    if name.is_empty() || name.len() > DEVICE_NAME_BYTES_MAX {
+        return Err(EngineError::Invalid(format!(
+            "device name of {} bytes, must be 1 to {DEVICE_NAME_BYTES_MAX}",
+            name.len()
+        )));
+    }
+    Ok(())
+}
+
+/// The version of a chain after `n` changes.
+pub(crate) const fn tip(key: &ChainKey, n: u64, link: crate::hash::Link) -> Tip {
+    Tip { doc: key.doc, device: key.device, incarnation: key.incarnation, n, link }
+}

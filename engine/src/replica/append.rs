@@ -1,0 +1,306 @@
+//! Adding changes to chains: what local writing and receiving have in common.
+
+use std::sync::Arc;
+
+use super::{ChainState, EngineError, Event, Replica, State, Work};
+use crate::chain::{ChainKey, VerifiedHead, extend};
+use crate::change::{Actor, BuiltChange, log};
+use crate::codec::Writer;
+use crate::description::{Description, DocumentKind, Space};
+use crate::hash::{AccountId, ChangeId, DocumentId};
+use crate::limits::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX};
+use crate::model::entry::Entry;
+use crate::store::{Table, keys};
+use crate::view::{self, EntryRow};
+
+/// Events kept for those who come back with a sequence number.
+const JOURNAL_ROWS_MAX: u64 = 100_000;
+
+/// One log change ready to be added.
+#[derive(Debug)]
+pub(crate) struct LogChange {
+    pub time_ms: u64,
+    pub entry: Entry,
+    /// Encoded entry.
+    pub value: Vec<u8>,
+    pub built: BuiltChange,
+}
+
+impl Replica {
+    /// Makes sure a document has its rows.
+    pub(crate) fn ensure_document(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Description,
+    ) -> Result<Arc<Description>, EngineError> {
+        let doc = description.id();
+        if let Some(known) = self.description(state, &doc)? {
+            return Ok(known);
+        }
+        let description = Arc::new(description.clone());
+        let space = description.space.id();
+        work.batch.put(Table::Truth, keys::description(&doc), description.encode());
+        work.batch.put(Table::Meta, keys::space_document(&space, &doc), Vec::new());
+        if let Some(owner) = description.space.account() {
+            work.batch.put(Table::Meta, keys::space_owner(&space), owner.as_bytes().to_vec());
+            state.owners.insert(space, owner);
+        }
+        state.descriptions.insert(doc, description.clone());
+        if let Some(docs) = state.docs.get_mut(&space) {
+            docs.insert(doc);
+        }
+        if description.space.account() == Some(description.account) {
+            let last = state.pages.entry((space, description.kind)).or_insert(0);
+            *last = description.page.max(*last);
+        }
+        Ok(description)
+    }
+
+    /// Writes one entry into an own log document; the head is signed when the work ends.
+    pub(crate) fn append(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Description,
+        entry: Entry,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let description = self.ensure_document(state, work, description)?;
+        let value = entry.encode();
+        let (mut key, mut chain) = self.own_chain(state, &description)?;
+        if !has_room(&chain, &entry, value.len()) {
+            self.start_new_life(state, work)?;
+            (key, chain) = self.own_chain(state, &description)?;
+        }
+        let n = chain.held + 1;
+        let space = description.space.id();
+        let tag = log::tag(&key.origin(&space));
+        let built = log::build(Actor::of(&key), n, chain.last, tag, now_ms, &value)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let id = built.id;
+        let change = LogChange { time_ms: now_ms, entry, value, built };
+        self.add_log_change(state, work, &description, key, change, true)?;
+        work.signed.insert(key, description);
+        Ok(id)
+    }
+
+    /// The own chain in force in a document. A chain that can take no more modifications
+    /// is followed by one of a new writing life.
+    pub(crate) fn own_chain(
+        &self,
+        state: &mut State,
+        description: &Description,
+    ) -> Result<(ChainKey, ChainState), EngineError> {
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let key =
+            ChainKey { doc: description.id(), device: own.device(), incarnation: own.incarnation };
+        let chain = self.chain(state, &description.space.id(), &key)?;
+        Ok((key, chain))
+    }
+
+    /// Adds one change that is known to be right: rows, bodies, events, chain state.
+    pub(crate) fn add_log_change(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Arc<Description>,
+        key: ChainKey,
+        change: LogChange,
+        local: bool,
+    ) -> Result<(), EngineError> {
+        let space = description.space.id();
+        let mut chain = self.chain(state, &space, &key)?;
+        let n = chain.held + 1;
+        let id = change.built.id;
+        let row = EntryRow {
+            doc: key.doc,
+            device: key.device,
+            incarnation: key.incarnation,
+            n,
+            time_ms: change.time_ms,
+            kind: change.entry.kind(),
+        };
+        self.put_change(work, &id, change.built.bytes)?;
+        work.batch.put(Table::Truth, keys::chain_change(&key, n), id.as_bytes().to_vec());
+        for (key, value) in view::rows_of(description, &id, &row, &change.entry) {
+            work.batch.put(Table::Rows, key, value);
+        }
+        self.note_bodies(state, work, description, &id, &row, &change.entry)?;
+        if description.kind == DocumentKind::AccountLog {
+            work.accounts.insert(description.account);
+        }
+        if change.entry.is_modification() {
+            chain.modifications += 1;
+        } else {
+            chain.entries += 1;
+        }
+        chain.bytes += change.value.len() as u64;
+        chain.held = n;
+        chain.link = extend(&chain.link, n, &id);
+        chain.last = Some(change.built.hash);
+        work.events.push(Event::Entry {
+            id,
+            kind: row.kind,
+            account: description.account,
+            doc: key.doc,
+            local,
+        });
+        work.entries.insert(id, (row, change.entry));
+        work.spaces.insert(space);
+        work.chains.insert(key);
+        state.chains.insert(key, chain);
+        Ok(())
+    }
+
+    /// Signs what was written here and puts the head rows of all changed chains.
+    pub(crate) fn sign_heads(&self, state: &mut State, work: &mut Work) -> Result<(), EngineError> {
+        for (key, description) in std::mem::take(&mut work.signed) {
+            let device = self
+                .known_device(state, &key.device)?
+                .ok_or_else(|| EngineError::corrupt("own certificate path is missing"))?;
+            let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+            let chain = state.chains.get(&key).ok_or_else(|| EngineError::corrupt("own chain"))?;
+            let head = VerifiedHead::sign(
+                &description,
+                &device.device,
+                &own.secret,
+                key.incarnation,
+                chain.held,
+                chain.link,
+            )
+            .map_err(|error| EngineError::Denied(error.to_string()))?;
+            if let Some(chain) = state.chains.get_mut(&key) {
+                chain.head = head.signed().encode();
+                chain.known = chain.held;
+                chain.known_link = chain.link;
+            }
+        }
+        for key in std::mem::take(&mut work.chains) {
+            if let Some(chain) = state.chains.get(&key) {
+                work.batch.put(Table::Meta, keys::head(&key), chain.encode());
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers the events and puts them into the journal.
+    pub(crate) fn write_journal(&self, state: &mut State, work: &mut Work) {
+        for event in &work.events {
+            let Event::Entry { id, kind, account, doc, local } = event else { continue };
+            state.journal += 1;
+            let mut w = Writer::new();
+            w.raw(id.as_bytes()).u8(*kind).raw(account.as_bytes()).raw(doc.as_bytes());
+            w.u8(u8::from(*local));
+            work.batch.put(Table::Meta, keys::journal(state.journal), w.finish());
+            if let Some(old) = state.journal.checked_sub(JOURNAL_ROWS_MAX) {
+                work.batch.delete(Table::Meta, keys::journal(old));
+            }
+        }
+        if !work.events.is_empty() {
+            let number = state.journal.to_be_bytes().to_vec();
+            work.batch.put(Table::Meta, keys::setting(super::SETTING_JOURNAL), number);
+        }
+    }
+
+    /// The page of an own row of pages to write the next entry to, and the tips of the
+    /// page before if it is a new one.
+    pub(crate) fn page_for(
+        &self,
+        state: &mut State,
+        kind: DocumentKind,
+        value_bytes: usize,
+    ) -> Result<(Description, bool), EngineError> {
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let Some(page) = self.last_page(state, &account, kind)? else {
+            return Ok((Description::own(account, kind, 0), false));
+        };
+        let description = Description::own(account, kind, page);
+        let (_, chain) = self.own_chain(state, &description)?;
+        let full =
+            chain.entries >= PAGE_ENTRIES_MAX || chain.bytes + value_bytes as u64 > PAGE_BYTES_MAX;
+        if full {
+            Ok((Description::own(account, kind, page + 1), true))
+        } else {
+            Ok((description, false))
+        }
+    }
+
+    /// Writes an entry to the newest own page of a kind, turning the page when it is full.
+    pub(crate) fn append_to_pages(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        kind: DocumentKind,
+        entry: Entry,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let (description, turned) = self.page_for(state, kind, entry.encode().len())?;
+        if turned {
+            let before = Description::own(description.account, kind, description.page - 1).id();
+            let previous = self.page_tips(state, &before)?;
+            self.append(state, work, &description, Entry::PageStart { previous }, now_ms)?;
+        }
+        self.append(state, work, &description, entry, now_ms)
+    }
+
+    /// The newest page of an account's own row of pages that is known here.
+    pub(crate) fn last_page(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+        kind: DocumentKind,
+    ) -> Result<Option<u64>, EngineError> {
+        let space = Space::Account(*account).id();
+        if let Some(page) = state.pages.get(&(space, kind)) {
+            return Ok(Some(*page));
+        }
+        let pages = self.documents(state, &space)?;
+        let own = |d: &Description| d.kind == kind && d.account == *account;
+        let last = pages.iter().filter(|(_, d)| own(d)).map(|(_, d)| d.page).max();
+        if let Some(page) = last {
+            state.pages.insert((space, kind), page);
+        }
+        Ok(last)
+    }
+
+    fn page_tips(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+    ) -> Result<Vec<crate::model::entry::Tip>, EngineError> {
+        let mut tips: Vec<_> = self
+            .chains_of(state, doc)?
+            .into_iter()
+            .filter(|(_, chain)| chain.held > 0)
+            .map(|(key, chain)| super::accounts::tip(&key, chain.held, chain.link))
+            .collect();
+        tips.sort_unstable();
+        tips.truncate(crate::limits::PAGE_TIPS_MAX);
+        Ok(tips)
+    }
+}
+
+/// Whether a chain may take one more entry: part of validity.
+pub(crate) fn has_room(chain: &ChainState, entry: &Entry, value_bytes: usize) -> bool {
+    let counted = if entry.is_modification() {
+        chain.modifications < PAGE_MODIFICATIONS_MAX
+    } else {
+        chain.entries < PAGE_ENTRIES_MAX
+    };
+    counted && chain.bytes + value_bytes as u64 <= PAGE_BYTES_MAX
+}
+
+/// Reads a journal row.
+pub(crate) fn decode_event(value: &[u8]) -> Result<Event, crate::codec::DecodeError> {
+    let mut r = crate::codec::Reader::new(value);
+    let event = Event::Entry {
+        id: ChangeId::from_bytes(r.array("event id")?),
+        kind: r.u8("event kind")?,
+        account: AccountId::from_bytes(r.array("event account")?),
+        doc: DocumentId::from_bytes(r.array("event document")?),
+        local: r.u8("event origin")? != 0,
+    };
+    r.end()?;
+    Ok(event)
+}

@@ -1,0 +1,274 @@
+//! Bodies: the texts and files that entries name, each a salted blob of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{EngineError, Replica, State, Work};
+use crate::description::Description;
+use crate::hash::{BlobHash, ChangeId, DocumentId};
+use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES};
+use crate::model::entry::{BodyRef, Entry};
+use crate::store::{Batch, Table, keys};
+use crate::view::{EntryRow, bodies_of};
+
+/// What is known of a body in one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BodyState {
+    /// Named, wanted, not here.
+    Wanted = 0,
+    /// Here, and it came through this document's section.
+    Held = 1,
+    /// Withdrawn by its author: never stored again.
+    Dropped = 2,
+    /// Was here; fetched again on demand only.
+    Evicted = 3,
+}
+
+impl BodyState {
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        match value {
+            [0] => Some(Self::Wanted),
+            [1] => Some(Self::Held),
+            [2] => Some(Self::Dropped),
+            [3] => Some(Self::Evicted),
+            _ => None,
+        }
+    }
+}
+
+/// A text as it can be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text {
+    /// The text.
+    Here(String),
+    /// Not here yet.
+    Missing,
+    /// Withdrawn by its author.
+    Deleted,
+}
+
+impl Replica {
+    /// Salts a text and puts its blob into the commit.
+    pub(crate) fn put_body(&self, work: &mut Work, text: &[u8]) -> Result<BodyRef, EngineError> {
+        if text.len() > BODY_BYTES_MAX {
+            return Err(EngineError::Invalid(format!(
+                "text of {} bytes, limit {BODY_BYTES_MAX}",
+                text.len()
+            )));
+        }
+        let mut blob = vec![0u8; BODY_SALT_BYTES];
+        self.entropy.fill(&mut blob);
+        blob.extend_from_slice(text);
+        let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };
+        self.put_blob(&mut work.batch, &body.hash, blob)?;
+        Ok(body)
+    }
+
+    /// Small blobs go into the batch; large ones become durable files at once, before the
+    /// change that names them.
+    fn put_blob(
+        &self,
+        batch: &mut Batch,
+        hash: &BlobHash,
+        blob: impl Into<Bytes>,
+    ) -> Result<(), EngineError> {
+        let blob = blob.into();
+        if blob.len() <= BLOB_INLINE_BYTES_MAX {
+            batch.put(Table::Truth, keys::blob(hash), blob);
+        } else if self.store.blob_info(hash)?.is_none() {
+            let mut writer = self.store.blob_create(blob.len() as u64)?;
+            writer.write(&blob)?;
+            writer.finish(Some(hash))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a change's stored bytes into the commit.
+    pub(crate) fn put_change(
+        &self,
+        work: &mut Work,
+        id: &ChangeId,
+        bytes: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        self.put_blob(&mut work.batch, &id.blob(), bytes)
+    }
+
+    /// Streams a file into a salted blob; durable when it returns.
+    ///
+    /// # Errors
+    /// If it is larger than `size_max` bytes, or reading or the store fails.
+    pub fn add_file(
+        &self,
+        source: &mut dyn std::io::Read,
+        size_max: u64,
+    ) -> Result<BodyRef, EngineError> {
+        let mut salt = [0u8; BODY_SALT_BYTES];
+        self.entropy.fill(&mut salt);
+        let mut salted = std::io::Read::chain(&salt[..], source);
+        let info = self.store.blob_put(&mut salted, size_max + BODY_SALT_BYTES as u64)?;
+        Ok(BodyRef { hash: info.hash, size: info.size })
+    }
+
+    /// Notes the bodies that a new entry names or withdraws.
+    pub(crate) fn note_bodies(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Arc<Description>,
+        id: &ChangeId,
+        row: &EntryRow,
+        entry: &Entry,
+    ) -> Result<(), EngineError> {
+        let local = state.own.as_ref().is_some_and(|own| own.device() == row.device);
+        let gone = self.is_withdrawn(work, id, &row.doc)?
+            || match entry {
+                Entry::Edit { target, .. } => self.is_withdrawn(work, target, &row.doc)?,
+                _ => false,
+            };
+        for body in bodies_of(entry) {
+            let place = keys::body(&body.hash, &row.doc);
+            let state = if gone {
+                BodyState::Dropped
+            } else if local {
+                BodyState::Held
+            } else {
+                BodyState::Wanted
+            };
+            work.batch.put(Table::Meta, place, vec![state as u8]);
+            if state == BodyState::Wanted {
+                let size = body.size.to_be_bytes().to_vec();
+                work.batch.put(Table::Meta, keys::wanted(&row.doc, &body.hash), size);
+            }
+        }
+        if let Entry::Tombstone { target } = entry {
+            work.withdrawn.insert(*target, row.doc);
+            self.drop_bodies(work, target, &description.id())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a tombstone in `doc` withdraws the entry.
+    pub(crate) fn is_withdrawn(
+        &self,
+        work: &Work,
+        id: &ChangeId,
+        doc: &DocumentId,
+    ) -> Result<bool, EngineError> {
+        if work.withdrawn.get(id) == Some(doc) {
+            return Ok(true);
+        }
+        for (key, value) in self.scan_all(Table::Rows, &keys::modifications(id))? {
+            let (Some(by), [0x11]) = (keys::parse_last(&key), value.as_ref()) else { continue };
+            let Some(row) = self.store.get(Table::Rows, &keys::entry(&by))? else { continue };
+            if EntryRow::decode(&row).map_err(EngineError::corrupt)?.doc == *doc {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Drops the bodies of an entry and of its edits.
+    fn drop_bodies(
+        &self,
+        work: &mut Work,
+        target: &ChangeId,
+        doc: &DocumentId,
+    ) -> Result<(), EngineError> {
+        let mut ids = vec![*target];
+        for (key, value) in self.scan_all(Table::Rows, &keys::modifications(target))? {
+            if value.as_ref() == [0x10] {
+                ids.extend(keys::parse_last(&key));
+            }
+        }
+        let edits = work.entries.iter().filter(
+            |(_, (_, entry))| matches!(entry, Entry::Edit { target: edited, .. } if edited == target),
+        );
+        ids.extend(edits.map(|(id, _)| *id));
+        for id in ids {
+            let found = match work.entries.get(&id) {
+                Some((row, entry)) => Some((*row, entry.clone())),
+                None => self.entry(&id)?,
+            };
+            let Some((row, entry)) = found else { continue };
+            if row.doc != *doc {
+                continue;
+            }
+            for body in bodies_of(&entry) {
+                work.batch.put(
+                    Table::Meta,
+                    keys::body(&body.hash, doc),
+                    vec![BodyState::Dropped as u8],
+                );
+                work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
+                self.remove_blob_unless_used(work, &body.hash, doc)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_blob_unless_used(
+        &self,
+        work: &mut Work,
+        hash: &BlobHash,
+        but: &DocumentId,
+    ) -> Result<(), EngineError> {
+        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
+            let elsewhere = keys::parse_space_document(&key) != Some(*but);
+            if elsewhere && BodyState::parse(&value) == Some(BodyState::Held) {
+                return Ok(());
+            }
+        }
+        work.batch.delete(Table::Truth, keys::blob(hash));
+        if self.store.blob_info(hash)?.is_some() {
+            self.store.blob_remove(hash)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a text body.
+    pub(crate) fn text(&self, body: &BodyRef, doc: &DocumentId) -> Result<Text, EngineError> {
+        let state = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?;
+        match state.as_deref().and_then(BodyState::parse) {
+            Some(BodyState::Dropped) => return Ok(Text::Deleted),
+            Some(BodyState::Held) => {}
+            _ => return Ok(Text::Missing),
+        }
+        let Some(blob) = self.blob_bytes(&body.hash)? else { return Ok(Text::Missing) };
+        let text = blob.get(BODY_SALT_BYTES..).unwrap_or_default();
+        Ok(Text::Here(String::from_utf8_lossy(text).into_owned()))
+    }
+
+    /// Stores bodies that documents here want; returns how many and their bytes.
+    pub(crate) fn take_bodies(&self, bodies: Vec<Bytes>) -> Result<(u64, u64, u64), EngineError> {
+        let mut batch = Batch::new();
+        let (mut stored, mut bytes, mut refused) = (0, 0, 0);
+        let guard = self.lock();
+        for blob in bodies {
+            let hash = BlobHash::of(&blob);
+            let mut wanted = false;
+            for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
+                let takes = matches!(
+                    BodyState::parse(&value),
+                    Some(BodyState::Wanted | BodyState::Evicted)
+                );
+                let (true, Some(doc)) = (takes, keys::parse_space_document(&key)) else { continue };
+                wanted = true;
+                batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
+                batch.delete(Table::Meta, keys::wanted(&doc, &hash));
+            }
+            if wanted {
+                stored += 1;
+                bytes += blob.len() as u64;
+                self.put_blob(&mut batch, &hash, blob)?;
+            } else {
+                refused += 1;
+            }
+        }
+        let pending = self.store.submit(batch)?;
+        drop(guard);
+        pending.wait()?;
+        Ok((stored, bytes, refused))
+    }
+}

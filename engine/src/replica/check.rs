@@ -1,0 +1,443 @@
+//! Proving that nothing is broken, building rows again, and looking inside.
+
+use std::collections::BTreeMap;
+
+use super::{BodyState, EngineError, Replica, State};
+use crate::chain::{ChainKey, SignedHead, extend};
+use crate::change::log::LogFields;
+use crate::description::Description;
+use crate::hash::{BlobHash, ChangeId, DocumentId};
+use crate::model::entry::Entry;
+use crate::store::{Batch, Table, keys};
+use crate::view::{EntryRow, rows_of};
+
+/// What [`Replica::verify`] looked at and found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// Documents looked at.
+    pub documents: u64,
+    /// Chains whose head and links were checked.
+    pub chains: u64,
+    /// Changes hashed.
+    pub changes: u64,
+    /// Bodies and files hashed.
+    pub bodies: u64,
+    /// Each damage, in one line.
+    pub problems: Vec<String>,
+}
+
+/// What [`Replica::rebuild`] found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Rows that the documents give.
+    pub rows: u64,
+    /// Rows that were missing or different.
+    pub mended: u64,
+    /// Rows that no document gives.
+    pub removed: u64,
+}
+
+/// A chain as `doc heads` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainView {
+    /// Which.
+    pub key: ChainKey,
+    /// Position of the newest known head.
+    pub n: u64,
+    /// Its link.
+    pub link: crate::hash::Link,
+    /// Changes held here.
+    pub held: u64,
+    /// Void from this change on, if its device was revoked.
+    pub void_from: Option<u64>,
+}
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+impl Replica {
+    /// Reads everything and checks every hash, link and signature. Damage that stops the
+    /// reading itself is an error.
+    ///
+    /// # Errors
+    /// If the store's own files are damaged.
+    pub fn verify(&self) -> Result<Verification, EngineError> {
+        self.store.verify_files()?;
+        let mut report = Verification::default();
+        let mut count = |_: &[u8], _: &[u8]| Ok(());
+        for table in Table::ALL {
+            self.store.verify(table, &mut count)?;
+        }
+        for (doc, description) in self.all_documents()? {
+            report.documents += 1;
+            self.verify_document(&doc, &description, &mut report)?;
+        }
+        self.verify_bodies(&mut report)?;
+        self.verify_rows(&mut report)?;
+        Ok(report)
+    }
+
+    pub(crate) fn all_documents(&self) -> Result<Vec<(DocumentId, Description)>, EngineError> {
+        let mut state = self.lock();
+        let mut out = Vec::new();
+        for space in self.known_spaces()? {
+            for (doc, description) in self.documents(&mut state, &space)? {
+                out.push((doc, (*description).clone()));
+            }
+        }
+        Ok(out)
+    }
+
+    fn verify_document(
+        &self,
+        doc: &DocumentId,
+        description: &Description,
+        report: &mut Verification,
+    ) -> Result<(), EngineError> {
+        let chains = self.chains_of(&mut self.lock(), doc)?;
+        for (key, chain) in chains {
+            report.chains += 1;
+            if let Err(error) = self.verify_head(description, &key, &chain.head) {
+                report.problems.push(format!("head of chain {}: {error}", short(&key)));
+            }
+            let ids = self.change_ids(&key, 1, chain.held)?;
+            if ids.len() as u64 != chain.held {
+                report.problems.push(format!(
+                    "chain {}: {} of {} changes are listed",
+                    short(&key),
+                    ids.len(),
+                    chain.held
+                ));
+                continue;
+            }
+            let mut link = key.origin(&description.space.id());
+            for (n, id) in (1..).zip(&ids) {
+                report.changes += 1;
+                match self.blob_bytes(&id.blob()) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => report.problems.push(format!("change {id} is missing")),
+                    Err(error) => report.problems.push(error.to_string()),
+                }
+                link = extend(&link, n, id);
+            }
+            let ends = if chain.held == chain.known { chain.known_link } else { chain.link };
+            if link != ends || link != chain.link {
+                report
+                    .problems
+                    .push(format!("chain {}: links do not lead to the head", short(&key)));
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_head(
+        &self,
+        description: &Description,
+        key: &ChainKey,
+        head: &[u8],
+    ) -> Result<(), EngineError> {
+        let head = SignedHead::from_bytes(head).map_err(EngineError::corrupt)?;
+        let known = self
+            .known_device(&mut self.lock(), &key.device)?
+            .ok_or_else(|| EngineError::corrupt("certificate path is missing"))?;
+        head.verify(description, &known.device, &self.verifier).map_err(EngineError::corrupt)?;
+        Ok(())
+    }
+
+    fn verify_bodies(&self, report: &mut Verification) -> Result<(), EngineError> {
+        for (key, value) in self.scan_all(Table::Meta, keys::BODIES)? {
+            let Some((hash, _)) = key.get(1..).and_then(|rest| rest.split_first_chunk::<32>())
+            else {
+                continue;
+            };
+            if BodyState::parse(&value) != Some(BodyState::Held) {
+                continue;
+            }
+            report.bodies += 1;
+            let hash = BlobHash::from_bytes(*hash);
+            if let Err(error) = self.verify_blob(&hash) {
+                report.problems.push(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_blob(&self, hash: &BlobHash) -> Result<(), EngineError> {
+        let Some(info) = self.store.blob_info(hash)? else {
+            return match self.blob_bytes(hash)? {
+                Some(_) => Ok(()),
+                None => Err(EngineError::MissingBlob(*hash)),
+            };
+        };
+        let mut hasher = blake3::Hasher::new();
+        let mut offset = 0;
+        while offset < info.size {
+            let part = self.store.blob_read(hash, offset, crate::store::BLOB_READ_BYTES_MAX)?;
+            let Some(bytes) = part.filter(|bytes| !bytes.is_empty()) else {
+                return Err(EngineError::MissingBlob(*hash));
+            };
+            hasher.update(&bytes);
+            offset += bytes.len() as u64;
+        }
+        if hasher.finalize().as_bytes() == hash.as_bytes() {
+            Ok(())
+        } else {
+            Err(EngineError::Corrupt(format!("blob {hash} does not match its hash")))
+        }
+    }
+
+    fn verify_rows(&self, report: &mut Verification) -> Result<(), EngineError> {
+        let expected = match self.expected_rows() {
+            Ok(expected) => expected,
+            Err(error) => {
+                report.problems.push(error.to_string());
+                return Ok(());
+            }
+        };
+        let mut seen = 0;
+        for (key, value) in self.scan_all(Table::Rows, &[])? {
+            match expected.get(key.as_ref()) {
+                Some(right) if right.as_slice() == value.as_ref() => seen += 1,
+                _ => report.problems.push(format!("row {} is not what documents give", hex(&key))),
+            }
+        }
+        if seen != expected.len() {
+            report.problems.push(format!("{} rows are missing", expected.len() - seen));
+        }
+        Ok(())
+    }
+
+    /// Drops all rows and builds them again from the documents.
+    ///
+    /// # Errors
+    /// If a document cannot be read or the store fails.
+    pub fn rebuild(&self) -> Result<Rebuilt, EngineError> {
+        let expected = self.expected_rows()?;
+        let mut report = Rebuilt { rows: expected.len() as u64, ..Rebuilt::default() };
+        let mut batch = Batch::new();
+        let mut right = std::collections::BTreeSet::new();
+        for (key, value) in self.scan_all(Table::Rows, &[])? {
+            match expected.get(key.as_ref()) {
+                Some(wanted) if wanted.as_slice() == value.as_ref() => {
+                    right.insert(key.to_vec());
+                }
+                Some(_) => {}
+                None => {
+                    report.removed += 1;
+                    batch.delete(Table::Rows, key);
+                }
+            }
+            self.flush(&mut batch, false)?;
+        }
+        for (key, value) in expected {
+            if !right.contains(&key) {
+                report.mended += 1;
+                batch.put(Table::Rows, key, value);
+                self.flush(&mut batch, false)?;
+            }
+        }
+        self.flush(&mut batch, true)?;
+        Ok(report)
+    }
+
+    fn flush(&self, batch: &mut Batch, all: bool) -> Result<(), EngineError> {
+        if batch.len() >= 4096 || (all && !batch.is_empty()) {
+            self.store.commit(std::mem::take(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Every row that the held changes give.
+    fn expected_rows(&self) -> Result<Rows, EngineError> {
+        let mut rows = Rows::new();
+        for (doc, description) in self.all_documents()? {
+            let chains = self.chains_of(&mut self.lock(), &doc)?;
+            for (key, chain) in chains {
+                for (n, id) in (1..).zip(self.change_ids(&key, 1, chain.held)?) {
+                    self.rows_of_change(&description, &key, n, &id, &mut rows)?;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn rows_of_change(
+        &self,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+        id: &ChangeId,
+        rows: &mut Rows,
+    ) -> Result<(), EngineError> {
+        let mut row = EntryRow {
+            doc: key.doc,
+            device: key.device,
+            incarnation: key.incarnation,
+            n,
+            time_ms: 0,
+            kind: 0,
+        };
+        if !description.kind.is_log() {
+            rows.insert(keys::entry(id), row.encode());
+            return Ok(());
+        }
+        let bytes = self
+            .blob_bytes(&id.blob())?
+            .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
+        let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
+        let entry = Entry::decode(fields.value).map_err(EngineError::corrupt)?;
+        row.time_ms = fields.time_ms;
+        row.kind = entry.kind();
+        rows.extend(rows_of(description, id, &row, &entry));
+        Ok(())
+    }
+
+    /// Documents that are known here, with their descriptions.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn document_list(&self) -> Result<Vec<(DocumentId, Description)>, EngineError> {
+        self.all_documents()
+    }
+
+    /// Chains of a document.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn heads(&self, doc: &DocumentId) -> Result<Vec<ChainView>, EngineError> {
+        let mut state = self.lock();
+        if self.description(&mut state, doc)?.is_none() {
+            return Err(EngineError::MissingDocument(*doc));
+        }
+        let mut out = Vec::new();
+        for (key, chain) in self.chains_of(&mut state, doc)? {
+            let void_from = self.first_void(&mut state, &key, chain.known)?;
+            out.push(ChainView {
+                key,
+                n: chain.known,
+                link: chain.known_link,
+                held: chain.held,
+                void_from,
+            });
+        }
+        Ok(out)
+    }
+
+    fn first_void(
+        &self,
+        state: &mut State,
+        key: &ChainKey,
+        known: u64,
+    ) -> Result<Option<u64>, EngineError> {
+        // What is void is a suffix.
+        let (mut low, mut high) = (1, known + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.is_cut(state, key, middle)? {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok((low <= known).then_some(low))
+    }
+
+    /// Stored bytes of a document's held changes, by chain and number.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn raw_changes(
+        &self,
+        doc: &DocumentId,
+    ) -> Result<Vec<(ChainKey, u64, ChangeId, bytes::Bytes)>, EngineError> {
+        let chains = self.heads(doc)?;
+        let mut out = Vec::new();
+        for chain in chains {
+            for (n, id) in (1..).zip(self.change_ids(&chain.key, 1, chain.held)?) {
+                let bytes = self
+                    .blob_bytes(&id.blob())?
+                    .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
+                out.push((chain.key, n, id, bytes));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Resolves a document by id prefix.
+    ///
+    /// # Errors
+    /// If nothing or more than one document fits.
+    pub fn resolve_document(&self, text: &str) -> Result<DocumentId, EngineError> {
+        if let Some(id) = DocumentId::parse_hex(text.trim()) {
+            return Ok(id);
+        }
+        let found = self.matching(Table::Truth, b"d", text.trim())?;
+        let ids = found.iter().filter_map(|key| keys::parse_space_document(key)).collect();
+        super::walls::one("document", text, ids)
+    }
+
+    /// Resolves an account by id prefix among those known here.
+    ///
+    /// # Errors
+    /// If nothing or more than one account fits.
+    pub fn resolve_account(&self, text: &str) -> Result<crate::hash::AccountId, EngineError> {
+        let text = text.trim();
+        if let Some(id) = crate::hash::AccountId::parse_hex(text) {
+            return Ok(id);
+        }
+        let mut ids = Vec::new();
+        for kind in [&b"g"[..], &b"s"[..]] {
+            let found = self.matching(Table::Meta, kind, text)?;
+            ids.extend(found.iter().filter_map(|key| {
+                key.last_chunk::<32>().map(|id| crate::hash::AccountId::from_bytes(*id))
+            }));
+        }
+        super::walls::one("account", text, ids)
+    }
+
+    /// Calls `visit` with table, key and value of every row, and hash and size of every
+    /// blob file: for looking inside.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn dump(&self, visit: &mut dyn FnMut(Table, &[u8], &[u8])) -> Result<(), EngineError> {
+        for table in Table::ALL {
+            self.store.verify(table, &mut |key, value| {
+                visit(table, key, value);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Events from `since` on (exclusive), oldest first, with their numbers; and the number
+    /// of the oldest that is kept.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn journal(
+        &self,
+        since: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, super::Event)>, u64), EngineError> {
+        let prefix = keys::JOURNAL;
+        let oldest = self.store.scan(Table::Meta, prefix, None, false, 1)?;
+        let number = |key: &[u8]| key.last_chunk::<8>().map_or(0, |n| u64::from_be_bytes(*n));
+        let oldest = oldest.first().map_or(0, |(key, _)| number(key));
+        let start = keys::journal(since.saturating_add(1));
+        let rows = self.store.scan(Table::Meta, prefix, Some(&start), false, limit)?;
+        let mut out = Vec::new();
+        for (key, value) in rows {
+            let event = super::append::decode_event(&value).map_err(EngineError::corrupt)?;
+            out.push((number(&key), event));
+        }
+        Ok((out, oldest))
+    }
+}
+
+fn short(key: &ChainKey) -> String {
+    format!("{}/{}", key.doc.short(), key.device.short())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,145 @@
+//! Keys of the private sector: opening them, making new ones, sealing them to devices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{EngineError, Replica, State, Work};
+use crate::authority::Authority;
+use crate::description::DocumentKind;
+use crate::hash::{AccountId, DeviceId, EpochId, SealKey};
+use crate::model::entry::{Entry, Wrap};
+use crate::seal::EpochKey;
+
+impl Replica {
+    /// Opens every epoch key of the own account that is sealed to this device.
+    pub(crate) fn load_ring(&self, state: &mut State) -> Result<(), EngineError> {
+        let Some(account) = state.own.as_ref().map(|own| own.account) else { return Ok(()) };
+        let Some(authority) = self.authority_of(state, &account)? else { return Ok(()) };
+        let Some(own) = state.own.as_mut() else { return Ok(()) };
+        let device = own.device();
+        for (epoch, wraps) in &authority.epochs {
+            if own.ring.contains_key(epoch) {
+                continue;
+            }
+            for wrap in wraps.iter().filter(|wrap| wrap.device == device) {
+                if let Ok(key) = EpochKey::unwrap(&wrap.sealed, epoch, &account, &own.secret) {
+                    own.ring.insert(*epoch, key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a new epoch key, sealed to the given devices.
+    pub(crate) fn add_epoch(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        devices: &[(DeviceId, SealKey)],
+        now_ms: u64,
+    ) -> Result<EpochId, EngineError> {
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let key = EpochKey::generate(&*self.entropy);
+        let epoch = key.id();
+        let wraps = self.wraps(&key, &account, devices)?;
+        let entry = Entry::Epoch { epoch, wraps };
+        self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
+        if let Some(own) = state.own.as_mut() {
+            own.ring.insert(epoch, key);
+        }
+        Ok(epoch)
+    }
+
+    /// Seals every epoch key held here to one more device: it reads the whole history.
+    pub(crate) fn rewrap_epochs(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        device: (DeviceId, SealKey),
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        self.load_ring(state)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let account = own.account;
+        let ring: Vec<EpochKey> = own.ring.values().cloned().collect();
+        for key in ring {
+            let wraps = self.wraps(&key, &account, &[device])?;
+            let entry = Entry::Epoch { epoch: key.id(), wraps };
+            self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn wraps(
+        &self,
+        key: &EpochKey,
+        account: &AccountId,
+        devices: &[(DeviceId, SealKey)],
+    ) -> Result<Vec<Wrap>, EngineError> {
+        devices
+            .iter()
+            .map(|(device, seal_key)| {
+                let sealed = key
+                    .wrap(account, seal_key, &*self.entropy)
+                    .map_err(|error| EngineError::Denied(error.to_string()))?;
+                Ok(Wrap { device: *device, sealed })
+            })
+            .collect()
+    }
+
+    /// The key to seal with now: the newest that no revoked device holds. Makes one if
+    /// there is none.
+    pub(crate) fn current_epoch(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        now_ms: u64,
+    ) -> Result<EpochKey, EngineError> {
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let authority = self
+            .authority_of(state, &account)?
+            .ok_or_else(|| EngineError::corrupt("own account log is missing"))?;
+        self.load_ring(state)?;
+        let usable = usable_epoch(&authority);
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        if let Some(key) = usable.and_then(|epoch| own.ring.get(&epoch)) {
+            return Ok(key.clone());
+        }
+        let devices: Vec<_> = authority
+            .devices
+            .values()
+            .filter(|standing| standing.revoked.is_none())
+            .map(|standing| (standing.verified.device(), standing.verified.seal_key()))
+            .collect();
+        let epoch = self.add_epoch(state, work, &devices, now_ms)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        own.ring.get(&epoch).cloned().ok_or_else(|| EngineError::corrupt("new epoch key"))
+    }
+
+    /// The key that names private documents: the account's first one, for ever.
+    pub(crate) fn root_epoch(&self, state: &mut State) -> Result<Option<EpochKey>, EngineError> {
+        let Some(account) = state.own.as_ref().map(|own| own.account) else { return Ok(None) };
+        let Some(authority) = self.authority_of(state, &account)? else { return Ok(None) };
+        self.load_ring(state)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        Ok(authority.root_epoch.and_then(|epoch| own.ring.get(&epoch)).cloned())
+    }
+}
+
+/// The newest epoch (by first appearance) that is sealed to no revoked device.
+fn usable_epoch(authority: &Authority) -> Option<EpochId> {
+    let mut holders: BTreeMap<EpochId, BTreeSet<DeviceId>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for (epoch, wraps) in &authority.epochs {
+        if !holders.contains_key(epoch) {
+            order.push(*epoch);
+        }
+        holders.entry(*epoch).or_default().extend(wraps.iter().map(|wrap| wrap.device));
+    }
+    let revoked = |device: &DeviceId| {
+        authority.devices.get(device).is_none_or(|standing| standing.revoked.is_some())
+    };
+    order
+        .into_iter()
+        .rev()
+        .find(|epoch| holders.get(epoch).is_some_and(|devices| !devices.iter().any(revoked)))
+}

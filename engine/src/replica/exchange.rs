@@ -1,0 +1,542 @@
+//! The replica as a sync session sees it.
+
+use bytes::Bytes;
+
+use super::{EngineError, Replica, State};
+use crate::chain::ChainKey;
+use crate::change::log::LogFields;
+use crate::codec::{Reader, Writer};
+use crate::description::{DocumentKind, SectionClass};
+use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
+use crate::limits::{HEAD_AHEAD_MAX, PAGE_ENTRIES_MAX};
+use crate::model::entry::BodyRef;
+use crate::store::{Batch, Table, keys};
+use crate::sync::exchange::{
+    BodyReceipt, Exchange, ExchangeError, ExchangeResult, Incomplete, Introduction, KnownTip,
+    PackRef, PagePack, Receipt, Received, Section,
+};
+use crate::view::bodies_of;
+use crate::wire::{ChangePacker, Changes, Content, HeadBytes, LogItem, Part};
+
+/// The other branch of a forked chain, kept as evidence: its head and all its ids.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    pub head: HeadBytes,
+    pub n: u64,
+    pub link: Link,
+    pub ids: Vec<ChangeId>,
+}
+
+impl From<EngineError> for ExchangeError {
+    fn from(error: EngineError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl Replica {
+    /// Other branches of a chain that are known here.
+    pub(crate) fn branches(
+        &self,
+        state: &mut State,
+        key: &ChainKey,
+    ) -> Result<Vec<Branch>, EngineError> {
+        if let Some(known) = state.forks.get(key) {
+            return Ok(known.clone());
+        }
+        let mut branches = Vec::new();
+        for (_, value) in self.scan_all(Table::Meta, &keys::fork_prefix(key))? {
+            let mut r = Reader::new(&value);
+            let head = r.array("head").map_err(EngineError::corrupt)?;
+            let n = r.u64("n").map_err(EngineError::corrupt)?;
+            let link = Link::from_bytes(r.array("link").map_err(EngineError::corrupt)?);
+            let ids = r.rest().chunks_exact(32).filter_map(|id| id.try_into().ok());
+            branches.push(Branch { head, n, link, ids: ids.map(ChangeId::from_bytes).collect() });
+        }
+        state.forks.insert(*key, branches.clone());
+        Ok(branches)
+    }
+
+    /// All known heads of a section.
+    pub(crate) fn section_tips(
+        &self,
+        state: &mut State,
+        section: &Section,
+    ) -> Result<Vec<KnownTip>, EngineError> {
+        let mut tips = Vec::new();
+        for (doc, description) in self.documents(state, &section.space)? {
+            if self.section_of(state, &description)?.class == section.class {
+                tips.extend(self.document_tips(state, &doc, description.page)?);
+            }
+        }
+        Ok(tips)
+    }
+
+    fn document_tips(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+        page: u64,
+    ) -> Result<Vec<KnownTip>, EngineError> {
+        let mut tips = Vec::new();
+        for (chain, known) in self.chains_of(state, doc)? {
+            if known.known > 0 {
+                tips.push(KnownTip {
+                    chain,
+                    n: known.known,
+                    link: known.known_link,
+                    held_n: known.held.min(known.known),
+                    page,
+                });
+            }
+            for branch in self.branches(state, &chain)? {
+                tips.push(KnownTip { chain, n: branch.n, link: branch.link, held_n: 0, page });
+            }
+        }
+        Ok(tips)
+    }
+
+    /// Digest over the known heads of a section.
+    pub(crate) fn section_digest(
+        &self,
+        state: &mut State,
+        section: &Section,
+    ) -> Result<[u8; 32], EngineError> {
+        if let Some(known) = state.digests.get(section) {
+            return Ok(*known);
+        }
+        let mut tips = self.section_tips(state, section)?;
+        tips.sort_by_key(|tip| (tip.chain, tip.n, tip.link));
+        let mut w = Writer::new();
+        for tip in &tips {
+            tip.chain.encode(&mut w);
+            w.u64(tip.n).raw(tip.link.as_bytes());
+        }
+        let digest = derive("mosaic section digest 1", &[&w.finish()]);
+        state.digests.insert(*section, digest);
+        Ok(digest)
+    }
+
+    /// Changes of a chain from `first_n`, as they travel.
+    fn held_changes(
+        &self,
+        key: &ChainKey,
+        log: bool,
+        first_n: u64,
+        last_n: u64,
+        bytes_max: usize,
+    ) -> Result<Changes, EngineError> {
+        let (mut items, mut raws) = (Vec::new(), Vec::new());
+        let mut total = 0;
+        for id in self.change_ids(key, first_n, last_n)? {
+            let bytes = self
+                .blob_bytes(&id.blob())?
+                .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
+            if log {
+                let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
+                total += fields.value.len() + 8;
+                let value = Bytes::copy_from_slice(fields.value);
+                items.push(LogItem { time_ms: fields.time_ms, value });
+            } else {
+                total += bytes.len() + 4;
+                raws.push(bytes);
+            }
+            if total >= bytes_max {
+                break;
+            }
+        }
+        Ok(if log { Changes::Log(items) } else { Changes::Raw(raws) })
+    }
+
+    fn branch_part(
+        &self,
+        state: &mut State,
+        tip: &KnownTip,
+        first_n: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Part>, EngineError> {
+        let branches = self.branches(state, &tip.chain)?;
+        let Some(branch) = branches.iter().find(|branch| branch.link == tip.link) else {
+            return Ok(None);
+        };
+        let skip = usize::try_from(first_n.saturating_sub(1)).unwrap_or(usize::MAX);
+        let ids = branch.ids.iter().skip(skip).take(bytes_max / 32).copied().collect();
+        Ok(Some(Part { first_n, content: Content::Ids(ids) }))
+    }
+
+    fn tip_part(
+        &self,
+        tip: &KnownTip,
+        first_n: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Part>, EngineError> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &tip.chain.doc)? else {
+            return Ok(None);
+        };
+        let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        if chain.known_link != tip.link && chain.known <= tip.n {
+            return self.branch_part(&mut state, tip, first_n, bytes_max);
+        }
+        drop(state);
+        let last = tip.n.min(chain.held);
+        if first_n == 0 || first_n > last {
+            return Ok(None);
+        }
+        let log = description.kind.is_log();
+        let changes = self.held_changes(&tip.chain, log, first_n, last, bytes_max)?;
+        Ok(Some(Part { first_n, content: Content::Changes(changes) }))
+    }
+
+    /// The pack of a page that nobody will add entries to.
+    fn closed_page(&self, doc: &DocumentId) -> Result<Option<PagePack>, EngineError> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, doc)? else { return Ok(None) };
+        if !description.kind.is_log() {
+            return Ok(None);
+        }
+        let chains: Vec<_> = self
+            .chains_of(&mut state, doc)?
+            .into_iter()
+            .filter(|(_, chain)| chain.known > 0)
+            .collect();
+        let closed = !chains.is_empty()
+            && chains.iter().any(|(_, chain)| chain.entries >= PAGE_ENTRIES_MAX)
+            && chains.iter().all(|(_, chain)| chain.held == chain.known);
+        let section = self.section_of(&mut state, &description)?;
+        drop(state);
+        if !closed {
+            return Ok(None);
+        }
+        let mut packer = ChangePacker::new();
+        let mut named = Vec::new();
+        for (key, chain) in chains {
+            let changes = self.held_changes(&key, true, 1, chain.held, usize::MAX)?;
+            packer.add(key, &[Part { first_n: 1, content: Content::Changes(changes) }]);
+            named.push((key, chain.held));
+        }
+        let bytes = packer.finish();
+        let hash = BlobHash::of(&bytes);
+        let pack = PackRef { hash, size: bytes.len() as u64 };
+        self.packs.insert(section, hash, bytes);
+        let mut recipe = Batch::new();
+        recipe.put(Table::Meta, keys::pack(&hash), doc.as_bytes().to_vec());
+        if self.store.get(Table::Meta, &keys::pack(&hash))?.is_none() {
+            self.store.commit(recipe)?;
+        }
+        Ok(Some(PagePack { pack, chains: named }))
+    }
+
+    /// A blob that a remote may have: a change, a body or a pack that came through a
+    /// section it may read. The same answer for unknown and forbidden.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn blob_for(
+        &self,
+        remote: &DeviceId,
+        hash: &BlobHash,
+    ) -> Result<Option<Bytes>, EngineError> {
+        if let Some((section, bytes)) = self.packs.get(hash) {
+            return Ok(self.readable(remote, &section)?.then_some(bytes));
+        }
+        if let Some(doc) = self.store.get(Table::Meta, &keys::pack(hash))? {
+            let doc: [u8; 32] = doc.as_ref().try_into().map_err(EngineError::corrupt)?;
+            let rebuilt = self.closed_page(&DocumentId::from_bytes(doc))?;
+            if rebuilt.is_some_and(|page| page.pack.hash == *hash)
+                && let Some((section, bytes)) = self.packs.get(hash)
+            {
+                return Ok(self.readable(remote, &section)?.then_some(bytes));
+            }
+        }
+        if self.may_fetch(remote, hash)? { self.blob_bytes(hash) } else { Ok(None) }
+    }
+
+    /// Whether a change or body came through a section the remote may read.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn may_fetch(&self, remote: &DeviceId, hash: &BlobHash) -> Result<bool, EngineError> {
+        let id = ChangeId::from_bytes(*hash.as_bytes());
+        let mut docs: Vec<DocumentId> =
+            self.entry_row(&id)?.map(|row| row.doc).into_iter().collect();
+        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
+            if super::bodies::BodyState::parse(&value) == Some(super::bodies::BodyState::Held) {
+                docs.extend(keys::parse_space_document(&key));
+            }
+        }
+        for doc in docs {
+            let mut state = self.lock();
+            let Some(description) = self.description(&mut state, &doc)? else { continue };
+            let section = self.section_of(&mut state, &description)?;
+            drop(state);
+            if self.readable(remote, &section)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(crate) fn readable(
+        &self,
+        remote: &DeviceId,
+        section: &Section,
+    ) -> Result<bool, EngineError> {
+        if section.class != SectionClass::Private {
+            return Ok(true);
+        }
+        let mut state = self.lock();
+        let Some(own) = state.own.as_ref() else { return Ok(false) };
+        let account = own.account;
+        if crate::description::Space::Account(account).id() != section.space {
+            return Ok(false);
+        }
+        let authority = self.authority_of(&mut state, &account)?;
+        Ok(authority.is_some_and(|authority| authority.may_write(remote)))
+    }
+
+    /// Bodies (not attachments) of changes of a chain.
+    fn chain_bodies(
+        &self,
+        key: &ChainKey,
+        first_n: u64,
+        last_n: u64,
+    ) -> Result<Vec<BodyRef>, EngineError> {
+        let mut out = Vec::new();
+        for item in self.log_items(key, first_n, last_n)? {
+            let Some(body) = bodies_of(&item.entry).into_iter().next() else { continue };
+            let state = self.store.get(Table::Meta, &keys::body(&body.hash, &key.doc))?;
+            if state.as_deref() == Some(&[super::bodies::BodyState::Held as u8]) {
+                out.push(body);
+            }
+        }
+        Ok(out)
+    }
+
+    fn wanted_bodies(
+        &self,
+        section: &Section,
+        after: Option<BlobHash>,
+        limit: usize,
+    ) -> Result<Vec<BodyRef>, EngineError> {
+        let mut state = self.lock();
+        let mut docs = Vec::new();
+        for (doc, description) in self.documents(&mut state, &section.space)? {
+            if self.section_of(&mut state, &description)?.class == section.class {
+                docs.push(doc);
+            }
+        }
+        drop(state);
+        let mut wanted = Vec::new();
+        for doc in docs {
+            for (key, value) in self.scan_all(Table::Meta, &keys::wanted_prefix(&doc))? {
+                let Some(hash) = key.last_chunk::<32>() else { continue };
+                let hash = BlobHash::from_bytes(*hash);
+                let size = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
+                if after.is_none_or(|after| hash > after) {
+                    wanted.push(BodyRef { hash, size });
+                }
+            }
+        }
+        wanted.sort_by_key(|body| body.hash);
+        wanted.dedup_by_key(|body| body.hash);
+        wanted.truncate(limit);
+        Ok(wanted)
+    }
+}
+
+impl Exchange for Replica {
+    fn own_device(&self) -> DeviceId {
+        self.device().unwrap_or(DeviceId::from_bytes([0; 32]))
+    }
+
+    fn kept_sections(&self) -> ExchangeResult<Vec<Section>> {
+        Ok(self.sections_kept(&mut self.lock())?)
+    }
+
+    fn held_sections(&self) -> ExchangeResult<Vec<Section>> {
+        let mut state = self.lock();
+        let mut sections = Vec::new();
+        for space in self.known_spaces()? {
+            for (_, description) in self.documents(&mut state, &space)? {
+                sections.push(self.section_of(&mut state, &description)?);
+            }
+        }
+        sections.extend(self.sections_kept(&mut state)?);
+        sections.sort_unstable();
+        sections.dedup();
+        Ok(sections)
+    }
+
+    fn may_read(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<bool> {
+        Ok(self.readable(remote, section)?)
+    }
+
+    fn digest(&self, section: &Section) -> ExchangeResult<[u8; 32]> {
+        Ok(self.section_digest(&mut self.lock(), section)?)
+    }
+
+    fn tips(&self, section: &Section) -> ExchangeResult<Vec<KnownTip>> {
+        Ok(self.section_tips(&mut self.lock(), section)?)
+    }
+
+    fn chain_tips(&self, chain: &ChainKey) -> ExchangeResult<Vec<(Section, KnownTip)>> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &chain.doc)? else {
+            return Ok(Vec::new());
+        };
+        let section = self.section_of(&mut state, &description)?;
+        let tips = self.document_tips(&mut state, &chain.doc, description.page)?;
+        Ok(tips.into_iter().filter(|tip| tip.chain == *chain).map(|tip| (section, tip)).collect())
+    }
+
+    fn links(&self, chain: &ChainKey, n: u64) -> ExchangeResult<Vec<Link>> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &chain.doc)? else {
+            return Ok(Vec::new());
+        };
+        let space: SpaceId = description.space.id();
+        let known = self.chain(&mut state, &space, chain)?;
+        let branches = self.branches(&mut state, chain)?;
+        drop(state);
+        let mut links = Vec::new();
+        if n == known.known {
+            links.push(known.known_link);
+        } else if n <= known.held && n <= HEAD_AHEAD_MAX {
+            let ids = self.change_ids(chain, 1, n)?;
+            links.push(run(chain.origin(&space), &ids));
+        }
+        for branch in branches {
+            let count = usize::try_from(n).unwrap_or(usize::MAX);
+            if let Some(ids) = branch.ids.get(..count) {
+                links.push(run(chain.origin(&space), ids));
+            }
+        }
+        links.dedup();
+        Ok(links)
+    }
+
+    fn introduce(&self, tip: &KnownTip) -> ExchangeResult<Option<Introduction>> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &tip.chain.doc)? else {
+            return Ok(None);
+        };
+        let Some(known) = self.known_device(&mut state, &tip.chain.device)? else {
+            return Ok(None);
+        };
+        let mut w = Writer::new();
+        known.path.encode(&mut w);
+        let path = Bytes::from(w.finish());
+        let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        let branches = self.branches(&mut state, &tip.chain)?;
+        let other = branches.iter().find(|branch| branch.link == tip.link);
+        let head: HeadBytes = match other {
+            Some(branch) => branch.head,
+            None => match chain.head.as_slice().try_into() {
+                Ok(head) => head,
+                Err(_) => return Ok(None),
+            },
+        };
+        Ok(Some(Introduction { description: (*description).clone(), path, head }))
+    }
+
+    fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {
+        Ok(self.tip_part(tip, first_n, bytes_max)?)
+    }
+
+    fn page_pack(&self, _section: &Section, doc: &DocumentId) -> ExchangeResult<Option<PagePack>> {
+        Ok(self.closed_page(doc)?)
+    }
+
+    fn register_pack(&self, section: &Section, bytes: Bytes) -> ExchangeResult<PackRef> {
+        let pack = PackRef { hash: BlobHash::of(&bytes), size: bytes.len() as u64 };
+        self.packs.insert(*section, pack.hash, bytes);
+        Ok(pack)
+    }
+
+    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<()> {
+        self.packs.release(&pack.hash);
+        Ok(())
+    }
+
+    fn receive(
+        &self,
+        _remote: &DeviceId,
+        chains: Vec<Received>,
+        _now_ms: u64,
+    ) -> ExchangeResult<Receipt> {
+        Ok(self.take_chains(chains)?)
+    }
+
+    fn bodies_of(&self, tip: &KnownTip, first_n: u64, last_n: u64) -> ExchangeResult<Vec<BodyRef>> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &tip.chain.doc)? else {
+            return Ok(Vec::new());
+        };
+        let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        drop(state);
+        if description.kind == DocumentKind::AccountLog || !description.kind.is_log() {
+            return Ok(Vec::new());
+        }
+        Ok(self.chain_bodies(&tip.chain, first_n, last_n.min(chain.held))?)
+    }
+
+    fn missing_bodies(
+        &self,
+        section: &Section,
+        after: Option<BlobHash>,
+        limit: usize,
+    ) -> ExchangeResult<Vec<BodyRef>> {
+        Ok(self.wanted_bodies(section, after, limit)?)
+    }
+
+    fn missing_bodies_count(&self, section: &Section) -> ExchangeResult<u64> {
+        Ok(self.wanted_bodies(section, None, usize::MAX)?.len() as u64)
+    }
+
+    fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>> {
+        if self.may_fetch(remote, hash)? { Ok(self.blob_bytes(hash)?) } else { Ok(None) }
+    }
+
+    fn receive_bodies(
+        &self,
+        _remote: &DeviceId,
+        bodies: Vec<Bytes>,
+    ) -> ExchangeResult<BodyReceipt> {
+        let (stored, bytes, refused) = self.take_bodies(bodies)?;
+        Ok(BodyReceipt { stored, bytes, refused })
+    }
+
+    fn incomplete(&self, section: &Section, limit: usize) -> ExchangeResult<Vec<Incomplete>> {
+        let mut state = self.lock();
+        let mut out = Vec::new();
+        for tip in self.section_tips(&mut state, section)? {
+            let chain = self.chain(&mut state, &section.space, &tip.chain)?;
+            let wanted = chain.known_link == tip.link
+                && tip.held_n < tip.n
+                && chain.invalid_from == 0
+                && !chain.evicted
+                && !self.is_cut(&mut state, &tip.chain, tip.held_n + 1)?;
+            if wanted && out.len() < limit {
+                out.push(Incomplete { tip, section: *section });
+            }
+        }
+        Ok(out)
+    }
+
+    fn shown(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<Vec<(ChainKey, u64)>> {
+        Ok(self.peer_tips(remote, section)?)
+    }
+
+    fn record_shown(
+        &self,
+        remote: &DeviceId,
+        section: &Section,
+        tips: &[(ChainKey, u64)],
+    ) -> ExchangeResult<()> {
+        Ok(self.record_peer_tips(remote, section, tips)?)
+    }
+}
+
+fn run(origin: Link, ids: &[ChangeId]) -> Link {
+    (1..).zip(ids).fold(origin, |link, (n, id)| crate::chain::extend(&link, n, id))
+}

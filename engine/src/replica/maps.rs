@@ -1,0 +1,386 @@
+//! Map documents: the public profile and the sealed private maps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{ChainState, EngineError, Event, Replica, State, Work};
+use crate::chain::{ChainKey, extend};
+use crate::change::gate::GateError;
+use crate::change::prescan::{Scan, prescan};
+use crate::change::value::Value;
+use crate::change::{Actor, ChainPosition};
+use crate::description::{Description, DocumentKind};
+use crate::document::{Candidate, DocumentError, MapDocument, StoredChange};
+use crate::hash::{AccountId, ChangeHash, ChangeId, DocumentId, Link, derive};
+use crate::limits::{MAP_BYTES_MAX, MAP_CHANGES_MAX};
+use crate::seal::{SealPlace, SealedChange, seal};
+use crate::store::{Table, keys};
+use crate::sync::exchange::{Reason, Verdict};
+use crate::view::EntryRow;
+
+/// Edits of a map: `Some` puts, `None` deletes.
+pub type Edits = Vec<(String, Option<Value>)>;
+
+/// A value with those that lost to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The key.
+    pub key: String,
+    /// The value shown.
+    pub value: Value,
+    /// Values of concurrent edits that lost.
+    pub conflicts: Vec<Candidate>,
+}
+
+/// One stored map change, opened.
+struct Loaded {
+    key: ChainKey,
+    n: u64,
+    plain: Vec<u8>,
+    scan: Scan,
+}
+
+impl Replica {
+    /// The description of one of the own private maps.
+    pub(crate) fn private_description(
+        &self,
+        state: &mut State,
+        name: &str,
+    ) -> Result<Option<Description>, EngineError> {
+        let Some(account) = state.own.as_ref().map(|own| own.account) else { return Ok(None) };
+        let Some(root) = self.root_epoch(state)? else { return Ok(None) };
+        let key = root.to_bytes();
+        let label = derive("mosaic private label 1", &[&key[..], name.as_bytes()]);
+        Ok(Some(Description::private(account, label.to_vec())))
+    }
+
+    /// Fields of an account's profile, by key.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn profile(&self, account: &AccountId) -> Result<Vec<Field>, EngineError> {
+        let description = Description::own(*account, DocumentKind::Profile, 0);
+        self.fields(&mut self.lock(), &description)
+    }
+
+    /// Fields of an own private map.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn private_map(&self, name: &str) -> Result<Vec<Field>, EngineError> {
+        let mut state = self.lock();
+        match self.private_description(&mut state, name)? {
+            Some(description) => self.fields(&mut state, &description),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn fields(
+        &self,
+        state: &mut State,
+        description: &Description,
+    ) -> Result<Vec<Field>, EngineError> {
+        let doc = description.id();
+        let Some(description) = self.description(state, &doc)? else { return Ok(Vec::new()) };
+        self.load_map(state, &description)?;
+        let Some(map) = state.maps.get(&doc) else { return Ok(Vec::new()) };
+        let entries = map.entries();
+        Ok(entries
+            .into_iter()
+            .map(|(key, value)| Field { conflicts: map.conflicts(&key), key, value })
+            .collect())
+    }
+
+    /// Edits the own profile.
+    ///
+    /// # Errors
+    /// If the edits change nothing, are over a limit, this device may not write, or the
+    /// store fails.
+    pub fn edit_profile(&self, edits: Edits, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let description = Description::own(account, DocumentKind::Profile, 0);
+        let mut work = Work::default();
+        let id = self.edit_map(&mut state, &mut work, &description, &edits, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Edits an own private map; sealed before it is stored.
+    ///
+    /// # Errors
+    /// As [`Replica::edit_profile`].
+    pub fn edit_private(
+        &self,
+        name: &str,
+        edits: Edits,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let description = self.private_description(&mut state, name)?.ok_or_else(|| {
+            EngineError::Denied(
+                "the private sector's key has not arrived yet; sync with another device first"
+                    .into(),
+            )
+        })?;
+        let mut work = Work::default();
+        let id = self.edit_map(&mut state, &mut work, &description, &edits, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    fn edit_map(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Description,
+        edits: &Edits,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let description = self.ensure_document(state, work, description)?;
+        let (mut key, mut chain) = self.own_chain(state, &description)?;
+        if chain.held >= MAP_CHANGES_MAX || chain.bytes + 4096 > MAP_BYTES_MAX {
+            self.start_new_life(state, work)?;
+            (key, chain) = self.own_chain(state, &description)?;
+        }
+        self.load_map(state, &description)?;
+        let sealing = match description.kind {
+            DocumentKind::Private => Some(self.current_epoch(state, work, now_ms)?),
+            _ => None,
+        };
+        let map = state.maps.get(&key.doc).ok_or(EngineError::MissingDocument(key.doc))?;
+        let n = chain.held + 1;
+        let position = ChainPosition { actor: Actor::of(&key), n, previous: chain.last };
+        let edits: Vec<_> =
+            edits.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let gated = map.author(position, &edits).map_err(author_error)?;
+        let hash = gated.hash();
+        let stored = match &sealing {
+            None => gated.bytes().to_vec(),
+            Some(epoch) => {
+                let place = SealPlace {
+                    space: description.space.id(),
+                    chain: key,
+                    n,
+                    previous_link: chain.link,
+                };
+                seal(epoch, &place, gated.bytes(), &*self.entropy)
+                    .map_err(|error| EngineError::Invalid(error.to_string()))?
+            }
+        };
+        if let Some(map) = state.maps.get_mut(&key.doc) {
+            map.apply_vetted(gated).map_err(EngineError::corrupt)?;
+        }
+        let id = self.add_map_change(state, work, &description, key, stored, Some(hash), true)?;
+        work.signed.insert(key, description);
+        Ok(id)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one place adds map changes, from two sides")]
+    fn add_map_change(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Arc<Description>,
+        key: ChainKey,
+        stored: Vec<u8>,
+        hash: Option<ChangeHash>,
+        local: bool,
+    ) -> Result<ChangeId, EngineError> {
+        let space = description.space.id();
+        let mut chain: ChainState = self.chain(state, &space, &key)?;
+        let n = chain.held + 1;
+        let id = ChangeId::of(&stored);
+        let row = EntryRow {
+            doc: key.doc,
+            device: key.device,
+            incarnation: key.incarnation,
+            n,
+            time_ms: 0,
+            kind: 0,
+        };
+        chain.held = n;
+        chain.entries += 1;
+        chain.bytes += stored.len() as u64;
+        chain.link = extend(&chain.link, n, &id);
+        chain.last = hash;
+        self.put_change(work, &id, stored)?;
+        work.batch.put(Table::Truth, keys::chain_change(&key, n), id.as_bytes().to_vec());
+        work.batch.put(Table::Rows, keys::entry(&id), row.encode());
+        work.events.push(Event::Entry {
+            id,
+            kind: 0,
+            account: description.account,
+            doc: key.doc,
+            local,
+        });
+        work.spaces.insert(space);
+        work.chains.insert(key);
+        state.chains.insert(key, chain);
+        Ok(id)
+    }
+
+    /// Takes one received map change whose place in the chain is proven. `Some` is why not.
+    pub(crate) fn store_map(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Arc<Description>,
+        key: ChainKey,
+        stored: &[u8],
+    ) -> Result<Option<Verdict>, EngineError> {
+        let space = description.space.id();
+        let chain = self.chain(state, &space, &key)?;
+        let full =
+            chain.held >= MAP_CHANGES_MAX || chain.bytes + stored.len() as u64 > MAP_BYTES_MAX;
+        if full {
+            return Ok(Some(Verdict::Refused(Reason::Limit)));
+        }
+        let n = chain.held + 1;
+        let plain = match self.open_change(state, description, &key, n, chain.link, stored)? {
+            Opened::Plain(plain) => plain,
+            Opened::NoKey => {
+                // Proven and sealed: kept until the key arrives.
+                let bytes = stored.to_vec();
+                self.add_map_change(state, work, description, key, bytes, None, false)?;
+                state.maps.remove(&key.doc);
+                return Ok(None);
+            }
+            Opened::Invalid => return Ok(Some(Verdict::Refused(Reason::InvalidChange))),
+        };
+        self.load_map(state, description)?;
+        let map = state.maps.entry(key.doc).or_insert_with(|| MapDocument::new(key.doc));
+        let actor = Actor::of(&key);
+        let previous = map.tip(&actor).map(|(_, hash)| hash);
+        let gated = match map.gate(&plain, ChainPosition { actor, n, previous }) {
+            Ok(gated) => gated,
+            Err(GateError::Deferred { .. }) => {
+                return Ok(Some(Verdict::Deferred(Reason::Gap)));
+            }
+            Err(GateError::Quarantined(_)) => {
+                return Ok(Some(Verdict::Deferred(Reason::Deferred)));
+            }
+            Err(_) => return Ok(Some(Verdict::Refused(Reason::InvalidChange))),
+        };
+        let hash = gated.hash();
+        map.apply_vetted(gated).map_err(EngineError::corrupt)?;
+        self.add_map_change(state, work, description, key, stored.to_vec(), Some(hash), false)?;
+        Ok(None)
+    }
+
+    fn open_change(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+        previous_link: Link,
+        stored: &[u8],
+    ) -> Result<Opened, EngineError> {
+        if description.kind != DocumentKind::Private {
+            return Ok(Opened::Plain(stored.to_vec()));
+        }
+        let Ok(sealed) = SealedChange::parse(stored) else { return Ok(Opened::Invalid) };
+        self.load_ring(state)?;
+        let Some(epoch) = state.own.as_ref().and_then(|own| own.ring.get(&sealed.epoch())) else {
+            return Ok(Opened::NoKey);
+        };
+        let place = SealPlace { space: description.space.id(), chain: *key, n, previous_link };
+        Ok(sealed.open(epoch, &place).map_or(Opened::Invalid, Opened::Plain))
+    }
+
+    /// Puts the merged map into the cache: all held changes that are not void, and those
+    /// beyond a cut that a kept one depends on.
+    pub(crate) fn load_map(
+        &self,
+        state: &mut State,
+        description: &Arc<Description>,
+    ) -> Result<(), EngineError> {
+        let doc = description.id();
+        if state.maps.contains_key(&doc) {
+            return Ok(());
+        }
+        let loaded = self.map_changes(state, description, &doc)?;
+        let mut kept: BTreeSet<usize> = BTreeSet::new();
+        let by_hash: HashMap<ChangeHash, usize> =
+            loaded.iter().enumerate().map(|(index, change)| (change.scan.hash, index)).collect();
+        let mut waiting = Vec::new();
+        for (index, change) in loaded.iter().enumerate() {
+            if !self.is_cut(state, &change.key, change.n)? {
+                waiting.push(index);
+            }
+        }
+        while let Some(index) = waiting.pop() {
+            if !kept.insert(index) {
+                continue;
+            }
+            let Some(change) = loaded.get(index) else { continue };
+            waiting.extend(change.scan.dependencies.iter().filter_map(|hash| by_hash.get(hash)));
+        }
+        let stored = kept.iter().filter_map(|index| loaded.get(*index)).map(|change| {
+            StoredChange { actor: Actor::of(&change.key), n: change.n, bytes: &change.plain }
+        });
+        let map = MapDocument::load(doc, stored).map_err(EngineError::corrupt)?;
+        state.maps.insert(doc, map);
+        Ok(())
+    }
+
+    fn map_changes(
+        &self,
+        state: &mut State,
+        description: &Arc<Description>,
+        doc: &DocumentId,
+    ) -> Result<Vec<Loaded>, EngineError> {
+        let mut loaded = Vec::new();
+        let space = description.space.id();
+        for (key, chain) in self.chains_of(state, doc)? {
+            let mut link = key.origin(&space);
+            for (n, id) in (1..).zip(self.change_ids(&key, 1, chain.held)?) {
+                let stored = self
+                    .blob_bytes(&id.blob())?
+                    .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
+                let opened = self.open_change(state, description, &key, n, link, &stored)?;
+                let Opened::Plain(plain) = opened else { break };
+                let scan = prescan(&plain).map_err(EngineError::corrupt)?;
+                loaded.push(Loaded { key, n, plain, scan });
+                link = extend(&link, n, &id);
+            }
+        }
+        Ok(drop_orphans(loaded))
+    }
+}
+
+/// Without changes that depend on something not here (a sealed change not opened yet).
+fn drop_orphans(loaded: Vec<Loaded>) -> Vec<Loaded> {
+    let mut here: BTreeMap<ChangeHash, Vec<ChangeHash>> =
+        loaded.iter().map(|c| (c.scan.hash, c.scan.dependencies.clone())).collect();
+    loop {
+        let missing: Vec<ChangeHash> = here
+            .iter()
+            .filter(|(_, dependencies)| dependencies.iter().any(|hash| !here.contains_key(hash)))
+            .map(|(hash, _)| *hash)
+            .collect();
+        if missing.is_empty() {
+            break;
+        }
+        for hash in missing {
+            here.remove(&hash);
+        }
+    }
+    loaded.into_iter().filter(|change| here.contains_key(&change.scan.hash)).collect()
+}
+
+enum Opened {
+    Plain(Vec<u8>),
+    NoKey,
+    Invalid,
+}
+
+fn author_error(error: DocumentError) -> EngineError {
+    match error {
+        DocumentError::Nothing => EngineError::Invalid("nothing to change".into()),
+        other => EngineError::Invalid(other.to_string()),
+    }
+}

@@ -1,0 +1,77 @@
+//! What is remembered of peers: what they showed, so that an older copy is noticed, and
+//! what they said is committed there.
+
+use super::{EngineError, Replica};
+use crate::chain::ChainKey;
+use crate::codec::{Reader, Writer};
+use crate::hash::DeviceId;
+use crate::limits::HEAD_AHEAD_MAX;
+use crate::store::{Batch, Table, keys};
+use crate::sync::exchange::Section;
+
+impl Replica {
+    pub(crate) fn peer_tips(
+        &self,
+        remote: &DeviceId,
+        section: &Section,
+    ) -> Result<Vec<(ChainKey, u64)>, EngineError> {
+        let mut tips = Vec::new();
+        for (key, value) in self.scan_all(Table::Meta, &keys::shown_prefix(remote, section))? {
+            let Some(chain) = keys::parse_chain_suffix(&key) else { continue };
+            let n = Reader::new(&value)
+                .varint(HEAD_AHEAD_MAX, "shown n")
+                .map_err(EngineError::corrupt)?;
+            tips.push((chain, n));
+        }
+        Ok(tips)
+    }
+
+    pub(crate) fn record_peer_tips(
+        &self,
+        remote: &DeviceId,
+        section: &Section,
+        tips: &[(ChainKey, u64)],
+    ) -> Result<(), EngineError> {
+        let known: std::collections::HashMap<ChainKey, u64> =
+            self.peer_tips(remote, section)?.into_iter().collect();
+        let mut batch = Batch::new();
+        for (chain, n) in tips {
+            if known.get(chain).is_some_and(|known| known >= n) {
+                continue;
+            }
+            let mut w = Writer::new();
+            w.varint(*n);
+            batch.put(Table::Meta, keys::shown(remote, section, chain), w.finish());
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Stores an opaque record about a peer.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn put_peer(&self, device: &DeviceId, record: Vec<u8>) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, keys::peer(device), record);
+        self.store.commit(batch)?;
+        Ok(())
+    }
+
+    /// All records about peers.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn peers(&self) -> Result<Vec<(DeviceId, Vec<u8>)>, EngineError> {
+        let rows = self.scan_all(Table::Meta, keys::PEERS)?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let device = key.last_chunk::<32>()?;
+                Some((DeviceId::from_bytes(*device), value.to_vec()))
+            })
+            .collect())
+    }
+}

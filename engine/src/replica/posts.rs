@@ -1,0 +1,321 @@
+//! Writing walls: posts, replies, reactions, edits, withdrawals, hiding.
+
+use super::{EngineError, Replica, State, Work};
+use crate::description::{Description, DocumentKind, Space};
+use crate::hash::{AccountId, ChangeId, DocumentId};
+use crate::limits::{ATTACHMENTS_MAX, EMOJI_BYTES_MAX};
+use crate::model::entry::{Attachment, Entry, EntryRef};
+use crate::store::{Batch, Table, keys};
+use crate::view::bodies_of;
+
+/// What a post or reply is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// The text; at most 256 KiB.
+    pub text: String,
+    /// Files, stored before by [`Replica::add_file`].
+    pub attachments: Vec<Attachment>,
+}
+
+/// The wall page an entry belongs to.
+struct Place {
+    owner: AccountId,
+    page: u64,
+}
+
+impl Replica {
+    /// Writes a post to the own wall; durable when it returns.
+    ///
+    /// # Errors
+    /// If the draft is over a limit, this device may not write, or the store fails; so for
+    /// all writing below.
+    pub fn post(
+        &self,
+        draft: Draft,
+        quote: Option<EntryRef>,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        check_draft(&draft)?;
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let body = self.put_body(&mut work, draft.text.as_bytes())?;
+        let entry = Entry::Post { body, attachments: draft.attachments, quote };
+        let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Shows somebody else's post to the own readers.
+    ///
+    /// # Errors
+    /// If the post is not here, or as [`Replica::post`].
+    pub fn repost(&self, target: ChangeId, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let (description, _) = self.target(&mut state, &target)?;
+        let target = EntryRef { account: description.account, entry: target };
+        let mut work = Work::default();
+        let entry = Entry::Repost { target };
+        let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Replies to a post or to another reply.
+    ///
+    /// # Errors
+    /// If the target is not here or its owner does not take replies from this account, or
+    /// as [`Replica::post`].
+    pub fn reply(
+        &self,
+        target: ChangeId,
+        draft: Draft,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        check_draft(&draft)?;
+        let mut state = self.lock();
+        let description = self.guest_page(&mut state, &target)?;
+        let mut work = Work::default();
+        let body = self.put_body(&mut work, draft.text.as_bytes())?;
+        let entry = Entry::Reply { target, body, attachments: draft.attachments };
+        let id = self.append(&mut state, &mut work, &description, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Puts an emoji on a post or reply; doing it twice gives the first one's id.
+    ///
+    /// # Errors
+    /// As [`Replica::reply`].
+    pub fn react(
+        &self,
+        target: ChangeId,
+        emoji: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        if emoji.is_empty() || emoji.len() > EMOJI_BYTES_MAX || emoji.chars().any(char::is_control)
+        {
+            return Err(EngineError::Invalid(format!(
+                "'{}' is no reaction: give one emoji",
+                emoji.escape_default()
+            )));
+        }
+        let mut state = self.lock();
+        let description = self.guest_page(&mut state, &target)?;
+        if let Some(known) = self.own_reaction(&mut state, &target, emoji)? {
+            return Ok(known);
+        }
+        let mut work = Work::default();
+        let entry = Entry::Reaction { target, emoji: emoji.to_owned() };
+        let id = self.append(&mut state, &mut work, &description, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Takes an own reaction back.
+    ///
+    /// # Errors
+    /// If there is none, or as [`Replica::post`].
+    pub fn unreact(&self, target: ChangeId, emoji: &str, now_ms: u64) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let Some(own) = self.own_reaction(&mut state, &target, emoji)? else {
+            return Err(EngineError::NotFound { what: "reaction of yours", text: emoji.into() });
+        };
+        let mut work = Work::default();
+        self.modify(&mut state, &mut work, &own, |target| Entry::Tombstone { target }, now_ms)?;
+        self.finish(state, work)
+    }
+
+    /// Gives an own post or reply a new text.
+    ///
+    /// # Errors
+    /// If it is not an own post or reply, or is withdrawn, or as [`Replica::post`].
+    pub fn edit(&self, target: ChangeId, text: &str, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let (_, entry) = self.target(&mut state, &target)?;
+        if bodies_of(&entry).is_empty() || matches!(entry, Entry::Edit { .. }) {
+            return Err(EngineError::Invalid(format!("entry {} has no text", target.short())));
+        }
+        if self.shown(&mut state, &target)?.is_some_and(|view| view.deleted) {
+            return Err(EngineError::Invalid(format!("{} is deleted", target.short())));
+        }
+        let mut work = Work::default();
+        let body = self.put_body(&mut work, text.as_bytes())?;
+        let id = self.modify(
+            &mut state,
+            &mut work,
+            &target,
+            |target| Entry::Edit { target, body },
+            now_ms,
+        )?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Withdraws an own post, reply or reaction: bodies are dropped here at once, and by
+    /// every honest replica that learns of it.
+    ///
+    /// # Errors
+    /// As [`Replica::edit`].
+    pub fn delete(&self, target: ChangeId, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let id = self.modify(
+            &mut state,
+            &mut work,
+            &target,
+            |target| Entry::Tombstone { target },
+            now_ms,
+        )?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Hides a guest's reply or reaction on the own wall from everybody, or shows it again.
+    ///
+    /// # Errors
+    /// If it is not a guest's entry on the own wall, or as [`Replica::post`].
+    pub fn hide(
+        &self,
+        target: ChangeId,
+        hidden: bool,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (description, _) = self.target(&mut state, &target)?;
+        if description.kind != DocumentKind::Guest || description.space != Space::Account(me) {
+            return Err(EngineError::Denied(format!(
+                "{} is not a reply on your wall",
+                target.short()
+            )));
+        }
+        let page = Description::own(me, DocumentKind::Wall, description.page);
+        let entry = if hidden { Entry::Hide { target } } else { Entry::Unhide { target } };
+        let mut work = Work::default();
+        let id = self.append(&mut state, &mut work, &page, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Writes a modification into the target's own document.
+    fn modify(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        target: &ChangeId,
+        entry: impl FnOnce(ChangeId) -> Entry,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (description, _) = self.target(state, target)?;
+        if description.account != me {
+            return Err(EngineError::Denied(format!("{} is not yours", target.short())));
+        }
+        if !matches!(description.kind, DocumentKind::Wall | DocumentKind::Guest) {
+            return Err(EngineError::Denied(format!("{} cannot be changed", target.short())));
+        }
+        self.append(state, work, &description, entry(*target), now_ms)
+    }
+
+    /// An entry with its document.
+    fn target(
+        &self,
+        state: &mut State,
+        id: &ChangeId,
+    ) -> Result<(std::sync::Arc<Description>, Entry), EngineError> {
+        let missing = || EngineError::NotFound { what: "post", text: id.to_string() };
+        let (row, entry) = self.entry(id)?.ok_or_else(missing)?;
+        let description = self.description(state, &row.doc)?.ok_or_else(missing)?;
+        Ok((description, entry))
+    }
+
+    /// The own guest page beside the wall page that an entry belongs to.
+    fn guest_page(&self, state: &mut State, target: &ChangeId) -> Result<Description, EngineError> {
+        self.check_writer(state)?;
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let place = self.place(state, target)?;
+        if place.owner != me
+            && let Some(authority) = self.authority_of(state, &place.owner)?
+            && !authority.admits(&me)
+        {
+            return Err(EngineError::Denied("this wall takes no replies from you".into()));
+        }
+        Ok(Description::guest(place.owner, me, place.page))
+    }
+
+    fn place(&self, state: &mut State, target: &ChangeId) -> Result<Place, EngineError> {
+        let (description, entry) = self.target(state, target)?;
+        let fits = matches!(entry, Entry::Post { .. } | Entry::Repost { .. } | Entry::Reply { .. });
+        let Some(owner) = description.space.account().filter(|_| fits) else {
+            return Err(EngineError::Invalid(format!(
+                "{} is nothing to reply or react to",
+                target.short()
+            )));
+        };
+        Ok(Place { owner, page: description.page })
+    }
+
+    fn own_reaction(
+        &self,
+        state: &mut State,
+        target: &ChangeId,
+        emoji: &str,
+    ) -> Result<Option<ChangeId>, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        for (key, _) in self.scan_all(Table::Rows, &keys::responses(target))? {
+            let Some(id) = keys::parse_last(&key) else { continue };
+            let Some((row, Entry::Reaction { emoji: found, .. })) = self.entry(&id)? else {
+                continue;
+            };
+            let account = self.description(state, &row.doc)?.map(|d| d.account);
+            if found == emoji && account == Some(me) && !self.withdrawn(&id, &row.doc)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn withdrawn(&self, id: &ChangeId, doc: &DocumentId) -> Result<bool, EngineError> {
+        self.is_withdrawn(&Work::default(), id, doc)
+    }
+
+    /// Marks an attachment's or body's bytes as gone from here, to be fetched on demand.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn forget_body(
+        &self,
+        hash: &crate::hash::BlobHash,
+        doc: &DocumentId,
+    ) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        let state = vec![super::BodyState::Evicted as u8];
+        batch.put(Table::Meta, keys::body(hash, doc), state);
+        batch.delete(Table::Meta, keys::wanted(doc, hash));
+        batch.delete(Table::Truth, keys::blob(hash));
+        self.store.commit(batch)?;
+        if self.store.blob_info(hash)?.is_some() {
+            self.store.blob_remove(hash)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_draft(draft: &Draft) -> Result<(), EngineError> {
+    if draft.attachments.len() > ATTACHMENTS_MAX {
+        return Err(EngineError::Invalid(format!(
+            "{} attachments, limit {ATTACHMENTS_MAX}",
+            draft.attachments.len()
+        )));
+    }
+    if draft.text.is_empty() && draft.attachments.is_empty() {
+        return Err(EngineError::Invalid("nothing to write: the text is empty".into()));
+    }
+    Ok(())
+}

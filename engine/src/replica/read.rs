@@ -1,0 +1,88 @@
+//! Reading entries and chains back from the store; every byte is hashed again.
+
+use super::{EngineError, Replica};
+use crate::authority::LogItem;
+use crate::chain::ChainKey;
+use crate::change::log::LogFields;
+use crate::hash::{ChangeId, SpaceId};
+use crate::model::entry::Entry;
+use crate::store::{Table, keys};
+use crate::view::EntryRow;
+
+impl Replica {
+    /// An entry and where it stands; `None` if it is not here.
+    pub(crate) fn entry(&self, id: &ChangeId) -> Result<Option<(EntryRow, Entry)>, EngineError> {
+        let Some(row) = self.entry_row(id)? else { return Ok(None) };
+        if row.kind == 0 {
+            return Ok(None);
+        }
+        let Some(bytes) = self.blob_bytes(&id.blob())? else { return Ok(None) };
+        let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
+        Ok(Some((row, Entry::decode(fields.value).map_err(EngineError::corrupt)?)))
+    }
+
+    /// Where an entry or map change stands.
+    pub(crate) fn entry_row(&self, id: &ChangeId) -> Result<Option<EntryRow>, EngineError> {
+        match self.store.get(Table::Rows, &keys::entry(id))? {
+            Some(bytes) => Ok(Some(EntryRow::decode(&bytes).map_err(EngineError::corrupt)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Ids of changes `first..=last` of a chain, as far as they are held.
+    pub(crate) fn change_ids(
+        &self,
+        key: &ChainKey,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<ChangeId>, EngineError> {
+        let count = usize::try_from((last + 1).saturating_sub(first)).unwrap_or(0);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let start = keys::chain_change(key, first);
+        let prefix = keys::chain_prefix(key);
+        let rows = self.store.scan(Table::Truth, &prefix, Some(&start), false, count)?;
+        rows.into_iter()
+            .map(|(_, value)| {
+                let id: [u8; 32] = value.as_ref().try_into().map_err(EngineError::corrupt)?;
+                Ok(ChangeId::from_bytes(id))
+            })
+            .collect()
+    }
+
+    /// Entries `first..=last` of a log chain.
+    pub(crate) fn log_items(
+        &self,
+        key: &ChainKey,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<LogItem>, EngineError> {
+        let mut items = Vec::new();
+        for (n, id) in (first..).zip(self.change_ids(key, first, last)?) {
+            let Some(bytes) = self.blob_bytes(&id.blob())? else {
+                return Err(EngineError::Corrupt(format!("change {id} is missing")));
+            };
+            let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
+            items.push(LogItem {
+                id,
+                doc: key.doc,
+                device: key.device,
+                incarnation: key.incarnation,
+                n,
+                time_ms: fields.time_ms,
+                entry: Entry::decode(fields.value).map_err(EngineError::corrupt)?,
+            });
+        }
+        Ok(items)
+    }
+
+    /// All spaces of which anything is here.
+    pub(crate) fn known_spaces(&self) -> Result<Vec<SpaceId>, EngineError> {
+        let rows = self.scan_all(Table::Meta, keys::SPACE_OWNERS)?;
+        Ok(rows
+            .iter()
+            .filter_map(|(key, _)| key.last_chunk::<32>().map(|id| SpaceId::from_bytes(*id)))
+            .collect())
+    }
+}

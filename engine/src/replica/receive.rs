@@ -1,0 +1,531 @@
+//! Taking chains from a peer: cheapest check first, one commit for account logs, one for
+//! the rest.
+//!
+//! Order of checks: decode → description → kept here → certificate path → head signature
+//! → standing → build or gate → ids and links against the head → commit. What is refused
+//! never removes a known head, so that digests of honest peers become equal.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::append::{LogChange, has_room};
+use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
+use crate::chain::{ChainKey, SignedHead, extend};
+use crate::change::{Actor, BuiltChange, log};
+use crate::codec::{Reader, Writer};
+use crate::description::{Description, DocumentKind, SectionClass};
+use crate::hash::{BlobHash, ChangeHash, ChangeId, DeviceId, Link};
+use crate::identity::CertificatePath;
+use crate::model::entry::Entry;
+use crate::store::{Table, keys};
+use crate::sync::exchange::{
+    ChainReceipt, ForkReport, GapReport, Reason, Receipt, Received, Section, Verdict,
+};
+use crate::view;
+use crate::wire::{Changes, Content, Part};
+
+/// Chains with known heads of one revoked or blocked device in one space: more is a flood.
+const UNHELD_CHAINS_MAX: usize = 64;
+
+/// A stop on the way: what the peer is told.
+#[derive(Debug)]
+enum Stop {
+    Engine(EngineError),
+    Verdict(Verdict),
+}
+
+impl<E: Into<EngineError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+const fn refused(reason: Reason) -> Stop {
+    Stop::Verdict(Verdict::Refused(reason))
+}
+
+const fn deferred(reason: Reason) -> Stop {
+    Stop::Verdict(Verdict::Deferred(reason))
+}
+
+/// What is settled about one received chain before its data is looked at.
+struct Arrival {
+    description: Arc<Description>,
+    key: ChainKey,
+    section: Section,
+    head: Proven,
+    chain: ChainState,
+}
+
+/// A head that is verified, now or when it was stored.
+struct Proven {
+    n: u64,
+    link: Link,
+    bytes: Vec<u8>,
+}
+
+/// One change on its way in.
+struct Step {
+    id: ChangeId,
+    data: StepData,
+}
+
+enum StepData {
+    Log { built: BuiltChange, time_ms: u64, value: Vec<u8> },
+    Raw(bytes::Bytes),
+    Id,
+}
+
+impl Replica {
+    /// Verifies and stores what a peer gave; durable when it returns.
+    pub(crate) fn take_chains(&self, chains: Vec<Received>) -> Result<Receipt, EngineError> {
+        let before = self.verifier.checked();
+        let mut receipt = Receipt::default();
+        let mut order: Vec<(usize, Received)> = chains.into_iter().enumerate().collect();
+        let total = order.len();
+        let is_log = |received: &Received| {
+            received.description.as_ref().is_some_and(|d| d.kind == DocumentKind::AccountLog)
+        };
+        order.sort_by_key(|(index, received)| (!is_log(received), *index));
+        let mut receipts = BTreeMap::new();
+        let split = order.iter().take_while(|(_, received)| is_log(received)).count();
+        let rest = order.split_off(split);
+        for part in [order, rest] {
+            if part.is_empty() {
+                continue;
+            }
+            let mut state = self.lock();
+            let mut work = Work::default();
+            for (index, received) in part {
+                let result = self.take_chain(&mut state, &mut work, received, &mut receipt)?;
+                receipts.insert(index, result);
+            }
+            self.finish(state, work)?;
+        }
+        receipt.chains = (0..total).filter_map(|index| receipts.remove(&index)).collect();
+        receipt.signatures_checked = self.verifier.checked() - before;
+        Ok(receipt)
+    }
+
+    fn take_chain(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        received: Received,
+        receipt: &mut Receipt,
+    ) -> Result<ChainReceipt, EngineError> {
+        let mut answer = ChainReceipt {
+            chain: None,
+            section: None,
+            from_n: 1,
+            verdict: Verdict::Refused(Reason::Malformed),
+        };
+        let Ok(head) = SignedHead::from_bytes(&received.head) else { return Ok(answer) };
+        answer.chain = Some(head.claimed_chain());
+        answer.verdict = match self.arrive(state, work, &head, &received) {
+            Err(Stop::Engine(error)) => return Err(error),
+            Err(Stop::Verdict(verdict)) => verdict,
+            Ok(arrival) => {
+                answer.section = Some(arrival.section);
+                answer.from_n = arrival.chain.held + 1;
+                match self.take_data(state, work, arrival, received, receipt) {
+                    Err(Stop::Engine(error)) => return Err(error),
+                    Err(Stop::Verdict(verdict)) => verdict,
+                    Ok((from_n, verdict)) => {
+                        answer.from_n = from_n;
+                        verdict
+                    }
+                }
+            }
+        };
+        Ok(answer)
+    }
+
+    /// Everything that is checked before the data.
+    fn arrive(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        head: &SignedHead,
+        received: &Received,
+    ) -> Result<Arrival, Stop> {
+        let key = head.claimed_chain();
+        let description = match (&received.description, self.description(state, &key.doc)?) {
+            (_, Some(known)) => known,
+            (Some(claimed), None) if claimed.id() == key.doc => Arc::new(claimed.clone()),
+            (Some(_), None) => return Err(refused(Reason::Malformed)),
+            (None, None) => return Err(deferred(Reason::Gap)),
+        };
+        let section = self.section_of(state, &description)?;
+        if !self.keeps(state, &section)? {
+            return Err(refused(Reason::NotKept));
+        }
+        let device = self.prove_device(state, work, &key.device, &received.path)?;
+        if device.device.account() != description.account {
+            return Err(refused(Reason::Certificate));
+        }
+        let chain = self.chain(state, &section.space, &key)?;
+        let bytes = received.head.to_vec();
+        let head = if bytes == chain.head {
+            Proven { n: chain.known, link: chain.known_link, bytes }
+        } else {
+            let verified = head
+                .verify(&description, &device.device, &self.verifier)
+                .map_err(|error| refused(head_reason(&error)))?;
+            Proven { n: verified.n(), link: verified.link(), bytes }
+        };
+        Ok(Arrival { description, key, section, head, chain })
+    }
+
+    /// The device behind a chain: known, or proven by the path that came along.
+    fn prove_device(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        device: &DeviceId,
+        path: &[u8],
+    ) -> Result<Arc<KnownDevice>, Stop> {
+        if let Some(known) = self.known_device(state, device)? {
+            return Ok(known);
+        }
+        let mut reader = Reader::new(path);
+        let path = CertificatePath::decode(&mut reader).map_err(|_| refused(Reason::Malformed))?;
+        reader.end().map_err(|_| refused(Reason::Malformed))?;
+        if path.claimed_device() != *device {
+            return Err(refused(Reason::Certificate));
+        }
+        let verified = path.verify(&self.verifier).map_err(|_| refused(Reason::Certificate))?;
+        let known = KnownDevice { device: verified, path };
+        self.remember_device(state, work, known);
+        let known = self.known_device(state, device)?;
+        known.ok_or_else(|| refused(Reason::Certificate))
+    }
+
+    fn take_data(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: Arrival,
+        received: Received,
+        receipt: &mut Receipt,
+    ) -> Result<(u64, Verdict), Stop> {
+        let limit = self.writable_up_to(state, &arrival)?;
+        let steps = self.steps(&arrival, &received.parts, received.fork)?;
+        let forked = received.fork
+            || (arrival.head.n == arrival.chain.known
+                && arrival.head.link != arrival.chain.known_link);
+        if forked {
+            return self.take_fork(state, work, &arrival, &steps, receipt);
+        }
+        self.ensure_document(state, work, &arrival.description)?;
+        self.know_head(state, work, &arrival);
+        if limit == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
+            return Err(refused(Reason::Quota));
+        }
+        let (stored, stop) = self.store_steps(state, work, &arrival, steps, limit)?;
+        receipt.changes += stored;
+        let held_n = self.chain(state, &arrival.section.space, &arrival.key)?.held;
+        self.note_gaps(state, work, &arrival, receipt)?;
+        Ok((held_n + 1, stop.unwrap_or(Verdict::Accepted { held_n })))
+    }
+
+    /// Up to which change a chain may be stored: beyond a cut nothing, of a suspended or
+    /// unknown device nothing new.
+    fn writable_up_to(&self, state: &mut State, arrival: &Arrival) -> Result<u64, Stop> {
+        let description = &arrival.description;
+        if self.is_blocked(state, &description.account)? {
+            return Ok(0);
+        }
+        let Some(authority) = self.authority_of(state, &description.account)? else {
+            return Ok(u64::MAX);
+        };
+        let log_here = self.last_page(state, &description.account, DocumentKind::AccountLog)?;
+        let Some(standing) = authority.devices.get(&arrival.key.device) else {
+            // Without the account's log only the certificate path speaks for a device.
+            let judged = log_here.is_some() && description.kind != DocumentKind::AccountLog;
+            return if judged { Err(deferred(Reason::Authority)) } else { Ok(u64::MAX) };
+        };
+        if let Some(revocation) = &standing.revoked {
+            let cuts = self.own_cuts(state, description)?;
+            let key = &arrival.key;
+            let in_log = revocation.cuts.get(&(key.doc, key.incarnation)).map_or(0, |tip| tip.n);
+            let in_doc = cuts
+                .iter()
+                .filter(|tip| tip.device == key.device && tip.incarnation == key.incarnation)
+                .map(|tip| tip.n)
+                .max();
+            return Ok(in_log.max(in_doc.unwrap_or(0)));
+        }
+        Ok(if standing.suspended { arrival.chain.held } else { u64::MAX })
+    }
+
+    /// Turns parts into consecutive changes with ids and links, and proves them by the
+    /// head. What is held already is skipped.
+    fn steps(&self, arrival: &Arrival, parts: &[Part], whole: bool) -> Result<Vec<Step>, Stop> {
+        let chain = &arrival.chain;
+        let origin = arrival.key.origin(&arrival.section.space);
+        let (mut n, mut link, mut last) =
+            if whole { (0, origin, None) } else { (chain.held, chain.link, chain.last) };
+        let builder = Builder { actor: Actor::of(&arrival.key), tag: log::tag(&origin) };
+        let log_document = arrival.description.kind.is_log();
+        let mut steps = Vec::new();
+        for part in parts {
+            if part.first_n > n + 1 {
+                return Err(deferred(Reason::Gap));
+            }
+            let skip = usize::try_from(n + 1 - part.first_n).unwrap_or(usize::MAX);
+            let items = split(&part.content, log_document).ok_or(refused(Reason::Malformed))?;
+            for item in items.into_iter().skip(skip) {
+                if n >= arrival.head.n {
+                    return Err(refused(Reason::Link));
+                }
+                n += 1;
+                let (id, data) = builder.step(n, &mut last, item)?;
+                link = extend(&link, n, &id);
+                steps.push(Step { id, data });
+            }
+        }
+        if !steps.is_empty() && (n != arrival.head.n || link != arrival.head.link) {
+            return Err(refused(Reason::Link));
+        }
+        Ok(steps)
+    }
+
+    /// Notes a head as the newest known one of its chain.
+    fn know_head(&self, state: &mut State, work: &mut Work, arrival: &Arrival) {
+        let Some(chain) = state.chains.get_mut(&arrival.key) else { return };
+        if arrival.head.n > chain.known {
+            chain.head = arrival.head.bytes.clone();
+            chain.known = arrival.head.n;
+            chain.known_link = arrival.head.link;
+            work.chains.insert(arrival.key);
+            work.spaces.insert(arrival.section.space);
+        }
+    }
+
+    /// Stores proven changes one by one until one is not valid. Returns how many.
+    fn store_steps(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+        steps: Vec<Step>,
+        limit: u64,
+    ) -> Result<(u64, Option<Verdict>), Stop> {
+        let mut stored = 0;
+        for step in steps {
+            let held = self.chain(state, &arrival.section.space, &arrival.key)?.held;
+            if held >= limit {
+                return Ok((stored, Some(Verdict::Refused(Reason::Void))));
+            }
+            let result = match step.data {
+                StepData::Id => Err(deferred(Reason::NotHeld)),
+                StepData::Log { built, time_ms, value } => {
+                    self.store_log(state, work, arrival, built, time_ms, value)
+                }
+                StepData::Raw(bytes) => self
+                    .store_map(state, work, &arrival.description, arrival.key, &bytes)
+                    .map_err(Stop::from)?
+                    .map_or(Ok(()), |verdict| Err(Stop::Verdict(verdict))),
+            };
+            match result {
+                Ok(()) => stored += 1,
+                Err(Stop::Verdict(verdict)) => {
+                    if matches!(verdict, Verdict::Refused(_)) {
+                        self.mark_invalid(state, work, arrival, held + 1);
+                    }
+                    return Ok((stored, Some(verdict)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((stored, None))
+    }
+
+    fn store_log(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+        built: BuiltChange,
+        time_ms: u64,
+        value: Vec<u8>,
+    ) -> Result<(), Stop> {
+        let entry = Entry::decode(&value).map_err(|_| refused(Reason::InvalidChange))?;
+        if !view::fits(arrival.description.kind, &entry) || entry.encode() != value {
+            return Err(refused(Reason::InvalidChange));
+        }
+        let chain = self.chain(state, &arrival.section.space, &arrival.key)?;
+        if !has_room(&chain, &entry, value.len()) {
+            return Err(refused(Reason::Limit));
+        }
+        let change = LogChange { time_ms, entry, value, built };
+        Ok(self.add_log_change(state, work, &arrival.description, arrival.key, change, false)?)
+    }
+
+    fn mark_invalid(&self, state: &mut State, work: &mut Work, arrival: &Arrival, n: u64) {
+        if let Some(chain) = state.chains.get_mut(&arrival.key) {
+            chain.invalid_from = n;
+            work.chains.insert(arrival.key);
+        }
+    }
+
+    fn too_many_unheld(&self, state: &mut State, arrival: &Arrival) -> Result<bool, Stop> {
+        let mut unheld = 0;
+        for (doc, _) in self.documents(state, &arrival.section.space)? {
+            let chains = self.chains_of(state, &doc)?;
+            unheld += chains
+                .iter()
+                .filter(|(key, chain)| key.device == arrival.key.device && chain.held == 0)
+                .count();
+        }
+        Ok(unheld > UNHELD_CHAINS_MAX)
+    }
+
+    /// Keeps a second branch of a chain as evidence: its head and the ids that lead to it.
+    fn take_fork(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+        steps: &[Step],
+        receipt: &mut Receipt,
+    ) -> Result<(u64, Verdict), Stop> {
+        let chain = &arrival.chain;
+        let ours = self.change_ids(&arrival.key, 1, chain.held)?;
+        let differs = steps.iter().zip(&ours).any(|(step, id)| step.id != *id)
+            || (steps.len() as u64 == chain.known && arrival.head.link != chain.known_link);
+        let proven = steps.len() as u64 == arrival.head.n && differs;
+        if !proven {
+            // Not a branch: a longer version of ours, or nothing that shows one.
+            return Err(deferred(Reason::Moved));
+        }
+        let evidence = keys::fork(&arrival.key, &BlobHash::of(&arrival.head.bytes));
+        let new = self.store.get(Table::Meta, &evidence)?.is_none();
+        let room = self.scan_all(Table::Meta, &keys::fork_prefix(&arrival.key))?.len() < 4;
+        if new && room {
+            let mut w = Writer::new();
+            w.raw(&arrival.head.bytes).u64(arrival.head.n);
+            w.raw(arrival.head.link.as_bytes());
+            for step in steps {
+                w.raw(step.id.as_bytes());
+            }
+            work.batch.put(Table::Meta, evidence, w.finish());
+            work.spaces.insert(arrival.section.space);
+            state.forks.remove(&arrival.key);
+        }
+        receipt.forks.push(ForkReport { chain: arrival.key, new });
+        Ok((1, Verdict::Accepted { held_n: chain.held }))
+    }
+
+    /// Pages that a page start names and that are not known here at all.
+    fn note_gaps(
+        &self,
+        state: &mut State,
+        work: &Work,
+        arrival: &Arrival,
+        receipt: &mut Receipt,
+    ) -> Result<(), Stop> {
+        let named: Vec<_> = work
+            .entries
+            .values()
+            .filter(|(row, _)| row.doc == arrival.key.doc && row.device == arrival.key.device)
+            .filter_map(|(_, entry)| match entry {
+                Entry::PageStart { previous } => Some(previous.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        for tip in named {
+            let key = ChainKey { doc: tip.doc, device: tip.device, incarnation: tip.incarnation };
+            if self.chain(state, &arrival.section.space, &key)?.known < tip.n {
+                receipt.gaps.push(GapReport { chain: key, n: tip.n });
+            }
+        }
+        Ok(())
+    }
+
+    /// The section a document belongs to, as this replica sees it.
+    pub(crate) fn section_of(
+        &self,
+        state: &mut State,
+        description: &Description,
+    ) -> Result<Section, EngineError> {
+        let class = match description.kind {
+            DocumentKind::AccountLog => SectionClass::Authority,
+            DocumentKind::Profile | DocumentKind::Wall => SectionClass::Public,
+            DocumentKind::Private => SectionClass::Private,
+            DocumentKind::Guest => {
+                let admitted = match description.space.account() {
+                    Some(owner) => self
+                        .authority_of(state, &owner)?
+                        .is_some_and(|authority| authority.is_admitted(&description.account)),
+                    None => false,
+                };
+                let own = description.space.account() == Some(description.account);
+                if own || admitted { SectionClass::Public } else { SectionClass::Visitors }
+            }
+        };
+        Ok(Section { space: description.space.id(), class })
+    }
+}
+
+struct Builder {
+    actor: Actor,
+    tag: u32,
+}
+
+enum Item<'a> {
+    Log(&'a crate::wire::LogItem),
+    Raw(&'a bytes::Bytes),
+    Id(&'a ChangeId),
+}
+
+/// The items of a part; `None` if they do not fit the document.
+fn split(content: &Content, log_document: bool) -> Option<Vec<Item<'_>>> {
+    match content {
+        Content::Changes(Changes::Log(items)) if log_document => {
+            Some(items.iter().map(Item::Log).collect())
+        }
+        Content::Changes(Changes::Raw(items)) if !log_document => {
+            Some(items.iter().map(Item::Raw).collect())
+        }
+        Content::Ids(ids) => Some(ids.iter().map(Item::Id).collect()),
+        Content::Changes(_) => None,
+    }
+}
+
+impl Builder {
+    /// Builds or names one change.
+    fn step(
+        &self,
+        n: u64,
+        last: &mut Option<ChangeHash>,
+        item: Item<'_>,
+    ) -> Result<(ChangeId, StepData), Stop> {
+        match item {
+            Item::Log(item) => {
+                let previous = if n == 1 { None } else { *last };
+                let value = item.value.to_vec();
+                let built = log::build(self.actor, n, previous, self.tag, item.time_ms, &value)
+                    .map_err(|_| refused(Reason::InvalidChange))?;
+                *last = Some(built.hash);
+                Ok((built.id, StepData::Log { built, time_ms: item.time_ms, value }))
+            }
+            Item::Raw(bytes) => Ok((ChangeId::of(bytes), StepData::Raw(bytes.clone()))),
+            Item::Id(id) => {
+                *last = None;
+                Ok((*id, StepData::Id))
+            }
+        }
+    }
+}
+
+const fn head_reason(error: &crate::chain::ChainError) -> Reason {
+    match error {
+        crate::chain::ChainError::Identity(_) => Reason::Signature,
+        crate::chain::ChainError::Length { .. } => Reason::Limit,
+        crate::chain::ChainError::Writer => Reason::Certificate,
+        _ => Reason::Malformed,
+    }
+}

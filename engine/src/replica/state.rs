@@ -1,0 +1,208 @@
+//! What a replica keeps in memory: caches over the store, and the work of one commit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::exchange::Branch;
+use crate::authority::Authority;
+use crate::chain::{ChainKey, SignedHead};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::description::{Description, DocumentKind};
+use crate::document::MapDocument;
+use crate::hash::{
+    AccountId, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link, SpaceId,
+};
+use crate::identity::{CertificatePath, DeviceSecret, VerifiedDevice};
+use crate::limits::HEAD_AHEAD_MAX;
+use crate::model::entry::Entry;
+use crate::seal::EpochKey;
+use crate::store::Batch;
+use crate::sync::exchange::Section;
+use crate::view::EntryRow;
+
+/// Something that happened here, for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An entry was committed.
+    Entry {
+        /// Its id.
+        id: ChangeId,
+        /// Entry kind byte; 0 for a map change.
+        kind: u8,
+        /// Who wrote it.
+        account: AccountId,
+        /// Where.
+        doc: DocumentId,
+        /// Written here, not received.
+        local: bool,
+    },
+    /// A head became known whose changes are not here.
+    Head {
+        /// The chain.
+        chain: ChainKey,
+    },
+}
+
+/// What is stored about one chain: its newest known head and what is held of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainState {
+    /// Newest known head, verified when it came; empty if none.
+    pub head: Vec<u8>,
+    /// Its position; 0 if none.
+    pub known: u64,
+    /// Its link.
+    pub known_link: Link,
+    /// Changes held, from 1 without a hole.
+    pub held: u64,
+    /// Link after the held changes.
+    pub link: Link,
+    /// Automerge hash of the last held change.
+    pub last: Option<ChangeHash>,
+    /// Entries among the held changes.
+    pub entries: u64,
+    /// Modifications among the held changes.
+    pub modifications: u64,
+    /// Value bytes (log) or stored bytes (map) of the held changes.
+    pub bytes: u64,
+    /// The bytes were here and were evicted; fetched again on demand only.
+    pub evicted: bool,
+    /// Position from which the chain is invalid for ever; 0 if it is not.
+    pub invalid_from: u64,
+}
+
+impl ChainState {
+    /// A chain of which nothing is known.
+    #[must_use]
+    pub const fn fresh(origin: Link) -> Self {
+        Self {
+            head: Vec::new(),
+            known: 0,
+            known_link: origin,
+            held: 0,
+            link: origin,
+            last: None,
+            entries: 0,
+            modifications: 0,
+            bytes: 0,
+            evicted: false,
+            invalid_from: 0,
+        }
+    }
+
+    /// Encodes the head row.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.bytes(&self.head).varint(self.known).raw(self.known_link.as_bytes());
+        w.varint(self.held).raw(self.link.as_bytes());
+        match &self.last {
+            None => w.u8(0),
+            Some(hash) => w.u8(1).raw(hash.as_bytes()),
+        };
+        w.varint(self.entries).varint(self.modifications).varint(self.bytes);
+        w.u8(u8::from(self.evicted)).varint(self.invalid_from);
+        w.finish()
+    }
+
+    /// Decodes a head row.
+    ///
+    /// # Errors
+    /// If the bytes are not a head row.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let state = Self {
+            head: r.bytes(SignedHead::LEN, "head")?.to_vec(),
+            known: r.varint(HEAD_AHEAD_MAX, "known")?,
+            known_link: Link::from_bytes(r.array("known link")?),
+            held: r.varint(HEAD_AHEAD_MAX, "held")?,
+            link: Link::from_bytes(r.array("link")?),
+            last: match r.u8("last flag")? {
+                0 => None,
+                _ => Some(ChangeHash::from_bytes(r.array("last")?)),
+            },
+            entries: r.varint(u64::MAX, "entries")?,
+            modifications: r.varint(u64::MAX, "modifications")?,
+            bytes: r.varint(u64::MAX, "bytes")?,
+            evicted: r.u8("evicted")? != 0,
+            invalid_from: r.varint(u64::MAX, "invalid from")?,
+        };
+        r.end()?;
+        Ok(state)
+    }
+}
+
+/// A device whose certificate path verified here.
+#[derive(Debug, Clone)]
+pub struct KnownDevice {
+    /// What the path proved.
+    pub device: VerifiedDevice,
+    /// The path, to pass on.
+    pub path: CertificatePath,
+}
+
+/// The account and device that write here.
+#[derive(Debug)]
+pub struct Own {
+    /// Keys of this device.
+    pub secret: DeviceSecret,
+    /// The account.
+    pub account: AccountId,
+    /// Writing life in force.
+    pub incarnation: Incarnation,
+    /// Epoch keys of the private sector that this device could open.
+    pub ring: HashMap<EpochId, EpochKey>,
+}
+
+impl Own {
+    /// This device's id.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.secret.id()
+    }
+}
+
+/// Caches over the store; whoever holds the lock may write.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub own: Option<Own>,
+    pub chains: HashMap<ChainKey, ChainState>,
+    pub descriptions: HashMap<DocumentId, Arc<Description>>,
+    pub devices: HashMap<DeviceId, Arc<KnownDevice>>,
+    pub authorities: HashMap<AccountId, Arc<Authority>>,
+    pub maps: HashMap<DocumentId, MapDocument>,
+    pub digests: HashMap<Section, [u8; 32]>,
+    pub owners: HashMap<SpaceId, AccountId>,
+    /// Documents of each space, loaded once.
+    pub docs: HashMap<SpaceId, BTreeSet<DocumentId>>,
+    /// Newest page of rows of pages that the space's owner writes.
+    pub pages: HashMap<(SpaceId, DocumentKind), u64>,
+    /// Other branches of forked chains.
+    pub forks: HashMap<ChainKey, Vec<Branch>>,
+    /// Certificates that verified, by issuer and bytes.
+    pub admitted: HashMap<(DeviceId, Vec<u8>), VerifiedDevice>,
+    /// Sections kept; worked out again when something about it changes.
+    pub kept: Option<Vec<Section>>,
+    pub journal: u64,
+    pub failed: Option<String>,
+}
+
+/// One commit in the making. Reads see the store, so what this commit adds and later
+/// steps of it must see is kept here too.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub batch: Batch,
+    /// Chains whose head rows change.
+    pub chains: BTreeSet<ChainKey>,
+    /// Chains written here, to be signed at the end.
+    pub signed: BTreeMap<ChainKey, Arc<Description>>,
+    /// Accounts whose authority must be folded again.
+    pub accounts: BTreeSet<AccountId>,
+    /// Spaces whose digests change.
+    pub spaces: BTreeSet<SpaceId>,
+    /// Entries added.
+    pub entries: HashMap<ChangeId, (EntryRow, Entry)>,
+    /// Entries withdrawn, with the document that says so.
+    pub withdrawn: HashMap<ChangeId, DocumentId>,
+    pub events: Vec<Event>,
+}

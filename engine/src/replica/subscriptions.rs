@@ -1,0 +1,319 @@
+//! What this replica keeps: its own space, what the account follows, what the node was
+//! told to subscribe to.
+
+use std::collections::BTreeSet;
+
+use super::{EngineError, Replica, State};
+use crate::chain::ChainKey;
+use crate::change::value::Value;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::description::{Description, SectionClass, Space};
+use crate::hash::AccountId;
+use crate::store::{Batch, Table, keys};
+use crate::sync::exchange::Section;
+
+/// How much of a space is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// Everything.
+    Full,
+    /// Pages younger than this many milliseconds, and the newest one.
+    Recent(u64),
+    /// Only heads; pages on demand.
+    Heads,
+}
+
+/// A subscription to an account's space, local to this replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose space.
+    pub account: AccountId,
+    /// How much history.
+    pub history: History,
+    /// Largest body fetched by itself, in bytes; 0 for none.
+    pub body_bytes_max: u64,
+    /// Limit for changes and bodies together, in bytes.
+    pub bytes_max: u64,
+}
+
+impl Subscription {
+    /// Keeps everything.
+    #[must_use]
+    pub const fn whole(account: AccountId) -> Self {
+        Self { account, history: History::Full, body_bytes_max: u64::MAX, bytes_max: u64::MAX }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let (kind, age) = match self.history {
+            History::Full => (0, 0),
+            History::Recent(age) => (1, age),
+            History::Heads => (2, 0),
+        };
+        let mut w = Writer::new();
+        w.u8(kind).u64(age).u64(self.body_bytes_max).u64(self.bytes_max);
+        w.finish()
+    }
+
+    fn decode(account: AccountId, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let kind = r.u8("history")?;
+        let age = r.u64("age")?;
+        let history = match kind {
+            0 => History::Full,
+            1 => History::Recent(age),
+            _ => History::Heads,
+        };
+        let (body_bytes_max, bytes_max) = (r.u64("body limit")?, r.u64("limit")?);
+        Ok(Self { account, history, body_bytes_max, bytes_max })
+    }
+}
+
+/// Names of private maps.
+pub const FOLLOWS: &str = "follows";
+/// Accounts whose entries are neither shown nor stored here.
+pub const BLOCKS: &str = "blocks";
+/// Accounts and words that are not shown.
+pub const MUTES: &str = "mutes";
+/// Local names of accounts.
+pub const PETNAMES: &str = "petnames";
+/// What was read, by wall.
+pub const READ_MARKS: &str = "read";
+
+impl Replica {
+    /// Adds or changes a subscription.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn subscribe(&self, subscription: Subscription) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        let key = keys::subscription(&subscription.account);
+        batch.put(Table::Meta, key, subscription.encode());
+        let mut state = self.lock();
+        state.kept = None;
+        let pending = self.store.submit(batch)?;
+        drop(state);
+        pending.wait()?;
+        Ok(())
+    }
+
+    /// Ends a subscription; what is here stays until it is evicted.
+    ///
+    /// # Errors
+    /// If there is none or the store fails.
+    pub fn unsubscribe(&self, account: &AccountId) -> Result<(), EngineError> {
+        if self.subscription(account)?.is_none() {
+            return Err(EngineError::NotFound { what: "subscription", text: account.to_string() });
+        }
+        let mut batch = Batch::new();
+        batch.delete(Table::Meta, keys::subscription(account));
+        let mut state = self.lock();
+        state.kept = None;
+        let pending = self.store.submit(batch)?;
+        drop(state);
+        pending.wait()?;
+        Ok(())
+    }
+
+    /// All subscriptions of this replica.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn subscriptions(&self) -> Result<Vec<Subscription>, EngineError> {
+        let mut out = Vec::new();
+        for (key, value) in self.scan_all(Table::Meta, keys::SUBSCRIPTIONS)? {
+            let Some(account) = key.last_chunk::<32>() else { continue };
+            let account = AccountId::from_bytes(*account);
+            out.push(Subscription::decode(account, &value).map_err(EngineError::corrupt)?);
+        }
+        Ok(out)
+    }
+
+    /// One subscription.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn subscription(&self, account: &AccountId) -> Result<Option<Subscription>, EngineError> {
+        match self.store.get(Table::Meta, &keys::subscription(account))? {
+            Some(bytes) => {
+                Ok(Some(Subscription::decode(*account, &bytes).map_err(EngineError::corrupt)?))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Follows an account: privately, for all own devices, with a local name.
+    ///
+    /// # Errors
+    /// As [`Replica::edit_private`].
+    pub fn follow(
+        &self,
+        account: AccountId,
+        alias: Option<&str>,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let key = account.to_string();
+        if self.accounts_in(FOLLOWS)?.contains(&account) {
+            if let Some(alias) = alias {
+                return self.set_petname(account, Some(alias), now_ms);
+            }
+            return Ok(());
+        }
+        self.edit_private(FOLLOWS, vec![(key, Some(Value::Bool(true)))], now_ms)?;
+        match alias {
+            Some(alias) => self.set_petname(account, Some(alias), now_ms),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds an account to a private list, or takes it out; doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// As [`Replica::edit_private`].
+    pub fn set_listed(
+        &self,
+        list: &str,
+        account: AccountId,
+        listed: bool,
+        now_ms: u64,
+    ) -> Result<bool, EngineError> {
+        if self.accounts_in(list)?.contains(&account) == listed {
+            return Ok(false);
+        }
+        let value = listed.then_some(Value::Bool(true));
+        self.edit_private(list, vec![(account.to_string(), value)], now_ms)?;
+        Ok(true)
+    }
+
+    /// Gives an account a local name, known to own devices only.
+    ///
+    /// # Errors
+    /// As [`Replica::edit_private`].
+    pub fn set_petname(
+        &self,
+        account: AccountId,
+        name: Option<&str>,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let current = self.petname(&account)?;
+        if current.as_deref() == name {
+            return Ok(());
+        }
+        self.edit_private(PETNAMES, vec![(account.to_string(), name.map(Value::from))], now_ms)?;
+        Ok(())
+    }
+
+    /// The local name of an account.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn petname(&self, account: &AccountId) -> Result<Option<String>, EngineError> {
+        let key = account.to_string();
+        let fields = self.private_map(PETNAMES)?;
+        let found = fields.into_iter().find(|field| field.key == key);
+        Ok(found.and_then(|field| field.value.as_text().map(str::to_owned)))
+    }
+
+    /// Accounts in a private list.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn accounts_in(&self, list: &str) -> Result<BTreeSet<AccountId>, EngineError> {
+        self.listed(&mut self.lock(), list)
+    }
+
+    pub(crate) fn listed(
+        &self,
+        state: &mut State,
+        list: &str,
+    ) -> Result<BTreeSet<AccountId>, EngineError> {
+        let Some(description) = self.private_description(state, list)? else {
+            return Ok(BTreeSet::new());
+        };
+        let fields = self.fields(state, &description)?;
+        Ok(fields.iter().filter_map(|field| AccountId::parse_hex(&field.key)).collect())
+    }
+
+    pub(crate) fn is_blocked(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+    ) -> Result<bool, EngineError> {
+        Ok(self.listed(state, BLOCKS)?.contains(account))
+    }
+
+    /// Sections this replica keeps. Guests of kept spaces add their authority section:
+    /// without it nobody could tell a guest's revoked device.
+    pub(crate) fn sections_kept(&self, state: &mut State) -> Result<Vec<Section>, EngineError> {
+        if let Some(kept) = &state.kept {
+            return Ok(kept.clone());
+        }
+        let mut accounts = self.listed(state, FOLLOWS)?;
+        accounts.extend(self.subscriptions()?.into_iter().map(|s| s.account));
+        let own = state.own.as_ref().map(|own| own.account);
+        accounts.extend(own);
+        let mut guests = BTreeSet::new();
+        let mut kept = Vec::new();
+        for account in &accounts {
+            let space = Space::Account(*account).id();
+            for class in [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors] {
+                kept.push(Section { space, class });
+            }
+            if own == Some(*account) {
+                kept.push(Section { space, class: SectionClass::Private });
+            }
+            for (_, description) in self.documents(state, &space)? {
+                guests.insert(description.account);
+            }
+        }
+        for guest in guests.difference(&accounts) {
+            let space = Space::Account(*guest).id();
+            kept.push(Section { space, class: SectionClass::Authority });
+        }
+        kept.sort_unstable();
+        kept.dedup();
+        state.kept = Some(kept.clone());
+        Ok(kept)
+    }
+
+    pub(crate) fn keeps(&self, state: &mut State, section: &Section) -> Result<bool, EngineError> {
+        Ok(self.sections_kept(state)?.contains(section))
+    }
+
+    /// Whether change `n` of a chain is beyond the cut of a revoked device, or by a device
+    /// that the account's log does not name.
+    pub(crate) fn is_cut(
+        &self,
+        state: &mut State,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<bool, EngineError> {
+        let Some(description) = self.description(state, &key.doc)? else { return Ok(true) };
+        self.is_void(state, &description, key, n)
+    }
+
+    pub(crate) fn is_void(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<bool, EngineError> {
+        use crate::authority::Standing;
+        let Some(authority) = self.authority_of(state, &description.account)? else {
+            return Ok(false);
+        };
+        let revoked =
+            authority.devices.get(&key.device).is_some_and(|device| device.revoked.is_some());
+        let cuts = if revoked { self.own_cuts(state, description)? } else { Vec::new() };
+        let standing = authority.standing(&key.doc, &key.device, &key.incarnation, n, &cuts);
+        Ok(match standing {
+            Standing::Valid => false,
+            Standing::Void => true,
+            // Without the account's log, the certificate path is all there is to judge by.
+            Standing::UnknownDevice => {
+                let kind = crate::description::DocumentKind::AccountLog;
+                self.last_page(state, &description.account, kind)?.is_some()
+            }
+        })
+    }
+}

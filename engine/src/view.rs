@@ -1,0 +1,113 @@
+//! Rows derived from entries: what makes walls, threads and edits quick to read. A pure
+//! function of one entry and where it stands, so the rows of a set of entries do not
+//! depend on the order in which they came, and can be dropped and built again.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::description::{Description, DocumentKind};
+use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation};
+use crate::limits::HEAD_AHEAD_MAX;
+use crate::model::entry::{Attachment, BodyRef, Entry};
+use crate::store::keys;
+
+/// Where an entry (or a map change) stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRow {
+    /// The document.
+    pub doc: DocumentId,
+    /// The writing device.
+    pub device: DeviceId,
+    /// Its writing life.
+    pub incarnation: Incarnation,
+    /// Position in the chain.
+    pub n: u64,
+    /// Claimed time; 0 for map changes.
+    pub time_ms: u64,
+    /// Entry kind byte; 0 for map changes.
+    pub kind: u8,
+}
+
+impl EntryRow {
+    /// Encodes the row's value.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.raw(self.doc.as_bytes()).raw(self.device.as_bytes()).raw(self.incarnation.as_bytes());
+        w.varint(self.n).u64(self.time_ms).u8(self.kind);
+        w.finish()
+    }
+
+    /// Decodes a row's value.
+    ///
+    /// # Errors
+    /// If the bytes are not a row.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let row = Self {
+            doc: DocumentId::from_bytes(r.array("row document")?),
+            device: DeviceId::from_bytes(r.array("row device")?),
+            incarnation: Incarnation::from_bytes(r.array("row incarnation")?),
+            n: r.varint(HEAD_AHEAD_MAX, "row n")?,
+            time_ms: r.u64("row time")?,
+            kind: r.u8("row kind")?,
+        };
+        r.end()?;
+        Ok(row)
+    }
+}
+
+/// Returns the rows of one entry: keys and values of the Rows table.
+#[must_use]
+pub fn rows_of(
+    description: &Description,
+    id: &ChangeId,
+    row: &EntryRow,
+    entry: &Entry,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let kind = vec![row.kind];
+    let mut rows = vec![(keys::entry(id), row.encode())];
+    match entry {
+        Entry::Post { .. } | Entry::Repost { .. } if description.kind == DocumentKind::Wall => {
+            rows.push((keys::wall(&description.account, row.time_ms, id), kind));
+        }
+        Entry::Edit { target, .. }
+        | Entry::Tombstone { target }
+        | Entry::Hide { target }
+        | Entry::Unhide { target } => rows.push((keys::modification(target, id), kind)),
+        Entry::Reply { target, .. } | Entry::Reaction { target, .. } => {
+            rows.push((keys::response(target, id), kind));
+        }
+        _ => {}
+    }
+    rows
+}
+
+/// Returns the bodies an entry names: its text first, then attachments.
+#[must_use]
+pub fn bodies_of(entry: &Entry) -> Vec<BodyRef> {
+    fn all(body: &BodyRef, attachments: &[Attachment]) -> Vec<BodyRef> {
+        std::iter::once(*body).chain(attachments.iter().map(|a| a.body)).collect()
+    }
+    match entry {
+        Entry::Post { body, attachments, .. } | Entry::Reply { body, attachments, .. } => {
+            all(body, attachments)
+        }
+        Entry::Edit { body, .. } => vec![*body],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether this kind of entry may stand in this kind of document.
+#[must_use]
+pub const fn fits(kind: DocumentKind, entry: &Entry) -> bool {
+    match entry {
+        Entry::PageStart { .. } | Entry::Cut { .. } => kind.is_log(),
+        Entry::Post { .. } | Entry::Repost { .. } | Entry::Hide { .. } | Entry::Unhide { .. } => {
+            matches!(kind, DocumentKind::Wall)
+        }
+        Entry::Reply { .. } | Entry::Reaction { .. } => matches!(kind, DocumentKind::Guest),
+        Entry::Edit { .. } | Entry::Tombstone { .. } => {
+            matches!(kind, DocumentKind::Wall | DocumentKind::Guest)
+        }
+        _ => matches!(kind, DocumentKind::AccountLog),
+    }
+}
