@@ -1,1 +1,151 @@
-//! x
+//! What the benchmarks share: one account with two devices, pages of posts, profiles.
+//!
+//! Every benchmark stands beside its floor: the least work that could give the same
+//! result with the same hash, signature, database or CRDT. What lies between is Mosaic's.
+
+use bytes::Bytes;
+use mosaic_engine::chain::{ChainKey, VerifiedHead, extend};
+use mosaic_engine::change::log::{build, tag};
+use mosaic_engine::change::value::Value;
+use mosaic_engine::change::{Actor, BuiltChange};
+use mosaic_engine::description::{Description, DocumentKind};
+use mosaic_engine::document::MapDocument;
+use mosaic_engine::entropy::{SeededEntropy, random};
+use mosaic_engine::hash::{AccountId, BlobHash, ChangeId, Incarnation, Link};
+use mosaic_engine::identity::{
+    CertificateOffer, CertificatePath, DeviceSecret, Genesis, LINKED_DEVICE_RANK, VerifiedDevice,
+    Verifier,
+};
+use mosaic_engine::model::entry::{BodyRef, Entry};
+use mosaic_engine::wire::{ChangePacker, Changes, Content, LogItem, Part};
+
+/// When everything here was written.
+pub const TIME_MS: u64 = 1_790_000_000_000;
+
+/// A device that may write.
+#[derive(Debug)]
+pub struct Writer {
+    /// Its keys.
+    pub secret: DeviceSecret,
+    /// What its certificates prove.
+    pub device: VerifiedDevice,
+    /// What proves it.
+    pub path: CertificatePath,
+    /// Its writing life.
+    pub incarnation: Incarnation,
+}
+
+/// Returns the laptop and the phone of one account.
+///
+/// # Panics
+/// If the engine refuses its own certificates.
+#[must_use]
+pub fn two_devices() -> [Writer; 2] {
+    let entropy = SeededEntropy::new(1);
+    let secret = DeviceSecret::generate(&entropy);
+    let genesis = Genesis::create(&secret, random(&entropy), TIME_MS, &entropy);
+    let device = VerifiedDevice::first(&genesis).expect("the first device");
+    let phone = DeviceSecret::generate(&entropy);
+    let (id, seal_key) = (phone.id(), phone.seal_key());
+    let certificate =
+        CertificateOffer::issue(&device, &secret, id, seal_key, LINKED_DEVICE_RANK, TIME_MS)
+            .and_then(|offer| offer.accept(&phone))
+            .expect("a certificate");
+    let linked = device.admit(&certificate, &Verifier::new()).expect("the second device");
+    let path = CertificatePath::first(genesis);
+    let incarnation = Incarnation::from_bytes(random(&entropy));
+    let laptop = Writer { secret, device, path: path.clone(), incarnation };
+    let incarnation = Incarnation::from_bytes(random(&entropy));
+    let phone = Writer { secret: phone, device: linked, path: path.with(certificate), incarnation };
+    [laptop, phone]
+}
+
+/// A page of posts by one device.
+#[derive(Debug)]
+pub struct Page {
+    /// The document.
+    pub description: Description,
+    /// The chain.
+    pub chain: ChainKey,
+    /// Its changes, in order.
+    pub changes: Vec<BuiltChange>,
+    /// Their fields, as they travel.
+    pub items: Vec<LogItem>,
+    /// The signed head over all of them.
+    pub head: VerifiedHead,
+}
+
+impl Page {
+    /// Writes `count` posts with detached bodies, one a second, 1 to 1,024.
+    ///
+    /// # Panics
+    /// If the engine refuses its own posts.
+    #[must_use]
+    pub fn write(writer: &Writer, count: u64) -> Self {
+        let account: AccountId = writer.device.account();
+        let description = Description::own(account, DocumentKind::Wall, 0);
+        let chain = ChainKey {
+            doc: description.id(),
+            device: writer.device.device(),
+            incarnation: writer.incarnation,
+        };
+        let origin = chain.origin(&description.space.id());
+        let mut link: Link = origin;
+        let mut changes: Vec<BuiltChange> = Vec::new();
+        let mut items = Vec::new();
+        for n in 1..=count {
+            let body = BodyRef { hash: BlobHash::of(&n.to_be_bytes()), size: 91 };
+            let value = Entry::Post { body, attachments: Vec::new(), quote: None }.encode();
+            let time_ms = TIME_MS + 1000 * n;
+            let previous = changes.last().map(|change| change.hash);
+            let change = build(Actor::of(&chain), n, previous, tag(&origin), time_ms, &value)
+                .expect("a log change");
+            link = extend(&link, n, &change.id);
+            changes.push(change);
+            items.push(LogItem { time_ms, value: value.into() });
+        }
+        let (device, secret) = (&writer.device, &writer.secret);
+        let head =
+            VerifiedHead::sign(&description, device, secret, writer.incarnation, count, link)
+                .expect("a head");
+        Self { description, chain, changes, items, head }
+    }
+
+    /// Returns the ids of the changes.
+    #[must_use]
+    pub fn ids(&self) -> Vec<ChangeId> {
+        self.changes.iter().map(|change| change.id).collect()
+    }
+
+    /// Returns the page's pack.
+    #[must_use]
+    pub fn pack(&self) -> Bytes {
+        let mut packer = ChangePacker::new();
+        let content = Content::Changes(Changes::Log(self.items.clone()));
+        packer.add(self.chain, &[Part { first_n: 1, content }]);
+        packer.finish()
+    }
+}
+
+/// Returns `count` edits of a profile by one device that saw nothing of the other: each
+/// puts one of 16 keys.
+///
+/// # Panics
+/// If the engine refuses its own edits.
+#[must_use]
+pub fn profile_edits(writer: &Writer, count: u64) -> (ChainKey, Vec<Bytes>) {
+    let description = Description::own(writer.device.account(), DocumentKind::Profile, 0);
+    let doc = description.id();
+    let chain = ChainKey { doc, device: writer.device.device(), incarnation: writer.incarnation };
+    let actor = Actor::of(&chain);
+    let mut document = MapDocument::new(doc);
+    let mut stored = Vec::new();
+    for n in 0..count {
+        let (key, value) = (format!("field/{}", n % 16), Value::Text(format!("value {n}")));
+        let edits = [(key.as_str(), Some(value))];
+        let change = document.author(document.next_position(actor), &edits).expect("an edit");
+        stored.push(Bytes::copy_from_slice(change.bytes()));
+        document.apply_vetted(change).expect("an edit that was just vetted");
+    }
+    (chain, stored)
+}

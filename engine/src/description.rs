@@ -132,6 +132,15 @@ pub enum SectionClass {
     Private = 4,
 }
 
+/// A section: the unit that two replicas compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Section {
+    /// The space.
+    pub space: SpaceId,
+    /// Its part.
+    pub class: SectionClass,
+}
+
 /// Everything a [`DocumentId`] commits to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Description {

@@ -26,8 +26,8 @@
 //! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
 
 use crate::chain::ChainKey;
+use crate::description::Section;
 use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, SpaceId};
-use crate::sync::exchange::Section;
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());

@@ -7,21 +7,13 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::chain::ChainKey;
-use crate::description::{Description, SectionClass};
-use crate::hash::{BlobHash, DeviceId, DocumentId, Link, SpaceId};
+use crate::description::Description;
+use crate::hash::{BlobHash, DeviceId, DocumentId, Link};
 use crate::model::entry::BodyRef;
 use crate::wire::{HeadBytes, Part};
 
+pub use crate::description::Section;
 pub use crate::wire::{PackRef, Reason};
-
-/// A section: the unit that two replicas compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Section {
-    /// The space.
-    pub space: SpaceId,
-    /// Its part.
-    pub class: SectionClass,
-}
 
 /// The newest known head of a chain. Where a chain is forked each branch has one, with
 /// the same `chain` and another `link`.
