@@ -20,6 +20,7 @@ mod blob_files;
 pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
+mod effects;
 mod error;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod faulty;
@@ -41,6 +42,7 @@ mod pending;
 #[cfg(feature = "disk")]
 mod preflight;
 mod range;
+#[cfg(feature = "disk")]
 mod writer;
 
 use std::fmt;

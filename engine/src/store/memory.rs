@@ -13,8 +13,8 @@ use crate::hash::BlobHash;
 use super::{
     BLOB_READ_BYTES_MAX, Batch, BlobInfo, BlobWriter, CommitNumber, Completion, Pending, Row,
     RowVisitor, Store, StoreError, StoreStats, Table, TableStats,
+    effects::{Effects, collect},
     range::bounds,
-    writer::{Effects, collect},
 };
 
 const GROUP_BYTES: usize = 16 * 1024;

@@ -3,16 +3,17 @@
 //! On the first failure it answers everybody, refuses what comes later and never tries again.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     fmt,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
 
-use bytes::Bytes;
-
-use super::{Batch, CommitNumber, Completion, Operation, Pending, StoreError, Table};
+use super::{
+    Batch, CommitNumber, Completion, Pending, StoreError,
+    effects::{Effects, collect},
+};
 
 /// Batches in one group.
 pub(super) const GROUP_BATCHES_MAX: usize = 256;
@@ -22,9 +23,6 @@ pub(super) const GROUP_BYTES_MAX: usize = 1024 * 1024;
 const QUEUE_BATCHES_MAX: usize = 4096;
 /// Bytes that may wait.
 const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// The last value of each key, or that it is gone.
-pub(super) type Effects = BTreeMap<(Table, Bytes), Option<Bytes>>;
 
 /// Several batches, to be made durable with one fsync, all or nothing.
 #[derive(Debug)]
@@ -246,18 +244,139 @@ impl Shared {
     }
 }
 
-/// Applies a batch over earlier effects: the later operation on a key wins.
-pub(super) fn collect(batch: Batch, effects: &mut Effects) {
-    for operation in batch.into_operations() {
-        match operation {
-            Operation::Put { table, key, value } => effects.insert((table, key), Some(value)),
-            Operation::Delete { table, key } => effects.insert((table, key), None),
-        };
-    }
-}
-
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").field("counters", &self.counters()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::super::Table;
+    use super::*;
+
+    /// Reports each group and waits for permission to answer.
+    struct Gate {
+        seen: Sender<(u64, u64)>,
+        answer: Receiver<Result<(), StoreError>>,
+    }
+
+    impl Sink for Gate {
+        fn commit(&mut self, group: Group) -> Result<(), StoreError> {
+            self.seen.send((group.first.0, group.last.0)).unwrap();
+            self.answer.recv().unwrap()
+        }
+    }
+
+    type Gated = (Writer, Receiver<(u64, u64)>, Sender<Result<(), StoreError>>);
+
+    fn gated() -> Gated {
+        let (seen, groups) = channel();
+        let (answers, answer) = channel();
+        let writer = Writer::start(Gate { seen, answer }, CommitNumber(0)).unwrap();
+        (writer, groups, answers)
+    }
+
+    fn put(len: usize) -> Batch {
+        let mut batch = Batch::new();
+        batch.put(Table::Rows, vec![1], vec![0; len]);
+        batch
+    }
+
+    #[test]
+    fn what_waits_during_a_fsync_becomes_one_group() {
+        let (writer, groups, answers) = gated();
+        let first = writer.submit(put(1)).unwrap();
+        assert_eq!(groups.recv().unwrap(), (1, 1));
+        let rest: Vec<_> = (0..63).map(|_| writer.submit(put(1)).unwrap()).collect();
+        answers.send(Ok(())).unwrap();
+        assert_eq!(first.wait().unwrap(), CommitNumber(1));
+        assert_eq!(groups.recv().unwrap(), (2, 64));
+        answers.send(Ok(())).unwrap();
+        for (n, pending) in (2..).zip(rest) {
+            assert_eq!(pending.wait().unwrap(), CommitNumber(n));
+        }
+        let counters = writer.counters();
+        assert_eq!((counters.commits, counters.fsyncs), (64, 2));
+    }
+
+    #[test]
+    fn a_group_keeps_its_limits() {
+        let (writer, groups, answers) = gated();
+        writer.pause(true);
+        for _ in 0..300 {
+            drop(writer.submit(put(1)).unwrap());
+        }
+        for len in [GROUP_BYTES_MAX - 1, 1, 1, 5 * GROUP_BYTES_MAX] {
+            drop(writer.submit(put(len)).unwrap());
+        }
+        writer.pause(false);
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            seen.push(groups.recv().unwrap());
+            answers.send(Ok(())).unwrap();
+        }
+        assert_eq!(seen, [(1, 256), (257, 300), (301, 301), (302, 303), (304, 304)]);
+    }
+
+    #[test]
+    fn a_failed_fsync_is_never_tried_again() {
+        for fatal in [
+            StoreError::io("flush", "disk", std::io::Error::other("fsync")),
+            StoreError::io("write", "disk", std::io::ErrorKind::StorageFull.into()),
+        ] {
+            let (writer, groups, answers) = gated();
+            let first = writer.submit(put(1)).unwrap();
+            groups.recv().unwrap();
+            let waiting = writer.submit(put(1)).unwrap();
+            answers.send(Err(fatal.clone())).unwrap();
+            assert_eq!(first.wait().unwrap_err().to_string(), fatal.to_string());
+            assert!(matches!(waiting.wait(), Err(StoreError::ReadOnly { .. })));
+            assert!(matches!(writer.submit(put(1)), Err(StoreError::ReadOnly { .. })));
+            writer.close();
+            assert!(groups.try_recv().is_err());
+            assert_eq!(writer.counters().commits, 0);
+        }
+    }
+
+    #[test]
+    fn a_panicking_sink_answers_everybody() {
+        struct Panics;
+        impl Sink for Panics {
+            fn commit(&mut self, _group: Group) -> Result<(), StoreError> {
+                panic!("on purpose");
+            }
+        }
+        let writer = Writer::start(Panics, CommitNumber(0)).unwrap();
+        assert!(matches!(writer.submit(put(1)).unwrap().wait(), Err(StoreError::ReadOnly { .. })));
+        writer.close();
+    }
+
+    #[test]
+    fn a_full_queue_makes_submitters_wait() {
+        let (writer, groups, answers) = gated();
+        let writer = Arc::new(writer);
+        let mut pending = vec![writer.submit(put(1)).unwrap()];
+        groups.recv().unwrap();
+        pending.extend((0..QUEUE_BATCHES_MAX).map(|_| writer.submit(put(1)).unwrap()));
+        let (sent, arrived) = channel();
+        let late = Arc::clone(&writer);
+        let thread = thread::spawn(move || {
+            let pending = late.submit(put(1)).unwrap();
+            sent.send(()).unwrap();
+            pending.wait().unwrap()
+        });
+        assert!(arrived.try_recv().is_err());
+        for _ in 0..=QUEUE_BATCHES_MAX.div_ceil(GROUP_BATCHES_MAX) + 1 {
+            // one answer a group; the last ones may find nobody
+            let _ = answers.send(Ok(()));
+        }
+        arrived.recv().unwrap();
+        for pending in pending {
+            pending.wait().unwrap();
+        }
+        assert_eq!(thread.join().unwrap(), CommitNumber(QUEUE_BATCHES_MAX as u64 + 2));
     }
 }

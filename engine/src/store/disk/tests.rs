@@ -1,5 +1,8 @@
 //! The store on disk, and what may happen to it.
 
+mod damage;
+mod process;
+
 use std::{path::Path, sync::Arc, thread};
 
 use tempfile::TempDir;
