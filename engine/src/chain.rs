@@ -210,3 +210,6 @@ impl VerifiedHead {
         Ok(ProvenRun { chain: self.chain(), base, base_link, steps })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -281,3 +281,6 @@ impl VerifiedDevice {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,3 +232,6 @@ const COLUMN_ACTION: u64 = 0x42;
 const COLUMN_VALUE_META: u64 = 0x56;
 const COLUMN_VALUE: u64 = 0x57;
 const COLUMN_PREDECESSORS: u64 = 0x70;
+
+#[cfg(test)]
+mod tests;

@@ -276,13 +276,16 @@ impl<'a> Columns<'a> {
             return Err(over);
         }
         let column = |spec, data| Column { spec, data };
-        let by = column(PREDECESSOR_ACTOR, self.predecessor_actor).numbers(total, over)?;
-        let counters = column(PREDECESSOR_COUNTER, self.predecessor_counter).deltas(total, over)?;
+        let unfit = |column| Malformed::ColumnLength { column };
+        let by = column(PREDECESSOR_ACTOR, self.predecessor_actor)
+            .numbers(total, unfit(PREDECESSOR_ACTOR))?;
+        let counters = column(PREDECESSOR_COUNTER, self.predecessor_counter)
+            .deltas(total, unfit(PREDECESSOR_COUNTER))?;
         for (found, column) in
             [(by.len(), PREDECESSOR_ACTOR), (counters.len(), PREDECESSOR_COUNTER)]
         {
             if found != total {
-                return Err(Malformed::ColumnLength { column });
+                return Err(unfit(column));
             }
         }
         by.into_iter()
@@ -330,3 +333,6 @@ fn read_value(meta: u64, r: &mut Reader<'_>) -> Result<Value, Malformed> {
     let whole = matches!(kind, 6 | 7) || number_bytes.is_empty();
     if whole { Ok(value) } else { Err(Malformed::Value) }
 }
+
+#[cfg(test)]
+mod tests;
