@@ -294,3 +294,36 @@ fn values_of_maps_are_typed() {
     assert_eq!(laptop.profile(&ada).unwrap().first().unwrap().value, Value::Int(3));
     assert!(laptop.edit_profile(vec![(String::new(), Some(Value::Int(3)))], NOW).is_err());
 }
+
+#[test]
+fn a_store_put_back_takes_its_own_posts_back_and_forks_nothing() {
+    let secret = || DeviceSecret::generate(&SeededEntropy::new(77));
+    let store = MemoryStore::new();
+    let open = |store: MemoryStore, seed, identity: bool| {
+        let secret = identity.then(secret);
+        let options = ReplicaOptions { secret, fresh_incarnation: false };
+        Replica::open(Arc::new(store), Arc::new(SeededEntropy::new(seed)), options).unwrap()
+    };
+    let laptop = open(store.clone(), 1, false);
+    let ada = laptop.create_account(secret(), "laptop", [7; 32], NOW).unwrap();
+    let (hub, _) = person(3, "hub");
+    hub.subscribe(Subscription::whole(ada)).unwrap();
+    laptop.post(draft("common"), None, NOW).unwrap();
+    let copy = store.snapshot();
+    for n in 0..5 {
+        laptop.post(draft(&format!("first life {n}")), None, NOW + n).unwrap();
+    }
+    give(&laptop, &hub);
+    // The copy is put back, hears of its own future, and writes on.
+    let again = open(copy, 3, true);
+    give(&hub, &again);
+    for n in 0..5 {
+        again.post(draft(&format!("second life {n}")), None, NOW + 10 + n).unwrap();
+    }
+    let receipt = give(&again, &hub);
+    assert!(receipt.forks.is_empty());
+    assert_eq!(texts(&hub, &ada).len(), 11);
+    assert_eq!(texts(&again, &ada), texts(&hub, &ada));
+    agree(&again, &hub);
+    sound(&again);
+}

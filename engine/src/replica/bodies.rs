@@ -1,11 +1,8 @@
 //! Bodies: the texts and files that entries name, each a salted blob of its own.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::{EngineError, Replica, State, Work};
-use crate::description::Description;
+use super::{EngineError, Replica, Work};
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES};
 use crate::model::entry::{BodyRef, Entry};
@@ -114,14 +111,12 @@ impl Replica {
     /// Notes the bodies that a new entry names or withdraws.
     pub(crate) fn note_bodies(
         &self,
-        state: &mut State,
         work: &mut Work,
-        description: &Arc<Description>,
         id: &ChangeId,
         row: &EntryRow,
         entry: &Entry,
+        local: bool,
     ) -> Result<(), EngineError> {
-        let local = state.own.as_ref().is_some_and(|own| own.device() == row.device);
         let gone = self.is_withdrawn(work, id, &row.doc)?
             || match entry {
                 Entry::Edit { target, .. } => self.is_withdrawn(work, target, &row.doc)?,
@@ -144,7 +139,7 @@ impl Replica {
         }
         if let Entry::Tombstone { target } = entry {
             work.withdrawn.insert(*target, row.doc);
-            self.drop_bodies(work, target, &description.id())?;
+            self.drop_bodies(work, target, &row.doc)?;
         }
         Ok(())
     }

@@ -215,9 +215,11 @@ impl Replica {
             || (arrival.head.n == arrival.chain.known
                 && arrival.head.link != arrival.chain.known_link);
         if forked {
+            self.notice_own(state, work, &arrival)?;
             return self.take_fork(state, work, &arrival, &steps, receipt);
         }
         self.ensure_document(state, work, &arrival.description)?;
+        self.notice_own(state, work, &arrival)?;
         self.know_head(state, work, &arrival);
         if limit == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
@@ -289,6 +291,24 @@ impl Replica {
             return Err(refused(Reason::Link));
         }
         Ok(steps)
+    }
+
+    /// A peer that shows more of the own chain than is known here: this store is a restored
+    /// or copied one. From now on it writes under a new life, so that nothing is written
+    /// twice under one number.
+    fn notice_own(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+    ) -> Result<(), EngineError> {
+        let own = state.own.as_ref().is_some_and(|own| {
+            own.device() == arrival.key.device && own.incarnation == arrival.key.incarnation
+        });
+        if own && arrival.head.n > arrival.chain.known {
+            self.start_new_life(state, work)?;
+        }
+        Ok(())
     }
 
     /// Notes a head as the newest known one of its chain.

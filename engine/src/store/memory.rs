@@ -58,17 +58,25 @@ impl MemoryStore {
     /// [`StoreError::Closed`], and what was durable comes back as a new store.
     #[must_use]
     pub fn crash(&self) -> Self {
+        let durable = self.snapshot();
         let mut inner = self.lock();
         inner.closed = true;
         let lost = std::mem::take(&mut inner.waiting);
+        drop(inner);
+        drop(lost);
+        durable
+    }
+
+    /// Copies what is durable into a new store: a backup.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let inner = self.lock();
         let durable = Inner {
             tables: inner.tables.clone(),
             blobs: inner.blobs.clone(),
             stats: StoreStats { last_commit: inner.stats.last_commit, ..StoreStats::default() },
             ..Inner::default()
         };
-        drop(inner);
-        drop(lost);
         Self { inner: Arc::new(Mutex::new(durable)) }
     }
 
