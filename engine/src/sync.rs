@@ -1,7 +1,21 @@
 //! Synchronisation as a pure state machine: no I/O, no clock, no network.
 //!
-//! A [`exchange::Exchange`] is what a session needs from a replica.
+//! An [`exchange::Exchange`] is what a [`Session`] needs from a replica; a session says
+//! what to send and fetch, and what each round came to. It never knows what a post is.
 
 pub mod exchange;
+mod finish;
+mod give;
 pub mod keys;
+mod ledger;
+mod outbox;
 pub mod outcome;
+mod plan;
+mod push;
+mod round;
+mod session;
+mod take;
+
+pub use give::{INLINE_BODIES_MAX, INLINE_CHANGES_MAX, WINDOW};
+pub use round::{SPACES_MAX, TIPS_MAX};
+pub use session::{CloseReason, Input, News, Options, Output, Role, Session};

@@ -131,10 +131,10 @@ pub struct ChainGive {
 }
 
 impl ChainGive {
-    /// The chain that the head claims.
+    /// The chain that a head claims.
     #[must_use]
-    pub fn chain(&self) -> Option<ChainKey> {
-        head_route(&self.head).ok().map(|route| route.chain)
+    pub fn chain_of(head: &HeadBytes) -> Option<ChainKey> {
+        head_route(head).ok().map(|route| route.chain)
     }
 }
 

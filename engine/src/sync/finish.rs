@@ -1,0 +1,414 @@
+//! Taking what has come, saying so, and the verdict at the end.
+
+use bytes::Bytes;
+
+use crate::chain::ChainKey;
+use crate::sync::exchange::{Exchange, ExchangeError, Received, Section};
+use crate::sync::ledger::Ledger;
+use crate::sync::outcome::{
+    CAUSES_KEPT_MAX, Cause, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
+};
+use crate::sync::round::{Round, Stage};
+use crate::sync::session::{Fault, PROTOCOL, Role, Session};
+use crate::sync::take::{Ready, Work, assemble};
+use crate::wire::{
+    ChainCause, Done, HeadRoute, Message, Pack, Reason, Scope, ScopeKind, SectionDigest, Tag,
+    head_route,
+};
+
+const DIGESTS_PER_FRAME: usize = 2000;
+
+impl Session {
+    /// Acts on a message whose packs are here.
+    pub(super) fn take(
+        &mut self,
+        now_ms: u64,
+        ready: Ready,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let pushed = ready.scope.kind == ScopeKind::Push;
+        if !pushed && self.round.as_ref().is_none_or(|round| round.stage != Stage::Exchange) {
+            return Err(PROTOCOL);
+        }
+        let mut ledger = std::mem::take(self.ledger(pushed));
+        let Ready { scope, work, packs, pack_bytes, pack_failed } = ready;
+        let taken = match work {
+            Work::Chains(chains) => {
+                self.out.counters.blob_bytes += pack_bytes;
+                let (received, pathless) = assemble(chains, packs);
+                for _ in 0..pathless {
+                    ledger.blame(None, None, 0, Reason::Malformed);
+                }
+                self.take_chains(now_ms, received, pack_failed, &mut ledger, exchange)
+            }
+            Work::Bodies(inline) => {
+                self.out.counters.body_bytes += pack_bytes;
+                self.take_bodies(inline, packs, pack_failed, &mut ledger, exchange)
+            }
+            Work::End => {
+                *self.ledger(pushed) = ledger;
+                return self.take_end(now_ms, scope, exchange);
+            }
+        };
+        *self.ledger(pushed) = ledger;
+        taken
+    }
+
+    fn ledger(&mut self, pushed: bool) -> &mut Ledger {
+        match &mut self.round {
+            Some(round) if !pushed => &mut round.ledger,
+            _ => &mut self.received,
+        }
+    }
+
+    fn take_chains(
+        &mut self,
+        now_ms: u64,
+        received: Vec<Received>,
+        pack_failed: bool,
+        ledger: &mut Ledger,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let routes: Vec<HeadRoute> =
+            received.iter().filter_map(|chain| head_route(&chain.head).ok()).collect();
+        if pack_failed {
+            for chain in received.iter().filter(|chain| chain.parts.is_empty()) {
+                let route = head_route(&chain.head).ok();
+                ledger.blame(None, route.map(|route| route.chain), 1, Reason::Pack);
+            }
+        }
+        let receipt = match exchange.receive(&self.remote, received, now_ms) {
+            Ok(receipt) => receipt,
+            Err(ExchangeError::Store(_)) => {
+                ledger.store_failed = true;
+                for route in routes {
+                    ledger.blame(None, Some(route.chain), 1, Reason::Store);
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.out.counters.changes += receipt.changes;
+        self.out.counters.signatures_checked += receipt.signatures_checked;
+        for (route, chain) in routes.iter().zip(&receipt.chains) {
+            if matches!(chain.verdict, crate::sync::exchange::Verdict::Accepted { .. }) {
+                self.note_peer_has(route.chain, route.n);
+                if let Some(section) = chain.section {
+                    let shown = [(route.chain, route.n)];
+                    exchange.record_shown(&self.remote, &section, &shown)?;
+                }
+            }
+        }
+        ledger.add(&receipt);
+        Ok(())
+    }
+
+    fn take_bodies(
+        &mut self,
+        mut inline: Vec<Bytes>,
+        packs: Vec<Pack>,
+        pack_failed: bool,
+        ledger: &mut Ledger,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        for pack in packs {
+            if let Pack::Bodies(bodies) = pack {
+                inline.extend(bodies);
+            }
+        }
+        if pack_failed {
+            ledger.blame(None, None, 0, Reason::Bodies);
+        }
+        if inline.is_empty() {
+            return Ok(());
+        }
+        match exchange.receive_bodies(&self.remote, inline) {
+            Ok(receipt) => self.out.counters.bodies += receipt.stored,
+            Err(ExchangeError::Store(_)) => {
+                ledger.store_failed = true;
+                ledger.blame(None, None, 0, Reason::Store);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn take_end(
+        &mut self,
+        now_ms: u64,
+        scope: Scope,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        match (scope.kind, &mut self.round) {
+            (ScopeKind::Push, _) => self.answer_push(now_ms, scope, exchange),
+            (ScopeKind::Round, Some(round)) if round.number == scope.id => {
+                round.peer_end = true;
+                Ok(())
+            }
+            (ScopeKind::Answer, Some(round)) => {
+                if round.outstanding.remove(&scope.id) {
+                    Ok(())
+                } else {
+                    Err(PROTOCOL)
+                }
+            }
+            _ => Err(PROTOCOL),
+        }
+    }
+
+    pub(super) fn on_done(&mut self, done: Done) -> Result<(), Fault> {
+        let Some(round) = &mut self.round else { return Err(PROTOCOL) };
+        let fits = round.stage == Stage::Exchange && done.scope.id == round.number;
+        let over = round.theirs.as_ref().is_some_and(|theirs| !theirs.more);
+        if !fits || over {
+            return Err(PROTOCOL);
+        }
+        let mut sections = round.theirs.take().map(|theirs| theirs.sections).unwrap_or_default();
+        sections.extend(&done.sections);
+        if sections.len() > round.compared.len() {
+            return Err(PROTOCOL);
+        }
+        round.theirs = Some(Done { sections, ..done });
+        Ok(())
+    }
+
+    /// Moves the round on as far as it goes.
+    pub(super) fn advance_round(
+        &mut self,
+        now_ms: u64,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let Some(round) = &self.round else { return Ok(()) };
+        if round.stage != Stage::Exchange {
+            return Ok(());
+        }
+        let pair = round.missing;
+        let again = round.opened || self.repaired != Some(pair);
+        if round.compared.is_empty() && (pair == (0, 0) || !again) {
+            return self.finish(now_ms, exchange);
+        }
+        if !self.taker.is_empty() || !round.outstanding.is_empty() || !round.peer_end {
+            return Ok(());
+        }
+        if !round.repair.finished {
+            if self.ask_for_missing(exchange)? {
+                return Ok(());
+            }
+            if let Some(round) = &mut self.round {
+                round.repair.finished = true;
+            }
+        }
+        self.say_done(exchange)?;
+        let over = |round: &Round| round.theirs.as_ref().is_some_and(|theirs| !theirs.more);
+        if self.round.as_ref().is_some_and(over) {
+            return self.finish(now_ms, exchange);
+        }
+        Ok(())
+    }
+
+    fn say_done(&mut self, exchange: &dyn Exchange) -> Result<(), Fault> {
+        let (Some(round), Some(key)) = (&self.round, &self.key) else { return Ok(()) };
+        if round.done_sent.is_some() {
+            return Ok(());
+        }
+        let missing = self.missing(exchange)?;
+        let mut sections = Vec::with_capacity(round.compared.len());
+        for reference in &round.compared {
+            let Some(section) = self.resolve(reference) else { continue };
+            let digest = self.digest(&section, exchange)?;
+            sections.push(SectionDigest { section: *reference, digest });
+        }
+        let scope = Scope { kind: ScopeKind::Round, id: round.number };
+        let template = Done {
+            scope,
+            more: true,
+            committed: !round.ledger.store_failed,
+            missing,
+            sections: Vec::new(),
+            causes: Vec::new(),
+            causes_total: round.ledger.causes_total,
+        };
+        let causes = round.ledger.told(key);
+        let mut pages = sections.chunks(DIGESTS_PER_FRAME).peekable();
+        while let Some(page) = pages.next() {
+            if pages.peek().is_some() {
+                let sections = page.to_vec();
+                self.out.send(&Message::Done(Done { sections, ..template.clone() }));
+            } else {
+                sections = page.to_vec();
+                break;
+            }
+        }
+        self.out.send(&Message::Done(Done { more: false, sections, causes, ..template }));
+        if let Some(round) = &mut self.round {
+            round.done_sent = Some(missing);
+        }
+        Ok(())
+    }
+
+    /// Ends the round with its verdict; tries once more where that may help.
+    fn finish(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
+        let Some(mut round) = self.round.take() else { return Ok(()) };
+        let theirs = round.theirs.take();
+        let (own_before, their_before) = match self.role {
+            Role::Initiator => round.missing,
+            Role::Responder => (round.missing.1, round.missing.0),
+        };
+        let missing_here = round.done_sent.unwrap_or(own_before);
+        let missing_there = theirs.as_ref().map_or(their_before, |theirs| theirs.missing);
+        self.missing_there = missing_there;
+        self.repaired = Some(match self.role {
+            Role::Initiator => (missing_here, missing_there),
+            Role::Responder => (missing_there, missing_here),
+        });
+        let mut ledger = std::mem::take(&mut round.ledger);
+        self.add_theirs(&mut ledger, theirs.as_ref(), exchange)?;
+        let mut sections = Vec::new();
+        for (reference, section) in self.sections() {
+            let compared = round.compared.contains(&reference);
+            let told = theirs.iter().flat_map(|theirs| &theirs.sections);
+            let told = told.filter(|told| told.section == reference).map(|told| told.digest).next();
+            let equal = !compared || Some(self.digest(&section, exchange)?) == told;
+            let outcome = self.section_outcome(section, equal, missing_here > 0, exchange)?;
+            if equal && (compared || !self.equal_noted) {
+                self.note_equal(&section, exchange)?;
+            }
+            sections.push(outcome);
+        }
+        self.equal_noted = true;
+        let outcome = Outcome {
+            remote: self.remote,
+            kind: OutcomeKind::Round,
+            number: round.number,
+            sections,
+            durable_here: !ledger.store_failed,
+            durable_there: theirs.as_ref().map(|theirs| theirs.committed),
+            causes: ledger.causes,
+            causes_total: ledger.causes_total,
+            forks: ledger.forks,
+            older: round.older,
+            gaps: ledger.gaps,
+            missing_here,
+            missing_there,
+            counters: self.out.counters.since(&round.before),
+        };
+        self.after_round(now_ms, &outcome, exchange)?;
+        self.out.finished(outcome);
+        Ok(())
+    }
+
+    fn after_round(
+        &mut self,
+        now_ms: u64,
+        outcome: &Outcome,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if self.role == Role::Responder {
+            return Ok(());
+        }
+        let later = self.options.check_every_ms.map(|every| now_ms + every);
+        if outcome.is_equal() {
+            self.retried = false;
+            self.settle_ms = self.options.settle_ms;
+            if self.check_due.is_none() {
+                self.check_due = later;
+            }
+            return Ok(());
+        }
+        self.reopen = true;
+        let hopeful = outcome.causes.iter().any(|cause| !cause.reason.is_refusal());
+        if !hopeful && outcome.causes_total > 0 {
+            self.check_due = later;
+        } else if self.retried {
+            self.ask_when_settled(now_ms);
+        } else {
+            self.retried = true;
+            self.start_round(now_ms, exchange)?;
+        }
+        Ok(())
+    }
+
+    fn note_equal(&mut self, section: &Section, exchange: &dyn Exchange) -> Result<(), Fault> {
+        let tips: Vec<(ChainKey, u64)> =
+            exchange.tips(section)?.into_iter().map(|tip| (tip.chain, tip.n)).collect();
+        Ok(exchange.record_shown(&self.remote, section, &tips)?)
+    }
+
+    pub(super) fn section_outcome(
+        &self,
+        section: Section,
+        equal: bool,
+        missing: bool,
+        exchange: &dyn Exchange,
+    ) -> Result<SectionOutcome, Fault> {
+        Ok(SectionOutcome {
+            section,
+            state: if equal { SectionState::Equal } else { SectionState::Differs },
+            kept_there: self.reference(&section).is_some_and(|(_, kept)| kept),
+            missing_bodies: if missing { exchange.missing_bodies_count(&section)? } else { 0 },
+        })
+    }
+
+    /// Adds what the other side says it did not take.
+    pub(super) fn add_theirs(
+        &self,
+        ledger: &mut Ledger,
+        theirs: Option<&Done>,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let (Some(theirs), Some(key)) = (theirs, &self.key) else { return Ok(()) };
+        ledger.causes_total = ledger.causes_total.saturating_add(theirs.causes_total);
+        if theirs.causes.is_empty() {
+            return Ok(());
+        }
+        let mut names: Vec<(Tag, Section, ChainKey)> = Vec::new();
+        for told in &theirs.sections {
+            let Some(section) = self.resolve(&told.section) else { continue };
+            for tip in exchange.tips(&section)? {
+                names.push((key.chain(&tip.chain), section, tip.chain));
+            }
+        }
+        for ChainCause { tag, from_n, reason } in &theirs.causes {
+            let named = names.iter().find(|(name, ..)| name == tag);
+            if ledger.causes.len() < CAUSES_KEPT_MAX {
+                ledger.causes.push(Cause {
+                    side: Side::There,
+                    section: named.map(|(_, section, _)| *section),
+                    chain: named.map(|(.., chain)| *chain),
+                    from_n: *from_n,
+                    reason: *reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The session ends within a round or push: nothing can be said about it.
+    pub(super) fn abandon(&mut self, exchange: &dyn Exchange) {
+        let round = self.round.take();
+        let Some(round) = round else { return };
+        let failed = |(_, section)| SectionOutcome {
+            section,
+            state: SectionState::Failed,
+            kept_there: self.reference(&section).is_some_and(|(_, kept)| kept),
+            missing_bodies: exchange.missing_bodies_count(&section).unwrap_or(0),
+        };
+        let outcome = Outcome {
+            remote: self.remote,
+            kind: OutcomeKind::Round,
+            number: round.number,
+            sections: self.sections().into_iter().map(failed).collect(),
+            durable_here: !round.ledger.store_failed,
+            durable_there: None,
+            causes: round.ledger.causes,
+            causes_total: round.ledger.causes_total,
+            forks: round.ledger.forks,
+            older: round.older,
+            gaps: round.ledger.gaps,
+            missing_here: self.missing(exchange).unwrap_or(0),
+            missing_there: self.missing_there,
+            counters: self.out.counters.since(&round.before),
+        };
+        self.out.finished(outcome);
+    }
+}

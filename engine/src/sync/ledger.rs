@@ -1,0 +1,64 @@
+//! What was received in one scope and what became of it.
+
+use std::collections::BTreeSet;
+
+use crate::chain::ChainKey;
+use crate::sync::exchange::{ForkReport, GapReport, Receipt, Section, Verdict};
+use crate::sync::keys::SessionKey;
+use crate::sync::outcome::{CAUSES_KEPT_MAX, Cause, Side};
+use crate::wire::{CAUSES_MAX, ChainCause, Reason, Tag};
+
+/// Reports kept of each kind.
+const REPORTS_MAX: usize = 256;
+
+/// Receipts of one scope, added up.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub touched: BTreeSet<Section>,
+    pub causes: Vec<Cause>,
+    pub causes_total: u64,
+    pub forks: Vec<ForkReport>,
+    pub gaps: Vec<GapReport>,
+    pub store_failed: bool,
+}
+
+impl Ledger {
+    pub fn add(&mut self, receipt: &Receipt) {
+        for chain in &receipt.chains {
+            self.touched.extend(chain.section);
+            if let Verdict::Refused(reason) | Verdict::Deferred(reason) = chain.verdict {
+                self.blame(chain.section, chain.chain, chain.from_n, reason);
+            }
+        }
+        let room = REPORTS_MAX.saturating_sub(self.forks.len());
+        self.forks.extend(receipt.forks.iter().take(room));
+        let room = REPORTS_MAX.saturating_sub(self.gaps.len());
+        self.gaps.extend(receipt.gaps.iter().take(room));
+    }
+
+    pub fn blame(
+        &mut self,
+        section: Option<Section>,
+        chain: Option<ChainKey>,
+        from_n: u64,
+        reason: Reason,
+    ) {
+        self.causes_total += 1;
+        if self.causes.len() < CAUSES_KEPT_MAX {
+            self.causes.push(Cause { side: Side::Here, section, chain, from_n, reason });
+        }
+    }
+
+    /// The causes as told to the other side.
+    pub fn told(&self, key: &SessionKey) -> Vec<ChainCause> {
+        let tag = |chain: &Option<ChainKey>| chain.map_or(Tag::default(), |c| key.chain(&c));
+        let first = self.causes.iter().take(CAUSES_MAX);
+        first
+            .map(|cause| ChainCause {
+                tag: tag(&cause.chain),
+                from_n: cause.from_n,
+                reason: cause.reason,
+            })
+            .collect()
+    }
+}

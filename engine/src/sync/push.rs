@@ -1,0 +1,192 @@
+//! News on an idle connection: given unasked, answered once, one at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::chain::ChainKey;
+use crate::sync::exchange::{Exchange, Section};
+use crate::sync::give::{ChainJob, Job};
+use crate::sync::ledger::Ledger;
+use crate::sync::outcome::{Counters, Outcome, OutcomeKind};
+use crate::sync::session::{Fault, PROTOCOL, Session};
+use crate::wire::{Done, Message, Reason, Scope, ScopeKind, SectionDigest};
+
+/// The push under way.
+#[derive(Debug, Default)]
+pub(super) struct Push {
+    number: u64,
+    open: Option<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    chains: Vec<(Section, ChainKey, u64)>,
+    sections: BTreeSet<Section>,
+    before: Counters,
+}
+
+impl Push {
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+}
+
+impl Session {
+    /// Sends waiting news if nothing else is under way.
+    pub(super) fn advance_push(
+        &mut self,
+        now_ms: u64,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let idle = self.round.is_none() && self.push.open.is_none() && self.rounds > 0;
+        if !idle || self.news.is_empty() {
+            return Ok(());
+        }
+        let mut from: BTreeMap<ChainKey, (Section, u64)> = BTreeMap::new();
+        for news in std::mem::take(&mut self.news) {
+            let entry = from.entry(news.chain).or_insert((news.section, news.from_n));
+            entry.1 = entry.1.min(news.from_n);
+        }
+        let before = self.out.counters;
+        let mut sent = Sent { chains: Vec::new(), sections: BTreeSet::new(), before };
+        let mut jobs = Vec::new();
+        for (chain, (section, from_n)) in from {
+            if self.reference(&section).is_none_or(|(_, kept)| !kept) {
+                continue;
+            }
+            let tips = exchange.chain_tips(&chain)?;
+            let [(now_in, tip)] = tips.as_slice() else {
+                self.reopen = true;
+                self.ask_for_round(now_ms);
+                continue;
+            };
+            let has = self.peer_has.get(&chain).copied().unwrap_or(0);
+            if *now_in != section || tip.n <= has {
+                continue;
+            }
+            let first_n = from_n.max(has + 1);
+            let (tip, describe) = (*tip, first_n == 1);
+            jobs.push(Job::Chain(ChainJob { section, tip, first_n, describe, fork: false }));
+            sent.chains.push((section, chain, tip.n));
+            sent.sections.insert(section);
+        }
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.touch(now_ms);
+        self.push.number += 1;
+        let scope = Scope { kind: ScopeKind::Push, id: self.push.number };
+        self.push.open = Some(sent);
+        if self.giver.queue(scope, jobs) { Ok(()) } else { Err(PROTOCOL) }
+    }
+
+    /// Everything of the remote's push is committed: says so.
+    pub(super) fn answer_push(
+        &mut self,
+        now_ms: u64,
+        scope: Scope,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let ledger = std::mem::take(&mut self.received);
+        let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
+        let (mut digests, mut sections, mut missing) = (Vec::new(), Vec::new(), 0);
+        for section in &ledger.touched {
+            missing += exchange.missing_bodies_count(section)?;
+            if let Some((reference, _)) = self.reference(section) {
+                let digest = self.digest(section, exchange)?;
+                digests.push(SectionDigest { section: reference, digest });
+                // Whether both are equal now is for the sender of the news to see.
+                sections.push(self.section_outcome(*section, true, true, exchange)?);
+            }
+        }
+        let done = Done {
+            scope,
+            more: false,
+            committed: !ledger.store_failed,
+            missing,
+            sections: digests,
+            causes: ledger.told(&key),
+            causes_total: ledger.causes_total,
+        };
+        let before = self.out.counters;
+        self.out.send(&Message::Done(done));
+        if ledger.causes_total > 0 {
+            self.reopen = true;
+            self.ask_when_settled(now_ms);
+        }
+        let number = scope.id;
+        self.report(OutcomeKind::Received, number, sections, ledger, (missing, None), before);
+        Ok(())
+    }
+
+    pub(super) fn on_push_done(
+        &mut self,
+        now_ms: u64,
+        done: Done,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if done.scope.id != self.push.number || done.more {
+            return Err(PROTOCOL);
+        }
+        let Some(sent) = self.push.open.take() else { return Err(PROTOCOL) };
+        self.out.counters.round_trips += 1;
+        let (mut sections, mut equal) = (Vec::new(), true);
+        for section in &sent.sections {
+            let reference = self.reference(section).map(|(reference, _)| reference);
+            let told = done.sections.iter().find(|told| Some(told.section) == reference);
+            let own = self.digest(section, exchange)?;
+            let same = told.is_some_and(|told| told.digest == own);
+            equal &= same;
+            sections.push(self.section_outcome(*section, same, true, exchange)?);
+        }
+        let mut ledger = Ledger::default();
+        self.add_theirs(&mut ledger, Some(&done), exchange)?;
+        if ledger.causes_total == 0 {
+            for (section, chain, n) in &sent.chains {
+                self.note_peer_has(*chain, *n);
+                exchange.record_shown(&self.remote, section, &[(*chain, *n)])?;
+            }
+        }
+        let repairable = |reason: Reason| {
+            matches!(reason, Reason::Gap | Reason::Link | Reason::Pack | Reason::Authority)
+        };
+        if ledger.causes.iter().any(|cause| repairable(cause.reason)) {
+            self.reopen = true;
+            self.ask_when_settled(now_ms);
+        } else if !equal && self.news.is_empty() {
+            self.ask_when_settled(now_ms);
+        }
+        let missing: u64 = sections.iter().map(|section| section.missing_bodies).sum();
+        let there = Some((done.missing, done.committed));
+        let number = done.scope.id;
+        self.report(OutcomeKind::Pushed, number, sections, ledger, (missing, there), sent.before);
+        Ok(())
+    }
+
+    fn report(
+        &mut self,
+        kind: OutcomeKind,
+        number: u64,
+        sections: Vec<crate::sync::outcome::SectionOutcome>,
+        ledger: Ledger,
+        (missing_here, there): (u64, Option<(u64, bool)>),
+        before: Counters,
+    ) {
+        let outcome = Outcome {
+            remote: self.remote,
+            kind,
+            number,
+            sections,
+            durable_here: !ledger.store_failed,
+            durable_there: there.map(|(_, committed)| committed),
+            causes: ledger.causes,
+            causes_total: ledger.causes_total,
+            forks: ledger.forks,
+            older: Vec::new(),
+            gaps: ledger.gaps,
+            missing_here,
+            missing_there: there.map_or(self.missing_there, |(missing, _)| missing),
+            counters: self.out.counters.since(&before),
+        };
+        self.out.finished(outcome);
+    }
+}

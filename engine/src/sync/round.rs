@@ -1,0 +1,433 @@
+//! A round: from the first digest to the truth about each section.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::hash::{BlobHash, SpaceId};
+use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
+use crate::sync::keys::{SessionKey, short};
+use crate::sync::ledger::Ledger;
+use crate::sync::outcome::{Counters, OlderReport};
+use crate::sync::session::{CLASSES, Fault, ListEntry, PROTOCOL, Role, Session, bit};
+use crate::wire::{
+    AnswerEntry, Done, Message, OpenEntry, Reason, Salt, SectionRef, Tag, TipGroup, WireTip,
+};
+
+/// Spaces in one list; what is beyond is not talked about.
+pub const SPACES_MAX: usize = 16_384;
+/// Tips listed in one round; a section with more is not listed whole.
+pub const TIPS_MAX: usize = 65_536;
+
+const ENTRIES_PER_FRAME: usize = 1000;
+const ANSWERS_PER_FRAME: usize = 16_384;
+const TIPS_PER_FRAME: usize = 1500;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The opener waits for an answer, or the responder for the rest of the list.
+    Opening,
+    /// The opener waits for tips.
+    Listing,
+    /// Chains and bodies go both ways.
+    Exchange,
+}
+
+/// Where the search for what is missing stands: section, then chains or bodies.
+#[derive(Debug, Default)]
+pub struct Repair {
+    pub section: usize,
+    pub chains_asked: bool,
+    pub after: Option<BlobHash>,
+    pub finished: bool,
+}
+
+/// A round under way.
+#[derive(Debug)]
+pub struct Round {
+    pub number: u64,
+    pub opened: bool,
+    pub stage: Stage,
+    /// What opener and responder lacked at the beginning.
+    pub missing: (u64, u64),
+    /// Digest over all common sections that the opener sent.
+    pub total: Tag,
+    pub answered: usize,
+    pub compared: Vec<SectionRef>,
+    pub listed: Vec<(SectionRef, KnownTip)>,
+    pub listed_sent: usize,
+    pub tips_open: bool,
+    pub tips: Vec<(SectionRef, WireTip)>,
+    pub peer_end: bool,
+    pub outstanding: HashSet<u64>,
+    pub repair: Repair,
+    /// What this side lacked when it said that it is done.
+    pub done_sent: Option<u64>,
+    pub theirs: Option<Done>,
+    pub ledger: Ledger,
+    pub older: Vec<OlderReport>,
+    pub before: Counters,
+}
+
+impl Round {
+    pub fn new(number: u64, opened: bool, before: Counters) -> Self {
+        Self {
+            number,
+            opened,
+            stage: Stage::Opening,
+            missing: (0, 0),
+            total: Tag::default(),
+            answered: 0,
+            compared: Vec::new(),
+            listed: Vec::new(),
+            listed_sent: 0,
+            tips_open: false,
+            tips: Vec::new(),
+            peer_end: false,
+            outstanding: HashSet::new(),
+            repair: Repair::default(),
+            done_sent: None,
+            theirs: None,
+            ledger: Ledger::default(),
+            older: Vec::new(),
+            before,
+        }
+    }
+}
+
+impl Session {
+    /// Begins a round, with the whole list where it is needed. Initiator only.
+    pub(super) fn start_round(
+        &mut self,
+        now_ms: u64,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if self.round.is_some() || self.role != Role::Initiator {
+            return Ok(());
+        }
+        self.touch(now_ms);
+        self.rounds += 1;
+        let mut round = Round::new(self.rounds, self.reopen, self.out.counters);
+        if self.reopen {
+            self.reopen = false;
+            round.missing.0 = self.send_open(round.number, exchange)?;
+        } else {
+            let digest = self.total(exchange)?;
+            round.total = digest;
+            round.missing.0 = self.missing(exchange)?;
+            let (number, missing) = (round.number, round.missing.0);
+            self.out.send(&Message::Check { round: number, missing, digest });
+        }
+        self.round = Some(round);
+        Ok(())
+    }
+
+    fn send_open(&mut self, round: u64, exchange: &dyn Exchange) -> ExchangeResult<u64> {
+        let first = self.key.is_none();
+        let salt = first.then_some(self.salt);
+        let own = exchange.own_device();
+        let (remote, salted) = (self.remote, self.salt);
+        let key = self.key.get_or_insert_with(|| SessionKey::new(&salted, &own, &remote)).clone();
+        let mut spaces: BTreeMap<SpaceId, u8> = BTreeMap::new();
+        for section in exchange.kept_sections()? {
+            if exchange.may_read(&self.remote, &section)? {
+                *spaces.entry(section.space).or_default() |= bit(section.class);
+            }
+        }
+        self.list = spaces
+            .into_iter()
+            .take(SPACES_MAX)
+            .map(|(space, mask)| ListEntry {
+                space: Some(space),
+                tag: key.space(&space),
+                offered: mask,
+                common: mask,
+                kept_there: 0,
+            })
+            .collect();
+        let missing = self.missing(exchange)?;
+        let mut entries = Vec::with_capacity(self.list.len());
+        for entry in &self.list {
+            let Some(space) = entry.space else { continue };
+            let mut sections = Vec::new();
+            for class in CLASSES.into_iter().filter(|class| entry.offered & bit(*class) != 0) {
+                let section = Section { space, class };
+                sections.push((class, short(&key.section(&section, &exchange.digest(&section)?))));
+            }
+            entries.push(OpenEntry { tag: entry.tag, sections });
+        }
+        let mut pages: Vec<_> = entries.chunks(ENTRIES_PER_FRAME).map(<[_]>::to_vec).collect();
+        if pages.is_empty() {
+            pages.push(Vec::new());
+        }
+        let last = pages.len() - 1;
+        for (number, entries) in pages.into_iter().enumerate() {
+            let salt = salt.filter(|_| number == 0);
+            let more = number < last;
+            self.out.send(&Message::Open { round, salt, more, missing, entries });
+        }
+        Ok(missing)
+    }
+
+    pub(super) fn on_open(
+        &mut self,
+        number: u64,
+        salt: Option<Salt>,
+        more: bool,
+        missing: u64,
+        entries: Vec<OpenEntry>,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if self.role != Role::Responder || salt.is_some() != self.key.is_none() {
+            return Err(PROTOCOL);
+        }
+        if let Some(salt) = salt {
+            let own = exchange.own_device();
+            self.key = Some(SessionKey::new(&salt, &self.remote, &own));
+        }
+        let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
+        match &self.round {
+            None if number > self.rounds => {
+                self.rounds = number;
+                self.list.clear();
+                self.round = Some(Round::new(number, true, self.out.counters));
+            }
+            Some(round) if round.stage == Stage::Opening && round.number == number => {}
+            _ => return Err(PROTOCOL),
+        }
+        if self.list.len() + entries.len() > SPACES_MAX {
+            return Err(PROTOCOL);
+        }
+        let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
+        let readable = self.readable(&key, exchange)?;
+        for entry in entries {
+            let offered = entry.sections.iter().fold(0, |mask, (class, _)| mask | bit(*class));
+            let known = readable.get(&entry.tag);
+            let common = known.map_or(0, |(_, held)| held & offered);
+            let space = known.map(|(space, _)| *space);
+            for (class, digest) in &entry.sections {
+                let Some(space) = space.filter(|_| common & bit(*class) != 0) else { continue };
+                let section = Section { space, class: *class };
+                if short(&key.section(&section, &exchange.digest(&section)?)) != *digest {
+                    let entry = self.list.len() as u64;
+                    round.compared.push(SectionRef { entry, class: *class });
+                }
+            }
+            let (tag, kept_there) = (entry.tag, common);
+            self.list.push(ListEntry { space, tag, offered, common, kept_there });
+        }
+        if !more {
+            round.missing = (missing, self.missing(exchange)?);
+            self.answer(&mut round, exchange)?;
+        }
+        self.round = Some(round);
+        Ok(())
+    }
+
+    /// Spaces the remote may know about, by their names in this session.
+    fn readable(
+        &self,
+        key: &SessionKey,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<BTreeMap<Tag, (SpaceId, u8)>> {
+        let mut out: BTreeMap<Tag, (SpaceId, u8)> = BTreeMap::new();
+        for section in exchange.held_sections()? {
+            if exchange.may_read(&self.remote, &section)? {
+                let tag = key.space(&section.space);
+                out.entry(tag).or_insert((section.space, 0)).1 |= bit(section.class);
+            }
+        }
+        Ok(out)
+    }
+
+    fn answer(&mut self, round: &mut Round, exchange: &dyn Exchange) -> ExchangeResult<()> {
+        let kept: HashSet<Section> = exchange.kept_sections()?.into_iter().collect();
+        let mut answers: Vec<AnswerEntry> = Vec::with_capacity(self.list.len());
+        for entry in &self.list {
+            let of = |class| entry.space.map(|space| Section { space, class });
+            let keeps = |class| of(class).is_some_and(|section| kept.contains(&section));
+            let mask = CLASSES.into_iter().filter(|class| keeps(*class));
+            let kept = mask.fold(0, |mask, class| mask | bit(class)) & entry.common;
+            answers.push(AnswerEntry { held: entry.common, kept, differ: 0 });
+        }
+        for reference in &round.compared {
+            let place = usize::try_from(reference.entry).unwrap_or(usize::MAX);
+            if let Some(answer) = answers.get_mut(place) {
+                answer.differ |= bit(reference.class);
+            }
+        }
+        let mut pages: Vec<_> = answers.chunks(ANSWERS_PER_FRAME).map(<[_]>::to_vec).collect();
+        if pages.is_empty() {
+            pages.push(Vec::new());
+        }
+        let last = pages.len() - 1;
+        let (number, missing) = (round.number, round.missing.1);
+        for (page, entries) in pages.into_iter().enumerate() {
+            let more = page < last;
+            self.out.send(&Message::Answer { round: number, more, missing, entries });
+        }
+        self.list_tips(round, exchange)?;
+        round.stage = Stage::Exchange;
+        round.peer_end = round.compared.is_empty();
+        Ok(())
+    }
+
+    fn list_tips(&self, round: &mut Round, exchange: &dyn Exchange) -> ExchangeResult<()> {
+        round.compared.sort_by_key(|reference| (reference.class, reference.entry));
+        for reference in round.compared.clone() {
+            let Some(section) = self.resolve(&reference) else { continue };
+            let mut tips = exchange.tips(&section)?;
+            let room = TIPS_MAX.saturating_sub(round.listed.len());
+            if tips.len() > room {
+                tips.sort_by_key(|tip| std::cmp::Reverse(tip.page));
+                tips.truncate(room);
+                round.ledger.blame(Some(section), None, 0, Reason::TooMany);
+            }
+            round.listed.extend(tips.into_iter().map(|tip| (reference, tip)));
+        }
+        round.tips_open = !round.compared.is_empty();
+        Ok(())
+    }
+
+    /// Sends a frame of tips; false if there are none to send.
+    pub(super) fn send_tips(&mut self) -> bool {
+        let (Some(round), Some(key)) = (&mut self.round, &self.key) else { return false };
+        if !round.tips_open {
+            return false;
+        }
+        let mut groups: Vec<TipGroup> = Vec::new();
+        let rest = round.listed.iter().skip(round.listed_sent).take(TIPS_PER_FRAME);
+        for (section, tip) in rest {
+            let link = key.link(&tip.link);
+            let tip = WireTip { tag: key.chain(&tip.chain), n: tip.n, link };
+            round.listed_sent += 1;
+            match groups.last_mut() {
+                Some(group) if group.section == *section => group.tips.push(tip),
+                _ => groups.push(TipGroup { section: *section, tips: vec![tip] }),
+            }
+        }
+        let last = round.listed_sent >= round.listed.len();
+        round.tips_open = !last;
+        self.out.send(&Message::Tips { round: round.number, last, groups });
+        true
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        number: u64,
+        more: bool,
+        missing: u64,
+        entries: &[AnswerEntry],
+    ) -> Result<(), Fault> {
+        let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
+        let fits = round.stage == Stage::Opening && round.opened && round.number == number;
+        if !fits || self.role != Role::Initiator {
+            return Err(PROTOCOL);
+        }
+        for answer in entries {
+            let Some(entry) = self.list.get_mut(round.answered) else { return Err(PROTOCOL) };
+            if answer.held & !entry.offered != 0 {
+                return Err(PROTOCOL);
+            }
+            entry.common = answer.held;
+            entry.kept_there = answer.kept;
+            for class in CLASSES.into_iter().filter(|class| answer.differ & bit(*class) != 0) {
+                round.compared.push(SectionRef { entry: round.answered as u64, class });
+            }
+            round.answered += 1;
+        }
+        if !more {
+            if round.answered != self.list.len() {
+                return Err(PROTOCOL);
+            }
+            self.out.counters.round_trips += 1;
+            round.missing.1 = missing;
+            round.compared.sort_by_key(|reference| (reference.class, reference.entry));
+            if round.compared.is_empty() {
+                round.stage = Stage::Exchange;
+                round.peer_end = true;
+            } else {
+                round.stage = Stage::Listing;
+            }
+        }
+        self.round = Some(round);
+        Ok(())
+    }
+
+    pub(super) fn on_check(
+        &mut self,
+        number: u64,
+        missing: u64,
+        digest: Tag,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if self.role != Role::Responder || self.round.is_some() || number <= self.rounds {
+            return Err(PROTOCOL);
+        }
+        self.rounds = number;
+        let mut round = Round::new(number, false, self.out.counters);
+        let total = self.total(exchange)?;
+        round.missing = (missing, self.missing(exchange)?);
+        self.out.send(&Message::Total { round: number, missing: round.missing.1, digest: total });
+        if total == digest {
+            round.stage = Stage::Exchange;
+            round.peer_end = true;
+            self.round = Some(round);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_total(
+        &mut self,
+        now_ms: u64,
+        number: u64,
+        missing: u64,
+        digest: Tag,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
+        let fits = round.stage == Stage::Opening && !round.opened && round.number == number;
+        if !fits || self.role != Role::Initiator {
+            return Err(PROTOCOL);
+        }
+        self.out.counters.round_trips += 1;
+        round.missing.1 = missing;
+        // Compared as of the check: what was committed here since then is pushed.
+        if round.total != digest {
+            self.reopen = true;
+            return self.start_round(now_ms, exchange);
+        }
+        round.stage = Stage::Exchange;
+        round.peer_end = true;
+        self.round = Some(round);
+        Ok(())
+    }
+
+    pub(super) fn on_tips(
+        &mut self,
+        number: u64,
+        last: bool,
+        groups: Vec<TipGroup>,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let Some(round) = &mut self.round else { return Err(PROTOCOL) };
+        if round.stage != Stage::Listing || round.number != number {
+            return Err(PROTOCOL);
+        }
+        for group in groups {
+            if round.tips.len() + group.tips.len() > TIPS_MAX
+                || !round.compared.contains(&group.section)
+            {
+                return Err(PROTOCOL);
+            }
+            round.tips.extend(group.tips.into_iter().map(|tip| (group.section, tip)));
+        }
+        if last { self.plan(exchange) } else { Ok(()) }
+    }
+
+    fn total(&self, exchange: &dyn Exchange) -> ExchangeResult<Tag> {
+        let mut digests = Vec::new();
+        for (_, section) in self.sections() {
+            digests.push(self.digest(&section, exchange)?);
+        }
+        Ok(self.key.as_ref().map(|key| key.total(&digests)).unwrap_or_default())
+    }
+}

@@ -1,0 +1,542 @@
+//! One session with one remote: frames in, frames out, no I/O.
+//!
+//! ```text
+//!  opener                                responder
+//!    Open (spaces, digests) ───────────►
+//!    ◄─────────── Answer (what differs), Tips
+//!    Want, Give…, End ─────────────────►            packs are fetched beside
+//!    ◄───────────────── Give…, End, Done
+//!    Done ─────────────────────────────►
+//!         Check ───────► ◄─────── Total             while nothing changed
+//!         Give, End ───► ◄──────── Done             news, in either direction
+//! ```
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::chain::ChainKey;
+use crate::hash::{BlobHash, DeviceId, SpaceId};
+use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
+use crate::sync::give::Giver;
+use crate::sync::keys::SessionKey;
+use crate::sync::ledger::Ledger;
+use crate::sync::outbox::Outbox;
+use crate::sync::outcome::{Counters, Outcome};
+use crate::sync::push::Push;
+use crate::sync::round::Round;
+use crate::sync::take::Taker;
+use crate::wire::{FRAME_PREFIX_BYTES, Message, Salt, ScopeKind, SectionRef, Tag};
+
+/// Bytes of frames made before the first of them is written.
+const OUT_BYTES_MAX: usize = 128 * 1024;
+/// Chains whose state at the remote is remembered, to spare it what it has.
+const PEER_HAS_MAX: usize = 8192;
+/// News waiting; beyond it a round finds what changed.
+const NEWS_MAX: usize = 4096;
+
+/// Who dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The dialer: opens the stream and every round.
+    Initiator,
+    /// The other.
+    Responder,
+}
+
+/// Knobs of a session.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Packs fetched at once.
+    pub fetches_max: usize,
+    /// Milliseconds without a frame or a fetched pack, while something is awaited,
+    /// after which the session ends.
+    pub silence_ms_max: u64,
+    /// Milliseconds between checks of an idle connection; `None`: only when asked.
+    pub check_every_ms: Option<u64>,
+    /// Milliseconds before a difference that nobody explains is looked at again;
+    /// doubles each time, up to a minute.
+    pub settle_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            fetches_max: 4,
+            silence_ms_max: 30_000,
+            check_every_ms: Some(60_000),
+            settle_ms: 500,
+        }
+    }
+}
+
+/// A chain grew by a commit here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// Its section.
+    pub section: Section,
+    /// The chain.
+    pub chain: ChainKey,
+    /// First new change, from 1.
+    pub from_n: u64,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The stream is open: the initiator begins.
+    Start,
+    /// A frame without its length; see [`crate::wire::frame_length`].
+    Frame(Bytes),
+    /// A pack came, or (`None`) did not.
+    Fetched {
+        /// Which.
+        hash: BlobHash,
+        /// Its bytes.
+        bytes: Option<Bytes>,
+    },
+    /// Commits of this replica, from whatever source.
+    News(Vec<News>),
+    /// Asks for a round soon: the kept sections changed, or a user wants to know.
+    Refresh,
+    /// All frames polled so far are written.
+    Continue,
+    /// Time passed; wanted once a second or so.
+    Tick,
+    /// The connection is gone.
+    Closed,
+}
+
+/// What is to be done, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Write these bytes: a frame, length in front.
+    Send(Bytes),
+    /// Fetch a pack by blob transfer; answer with [`Input::Fetched`].
+    Fetch(PackRef),
+    /// A round or push ended.
+    Finished(Box<Outcome>),
+    /// There is more to send: give [`Input::Continue`] when all so far is written.
+    Continue,
+    /// Close the connection; nothing follows.
+    Close(CloseReason),
+}
+
+/// Why a session ended itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Bytes that are no frame of this protocol.
+    Malformed = 1,
+    /// A frame out of place, or over a limit of the session.
+    Protocol = 2,
+    /// Nothing heard for too long.
+    Silence = 3,
+    /// The replica could not go on.
+    Store = 4,
+    /// The remote said so.
+    Remote = 5,
+}
+
+impl CloseReason {
+    /// Stable name for logs and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Protocol => "protocol",
+            Self::Silence => "silence",
+            Self::Store => "store",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+/// Why handling an input ends the session.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Close(CloseReason),
+    Exchange(ExchangeError),
+}
+
+impl From<ExchangeError> for Fault {
+    fn from(error: ExchangeError) -> Self {
+        Self::Exchange(error)
+    }
+}
+
+pub(super) const PROTOCOL: Fault = Fault::Close(CloseReason::Protocol);
+
+/// A space in the opener's list, as both sides number it.
+#[derive(Debug, Clone)]
+pub(super) struct ListEntry {
+    pub space: Option<SpaceId>,
+    pub tag: Tag,
+    /// Classes on offer, bit `class - 1`.
+    pub offered: u8,
+    /// Those both talk about.
+    pub common: u8,
+    /// Those the remote keeps.
+    pub kept_there: u8,
+}
+
+/// A session; see the module.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) role: Role,
+    pub(super) remote: DeviceId,
+    pub(super) options: Options,
+    pub(super) salt: Salt,
+    pub(super) key: Option<SessionKey>,
+    pub(super) list: Vec<ListEntry>,
+    pub(super) rounds: u64,
+    pub(super) round: Option<Round>,
+    pub(super) push: Push,
+    pub(super) giver: Giver,
+    pub(super) taker: Taker,
+    pub(super) out: Outbox,
+    pub(super) requests: u64,
+    pub(super) news: Vec<News>,
+    pub(super) received: Ledger,
+    pub(super) peer_has: HashMap<ChainKey, u64>,
+    pub(super) repaired: Option<(u64, u64)>,
+    pub(super) equal_noted: bool,
+    pub(super) missing_there: u64,
+    pub(super) check_due: Option<u64>,
+    pub(super) settle_ms: u64,
+    pub(super) retried: bool,
+    pub(super) reopen: bool,
+    heard_ms: u64,
+    closed: bool,
+    error: Option<ExchangeError>,
+}
+
+impl Session {
+    /// Begins a session over an authenticated connection. `salt` is fresh randomness of
+    /// the initiator; a responder's is not used.
+    #[must_use]
+    pub fn new(role: Role, remote: DeviceId, salt: Salt, options: Options) -> Self {
+        Self {
+            role,
+            remote,
+            salt,
+            key: None,
+            list: Vec::new(),
+            rounds: 0,
+            round: None,
+            push: Push::default(),
+            giver: Giver::new(remote),
+            taker: Taker::new(options.fetches_max),
+            out: Outbox::default(),
+            requests: 0,
+            news: Vec::new(),
+            received: Ledger::default(),
+            peer_has: HashMap::new(),
+            repaired: None,
+            equal_noted: false,
+            missing_there: 0,
+            check_due: None,
+            settle_ms: options.settle_ms,
+            retried: false,
+            reopen: true,
+            heard_ms: 0,
+            closed: false,
+            error: None,
+            options,
+        }
+    }
+
+    /// Takes an input. What is to be done then comes from [`Session::poll`].
+    pub fn handle(&mut self, now_ms: u64, input: Input, exchange: &dyn Exchange) {
+        if self.closed {
+            return;
+        }
+        let under_way = self.round.as_ref().map(|round| (round.number, round.before));
+        let done = self.act(now_ms, input, exchange).and_then(|()| self.advance(now_ms, exchange));
+        let reason = match done {
+            Ok(()) => return,
+            Err(Fault::Close(reason)) => reason,
+            Err(Fault::Exchange(error)) => {
+                self.error = Some(error);
+                CloseReason::Store
+            }
+        };
+        if let (None, Some((number, before))) = (&self.round, under_way) {
+            self.round = Some(Round::new(number, true, before));
+        }
+        self.end(reason, exchange);
+    }
+
+    /// Returns the next thing to do.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// Whether more frames are welcome; otherwise the stream should not be read for now.
+    #[must_use]
+    pub fn wants_frames(&self) -> bool {
+        self.taker.wants_frames()
+    }
+
+    /// Whether a round or push is under way here.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.round.is_some() || self.push.is_open() || !self.news.is_empty()
+    }
+
+    /// Bytes and acts of the whole session.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.out.counters
+    }
+
+    /// Why the replica could not go on, after [`CloseReason::Store`].
+    #[must_use]
+    pub const fn error(&self) -> Option<&ExchangeError> {
+        self.error.as_ref()
+    }
+
+    fn act(&mut self, now_ms: u64, input: Input, exchange: &dyn Exchange) -> Result<(), Fault> {
+        match input {
+            Input::Start => {
+                self.heard_ms = now_ms;
+                if self.role == Role::Initiator {
+                    self.start_round(now_ms, exchange)?;
+                }
+            }
+            Input::Frame(frame) => {
+                self.heard_ms = now_ms;
+                let message =
+                    Message::decode(&frame).map_err(|_| Fault::Close(CloseReason::Malformed))?;
+                let bytes = frame.len() + FRAME_PREFIX_BYTES;
+                self.out.count(&message, bytes);
+                self.on_message(now_ms, message, bytes, exchange)?;
+            }
+            Input::Fetched { hash, bytes } => {
+                self.heard_ms = now_ms;
+                self.taker.fetched(hash, bytes);
+            }
+            Input::News(news) => self.note_news(now_ms, news),
+            Input::Refresh => {
+                self.reopen = true;
+                self.retried = false;
+                self.ask_for_round(now_ms);
+            }
+            Input::Continue => {}
+            Input::Tick => self.tick(now_ms, exchange)?,
+            Input::Closed => {
+                self.closed = true;
+                self.giver.close(exchange);
+                self.abandon(exchange);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_message(
+        &mut self,
+        now_ms: u64,
+        message: Message,
+        bytes: usize,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if self.key.is_none() && !matches!(message, Message::Open { .. } | Message::Close { .. }) {
+            return Err(PROTOCOL);
+        }
+        match message {
+            Message::Open { round, salt, more, missing, entries } => {
+                self.on_open(round, salt, more, missing, entries, exchange)
+            }
+            Message::Answer { round, more, missing, entries } => {
+                self.on_answer(round, more, missing, &entries)
+            }
+            Message::Check { round, missing, digest } => {
+                self.on_check(round, missing, digest, exchange)
+            }
+            Message::Total { round, missing, digest } => {
+                self.on_total(now_ms, round, missing, digest, exchange)
+            }
+            Message::Tips { round, last, groups } => self.on_tips(round, last, groups, exchange),
+            Message::Want { request, items } => self.on_want(request, &items, exchange),
+            Message::WantBodies { request, section, hashes } => {
+                self.on_want_bodies(request, section, hashes)
+            }
+            message @ (Message::Give { .. } | Message::Bodies { .. } | Message::End { .. }) => {
+                if self.taker.push(message, bytes) {
+                    Ok(())
+                } else {
+                    Err(PROTOCOL)
+                }
+            }
+            Message::Done(done) if done.scope.kind == ScopeKind::Push => {
+                self.on_push_done(now_ms, done, exchange)
+            }
+            Message::Done(done) => self.on_done(done),
+            Message::Taken { count } => {
+                if self.giver.taken(count, exchange)? {
+                    Ok(())
+                } else {
+                    Err(PROTOCOL)
+                }
+            }
+            Message::Again => {
+                if self.role == Role::Responder {
+                    return Err(PROTOCOL);
+                }
+                self.reopen = true;
+                self.check_due = Some(self.check_due.map_or(now_ms, |due| due.min(now_ms)));
+                Ok(())
+            }
+            Message::Close { .. } => Err(Fault::Close(CloseReason::Remote)),
+        }
+    }
+
+    /// Does what can be done now: takes what has come, moves round and pushes on, sends.
+    fn advance(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
+        if self.closed {
+            return Ok(());
+        }
+        while let Some(ready) = self.taker.next() {
+            self.take(now_ms, ready, exchange)?;
+        }
+        self.taker.schedule(&mut self.out);
+        self.taker.acknowledge(&mut self.out);
+        self.advance_round(now_ms, exchange)?;
+        self.advance_push(now_ms, exchange)?;
+        while self.out.bytes() < OUT_BYTES_MAX {
+            if self.send_tips() {
+                continue;
+            }
+            if !self.giver.has_work() {
+                return Ok(());
+            }
+            self.giver.step(exchange, &mut self.out)?;
+        }
+        self.out.go_on();
+        Ok(())
+    }
+
+    fn tick(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
+        let waiting = self.round.is_some() || self.push.is_open();
+        if waiting
+            && !self.taker.is_fetching()
+            && now_ms.saturating_sub(self.heard_ms) > self.options.silence_ms_max
+        {
+            return Err(Fault::Close(CloseReason::Silence));
+        }
+        if self.check_due.is_some_and(|due| due <= now_ms) && !self.is_busy() {
+            self.check_due = None;
+            match self.role {
+                Role::Initiator => self.start_round(now_ms, exchange)?,
+                Role::Responder => self.out.send(&Message::Again),
+            }
+        }
+        Ok(())
+    }
+
+    /// Something is awaited from now on.
+    pub(super) const fn touch(&mut self, now_ms: u64) {
+        self.heard_ms = now_ms;
+    }
+
+    /// Wants a round at the next tick.
+    pub(super) fn ask_for_round(&mut self, now_ms: u64) {
+        self.check_due = Some(now_ms);
+    }
+
+    /// Wants a round when things have settled; each time later.
+    pub(super) fn ask_when_settled(&mut self, now_ms: u64) {
+        let due = now_ms + self.settle_ms;
+        self.settle_ms = (self.settle_ms * 2).min(60_000);
+        self.check_due = Some(self.check_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn note_news(&mut self, now_ms: u64, news: Vec<News>) {
+        if self.news.len() + news.len() > NEWS_MAX {
+            self.news.clear();
+            self.reopen = true;
+            self.ask_for_round(now_ms);
+            return;
+        }
+        self.news.extend(news);
+    }
+
+    /// Notes that the remote has a chain up to `n`.
+    pub(super) fn note_peer_has(&mut self, chain: ChainKey, n: u64) {
+        if self.peer_has.len() >= PEER_HAS_MAX {
+            self.peer_has.clear();
+        }
+        let known = self.peer_has.entry(chain).or_insert(0);
+        *known = n.max(*known);
+    }
+
+    fn end(&mut self, reason: CloseReason, exchange: &dyn Exchange) {
+        self.closed = true;
+        self.giver.close(exchange);
+        self.abandon(exchange);
+        self.out.send(&Message::Close { code: reason as u8 });
+        self.out.close(reason);
+    }
+
+    /// The common sections in the order of the list.
+    pub(super) fn sections(&self) -> Vec<(SectionRef, Section)> {
+        let mut out = Vec::new();
+        for (number, entry) in self.list.iter().enumerate() {
+            let Some(space) = entry.space else { continue };
+            for class in CLASSES {
+                if entry.common & bit(class) != 0 {
+                    let reference = SectionRef { entry: number as u64, class };
+                    out.push((reference, Section { space, class }));
+                }
+            }
+        }
+        out
+    }
+
+    /// The section that a message names, if both talk about it.
+    pub(super) fn resolve(&self, reference: &SectionRef) -> Option<Section> {
+        let entry = self.list.get(usize::try_from(reference.entry).ok()?)?;
+        let common = entry.common & bit(reference.class) != 0;
+        entry.space.filter(|_| common).map(|space| Section { space, class: reference.class })
+    }
+
+    /// The name of a common section, and whether the remote keeps it.
+    pub(super) fn reference(&self, section: &Section) -> Option<(SectionRef, bool)> {
+        let number = self.list.iter().position(|entry| entry.space == Some(section.space))?;
+        let entry = self.list.get(number)?;
+        let bit = bit(section.class);
+        let reference = SectionRef { entry: number as u64, class: section.class };
+        (entry.common & bit != 0).then_some((reference, entry.kept_there & bit != 0))
+    }
+
+    /// Keyed digest of a section as it is now.
+    pub(super) fn digest(&self, section: &Section, exchange: &dyn Exchange) -> ExchangeResult<Tag> {
+        let digest = exchange.digest(section)?;
+        Ok(self.key.as_ref().map(|key| key.section(section, &digest)).unwrap_or_default())
+    }
+
+    /// Bodies and chains of all common sections known, wanted and not held here.
+    pub(super) fn missing(&self, exchange: &dyn Exchange) -> ExchangeResult<u64> {
+        let mut sum = 0;
+        for (_, section) in self.sections() {
+            sum += exchange.missing_bodies_count(&section)?;
+            sum += exchange.incomplete(&section, 1024)?.len() as u64;
+        }
+        Ok(sum)
+    }
+}
+
+/// All classes, in the order in which they are compared.
+pub(super) const CLASSES: [crate::description::SectionClass; 4] = [
+    crate::description::SectionClass::Authority,
+    crate::description::SectionClass::Public,
+    crate::description::SectionClass::Visitors,
+    crate::description::SectionClass::Private,
+];
+
+/// Bit of a class in a mask.
+pub(super) const fn bit(class: crate::description::SectionClass) -> u8 {
+    1 << (class as u8 - 1)
+}

@@ -1,0 +1,232 @@
+//! The receiving half: a queue of messages in order, each waiting for its packs.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::chain::ChainKey;
+use crate::hash::BlobHash;
+use crate::sync::exchange::{PackRef, Received};
+use crate::sync::outbox::Outbox;
+use crate::wire::{ChainGive, Message, PATH_SLOTS, Pack, Part, Scope};
+
+/// Messages waiting at which a session asks not to be given more.
+const UNITS_WISHED_MAX: usize = 256;
+/// Bytes of them.
+const BYTES_WISHED_MAX: usize = 1024 * 1024;
+/// Messages waiting at which a session ends: its peer ignores the window.
+const UNITS_MAX: usize = 4096;
+/// Bytes of packs being fetched or waiting to be used.
+const FETCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Acknowledged at the latest after as many messages with packs.
+const TAKEN_EVERY: u64 = 8;
+
+/// One chain as received, or why its path is not known.
+#[derive(Debug)]
+pub struct TakenChain {
+    pub give: ChainGive,
+    pub path: Option<Bytes>,
+}
+
+/// One message to act on.
+#[derive(Debug)]
+pub enum Work {
+    Chains(Vec<TakenChain>),
+    Bodies(Vec<Bytes>),
+    End,
+}
+
+#[derive(Debug)]
+struct Unit {
+    scope: Scope,
+    work: Work,
+    packs: Vec<PackRef>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Fetch {
+    Pending(u64),
+    Ready(Bytes),
+    Failed,
+}
+
+/// A message whose packs have come, or have failed.
+#[derive(Debug)]
+pub struct Ready {
+    pub scope: Scope,
+    pub work: Work,
+    /// The packs that came and are what they should be.
+    pub packs: Vec<Pack>,
+    /// Bytes of packs that came.
+    pub pack_bytes: u64,
+    /// Some pack did not come or is not what it should be.
+    pub pack_failed: bool,
+}
+
+/// What is on its way here.
+#[derive(Debug)]
+pub struct Taker {
+    units: VecDeque<Unit>,
+    bytes: usize,
+    paths: HashMap<u8, Bytes>,
+    fetches: HashMap<BlobHash, Fetch>,
+    parallel: usize,
+    taken: u64,
+}
+
+impl Taker {
+    pub fn new(parallel: usize) -> Self {
+        Self {
+            units: VecDeque::new(),
+            bytes: 0,
+            paths: HashMap::with_capacity(PATH_SLOTS),
+            fetches: HashMap::new(),
+            parallel: parallel.max(1),
+            taken: 0,
+        }
+    }
+
+    /// Queues a message; false if the peer sends far beyond what is taken.
+    pub fn push(&mut self, message: Message, bytes: usize) -> bool {
+        let (scope, work, packs) = match message {
+            Message::Give { scope, paths, packs, chains } => {
+                self.paths.extend(paths);
+                let path = |slot: u8| self.paths.get(&slot).cloned();
+                let chains = chains.into_iter();
+                let chains = chains.map(|give| TakenChain { path: path(give.path), give });
+                (scope, Work::Chains(chains.collect()), packs)
+            }
+            // What is absent there stays missing here; nothing else follows from it.
+            Message::Bodies { scope, inline, packs, absent: _ } => {
+                (scope, Work::Bodies(inline), packs)
+            }
+            Message::End { scope } => (scope, Work::End, Vec::new()),
+            _ => return false,
+        };
+        self.bytes += bytes;
+        self.units.push_back(Unit { scope, work, packs, bytes });
+        self.units.len() <= UNITS_MAX
+    }
+
+    /// Whether the session should be given more frames.
+    pub fn wants_frames(&self) -> bool {
+        self.units.len() < UNITS_WISHED_MAX && self.bytes < BYTES_WISHED_MAX
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    pub fn is_fetching(&self) -> bool {
+        self.fetches.values().any(|fetch| matches!(fetch, Fetch::Pending(_)))
+    }
+
+    /// Notes what came of a fetch; others than asked for are ignored.
+    pub fn fetched(&mut self, hash: BlobHash, result: Option<Bytes>) {
+        if let Some(fetch) = self.fetches.get_mut(&hash)
+            && let Fetch::Pending(size) = fetch
+        {
+            *fetch = match result {
+                Some(bytes) if bytes.len() as u64 == *size && BlobHash::of(&bytes) == hash => {
+                    Fetch::Ready(bytes)
+                }
+                _ => Fetch::Failed,
+            };
+        }
+    }
+
+    /// Asks for packs, in the order of need.
+    pub fn schedule(&mut self, out: &mut Outbox) {
+        let (mut pending, mut bytes) = (0, 0);
+        for fetch in self.fetches.values() {
+            match fetch {
+                Fetch::Pending(size) => {
+                    pending += 1;
+                    bytes += size;
+                }
+                Fetch::Ready(ready) => bytes += ready.len() as u64,
+                Fetch::Failed => {}
+            }
+        }
+        for pack in self.units.iter().flat_map(|unit| &unit.packs) {
+            if self.fetches.contains_key(&pack.hash) {
+                continue;
+            }
+            if pending >= self.parallel || (bytes > 0 && bytes + pack.size > FETCH_BYTES_MAX) {
+                break;
+            }
+            pending += 1;
+            bytes += pack.size;
+            self.fetches.insert(pack.hash, Fetch::Pending(pack.size));
+            out.fetch(*pack);
+        }
+    }
+
+    /// Takes the next message if all its packs have come or failed.
+    pub fn next(&mut self) -> Option<Ready> {
+        let front = self.units.front()?;
+        let settled = |pack: &PackRef| {
+            matches!(self.fetches.get(&pack.hash), Some(Fetch::Ready(_) | Fetch::Failed))
+        };
+        if !front.packs.iter().all(settled) {
+            return None;
+        }
+        let unit = self.units.pop_front()?;
+        self.bytes -= unit.bytes;
+        let (mut packs, mut pack_bytes, mut pack_failed) = (Vec::new(), 0, false);
+        for pack in &unit.packs {
+            let Some(Fetch::Ready(bytes)) = self.fetches.remove(&pack.hash) else {
+                pack_failed = true;
+                continue;
+            };
+            pack_bytes += bytes.len() as u64;
+            match Pack::decode(&bytes) {
+                Ok(pack) => packs.push(pack),
+                Err(_) => pack_failed = true,
+            }
+        }
+        if !unit.packs.is_empty() {
+            self.taken += 1;
+        }
+        Some(Ready { scope: unit.scope, work: unit.work, packs, pack_bytes, pack_failed })
+    }
+
+    /// Tells the sender how far this side has come.
+    pub fn acknowledge(&mut self, out: &mut Outbox) {
+        if self.taken >= TAKEN_EVERY || (self.taken > 0 && self.units.is_empty()) {
+            out.send(&Message::Taken { count: self.taken });
+            self.taken = 0;
+        }
+    }
+}
+
+/// Puts chains and the packs of their message together. Second: the chains without a
+/// certificate path, which nobody can verify.
+pub fn assemble(chains: Vec<TakenChain>, packs: Vec<Pack>) -> (Vec<Received>, usize) {
+    let mut ranges: HashMap<ChainKey, Vec<Part>> = HashMap::new();
+    for pack in packs {
+        if let Pack::Changes(list) = pack {
+            for range in list {
+                ranges.entry(range.chain).or_default().extend(range.parts);
+            }
+        }
+    }
+    let (mut received, mut pathless) = (Vec::with_capacity(chains.len()), 0);
+    for TakenChain { give, path } in chains {
+        let Some(path) = path else {
+            pathless += 1;
+            continue;
+        };
+        let mut parts = give.parts;
+        if let Some(chain) = ChainGive::chain_of(&give.head)
+            && let Some(packed) = ranges.remove(&chain)
+        {
+            parts.extend(packed);
+        }
+        parts.sort_by_key(|part| part.first_n);
+        let (description, head, fork) = (give.description, give.head, give.fork);
+        received.push(Received { path, description, head, fork, parts });
+    }
+    (received, pathless)
+}
