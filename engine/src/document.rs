@@ -293,6 +293,12 @@ impl MapDocument {
         self.inner.get_change_meta_by_hash(&automerge_hash(hash)).is_some()
     }
 
+    /// Lets tests look for damage that the interface would not show.
+    #[cfg(test)]
+    pub(crate) const fn automerge(&self) -> &Automerge {
+        &self.inner
+    }
+
     fn apply_in_place(&mut self, examined: &Examined) -> Result<(), GateError> {
         let inner = &mut self.inner;
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| apply(inner, examined)))
@@ -371,3 +377,6 @@ impl LogPage {
         sorted_heads(&self.inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -343,3 +343,6 @@ impl TryRng for Rng<'_> {
 }
 
 impl TryCryptoRng for Rng<'_> {}
+
+#[cfg(test)]
+mod tests;

@@ -287,3 +287,6 @@ pub(crate) const fn automerge_hash(hash: &ChangeHash) -> automerge::ChangeHash {
 pub(crate) const fn change_hash(hash: &automerge::ChangeHash) -> ChangeHash {
     ChangeHash::from_bytes(hash.0)
 }
+
+#[cfg(test)]
+mod tests;
