@@ -178,22 +178,22 @@ fn commits_are_numbered_across_openings(reopen: &mut Reopen) {
 }
 
 fn everything_survives_reopening(reopen: &mut Reopen) {
-    for round in 0..4u32 {
+    for round in 0..4u8 {
         let store = reopen();
         for before in 0..round {
             for n in 0..200u32 {
-                let key = [before.to_be_bytes(), n.to_be_bytes()].concat();
+                let key = [&[before][..], &n.to_be_bytes()].concat();
                 let kept = store.get(Table::Truth, &key).unwrap();
-                assert_eq!(kept.as_deref(), Some(&[before as u8; 100][..]));
+                assert_eq!(kept.as_deref(), Some(&[before; 100][..]));
             }
         }
         assert_eq!(
-            store.scan(Table::Truth, b"", None, false, 9999).unwrap().len() as u32,
-            round * 200
+            store.scan(Table::Truth, b"", None, false, 9999).unwrap().len(),
+            usize::from(round) * 200
         );
         for n in 0..200u32 {
-            let key = [round.to_be_bytes(), n.to_be_bytes()].concat();
-            drop(store.submit(put(Table::Truth, &key, &[round as u8; 100])).unwrap());
+            let key = [&[round][..], &n.to_be_bytes()].concat();
+            drop(store.submit(put(Table::Truth, &key, &[round; 100])).unwrap());
         }
         store.commit(Batch::new()).unwrap();
         store.close().unwrap();

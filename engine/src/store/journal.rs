@@ -131,8 +131,7 @@ pub(super) fn inspect(
 ) -> Inspection {
     let mut good: Vec<WholeBatch> = Vec::new();
     let mut at = 0;
-    loop {
-        let Some(batch) = parse_batch(bytes, at) else { break };
+    while let Some(batch) = parse_batch(bytes, at) {
         if !follows(&batch, good.last().or(before), id) {
             let after = resync(bytes, at + 1, id);
             return Inspection { good, len, state: JournalState::Damaged { at, after } };

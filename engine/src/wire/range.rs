@@ -83,6 +83,7 @@ const FORM_LOG: u8 = 1;
 const FORM_RAW: u8 = 2;
 const FORM_IDS: u8 = 3;
 /// Changes that one range can name: no page and no map holds more.
+#[expect(clippy::cast_possible_truncation, reason = "both are a few thousand")]
 const CHANGES_MAX: usize = if MAP_CHANGES_MAX > HEAD_AHEAD_MAX {
     MAP_CHANGES_MAX as usize
 } else {
