@@ -7,10 +7,12 @@
 //! - [`endpoint`]: the network, silent unless told otherwise; [`blobs`]: content-addressed
 //!   transfer on the stock iroh-blobs wire.
 //! - [`api`]: the local API, the same in process and over the node's socket.
+//! - [`client`]: calls of the local API, over the socket or in process.
 //! - [`clock`]: the only place that asks the time.
 
 pub mod api;
 pub mod blobs;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod endpoint;
