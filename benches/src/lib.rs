@@ -3,12 +3,15 @@
 //! Every benchmark stands beside its floor: the least work that could give the same
 //! result with the same hash, signature, database or CRDT. What lies between is Mosaic's.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mosaic_engine::chain::{ChainKey, VerifiedHead, extend};
 use mosaic_engine::change::log::{build, tag};
 use mosaic_engine::change::value::Value;
 use mosaic_engine::change::{Actor, BuiltChange};
-use mosaic_engine::description::{Description, DocumentKind};
+use mosaic_engine::description::{Description, DocumentKind, SectionClass};
 use mosaic_engine::document::MapDocument;
 use mosaic_engine::entropy::{SeededEntropy, random};
 use mosaic_engine::hash::{AccountId, BlobHash, ChangeId, Incarnation, Link};
@@ -17,6 +20,11 @@ use mosaic_engine::identity::{
     Verifier,
 };
 use mosaic_engine::model::entry::{BodyRef, Entry};
+use mosaic_engine::replica::{Draft, Replica, ReplicaOptions, Subscription};
+use mosaic_engine::store::Store;
+use mosaic_engine::store::disk::{DiskOptions, DiskStore};
+use mosaic_engine::store::memory::MemoryStore;
+use mosaic_engine::sync::exchange::{Exchange, KnownTip, Received, Section};
 use mosaic_engine::wire::{ChangePacker, Changes, Content, LogItem, Part};
 
 /// When everything here was written.
@@ -148,4 +156,91 @@ pub fn profile_edits(writer: &Writer, count: u64) -> (ChainKey, Vec<Bytes>) {
         document.apply_vetted(change).expect("an edit that was just vetted");
     }
     (chain, stored)
+}
+
+/// Opens a store in a folder that is on disk, not in memory, wherever that matters.
+///
+/// # Panics
+/// If it does not open.
+#[must_use]
+pub fn disk_store(folder: &Path) -> Arc<dyn Store> {
+    let options = DiskOptions::new(folder.join("home"), folder.join("state"));
+    Arc::new(DiskStore::open(&options).expect("a store").store)
+}
+
+/// Opens a replica without an identity.
+///
+/// # Panics
+/// If it does not open.
+#[must_use]
+pub fn replica(store: Arc<dyn Store>, seed: u64) -> Replica {
+    let options = ReplicaOptions { secret: None, fresh_incarnation: false };
+    Replica::open(store, Arc::new(SeededEntropy::new(seed)), options).expect("a replica")
+}
+
+/// Opens a replica of a new account with `posts` posts, in memory.
+///
+/// # Panics
+/// If the engine refuses its own writing.
+#[must_use]
+pub fn author(store: Arc<dyn Store>, posts: u64) -> Replica {
+    let entropy = SeededEntropy::new(7);
+    let author = replica(store, 8);
+    author
+        .create_account(DeviceSecret::generate(&entropy), "laptop", random(&entropy), TIME_MS)
+        .expect("an account");
+    for n in 0..posts {
+        post(&author, n);
+    }
+    author
+}
+
+/// Writes post number `n`, about 75 bytes of text.
+///
+/// # Panics
+/// If the engine refuses it.
+pub fn post(author: &Replica, n: u64) -> ChangeId {
+    let text =
+        format!("Post {n:06}: the ferry was late again, so we walked along the river instead.");
+    author.post(Draft { text, ..Draft::default() }, None, TIME_MS + n).expect("a post")
+}
+
+/// Returns everything public that `from` holds, as a peer would send it: the account log
+/// first, the rest after it.
+///
+/// # Panics
+/// If the engine cannot read its own store.
+#[must_use]
+pub fn everything_public(from: &Replica) -> [Vec<Received>; 2] {
+    let sections = from.held_sections().expect("sections");
+    let of = |class: SectionClass| {
+        let chosen: Vec<&Section> = sections.iter().filter(|s| s.class == class).collect();
+        let tips = chosen.iter().flat_map(|section| from.tips(section).expect("tips"));
+        tips.map(|tip| received(from, &tip)).collect()
+    };
+    [of(SectionClass::Authority), of(SectionClass::Public)]
+}
+
+fn received(from: &Replica, tip: &KnownTip) -> Received {
+    let known = from.introduce(tip).expect("a store").expect("a known tip");
+    let part = from.part(tip, 1, usize::MAX).expect("a store").expect("a held chain");
+    Received {
+        path: known.path,
+        description: Some(known.description),
+        head: known.head,
+        fork: false,
+        parts: vec![part],
+    }
+}
+
+/// Opens an empty replica in memory that keeps everything of `account`.
+///
+/// # Panics
+/// If the engine refuses to.
+#[must_use]
+pub fn reader(account: AccountId) -> Replica {
+    let reader = replica(Arc::new(MemoryStore::new()), 9);
+    let whole = Subscription::whole(account);
+    reader.subscribe(whole).expect("a subscription");
+    reader
 }
