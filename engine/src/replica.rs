@@ -27,6 +27,7 @@ mod maps;
 mod packs;
 mod peers;
 mod posts;
+mod quota;
 mod read;
 mod receive;
 mod state;
@@ -40,6 +41,7 @@ pub use check::{ChainView, Rebuilt, Verification};
 pub use error::EngineError;
 pub use maps::{Edits, Field};
 pub use posts::Draft;
+pub use quota::PageUse;
 pub use state::{ChainState, Event, KnownDevice, Own};
 pub(crate) use state::{State, Work};
 pub use subscriptions::{BLOCKS, FOLLOWS, History, MUTES, PETNAMES, READ_MARKS, Subscription};
@@ -426,6 +428,9 @@ impl Replica {
             state.maps.retain(|doc, _| {
                 descriptions.get(doc).is_some_and(|description| description.account != *account)
             });
+        }
+        for space in &work.spaces {
+            state.uses.remove(space);
         }
         if !work.events.is_empty() {
             state.kept = None;

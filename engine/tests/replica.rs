@@ -327,3 +327,29 @@ fn a_store_put_back_takes_its_own_posts_back_and_forks_nothing() {
     agree(&again, &hub);
     sound(&again);
 }
+
+#[test]
+fn a_subscription_stays_under_its_limit_and_fetches_on_demand() {
+    let (laptop, ada) = person(1, "laptop");
+    let (hub, _) = person(3, "hub");
+    let limit = 400_000;
+    hub.subscribe(Subscription { bytes_max: limit, ..Subscription::whole(ada) }).unwrap();
+    for n in 0..4000 {
+        laptop.post(draft(&format!("{n} {}", "x".repeat(100))), None, NOW + n).unwrap();
+    }
+    let page_bytes = laptop.pages_used(&ada).unwrap().iter().map(|p| p.bytes).max().unwrap();
+    give(&laptop, &hub);
+    let used =
+        |replica: &Replica| replica.pages_used(&ada).unwrap().iter().map(|p| p.bytes).sum::<u64>();
+    assert!(used(&hub) <= limit + page_bytes, "{} of {limit}", used(&hub));
+    agree(&laptop, &hub);
+    let newest = texts(&hub, &ada);
+    assert!(newest.len() >= 900 && newest.len() < 4000, "{}", newest.len());
+    assert!(newest.first().unwrap().starts_with("3999 "));
+    hub.demand_page(&ada, 0).unwrap();
+    give(&laptop, &hub);
+    assert!(texts(&hub, &ada).iter().any(|text| text.starts_with("5 ")));
+    assert!(laptop.evict_page(&ada, 0).is_err());
+    sound(&hub);
+    sound(&laptop);
+}

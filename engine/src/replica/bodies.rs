@@ -132,6 +132,9 @@ impl Replica {
                 BodyState::Wanted
             };
             work.batch.put(Table::Meta, place, vec![state as u8]);
+            if state == BodyState::Held {
+                work.batch.put(Table::Meta, keys::held(&row.doc, &body.hash), Vec::new());
+            }
             if state == BodyState::Wanted {
                 let size = body.size.to_be_bytes().to_vec();
                 work.batch.put(Table::Meta, keys::wanted(&row.doc, &body.hash), size);
@@ -197,13 +200,14 @@ impl Replica {
                     vec![BodyState::Dropped as u8],
                 );
                 work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
+                work.batch.delete(Table::Meta, keys::held(doc, &body.hash));
                 self.remove_blob_unless_used(work, &body.hash, doc)?;
             }
         }
         Ok(())
     }
 
-    fn remove_blob_unless_used(
+    pub(crate) fn remove_blob_unless_used(
         &self,
         work: &mut Work,
         hash: &BlobHash,
@@ -244,14 +248,12 @@ impl Replica {
             let hash = BlobHash::of(&blob);
             let mut wanted = false;
             for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
-                let takes = matches!(
-                    BodyState::parse(&value),
-                    Some(BodyState::Wanted | BodyState::Evicted)
-                );
+                let takes = BodyState::parse(&value) == Some(BodyState::Wanted);
                 let (true, Some(doc)) = (takes, keys::parse_space_document(&key)) else { continue };
                 wanted = true;
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));
+                batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
             }
             if wanted {
                 stored += 1;

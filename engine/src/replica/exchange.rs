@@ -8,7 +8,7 @@ use crate::change::log::LogFields;
 use crate::codec::{Reader, Writer};
 use crate::description::{DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
-use crate::limits::{HEAD_AHEAD_MAX, PAGE_ENTRIES_MAX};
+use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES, HEAD_AHEAD_MAX, PAGE_ENTRIES_MAX};
 use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
@@ -17,6 +17,9 @@ use crate::sync::exchange::{
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Changes, Content, HeadBytes, LogItem, Part};
+
+/// Larger bodies travel as blobs of their own.
+const PACKED_BODY_BYTES_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
 
 /// The other branch of a forked chain, kept as evidence: its head and all its ids.
 #[derive(Debug, Clone)]
@@ -294,6 +297,13 @@ impl Replica {
         Ok(authority.is_some_and(|authority| authority.may_write(remote)))
     }
 
+    /// Whether the bytes of a chain would be taken: limits of the subscription, blocks.
+    fn takes(&self, state: &mut State, chain: &ChainKey) -> Result<bool, EngineError> {
+        let Some(description) = self.description(state, &chain.doc)? else { return Ok(true) };
+        Ok(!self.is_blocked(state, &description.account)?
+            && self.takes_page(state, &description, state.now_ms)?)
+    }
+
     /// Bodies (not attachments) of changes of a chain.
     fn chain_bodies(
         &self,
@@ -319,20 +329,15 @@ impl Replica {
         limit: usize,
     ) -> Result<Vec<BodyRef>, EngineError> {
         let mut state = self.lock();
-        let mut docs = Vec::new();
-        for (doc, description) in self.documents(&mut state, &section.space)? {
-            if self.section_of(&mut state, &description)?.class == section.class {
-                docs.push(doc);
-            }
-        }
+        let docs = self.documents_in_budget(&mut state, section)?;
         drop(state);
         let mut wanted = Vec::new();
-        for doc in docs {
+        for (doc, bytes_max) in docs {
             for (key, value) in self.scan_all(Table::Meta, &keys::wanted_prefix(&doc))? {
                 let Some(hash) = key.last_chunk::<32>() else { continue };
                 let hash = BlobHash::from_bytes(*hash);
                 let size = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
-                if after.is_none_or(|after| hash > after) {
+                if after.is_none_or(|after| hash > after) && size <= bytes_max {
                     wanted.push(BodyRef { hash, size });
                 }
             }
@@ -340,6 +345,17 @@ impl Replica {
         wanted.sort_by_key(|body| body.hash);
         wanted.dedup_by_key(|body| body.hash);
         wanted.truncate(limit);
+        Ok(wanted)
+    }
+
+    /// Wanted bodies of a section that are too large for packs: attachments, to be
+    /// fetched as blobs of their own.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn missing_files(&self, section: &Section) -> Result<Vec<BodyRef>, EngineError> {
+        let mut wanted = self.wanted_bodies(section, None, usize::MAX)?;
+        wanted.retain(|body| body.size > PACKED_BODY_BYTES_MAX);
         Ok(wanted)
     }
 }
@@ -462,9 +478,12 @@ impl Exchange for Replica {
         &self,
         _remote: &DeviceId,
         chains: Vec<Received>,
-        _now_ms: u64,
+        now_ms: u64,
     ) -> ExchangeResult<Receipt> {
-        Ok(self.take_chains(chains)?)
+        self.lock().now_ms = now_ms;
+        let receipt = self.take_chains(chains)?;
+        self.enforce_limits()?;
+        Ok(receipt)
     }
 
     fn bodies_of(&self, tip: &KnownTip, first_n: u64, last_n: u64) -> ExchangeResult<Vec<BodyRef>> {
@@ -486,7 +505,10 @@ impl Exchange for Replica {
         after: Option<BlobHash>,
         limit: usize,
     ) -> ExchangeResult<Vec<BodyRef>> {
-        Ok(self.wanted_bodies(section, after, limit)?)
+        let mut wanted = self.wanted_bodies(section, after, usize::MAX)?;
+        wanted.retain(|body| body.size <= PACKED_BODY_BYTES_MAX);
+        wanted.truncate(limit);
+        Ok(wanted)
     }
 
     fn missing_bodies_count(&self, section: &Section) -> ExchangeResult<u64> {
@@ -503,6 +525,7 @@ impl Exchange for Replica {
         bodies: Vec<Bytes>,
     ) -> ExchangeResult<BodyReceipt> {
         let (stored, bytes, refused) = self.take_bodies(bodies)?;
+        self.enforce_limits()?;
         Ok(BodyReceipt { stored, bytes, refused })
     }
 
@@ -515,7 +538,8 @@ impl Exchange for Replica {
                 && tip.held_n < tip.n
                 && chain.invalid_from == 0
                 && !chain.evicted
-                && !self.is_cut(&mut state, &tip.chain, tip.held_n + 1)?;
+                && !self.is_cut(&mut state, &tip.chain, tip.held_n + 1)?
+                && self.takes(&mut state, &tip.chain)?;
             if wanted && out.len() < limit {
                 out.push(Incomplete { tip, section: *section });
             }

@@ -5,7 +5,7 @@ use crate::description::{Description, DocumentKind, Space};
 use crate::hash::{AccountId, ChangeId, DocumentId};
 use crate::limits::{ATTACHMENTS_MAX, EMOJI_BYTES_MAX};
 use crate::model::entry::{Attachment, Entry, EntryRef};
-use crate::store::{Batch, Table, keys};
+use crate::store::{Table, keys};
 use crate::view::bodies_of;
 
 /// What a post or reply is made of.
@@ -283,27 +283,6 @@ impl Replica {
 
     fn withdrawn(&self, id: &ChangeId, doc: &DocumentId) -> Result<bool, EngineError> {
         self.is_withdrawn(&Work::default(), id, doc)
-    }
-
-    /// Marks an attachment's or body's bytes as gone from here, to be fetched on demand.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn forget_body(
-        &self,
-        hash: &crate::hash::BlobHash,
-        doc: &DocumentId,
-    ) -> Result<(), EngineError> {
-        let mut batch = Batch::new();
-        let state = vec![super::BodyState::Evicted as u8];
-        batch.put(Table::Meta, keys::body(hash, doc), state);
-        batch.delete(Table::Meta, keys::wanted(doc, hash));
-        batch.delete(Table::Truth, keys::blob(hash));
-        self.store.commit(batch)?;
-        if self.store.blob_info(hash)?.is_some() {
-            self.store.blob_remove(hash)?;
-        }
-        Ok(())
     }
 }
 

@@ -27,6 +27,11 @@ use crate::wire::{Changes, Content, Part};
 /// Chains with known heads of one revoked or blocked device in one space: more is a flood.
 const UNHELD_CHAINS_MAX: usize = 64;
 
+/// Up to which change a chain is stored, and the verdict about what lies beyond.
+type Limit = (u64, Verdict);
+
+const UNLIMITED: Limit = (u64::MAX, Verdict::Accepted { held_n: u64::MAX });
+
 /// A stop on the way: what the peer is told.
 #[derive(Debug)]
 enum Stop {
@@ -221,7 +226,7 @@ impl Replica {
         self.ensure_document(state, work, &arrival.description)?;
         self.notice_own(state, work, &arrival)?;
         self.know_head(state, work, &arrival);
-        if limit == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
+        if limit.0 == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
         }
         let (stored, stop) = self.store_steps(state, work, &arrival, steps, limit)?;
@@ -231,21 +236,25 @@ impl Replica {
         Ok((held_n + 1, stop.unwrap_or(Verdict::Accepted { held_n })))
     }
 
-    /// Up to which change a chain may be stored: beyond a cut nothing, of a suspended or
-    /// unknown device nothing new.
-    fn writable_up_to(&self, state: &mut State, arrival: &Arrival) -> Result<u64, Stop> {
+    /// Up to which change a chain may be stored, and what is said of the rest: beyond a cut
+    /// nothing, of a suspended or unknown device nothing new. A block is nobody's business:
+    /// it looks like a lack of room.
+    fn writable_up_to(&self, state: &mut State, arrival: &Arrival) -> Result<Limit, Stop> {
         let description = &arrival.description;
         if self.is_blocked(state, &description.account)? {
-            return Ok(0);
+            return Ok((0, Verdict::Deferred(Reason::Quota)));
+        }
+        if !self.takes_page(state, description, state.now_ms)? {
+            return Ok((arrival.chain.held, Verdict::Deferred(Reason::Quota)));
         }
         let Some(authority) = self.authority_of(state, &description.account)? else {
-            return Ok(u64::MAX);
+            return Ok(UNLIMITED);
         };
         let log_here = self.last_page(state, &description.account, DocumentKind::AccountLog)?;
         let Some(standing) = authority.devices.get(&arrival.key.device) else {
             // Without the account's log only the certificate path speaks for a device.
             let judged = log_here.is_some() && description.kind != DocumentKind::AccountLog;
-            return if judged { Err(deferred(Reason::Authority)) } else { Ok(u64::MAX) };
+            return if judged { Err(deferred(Reason::Authority)) } else { Ok(UNLIMITED) };
         };
         if let Some(revocation) = &standing.revoked {
             let cuts = self.own_cuts(state, description)?;
@@ -256,9 +265,10 @@ impl Replica {
                 .filter(|tip| tip.device == key.device && tip.incarnation == key.incarnation)
                 .map(|tip| tip.n)
                 .max();
-            return Ok(in_log.max(in_doc.unwrap_or(0)));
+            return Ok((in_log.max(in_doc.unwrap_or(0)), Verdict::Refused(Reason::Void)));
         }
-        Ok(if standing.suspended { arrival.chain.held } else { u64::MAX })
+        let suspended = (arrival.chain.held, Verdict::Deferred(Reason::Authority));
+        Ok(if standing.suspended { suspended } else { UNLIMITED })
     }
 
     /// Turns parts into consecutive changes with ids and links, and proves them by the
@@ -330,13 +340,13 @@ impl Replica {
         work: &mut Work,
         arrival: &Arrival,
         steps: Vec<Step>,
-        limit: u64,
+        limit: Limit,
     ) -> Result<(u64, Option<Verdict>), Stop> {
         let mut stored = 0;
         for step in steps {
             let held = self.chain(state, &arrival.section.space, &arrival.key)?.held;
-            if held >= limit {
-                return Ok((stored, Some(Verdict::Refused(Reason::Void))));
+            if held >= limit.0 {
+                return Ok((stored, Some(limit.1)));
             }
             let result = match step.data {
                 StepData::Id => Err(deferred(Reason::NotHeld)),

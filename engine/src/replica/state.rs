@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::exchange::Branch;
+use super::quota::PageUse;
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
 use crate::codec::{DecodeError, Reader, Writer};
@@ -183,6 +184,12 @@ pub(crate) struct State {
     pub admitted: HashMap<(DeviceId, Vec<u8>), VerifiedDevice>,
     /// Sections kept; worked out again when something about it changes.
     pub kept: Option<Vec<Section>>,
+    /// What pages of a space use, worked out lately.
+    pub uses: HashMap<SpaceId, Vec<PageUse>>,
+    /// Pages asked for again after eviction.
+    pub demanded: BTreeSet<(AccountId, u64)>,
+    /// The time that the last exchange was told.
+    pub now_ms: u64,
     pub journal: u64,
     pub failed: Option<String>,
 }

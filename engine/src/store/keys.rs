@@ -13,6 +13,7 @@
 //! | Meta | `p ‖ device` | certificate path |
 //! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
+//! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a document |
 //! | Meta | `k ‖ hash` | recipe of a pack |
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
@@ -159,6 +160,18 @@ pub fn wanted(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
 #[must_use]
 pub fn wanted_prefix(doc: &DocumentId) -> Vec<u8> {
     join(b'v', &[doc.as_bytes()])
+}
+
+/// A body that is here for a document.
+#[must_use]
+pub fn held(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
+    join(b'u', &[doc.as_bytes(), hash.as_bytes()])
+}
+
+/// All bodies that are here for a document.
+#[must_use]
+pub fn held_prefix(doc: &DocumentId) -> Vec<u8> {
+    join(b'u', &[doc.as_bytes()])
 }
 
 /// Recipe of a pack.
