@@ -212,3 +212,72 @@ impl<S: fmt::Debug> fmt::Debug for Faulty<S> {
         f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryStore;
+    use super::*;
+
+    const KEYS: u8 = 6;
+
+    fn put(n: u8) -> Batch {
+        let mut batch = Batch::new();
+        batch.put(Table::Truth, vec![n], vec![n; 9]);
+        batch.put(Table::Rows, vec![n], vec![n]);
+        batch
+    }
+
+    /// A careful caller: reads, writes, reads back. Returns what was acknowledged.
+    fn run(store: &Faulty<MemoryStore>) -> Vec<u8> {
+        let mut acknowledged = Vec::new();
+        for n in 0..KEYS {
+            if store.get(Table::Truth, &[n]).is_ok_and(|found| found.is_none())
+                && store.commit(put(n)).is_ok()
+            {
+                acknowledged.push(n);
+            }
+            let _ = store.scan(Table::Rows, b"", None, false, 99);
+        }
+        acknowledged
+    }
+
+    #[test]
+    fn whichever_call_fails_acknowledged_batches_stay_and_none_is_half() {
+        for fault in [Fault::Fail, Fault::DiskFull, Fault::CrashBefore, Fault::CrashAfter] {
+            let mut n = 1;
+            loop {
+                let store = Faulty::new(MemoryStore::new()).failing(n, fault);
+                let acknowledged = run(&store);
+                let struck = store.struck();
+                let durable = store.inner().crash();
+                let mut extra = 0;
+                for key in 0..KEYS {
+                    let truth = durable.get(Table::Truth, &[key]).unwrap();
+                    let row = durable.get(Table::Rows, &[key]).unwrap();
+                    assert_eq!(truth.is_some(), row.is_some(), "half a batch");
+                    assert!(truth.is_some() || !acknowledged.contains(&key), "lost at call {n}");
+                    extra += usize::from(truth.is_some() && !acknowledged.contains(&key));
+                }
+                // the one whose answer died with the process
+                assert!(extra <= usize::from(fault == Fault::CrashAfter));
+                if !struck {
+                    assert_eq!((acknowledged.len(), n), (usize::from(KEYS), store.calls() + 1));
+                    break;
+                }
+                n += 1;
+            }
+            assert_eq!(n, 19, "every one of 18 calls was tried");
+        }
+    }
+
+    #[test]
+    fn after_a_failed_fsync_nothing_is_written_but_reads_go_on() {
+        let store = Faulty::new(MemoryStore::new());
+        store.commit(put(1)).unwrap();
+        let store = store.failing(1, Fault::DiskFull);
+        assert!(matches!(store.commit(put(2)), Err(StoreError::DiskFull { .. })));
+        assert!(matches!(store.commit(put(3)), Err(StoreError::ReadOnly { .. })));
+        assert!(store.get(Table::Truth, &[1]).unwrap().is_some());
+        assert!(store.get(Table::Truth, &[2]).unwrap().is_none());
+    }
+}

@@ -52,7 +52,8 @@ mod tests {
     #[test]
     fn the_root_over_groups_is_the_hash_of_the_bytes() {
         for len in [16385, 32768, 32769, 49152, 81920, 100_000, 262_144, 300_001] {
-            let bytes: Vec<u8> = (0..len).map(|i: u32| (i % 251) as u8).collect();
+            let bytes: Vec<u8> =
+                (0..len).map(|i: u32| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
             let values: Vec<GroupValue> = bytes
                 .chunks(GROUP_BYTES)
                 .enumerate()

@@ -26,6 +26,8 @@ pub(super) const META_KEYSPACE: u64 = 3;
 
 /// A sequence number this far above what the commit row expects is damage.
 const SEQUENCE_SLACK: u64 = 1 << 32;
+/// Offset of the sequence number in a batch.
+const SEQUENCE_AT: usize = 5;
 const TRAILER: &[u8] = b"FJL\x03";
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -95,7 +97,7 @@ pub(super) enum JournalState {
     /// An unfinished batch after the good ones, and no whole one after it.
     Torn { at: usize },
     /// Damage with whole batches after it, or a whole batch that contradicts itself.
-    Damaged { at: usize, after: Vec<WholeBatch> },
+    Damaged { at: usize, after: usize },
 }
 
 /// Reads a file without its trailing zeros; returns the bytes and the file's length.
@@ -132,8 +134,13 @@ pub(super) fn inspect(
     let mut good: Vec<WholeBatch> = Vec::new();
     let mut at = 0;
     while let Some(batch) = parse_batch(bytes, at) {
-        if !follows(&batch, good.last().or(before), id) {
-            let after = resync(bytes, at + 1, id);
+        let last = good.last().or(before);
+        if !plausible(&batch, id) || last.is_some_and(|last| !follows(&batch, last)) {
+            if plausible(&batch, id) {
+                // the sequence number before has no checksum, the floor of this batch has
+                at = good.pop().map_or(at, |last| last.start);
+            }
+            let after = whole_batches(bytes, at + 1, id, None).len();
             return Inspection { good, len, state: JournalState::Damaged { at, after } };
         }
         at = batch.end;
@@ -142,42 +149,74 @@ pub(super) fn inspect(
     if bytes.get(at..).unwrap_or_default().iter().all(|byte| *byte == 0) {
         return Inspection { good, len, state: JournalState::Clean };
     }
-    let after = resync(bytes, at + 1, id);
-    let state = if after.is_empty() {
-        JournalState::Torn { at }
-    } else {
-        JournalState::Damaged { at, after }
-    };
+    let after = whole_batches(bytes, at + 1, id, None).len();
+    let state =
+        if after == 0 { JournalState::Torn { at } } else { JournalState::Damaged { at, after } };
     Inspection { good, len, state }
 }
 
-/// Whether a batch may stand after `last`.
-fn follows(batch: &WholeBatch, last: Option<&WholeBatch>, id: StoreId) -> bool {
-    let Some(row) = batch.commit else { return false };
-    let plausible = row.id == id
-        && row.first <= row.last
-        && batch.sequence >= row.floor
-        && batch.sequence - row.floor < SEQUENCE_SLACK;
-    let later = last.is_none_or(|last| {
-        batch.sequence > last.sequence
-            && last.commit.is_none_or(|before| row.first.0 > before.last.0)
-    });
-    plausible && later
-}
-
-/// Finds whole batches of this store in a damaged stretch.
-fn resync(bytes: &[u8], from: usize, id: StoreId) -> Vec<WholeBatch> {
-    let (mut found, mut at) = (Vec::<WholeBatch>::new(), from);
+/// Finds every whole batch of this store from a place on, whatever lies between them.
+pub(super) fn whole_batches(
+    bytes: &[u8],
+    from: usize,
+    id: StoreId,
+    before: Option<CommitNumber>,
+) -> Vec<WholeBatch> {
+    let (mut found, mut at, mut last) = (Vec::new(), from, before);
     while at < bytes.len() {
-        match parse_batch(bytes, at) {
-            Some(batch) if follows(&batch, found.last(), id) => {
-                at = batch.end;
+        let batch = parse_batch(bytes, at).and_then(|batch| Some((batch, batch.commit?)));
+        match batch {
+            Some((batch, row)) if row.id == id && last.is_none_or(|last| row.first > last) => {
+                (at, last) = (batch.end, Some(row.last));
                 found.push(batch);
             }
             _ => at += 1,
         }
     }
     found
+}
+
+/// Sets sequence numbers right that cannot be: any number from the floor of its own batch to the
+/// floor of the next keeps the order. Takes the batches of all journals; returns the new numbers.
+pub(super) fn repaired_sequences(batches: &[WholeBatch]) -> Vec<u64> {
+    let floor = |batch: &WholeBatch| batch.commit.map_or(0, |row| row.floor);
+    let ends = batches.iter().skip(1).map(floor).chain([u64::MAX]);
+    let repair = |(batch, end): (&WholeBatch, u64)| {
+        let own = floor(batch);
+        let possible = own..end.min(own.saturating_add(SEQUENCE_SLACK));
+        if possible.contains(&batch.sequence) { batch.sequence } else { own }
+    };
+    batches.iter().zip(ends).map(repair).collect()
+}
+
+/// Writes whole batches one after the other, with these sequence numbers.
+pub(super) fn rebuild(bytes: &[u8], batches: &[WholeBatch], sequences: &[u64]) -> Vec<u8> {
+    let mut journal = Vec::new();
+    for (batch, sequence) in batches.iter().zip(sequences) {
+        let body = batch.start + SEQUENCE_AT + 8;
+        journal.extend(bytes.get(batch.start..batch.start + SEQUENCE_AT).unwrap_or_default());
+        journal.extend(sequence.to_le_bytes());
+        journal.extend(bytes.get(body..batch.end).unwrap_or_default());
+    }
+    journal
+}
+
+/// Whether the numbers of a batch agree with each other.
+fn plausible(batch: &WholeBatch, id: StoreId) -> bool {
+    batch.commit.is_some_and(|row| {
+        row.id == id
+            && row.first <= row.last
+            && batch.sequence >= row.floor
+            && batch.sequence - row.floor < SEQUENCE_SLACK
+    })
+}
+
+/// Whether a plausible batch may stand after `last`.
+fn follows(batch: &WholeBatch, last: &WholeBatch) -> bool {
+    match (batch.commit, last.commit) {
+        (Some(row), Some(before)) => row.floor > last.sequence && row.first.0 > before.last.0,
+        _ => false,
+    }
 }
 
 fn parse_batch(bytes: &[u8], start: usize) -> Option<WholeBatch> {
@@ -336,9 +375,16 @@ mod tests {
                     assert!(hit >= 2, "bit {bit}");
                     assert_eq!(at, hit.min(3) * len);
                 }
-                JournalState::Damaged { at, after } => {
-                    assert!(hit < 3 && at >= hit * len && at <= (hit + 1) * len);
-                    assert!(seen.good.len() + after.len() >= 2, "bit {bit}");
+                JournalState::Damaged { at, .. } => {
+                    assert!(hit < 3 && at == hit * len, "bit {bit}");
+                    let whole = whole_batches(&bytes, 0, ID, None);
+                    // nothing is lost when only the sequence number was hit
+                    let sequence = (hit * len + 5)..(hit * len + 13);
+                    let expected = if sequence.contains(&(bit / 8)) { 3 } else { 2 };
+                    assert_eq!(whole.len(), expected, "bit {bit}");
+                    let salvaged = rebuild(&bytes, &whole, &repaired_sequences(&whole));
+                    let again = look(&salvaged);
+                    assert_eq!((again.good.len(), again.state), (expected, JournalState::Clean));
                 }
             }
         }

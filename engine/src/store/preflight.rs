@@ -13,7 +13,10 @@ use super::{
     CommitNumber, Damage, StoreError,
     files::{replace_file, sync_dir},
     format::StoreId,
-    journal::{Inspection, JournalState, WholeBatch, inspect, read_trimmed},
+    journal::{
+        Inspection, JournalState, WholeBatch, inspect, read_trimmed, rebuild, repaired_sequences,
+        whole_batches,
+    },
 };
 
 /// Directories of the database's trees: its own, then one a table.
@@ -46,7 +49,7 @@ pub struct TornTail {
 /// What [`salvage`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salvaged {
-    /// Whole batches kept.
+    /// Whole batches kept, in all journals.
     pub batches: u64,
     /// Bytes left out.
     pub lost_bytes: u64,
@@ -90,31 +93,36 @@ pub(super) fn salvage_journals(
     id: StoreId,
     aside: &Path,
 ) -> Result<Option<Salvaged>, StoreError> {
-    let journals = inspect_all(database, id)?;
-    let active = journals.len().saturating_sub(1);
-    let mut done: Option<Salvaged> = None;
-    for (index, (path, seen)) in journals.iter().enumerate() {
-        let after: &[WholeBatch] = match &seen.state {
-            JournalState::Damaged { after, .. } => after,
-            JournalState::Torn { .. } if index != active => &[],
-            _ => continue,
-        };
-        let (bytes, _) = read_trimmed(path).map_err(|error| StoreError::io("read", path, error))?;
-        set_aside(path, aside)?;
-        let mut kept = Vec::new();
-        for batch in seen.good.iter().chain(after) {
-            kept.extend_from_slice(bytes.get(batch.start..batch.end).unwrap_or_default());
-        }
-        replace_file(path, &kept)?;
-        let entry = done.get_or_insert_with(|| Salvaged {
-            batches: 0,
-            lost_bytes: 0,
-            aside: aside.to_owned(),
-        });
-        entry.batches += (seen.good.len() + after.len()) as u64;
-        entry.lost_bytes += (bytes.len() - kept.len()) as u64;
+    let seen = inspect_all(database, id)?;
+    let active = seen.len().saturating_sub(1);
+    let damaged = |(index, state): (usize, &JournalState)| match state {
+        JournalState::Clean => false,
+        JournalState::Torn { .. } => index != active,
+        JournalState::Damaged { .. } => true,
+    };
+    if !seen.iter().map(|(_, seen)| &seen.state).enumerate().any(damaged) {
+        return Ok(None);
     }
-    Ok(done)
+    let (mut journals, mut all) = (Vec::new(), Vec::new());
+    for (path, _) in seen {
+        let (bytes, _) = read_trimmed(&path).map_err(|e| StoreError::io("read", &path, e))?;
+        let last = all.last().and_then(|batch: &WholeBatch| batch.commit).map(|row| row.last);
+        let whole = whole_batches(&bytes, 0, id, last);
+        all.extend_from_slice(&whole);
+        journals.push((path, bytes, whole));
+    }
+    let mut sequences = repaired_sequences(&all).into_iter();
+    let mut done = Salvaged { batches: all.len() as u64, lost_bytes: 0, aside: aside.to_owned() };
+    for (path, bytes, whole) in journals {
+        let numbers: Vec<u64> = sequences.by_ref().take(whole.len()).collect();
+        let kept = rebuild(&bytes, &whole, &numbers);
+        if kept != bytes {
+            set_aside(&path, aside)?;
+            replace_file(&path, &kept)?;
+            done.lost_bytes += (bytes.len() - kept.len()) as u64;
+        }
+    }
+    Ok(Some(done))
 }
 
 fn set_aside(path: &Path, aside: &Path) -> Result<(), StoreError> {
@@ -163,14 +171,14 @@ fn journals(database: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 fn damaged(path: &Path, at: usize, state: &JournalState) -> StoreError {
     let whole = match state {
-        JournalState::Damaged { after, .. } => after.len(),
+        JournalState::Damaged { after, .. } => *after,
         _ => 0,
     };
     StoreError::Corrupt(Box::new(Damage {
         file: path.to_owned(),
         offset: Some(at as u64),
         table: None,
-        detail: format!("a committed batch is damaged, {whole} whole batches follow it"),
+        detail: format!("a committed batch is damaged, whole batches after it: {whole}"),
         salvageable: true,
     }))
 }

@@ -146,7 +146,8 @@ impl Writer {
         self.shared.filled.notify_one();
         self.shared.drained.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        // a callback may drop the last handle: the thread cannot wait for itself
+        if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id()) {
             // the thread catches panics of the sink, so there is nothing to learn from joining
             let _ = thread.join();
         }
@@ -352,6 +353,21 @@ mod tests {
         let writer = Writer::start(Panics, CommitNumber(0)).unwrap();
         assert!(matches!(writer.submit(put(1)).unwrap().wait(), Err(StoreError::ReadOnly { .. })));
         writer.close();
+    }
+
+    #[test]
+    fn a_callback_may_drop_the_last_handle() {
+        let (writer, groups, answers) = gated();
+        let (sent, dropped) = channel();
+        let writer = Arc::new(writer);
+        let pending = writer.submit(put(1)).unwrap();
+        groups.recv().unwrap();
+        pending.on_done(move |outcome| {
+            drop(writer);
+            sent.send(outcome.is_ok()).unwrap();
+        });
+        answers.send(Ok(())).unwrap();
+        assert!(dropped.recv().unwrap());
     }
 
     #[test]

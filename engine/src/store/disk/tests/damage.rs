@@ -2,7 +2,12 @@
 //!
 //! `MOSAIC_FLIPS` sets how many are tried, `MOSAIC_SEED` where they start.
 
-use std::{collections::BTreeMap, env, fs::OpenOptions, io::Write};
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::OpenOptions,
+    io::{Seek, SeekFrom, Write},
+};
 
 use super::*;
 use crate::store::journal::read_trimmed;
@@ -87,7 +92,6 @@ fn content(store: &DiskStore) -> Result<Content, StoreError> {
             assert_eq!(store.get(*table, key)?.as_deref(), Some(value.as_slice()), "get and walk");
         }
     }
-    store.verify_files()?;
     Ok(content)
 }
 
@@ -129,7 +133,14 @@ fn judge(place: &Place, expected: &Content) -> Verdict {
         Ok(opened) => opened,
     };
     let outcome = content(&opened.store);
-    match (opened.rolled_back, outcome) {
+    if opened.rolled_back.is_none()
+        && let Ok(found) = &outcome
+    {
+        // reading alone must never show anything else, whatever a scrub finds afterwards
+        assert!(found == expected, "content changed in silence");
+    }
+    let scrubbed = opened.store.verify_files();
+    match (opened.rolled_back, outcome.and_then(|found| scrubbed.map(|()| found))) {
         (_, Err(StoreError::Corrupt(_))) => Verdict::FoundByReading,
         (_, Err(other)) => panic!("neither read nor damaged: {other}"),
         (Some(_), Ok(found)) => {
@@ -137,10 +148,7 @@ fn judge(place: &Place, expected: &Content) -> Verdict {
             assert!(lost <= 1, "{lost} rows lost at the end");
             Verdict::Reported
         }
-        (None, Ok(found)) => {
-            assert!(found == *expected, "content changed in silence");
-            Verdict::Harmless
-        }
+        (None, Ok(_)) => Verdict::Harmless,
     }
 }
 
@@ -150,9 +158,10 @@ fn salvage_and_count(place: &Place, expected: &Content) {
     let opened = place.open();
     assert_eq!(opened.rolled_back, Some(Why::Salvaged));
     let found = content(&opened.store).unwrap();
+    opened.store.verify_files().unwrap();
     let lost = expected.iter().filter(|(key, _)| !found.contains_key(*key)).count();
     assert!(lost <= 1, "{lost} rows lost by one flipped bit");
-    assert!(salvaged.lost_bytes > 0 && salvaged.batches >= 1);
+    assert!(salvaged.batches >= 1);
 }
 
 /// Chooses a kind of file first: small files are as important as large ones.
@@ -255,6 +264,25 @@ fn a_lost_last_batch_is_told_by_the_mark() {
     drop(opened);
     fs::remove_file(&journal).unwrap();
     assert!(matches!(DiskStore::open(&place.options()), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn a_flipped_bit_in_unused_space_changes_nothing() {
+    let place = Place::new();
+    let store = place.open().store;
+    store.commit(put(0)).unwrap();
+    let expected = content(&store).unwrap();
+    drop(store);
+    let journal = place.home().join("store/db/0.jnl");
+    let (bytes, _) = read_trimmed(&journal).unwrap();
+    let mut file = OpenOptions::new().write(true).open(&journal).unwrap();
+    // as the database preallocates it
+    file.set_len(1 << 26).unwrap();
+    file.seek(SeekFrom::Start(bytes.len() as u64 + 5000)).unwrap();
+    file.write_all(&[4]).unwrap();
+    let opened = place.open();
+    assert!(opened.preflight.torn.is_some() && opened.rolled_back.is_none());
+    assert_eq!(content(&opened.store).unwrap(), expected);
 }
 
 #[test]

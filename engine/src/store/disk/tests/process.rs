@@ -30,10 +30,16 @@ fn count(store: &DiskStore) -> u64 {
 fn the_child_writes_until_it_ends() {
     let Some(dir) = env::var_os(CHILD_DIR) else { return };
     let dir = PathBuf::from(dir);
-    let opened = DiskStore::open(&DiskOptions::new(dir.join("home"), dir.join("state"))).unwrap();
+    let mut out = std::io::stdout();
+    let opened = match DiskStore::open(&DiskOptions::new(dir.join("home"), dir.join("state"))) {
+        Ok(opened) => opened,
+        Err(error) => {
+            writeln!(out, "\nended {error}").and_then(|()| out.flush()).unwrap();
+            return;
+        }
+    };
     assert_eq!(opened.rolled_back, None);
     let store = opened.store;
-    let mut out = std::io::stdout();
     for n in count(&store).. {
         match store.commit(row(n)) {
             Ok(_) => writeln!(out, "\nack {n}").and_then(|()| out.flush()).unwrap(),
@@ -98,6 +104,17 @@ fn check(store: &DiskStore, last: u64) {
     let fillers = store.scan(Table::Rows, b"filler ", None, false, usize::MAX).unwrap();
     assert_eq!(fillers.len() as u64, rows);
     store.verify_files().unwrap();
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_store() {
+    let place = Place::new();
+    let opened = place.open();
+    let (acks, ended) = acknowledged(child(&place, None), usize::MAX);
+    assert!(acks.is_empty());
+    let expected = format!("store is in use by process {}", std::process::id());
+    assert_eq!(ended.as_deref(), Some(expected.as_str()));
+    opened.store.commit(row(0)).unwrap();
 }
 
 #[test]
