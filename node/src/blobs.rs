@@ -30,28 +30,37 @@ pub const HASHES_PER_REQUEST_MAX: usize = 1_000;
 /// connections on which thousands of small pieces wait unread.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// A blob that a remote may read.
+#[derive(Clone, Debug)]
+pub enum OpenBlob {
+    /// All of it, at most some megabytes.
+    Memory(Bytes),
+    /// So many bytes in the source, read piece by piece.
+    Stored(u64),
+}
+
+impl OpenBlob {
+    const fn size(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Stored(size) => *size,
+        }
+    }
+}
+
 /// Where served blobs come from. Calls may block; they are made on threads that may wait.
 pub trait BlobSource: Send + Sync + std::fmt::Debug + 'static {
-    /// Returns whether `remote` may read `hash`. Must be false for what is not held.
-    fn allowed(&self, remote: DeviceId, hash: &BlobHash) -> bool;
-
-    /// Returns the size in bytes of a blob held whole.
+    /// Opens a blob that is held whole and that `remote` may read; `None` for every other.
     ///
     /// # Errors
     /// The store failed.
-    fn size(&self, hash: &BlobHash) -> io::Result<Option<u64>>;
+    fn open(&self, remote: DeviceId, hash: &BlobHash) -> io::Result<Option<OpenBlob>>;
 
-    /// Reads exactly `length` bytes from `offset`.
+    /// Reads exactly `length` bytes from `offset` of a stored blob.
     ///
     /// # Errors
     /// The store failed, or the blob is shorter.
     fn read(&self, hash: &BlobHash, offset: u64, length: usize) -> io::Result<Bytes>;
-
-    /// Returns the stored hash pairs in pre-order over 16 KiB groups, if they are kept.
-    fn outboard(&self, hash: &BlobHash) -> Option<Bytes> {
-        let _ = hash;
-        None
-    }
 
     /// Learns that the bytes kept under `hash` are not those it names.
     fn damaged(&self, hash: &BlobHash);

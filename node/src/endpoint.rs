@@ -149,6 +149,14 @@ impl Net {
         }
     }
 
+    /// Returns where a connection leads, to reach the same device again.
+    pub(crate) fn other_end(connection: &Connection) -> NodeTicket {
+        let device = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+        let paths = connection.paths();
+        let addresses = paths.iter().filter_map(|path| address(path.remote_addr())).collect();
+        NodeTicket { device, addresses }
+    }
+
     /// Counts the traffic of a connection that was accepted.
     pub fn count(&self, connection: &Connection) {
         let mut open = self.traffic.open.lock().unwrap_or_else(PoisonError::into_inner);

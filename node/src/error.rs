@@ -18,7 +18,7 @@ pub enum NodeError {
         source: io::Error,
     },
     /// A secret or a private folder can be read by other users.
-    #[error("{} has mode {mode:o}: others can read it", path.display())]
+    #[error("{} has mode {mode:o}, others can read it: chmod {wanted:o} {}", path.display(), path.display())]
     LooseMode {
         /// The file or folder.
         path: PathBuf,

@@ -11,6 +11,7 @@
 //! - [`clock`]: the only place that asks the time.
 
 pub mod api;
+mod app;
 pub mod blobs;
 pub mod client;
 pub mod clock;
@@ -20,7 +21,16 @@ pub mod entropy;
 pub mod error;
 pub mod home;
 pub mod link;
+mod network;
+mod peers;
+mod serve;
+pub mod session;
+mod socket;
+mod source;
 pub mod ticket;
 
+pub use api::types::ErrorRecord as ApiError;
+pub use app::{App, AppOptions};
 pub use error::NodeError;
 pub use home::socket_path;
+pub use serve::{ServeOptions, serve};

@@ -1,4 +1,4 @@
-//! Hash pairs of large blobs: stored ones if there are any, else built once and kept a while.
+//! Hash pairs of large blobs: built once and kept a while.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use iroh_blobs::store::IROH_BLOCK_SIZE;
 use mosaic_engine::hash::BlobHash;
 
-use super::BlobSource;
+use super::{BlobSource, OpenBlob};
 
 /// Bytes of hash pairs kept for blobs that are asked for again: those of one 4 GiB blob and some.
 const CACHE_BYTES_MAX: usize = 24 * 1024 * 1024;
@@ -22,14 +22,32 @@ const READ_BYTES: u64 = 256 * 1024;
 pub(super) struct Reader<'a> {
     pub(super) source: &'a dyn BlobSource,
     pub(super) hash: BlobHash,
-    pub(super) size: u64,
+    pub(super) open: OpenBlob,
+}
+
+impl Reader<'_> {
+    pub(super) const fn size(&self) -> u64 {
+        self.open.size()
+    }
+
+    fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        match &self.open {
+            OpenBlob::Stored(_) => self.source.read(&self.hash, offset, length),
+            OpenBlob::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let end = start.saturating_add(length);
+                let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+                bytes.get(start..end).map(|part| bytes.slice_ref(part)).ok_or_else(short)
+            }
+        }
+    }
 }
 
 impl ReadAt for Reader<'_> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(offset);
+        let left = self.size().saturating_sub(offset);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let bytes = self.source.read(&self.hash, offset, length)?;
+        let bytes = self.read(offset, length)?;
         let (head, _) = buffer
             .split_at_mut_checked(bytes.len())
             .ok_or_else(|| io::Error::other("the store returned more than was asked for"))?;
@@ -47,13 +65,13 @@ pub(super) struct Outboards {
 impl Outboards {
     /// Returns the hash pairs of a blob; `None` if its bytes are not those its hash names.
     pub(super) fn pairs(&self, blob: &Reader<'_>) -> io::Result<Option<PreOrderMemOutboard<Bytes>>> {
-        let tree = BaoTree::new(blob.size, IROH_BLOCK_SIZE);
+        let tree = BaoTree::new(blob.size(), IROH_BLOCK_SIZE);
         let root = blake3::Hash::from_bytes(*blob.hash.as_bytes());
         let wrap = |data| Some(PreOrderMemOutboard { root, tree, data });
         if tree.outboard_size() == 0 {
             return Ok(wrap(Bytes::new()));
         }
-        if let Some(data) = self.find(&blob.hash).or_else(|| blob.source.outboard(&blob.hash)) {
+        if let Some(data) = self.find(&blob.hash) {
             return Ok(wrap(data));
         }
         let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
@@ -90,9 +108,9 @@ struct Sequential<'a> {
 impl io::Read for Sequential<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.piece.is_empty() {
-            let left = self.blob.size.saturating_sub(self.offset).min(READ_BYTES);
+            let left = self.blob.size().saturating_sub(self.offset).min(READ_BYTES);
             let length = usize::try_from(left).map_err(io::Error::other)?;
-            self.piece = self.blob.source.read(&self.blob.hash, self.offset, length)?;
+            self.piece = self.blob.read(self.offset, length)?;
             self.offset = self.offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         }
         let count = buffer.len().min(self.piece.len());

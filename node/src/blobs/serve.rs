@@ -171,11 +171,8 @@ impl Shared {
 
     /// Unknown, forbidden and unreadable: one answer.
     fn readable(&self, remote: DeviceId, hash: BlobHash) -> Result<Reader<'_>, VarInt> {
-        if !self.source.allowed(remote, &hash) {
-            return Err(ERR_PERMISSION);
-        }
-        let size = self.source.size(&hash).ok().flatten().ok_or(ERR_PERMISSION)?;
-        Ok(Reader { source: &*self.source, hash, size })
+        let open = self.source.open(remote, &hash).ok().flatten().ok_or(ERR_PERMISSION)?;
+        Ok(Reader { source: &*self.source, hash, open })
     }
 
     fn encode(
@@ -188,7 +185,7 @@ impl Shared {
             self.source.damaged(&blob.hash);
             return Err(ERR_PERMISSION);
         };
-        io::Write::write_all(out, &blob.size.to_le_bytes()).map_err(|_| ERR_INTERNAL)?;
+        io::Write::write_all(out, &blob.size().to_le_bytes()).map_err(|_| ERR_INTERNAL)?;
         encode_ranges_validated(blob, outboard, ranges, &mut *out).map_err(|error| {
             if matches!(
                 error,

@@ -35,11 +35,12 @@ impl Held {
 }
 
 impl BlobSource for Held {
-    fn allowed(&self, _: DeviceId, hash: &BlobHash) -> bool {
-        self.blobs.contains_key(hash) && !self.private.contains(hash)
-    }
-    fn size(&self, hash: &BlobHash) -> io::Result<Option<u64>> {
-        Ok(self.blobs.get(hash).map(|bytes| bytes.len() as u64))
+    fn open(&self, _: DeviceId, hash: &BlobHash) -> io::Result<Option<OpenBlob>> {
+        let found = self.blobs.get(hash).filter(|_| !self.private.contains(hash));
+        Ok(found.map(|bytes| match bytes.len() {
+            0..500 => OpenBlob::Memory(bytes.clone()),
+            size => OpenBlob::Stored(size as u64),
+        }))
     }
     fn read(&self, hash: &BlobHash, offset: u64, length: usize) -> io::Result<Bytes> {
         let start = usize::try_from(offset).unwrap();

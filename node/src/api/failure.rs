@@ -1,0 +1,68 @@
+//! Failures of the layers below, as exit codes, plain words and the next command.
+
+use mosaic_engine::replica::EngineError;
+use mosaic_engine::store::StoreError;
+
+use super::types::{ErrorKind, ErrorRecord};
+use crate::error::NodeError;
+
+impl From<NodeError> for ErrorRecord {
+    fn from(error: NodeError) -> Self {
+        let message = error.to_string();
+        match error {
+            NodeError::LooseMode { .. } => Self::new(ErrorKind::Denied, message),
+            NodeError::NoIdentity { .. } => Self::new(ErrorKind::NoIdentity, message),
+            NodeError::Exists { .. } | NodeError::TicketSpent { .. } => {
+                Self::new(ErrorKind::Conflict, message)
+            }
+            NodeError::Damaged { .. } => Self::new(ErrorKind::Corrupt, message),
+            NodeError::Config { .. } | NodeError::Ticket { .. } => {
+                Self::new(ErrorKind::Usage, message)
+            }
+            NodeError::Unreachable { .. } => Self::new(ErrorKind::Retry, message),
+            NodeError::Running => Self::new(ErrorKind::Locked, message),
+            NodeError::Peer { .. }
+            | NodeError::Listen { .. }
+            | NodeError::File { .. }
+            | NodeError::Entropy(_) => Self::new(ErrorKind::Error, message),
+        }
+    }
+}
+
+impl From<EngineError> for ErrorRecord {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        match error {
+            EngineError::Store(error) => error.into(),
+            EngineError::NoIdentity => Self::new(ErrorKind::NoIdentity, message),
+            EngineError::IdentityExists(_) => {
+                Self::new(ErrorKind::Conflict, message).with_hint("mosaic identity show")
+            }
+            EngineError::NotFound { .. }
+            | EngineError::MissingBlob(_)
+            | EngineError::MissingDocument(_) => Self::new(ErrorKind::NotFound, message),
+            EngineError::Ambiguous { what, text, candidates } => {
+                let message = format!("'{text}' fits {} {what}s", candidates.len());
+                Self { candidates, ..Self::new(ErrorKind::Ambiguous, message) }
+            }
+            EngineError::Denied(_) | EngineError::Revoked(_) | EngineError::Suspended(_) => {
+                Self::new(ErrorKind::Denied, message)
+            }
+            EngineError::Invalid(_) => Self::new(ErrorKind::Usage, message),
+            EngineError::Corrupt(_) => Self::new(ErrorKind::Corrupt, message),
+            _ => Self::new(ErrorKind::Error, message),
+        }
+    }
+}
+
+impl From<StoreError> for ErrorRecord {
+    fn from(error: StoreError) -> Self {
+        let kind = match error {
+            StoreError::Locked { .. } => ErrorKind::Locked,
+            StoreError::Corrupt(_) => ErrorKind::Corrupt,
+            StoreError::Refused { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Error,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

@@ -1,0 +1,292 @@
+//! One opened home: its store, its replica, and what runs on top of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use axum::Router;
+use mosaic_engine::entropy::Entropy;
+use mosaic_engine::identity::{CertificatePath, DeviceSecret};
+use mosaic_engine::replica::{Replica, ReplicaOptions};
+use mosaic_engine::store::disk::{DiskOptions, DiskStore};
+use tokio::sync::{OnceCell, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::types::{ErrorKind, ErrorRecord};
+use crate::clock;
+use crate::config::Config;
+use crate::endpoint::NetOptions;
+use crate::entropy::OsEntropy;
+use crate::error::NodeError;
+use crate::home::{self, Home};
+use crate::network::Network;
+use crate::serve::NodeInfo;
+
+/// How to open a home.
+#[derive(Clone, Debug, Default)]
+pub struct AppOptions {
+    /// The folder of the identity; made when an identity is.
+    pub home: PathBuf,
+    /// A folder outside the home that remembers how far its store had come.
+    pub state_dir: PathBuf,
+    /// Overrides the configuration: leave the loopback interface, find peers by mDNS.
+    pub lan: bool,
+    /// Overrides the configuration: the one relay to use.
+    pub relay: Option<String>,
+}
+
+/// An opened home. Everything the local API does goes through it.
+#[derive(Debug)]
+pub struct App {
+    options: AppOptions,
+    entropy: Arc<OsEntropy>,
+    opened: Mutex<Option<Arc<Opened>>>,
+    network: OnceCell<Arc<Network>>,
+    node: OnceLock<NodeInfo>,
+    news: watch::Sender<u64>,
+    stopping: CancellationToken,
+    opened_ms: u64,
+}
+
+/// The store and replica of a home that has a key.
+#[derive(Debug)]
+struct Opened {
+    home: Home,
+    replica: Arc<Replica>,
+    warnings: Vec<String>,
+}
+
+impl App {
+    /// Opens the home: takes the store's lock, checks it, opens the replica. A home without an
+    /// identity is left untouched.
+    ///
+    /// # Errors
+    /// `locked` if another process holds the store, `corrupt`, `denied` for loose file modes.
+    pub fn open(options: AppOptions) -> Result<Arc<Self>, ErrorRecord> {
+        let app = Self {
+            options,
+            entropy: Arc::new(OsEntropy::open()?),
+            opened: Mutex::new(None),
+            network: OnceCell::new(),
+            node: OnceLock::new(),
+            news: watch::Sender::new(0),
+            stopping: CancellationToken::new(),
+            opened_ms: clock::now_ms(),
+        };
+        let key = app.options.home.join("device.key");
+        if key.exists() {
+            let home = Home::open_or_create(&app.options.home)?;
+            let secret = read_key(&home)?;
+            let opened = app.open_store(home, Some(secret))?;
+            *app.opened() = Some(opened);
+        }
+        Ok(Arc::new(app))
+    }
+
+    /// The local API over this home.
+    #[must_use]
+    pub fn router(self: &Arc<Self>) -> Router {
+        crate::api::router(self.clone())
+    }
+
+    /// Ends sessions, makes everything durable and closes the store. Errors are logged: what
+    /// was acknowledged is safe already.
+    pub async fn close(&self) {
+        self.stopping.cancel();
+        if let Some(network) = self.network.get() {
+            network.close().await;
+        }
+        let opened = self.opened().take();
+        if let Some(opened) = opened {
+            let closed = tokio::task::spawn_blocking(move || opened.replica.close()).await;
+            if let Ok(Err(error)) = closed {
+                tracing::warn!(%error, "the store did not close cleanly");
+            }
+        }
+    }
+
+    /// The replica.
+    pub(crate) fn replica(&self) -> Result<Arc<Replica>, ErrorRecord> {
+        let opened = self.opened();
+        let replica = opened.as_ref().map(|opened| opened.replica.clone());
+        drop(opened);
+        match replica {
+            Some(replica) if replica.account().is_ok() => Ok(replica),
+            _ => Err(NodeError::NoIdentity { home: self.options.home.clone() }.into()),
+        }
+    }
+
+    /// What the user should know about the state of the store.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.opened().as_ref().map(|opened| opened.warnings.clone()).unwrap_or_default()
+    }
+
+    /// Makes the first device of a new account.
+    pub(crate) fn create_account(&self, device_name: &str) -> Result<Arc<Replica>, ErrorRecord> {
+        self.found(|replica, secret| {
+            replica.create_account(secret, device_name, [0; 32], clock::now_ms())?;
+            Ok(())
+        })
+    }
+
+    /// Makes the keys of a device that is about to join an account.
+    pub(crate) fn new_device(&self) -> Result<DeviceSecret, ErrorRecord> {
+        self.check_no_identity()?;
+        let home = Home::open_or_create(&self.options.home)?;
+        Ok(if home.key_file().exists() {
+            read_key(&home)?
+        } else {
+            let secret = DeviceSecret::generate(&*self.entropy);
+            home::write_new(&home.key_file(), &*secret.to_bytes())?;
+            secret
+        })
+    }
+
+    /// Becomes the device of an account that another device vouched for.
+    pub(crate) fn adopt(&self, path: CertificatePath) -> Result<Arc<Replica>, ErrorRecord> {
+        self.found(|replica, secret| {
+            replica.adopt(secret, path)?;
+            Ok(())
+        })
+    }
+
+    fn found(
+        &self,
+        begin: impl FnOnce(&Replica, DeviceSecret) -> Result<(), ErrorRecord>,
+    ) -> Result<Arc<Replica>, ErrorRecord> {
+        let secret = self.new_device()?;
+        let mut opened = self.opened();
+        let home = Home::open_or_create(&self.options.home)?;
+        let this = match opened.take() {
+            Some(this) => this,
+            None => self.open_store(home, None)?,
+        };
+        let begun = begin(&this.replica, secret);
+        *opened = Some(this.clone());
+        begun?;
+        Ok(this.replica.clone())
+    }
+
+    fn check_no_identity(&self) -> Result<(), ErrorRecord> {
+        match self.replica() {
+            Err(_) => Ok(()),
+            Ok(replica) => {
+                let account = replica.account()?;
+                let message = format!("this home already belongs to account {account}");
+                Err(ErrorRecord::new(ErrorKind::Conflict, message)
+                    .with_hint("mosaic identity show"))
+            }
+        }
+    }
+
+    fn open_store(
+        &self,
+        home: Home,
+        secret: Option<DeviceSecret>,
+    ) -> Result<Arc<Opened>, ErrorRecord> {
+        let options = DiskOptions::new(home.root(), &self.options.state_dir);
+        let disk = DiskStore::open(&options)?;
+        let mut warnings = Vec::new();
+        let fresh_incarnation = disk.rolled_back.is_some();
+        if let Some(why) = &disk.rolled_back {
+            warnings.push(format!("the store may be an older copy: {why:?}; a new life begins"));
+        }
+        let entropy: Arc<dyn Entropy> = self.entropy.clone();
+        let options = ReplicaOptions { secret, fresh_incarnation };
+        let replica = Arc::new(Replica::open(Arc::new(disk.store.clone()), entropy, options)?);
+        if fresh_incarnation {
+            disk.store.settle()?;
+        }
+        let news = self.news.clone();
+        replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
+        Ok(Arc::new(Opened { home, replica, warnings }))
+    }
+
+    /// The network of this home: the node's if one runs here, else one for as long as this
+    /// process lives.
+    pub(crate) async fn network(self: &Arc<Self>) -> Result<Arc<Network>, ErrorRecord> {
+        let options = self.net_options(Vec::new())?;
+        self.start_network(options).await
+    }
+
+    pub(crate) async fn start_network(
+        self: &Arc<Self>,
+        options: NetOptions,
+    ) -> Result<Arc<Network>, ErrorRecord> {
+        let replica = self.replica()?;
+        let home = Home::open_or_create(&self.options.home)?;
+        let started = self.network.get_or_try_init(|| async move {
+            let secret = read_key(&home)?;
+            let entropy: Arc<dyn Entropy> = self.entropy.clone();
+            let network =
+                Network::start(&secret, replica, entropy, &options).await?;
+            Ok::<_, ErrorRecord>(network)
+        });
+        started.await.cloned()
+    }
+
+    /// The configured options, with `listen` instead of the configured addresses if any.
+    pub(crate) fn net_options(
+        &self,
+        listen: Vec<std::net::SocketAddr>,
+    ) -> Result<NetOptions, NodeError> {
+        let config = Config::load(&self.options.home.join("config.toml"))?.node;
+        Ok(NetOptions {
+            listen,
+            lan: self.options.lan || config.lan,
+            relay: self.options.relay.clone().or(config.relay),
+        })
+    }
+
+    /// The network if there is one already.
+    pub(crate) fn running_network(&self) -> Option<Arc<Network>> {
+        self.network.get().cloned()
+    }
+
+    pub(crate) fn entropy(&self) -> &OsEntropy {
+        &self.entropy
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.options.home
+    }
+
+    /// Rises with every commit.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    pub(crate) const fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Whether this process serves others through a socket.
+    pub(crate) fn is_node(&self) -> bool {
+        self.node.get().is_some()
+    }
+
+    pub(crate) fn node(&self) -> Option<&NodeInfo> {
+        self.node.get()
+    }
+
+    pub(crate) fn become_node(&self, info: NodeInfo) -> Result<(), NodeError> {
+        self.node.set(info).map_err(|_| NodeError::Running)
+    }
+
+    pub(crate) const fn opened_ms(&self) -> u64 {
+        self.opened_ms
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_key(home: &Home) -> Result<DeviceSecret, NodeError> {
+    let path = home.key_file();
+    let bytes = home::read_secret(&path, DeviceSecret::LEN)?;
+    let secret = bytes.as_slice().try_into().ok().and_then(DeviceSecret::from_bytes);
+    secret.ok_or_else(|| NodeError::Damaged {
+        path,
+        reason: format!("it does not hold {} bytes of keys", DeviceSecret::LEN),
+    })
+}

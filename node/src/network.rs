@@ -1,0 +1,198 @@
+//! The network of one home: who is met, who is served, who is dialled.
+
+mod growth;
+mod sessions;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iroh::endpoint::Connection;
+use iroh::protocol::{AcceptError, ProtocolHandler, Router};
+use mosaic_engine::entropy::Entropy;
+use mosaic_engine::hash::DeviceId;
+use mosaic_engine::identity::DeviceSecret;
+use mosaic_engine::replica::Replica;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::types::ErrorRecord;
+use crate::blobs::{BLOBS_ALPN, BlobHandler, ServeLimits};
+use crate::endpoint::{Net, NetOptions};
+use crate::error::NodeError;
+use crate::link::{Invite, Invites, LINK_ALPN, LinkHandler};
+use crate::peers::Peers;
+use crate::session::{Report, SYNC_ALPN};
+use crate::source::Source;
+use crate::ticket::{LinkTicket, NodeTicket};
+
+use growth::Growth;
+pub(crate) use sessions::Sessions;
+
+/// How often peers that should be connected are looked at.
+const REDIAL_EVERY: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to reach a peer.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// How long sessions may take to end when the network closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A bound endpoint with its protocols, and the sessions over it.
+#[derive(Debug)]
+pub(crate) struct Network {
+    sessions: Arc<Sessions>,
+    invites: Invites,
+    router: Router,
+    stopping: CancellationToken,
+}
+
+impl Network {
+    /// Binds the endpoint and begins to serve.
+    pub(crate) async fn start(
+        secret: &DeviceSecret,
+        replica: Arc<Replica>,
+        entropy: Arc<dyn Entropy>,
+        options: &NetOptions,
+    ) -> Result<Arc<Self>, ErrorRecord> {
+        let loading = replica.clone();
+        let peers = tokio::task::spawn_blocking(move || Peers::load(loading)).await;
+        let peers = peers.map_err(|error| NodeError::Entropy(error.to_string()))??;
+        let net = Net::bind(&secret.signing_seed(), options, Vec::new()).await?;
+        let source = Arc::new(Source(replica.clone()));
+        let invites = Invites::default();
+        let sessions =
+            Arc::new(Sessions::new(net.clone(), replica.clone(), Arc::new(peers), entropy.clone()));
+        let link = LinkHandler::new(source.clone(), net.device(), invites.clone(), entropy);
+        let blobs = BlobHandler::new(source, ServeLimits::default());
+        let router = Router::builder(net.endpoint().clone())
+            .accept(SYNC_ALPN, counted(&net, sessions.handler()))
+            .accept(BLOBS_ALPN, counted(&net, blobs))
+            .accept(LINK_ALPN, counted(&net, link))
+            .spawn();
+        let stopping = CancellationToken::new();
+        let growth = Growth::watch(&replica);
+        tokio::spawn(growth.spread(sessions.clone(), stopping.clone()));
+        Ok(Arc::new(Self { sessions, invites, router, stopping }))
+    }
+
+    /// Keeps sessions with the peers that are to be dialled, and with known devices that appear
+    /// in the local network, until the network closes.
+    pub(crate) fn keep_connected(self: &Arc<Self>) {
+        let (network, stopping) = (self.clone(), self.stopping.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = network.redial() => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+        let (network, stopping) = (self.clone(), self.stopping.clone());
+        tokio::spawn(async move {
+            let found = network.net().watch_lan(|ticket| network.found_in_lan(ticket));
+            tokio::select! {
+                () = found => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+    }
+
+    /// The endpoint.
+    pub(crate) fn net(&self) -> &Net {
+        self.sessions.net()
+    }
+
+    /// The peers.
+    pub(crate) fn peers(&self) -> &Arc<Peers> {
+        self.sessions.peers()
+    }
+
+    /// The sessions.
+    pub(crate) const fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// Opens an invitation for a new device.
+    pub(crate) fn invite(
+        &self,
+        ttl_ms: u64,
+        entropy: &dyn Entropy,
+    ) -> (LinkTicket, oneshot::Receiver<Invite>) {
+        self.invites.open(self.net().ticket(), ttl_ms, entropy)
+    }
+
+    /// Compares with a peer now, over the open session or a new one.
+    pub(crate) async fn round(&self, ticket: &NodeTicket) -> Result<Report, NodeError> {
+        self.sessions.round(ticket).await
+    }
+
+    /// Ends all sessions and closes the endpoint.
+    pub(crate) async fn close(&self) {
+        self.stopping.cancel();
+        self.sessions.end().await;
+        if timeout(CLOSE_TIMEOUT, self.router.shutdown()).await.is_err() {
+            tracing::warn!("the endpoint did not close in time");
+        }
+        self.sessions.ended(CLOSE_TIMEOUT).await;
+    }
+
+    async fn redial(&self) {
+        let mut next: HashMap<DeviceId, (Instant, Duration)> = HashMap::new();
+        loop {
+            for (device, record) in self.peers().records() {
+                let due = next.get(&device).is_none_or(|(at, _)| at.elapsed() > Duration::ZERO);
+                if !record.dial || self.peers().live(&device).is_some() || !due {
+                    continue;
+                }
+                let pause = next.get(&device).map_or(REDIAL_EVERY, |(_, pause)| *pause);
+                match self.sessions.dial(&record.ticket(device), None).await {
+                    Ok(_) => next.remove(&device),
+                    Err(error) => {
+                        tracing::debug!(%error, "a peer was not reached");
+                        let (at, longer) = (later(pause), (pause * 2).min(BACKOFF_MAX));
+                        next.insert(device, (at, longer))
+                    }
+                };
+            }
+            sleep(REDIAL_EVERY).await;
+        }
+    }
+
+    /// Dials a device of the local network if we know it; strangers are left alone.
+    fn found_in_lan(&self, ticket: NodeTicket) {
+        let known = self.peers().records().contains_key(&ticket.device);
+        if !known || self.peers().live(&ticket.device).is_some() {
+            return;
+        }
+        let sessions = self.sessions.clone();
+        tokio::spawn(async move {
+            if let Err(error) = sessions.dial(&ticket, None).await {
+                tracing::debug!(%error, "a device of the local network was not reached");
+            }
+        });
+    }
+}
+
+fn later(pause: Duration) -> Instant {
+    Instant::from_std(crate::clock::instant()) + pause
+}
+
+/// Counts the traffic of every connection that a handler accepts.
+#[derive(Debug)]
+struct Counted<H> {
+    handler: H,
+    net: Net,
+}
+
+fn counted<H: ProtocolHandler>(net: &Net, handler: H) -> Counted<H> {
+    Counted { handler, net: net.clone() }
+}
+
+impl<H: ProtocolHandler> ProtocolHandler for Counted<H> {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        self.net.count(&connection);
+        self.handler.accept(connection).await
+    }
+
+    async fn shutdown(&self) {
+        self.handler.shutdown().await;
+    }
+}

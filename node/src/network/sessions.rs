@@ -1,0 +1,222 @@
+//! Opens, accepts and ends sync sessions; at most one with each peer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iroh::endpoint::{Connection, RecvStream, SendStream};
+use iroh::protocol::{AcceptError, ProtocolHandler};
+use mosaic_engine::entropy::{Entropy, random};
+use mosaic_engine::hash::DeviceId;
+use mosaic_engine::replica::Replica;
+use mosaic_engine::sync::outcome::Outcome;
+use mosaic_engine::sync::{News, Options, Role, Session};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::endpoint::Net;
+use crate::error::NodeError;
+use crate::peers::{Live, Peers};
+use crate::session::{
+    COMMANDS_WAITING, Command, Fetcher, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN, Seat, drive,
+};
+use crate::ticket::NodeTicket;
+
+/// Sessions at once.
+const SESSIONS_MAX: u32 = 256;
+/// Outcomes of one session that wait to be written down.
+const OUTCOMES_WAITING: usize = 64;
+
+/// All sync sessions of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    net: Net,
+    replica: Arc<Replica>,
+    peers: Arc<Peers>,
+    entropy: Arc<dyn Entropy>,
+    places: Arc<Semaphore>,
+}
+
+/// Accepts sessions.
+#[derive(Clone, Debug)]
+pub(super) struct SyncHandler(Arc<Sessions>);
+
+impl ProtocolHandler for SyncHandler {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        let Ok(place) = self.0.places.clone().try_acquire_owned() else {
+            connection.close(1u32.into(), b"busy");
+            return Ok(());
+        };
+        let opened = timeout(HANDSHAKE_TIMEOUT, connection.accept_bi()).await;
+        let Ok(Ok(stream)) = opened else {
+            connection.close(2u32.into(), b"no stream");
+            return Ok(());
+        };
+        let running = self.0.clone().run(Role::Responder, connection, stream, None, place);
+        if let Some(running) = running {
+            running.await;
+        }
+        Ok(())
+    }
+}
+
+impl Sessions {
+    pub(super) fn new(
+        net: Net,
+        replica: Arc<Replica>,
+        peers: Arc<Peers>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(SESSIONS_MAX as usize));
+        Self { net, replica, peers, entropy, places }
+    }
+
+    pub(super) fn handler(self: &Arc<Self>) -> SyncHandler {
+        SyncHandler(self.clone())
+    }
+
+    pub(crate) const fn net(&self) -> &Net {
+        &self.net
+    }
+
+    pub(crate) const fn replica(&self) -> &Arc<Replica> {
+        &self.replica
+    }
+
+    pub(crate) const fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
+    /// Opens a session unless there is one; `asked` gets what the first round came to.
+    pub(crate) async fn dial(
+        self: &Arc<Self>,
+        ticket: &NodeTicket,
+        asked: Option<oneshot::Sender<Report>>,
+    ) -> Result<(), NodeError> {
+        let peer = ticket.device.short();
+        let cut = |error: &dyn std::fmt::Display| {
+            let (peer, reason) = (peer.clone(), error.to_string());
+            NodeError::Unreachable { peer, reason }
+        };
+        let place = self.places.clone().try_acquire_owned().map_err(|_| cut(&"too many sessions"))?;
+        let connection = match self.net.connect(ticket, SYNC_ALPN).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let (peers, device, reason) = (self.peers.clone(), ticket.device, error.to_string());
+                let noted = tokio::task::spawn_blocking(move || {
+                    let known = peers.records().contains_key(&device);
+                    known.then(|| peers.update(&device, |record| record.failure = Some(reason)))
+                });
+                let _ = noted.await;
+                return Err(error);
+            }
+        };
+        let stream = connection.open_bi().await.map_err(|error| cut(&error))?;
+        let running = self.clone().run(Role::Initiator, connection, stream, asked, place);
+        match running {
+            Some(running) => {
+                tokio::spawn(running);
+                Ok(())
+            }
+            None => Err(cut(&"it is dialling us at this moment")),
+        }
+    }
+
+    /// Compares with a peer now, over the open session or a new one.
+    pub(crate) async fn round(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
+        let (asker, report) = oneshot::channel();
+        let live = self.peers.live(&ticket.device);
+        match live.filter(|live| live.connection.close_reason().is_none()) {
+            Some(live) => {
+                // the receiver learns of a session that is gone
+                let _ = live.commands.send(Command::Round(asker)).await;
+            }
+            None => self.dial(ticket, Some(asker)).await?,
+        }
+        report.await.map_err(|_| NodeError::Unreachable {
+            peer: ticket.device.short(),
+            reason: "the session ended".to_owned(),
+        })
+    }
+
+    /// Tells every session which chains grew; one that does not keep up compares later.
+    pub(crate) fn tell(&self, news: &[News]) {
+        for (_, live) in self.peers.all_live() {
+            if live.commands.try_send(Command::News(news.to_vec())).is_err() {
+                live.lag.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Has every session compare again: what is kept here has changed.
+    pub(crate) fn refresh(&self) {
+        for (_, live) in self.peers.all_live() {
+            if live.commands.try_send(Command::Refresh).is_err() {
+                live.lag.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Ends every session.
+    pub(super) async fn end(&self) {
+        for (_, live) in self.peers.all_live() {
+            live.connection.close(0u32.into(), b"closing");
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// Waits until all have ended and are written down.
+    pub(super) async fn ended(&self, limit: Duration) {
+        let _ = timeout(limit, self.places.acquire_many(SESSIONS_MAX)).await;
+    }
+
+    /// Takes the session in and returns what runs it; `None` if another one is preferred.
+    fn run(
+        self: Arc<Self>,
+        role: Role,
+        connection: Connection,
+        stream: (SendStream, RecvStream),
+        asked: Option<oneshot::Sender<Report>>,
+        place: OwnedSemaphorePermit,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+        let session = Session::new(role, remote, random(&*self.entropy), Options::default());
+        let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
+        let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
+        let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
+        let lag = Arc::default();
+        let live = Live {
+            commands,
+            connection: connection.clone(),
+            fetcher: fetcher.clone(),
+            dialled: role == Role::Initiator,
+            lag: Arc::clone(&lag),
+        };
+        if !self.peers.enter(self.net.device(), remote, live) {
+            connection.close(3u32.into(), b"another session");
+            return None;
+        }
+        let replica = self.replica.clone();
+        let seat = Seat { replica, remote, fetcher, commands: waiting, outcomes, lag };
+        Some(async move {
+            let noting = tokio::spawn(note_all(self.peers.clone(), noted));
+            drive(session, connection.clone(), stream, seat, asked).await;
+            let _ = noting.await;
+            let peers = self.peers.clone();
+            let left = tokio::task::spawn_blocking(move || peers.leave(&remote, &connection)).await;
+            if let Ok(Err(error)) = left {
+                tracing::warn!(%error, "a peer's record was not written");
+            }
+            drop(place);
+        })
+    }
+}
+
+async fn note_all(peers: Arc<Peers>, mut outcomes: mpsc::Receiver<Outcome>) {
+    while let Some(outcome) = outcomes.recv().await {
+        let peers = peers.clone();
+        let noted = tokio::task::spawn_blocking(move || peers.note(&outcome)).await;
+        if let Ok(Err(error)) = noted {
+            tracing::warn!(%error, "an outcome was not written down");
+        }
+    }
+}
