@@ -13,6 +13,8 @@
 //! The contract has three implementations: `disk` (fjall), [`memory`] (simulated durability) and
 //! `faulty` (fails or crashes at the n-th call). All pass `conformance`.
 
+#[cfg(feature = "disk")]
+mod archive;
 mod blob;
 #[cfg(feature = "disk")]
 mod blob_files;

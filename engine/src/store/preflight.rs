@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     CommitNumber, Damage, StoreError,
+    archive::{contents, tables_of_version},
     files::{replace_file, sync_dir},
     format::StoreId,
     journal::{
@@ -220,6 +221,22 @@ fn check_versions(database: &Path) -> Result<(), StoreError> {
         let version = tree.join(format!("v{number}"));
         if checksum_of(&version)? != checksum {
             return Err(StoreError::corrupt(version, "the list of tables does not match"));
+        }
+        check_tables(&tree, &version)?;
+    }
+    Ok(())
+}
+
+/// Checks the frames of the tables that a version lists; others are leftovers.
+fn check_tables(tree: &Path, version: &Path) -> Result<(), StoreError> {
+    let tables = tables_of_version(version).map_err(|error| missing_is_damage(version, error))?;
+    let Some(tables) = tables else {
+        return Err(StoreError::corrupt(version, "the list of tables cannot be read"));
+    };
+    for table in tables {
+        let path = tree.join("tables").join(table.to_string());
+        if contents(&path).map_err(|error| missing_is_damage(&path, error))?.is_none() {
+            return Err(StoreError::corrupt(path, "the frame of the table file is damaged"));
         }
     }
     Ok(())

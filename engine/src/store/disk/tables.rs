@@ -313,11 +313,12 @@ fn contain<T>(path: &Path, call: impl FnOnce() -> fjall::Result<T>) -> Result<T,
 }
 
 fn translate(path: &Path, error: fjall::Error) -> StoreError {
-    use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => {
             match error.kind() {
-                UnexpectedEof | InvalidData | NotFound => {
+                // an offset that no file has comes from a damaged file, too
+                UnexpectedEof | InvalidData | InvalidInput | NotFound => {
                     StoreError::corrupt(path, format!("a file is incomplete: {error}"))
                 }
                 _ => StoreError::io("use", path, error),
