@@ -14,8 +14,13 @@ mod plan;
 mod push;
 mod round;
 mod session;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod sim;
 mod take;
 
 pub use give::{INLINE_BODIES_MAX, INLINE_CHANGES_MAX, WINDOW};
 pub use round::{SPACES_MAX, TIPS_MAX};
 pub use session::{CloseReason, Input, News, Options, Output, Role, Session};
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ use crate::wire::{
 };
 
 const DIGESTS_PER_FRAME: usize = 2000;
+/// Chains of an equal section that the remote need not be told of again.
+const EQUAL_NOTED_MAX: usize = 1024;
 
 impl Session {
     /// Acts on a message whose packs are here.
@@ -257,12 +259,10 @@ impl Session {
         let missing_here = round.done_sent.unwrap_or(own_before);
         let missing_there = theirs.as_ref().map_or(their_before, |theirs| theirs.missing);
         self.missing_there = missing_there;
-        self.repaired = Some(match self.role {
-            Role::Initiator => (missing_here, missing_there),
-            Role::Responder => (missing_there, missing_here),
-        });
         let mut ledger = std::mem::take(&mut round.ledger);
         self.add_theirs(&mut ledger, theirs.as_ref(), exchange)?;
+        // Asking again for the same helps only where something went wrong.
+        self.repaired = Some(round.missing).filter(|_| ledger.causes_total == 0);
         let mut sections = Vec::new();
         for (reference, section) in self.sections() {
             let compared = round.compared.contains(&reference);
@@ -331,6 +331,9 @@ impl Session {
     fn note_equal(&mut self, section: &Section, exchange: &dyn Exchange) -> Result<(), Fault> {
         let tips: Vec<(ChainKey, u64)> =
             exchange.tips(section)?.into_iter().map(|tip| (tip.chain, tip.n)).collect();
+        for (chain, n) in tips.iter().take(EQUAL_NOTED_MAX) {
+            self.note_peer_has(*chain, *n);
+        }
         Ok(exchange.record_shown(&self.remote, section, &tips)?)
     }
 

@@ -109,7 +109,7 @@ impl Session {
         };
         let before = self.out.counters;
         self.out.send(&Message::Done(done));
-        if ledger.causes_total > 0 {
+        if ledger.causes.iter().any(|cause| !cause.reason.is_refusal()) {
             self.reopen = true;
             self.ask_when_settled(now_ms);
         }
@@ -152,7 +152,7 @@ impl Session {
         if ledger.causes.iter().any(|cause| repairable(cause.reason)) {
             self.reopen = true;
             self.ask_when_settled(now_ms);
-        } else if !equal && self.news.is_empty() {
+        } else if !equal && ledger.causes_total == 0 && self.news.is_empty() {
             self.ask_when_settled(now_ms);
         }
         let missing: u64 = sections.iter().map(|section| section.missing_bodies).sum();

@@ -104,6 +104,7 @@ impl Session {
             return Ok(());
         }
         self.touch(now_ms);
+        self.round_ms = now_ms;
         self.rounds += 1;
         let mut round = Round::new(self.rounds, self.reopen, self.out.counters);
         if self.reopen {

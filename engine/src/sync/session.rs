@@ -34,6 +34,8 @@ const OUT_BYTES_MAX: usize = 128 * 1024;
 const PEER_HAS_MAX: usize = 8192;
 /// News waiting; beyond it a round finds what changed.
 const NEWS_MAX: usize = 4096;
+/// Milliseconds between rounds that the responder asks for.
+const AGAIN_MS_MIN: u64 = 1000;
 
 /// Who dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +209,7 @@ pub struct Session {
     pub(super) settle_ms: u64,
     pub(super) retried: bool,
     pub(super) reopen: bool,
+    pub(super) round_ms: u64,
     heard_ms: u64,
     closed: bool,
     error: Option<ExchangeError>,
@@ -240,6 +243,7 @@ impl Session {
             settle_ms: options.settle_ms,
             retried: false,
             reopen: true,
+            round_ms: 0,
             heard_ms: 0,
             closed: false,
             error: None,
@@ -385,8 +389,10 @@ impl Session {
                 if self.role == Role::Responder {
                     return Err(PROTOCOL);
                 }
+                // At most one round a second is made for the asking.
+                let due = now_ms.max(self.round_ms + AGAIN_MS_MIN);
                 self.reopen = true;
-                self.check_due = Some(self.check_due.map_or(now_ms, |due| due.min(now_ms)));
+                self.check_due = Some(self.check_due.map_or(due, |earlier| earlier.min(due)));
                 Ok(())
             }
             Message::Close { .. } => Err(Fault::Close(CloseReason::Remote)),
