@@ -37,7 +37,7 @@ mod walls;
 pub use crate::sync::exchange::Section;
 pub use accounts::LINKED_DEVICE_RANK;
 pub use bodies::{BodyState, Text};
-pub use check::{ChainView, Rebuilt, Verification};
+pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub use error::EngineError;
 pub use maps::{Edits, Field};
 pub use posts::Draft;

@@ -54,6 +54,9 @@ pub struct ChainView {
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// What [`Replica::dump`] calls: table, key, value.
+pub type DumpVisitor<'a> = dyn FnMut(Table, &[u8], &[u8]) + 'a;
+
 impl Replica {
     /// Reads everything and checks every hash, link and signature. Damage that stops the
     /// reading itself is an error.
@@ -399,7 +402,7 @@ impl Replica {
     ///
     /// # Errors
     /// If the store fails or is damaged.
-    pub fn dump(&self, visit: &mut dyn FnMut(Table, &[u8], &[u8])) -> Result<(), EngineError> {
+    pub fn dump(&self, visit: &mut DumpVisitor<'_>) -> Result<(), EngineError> {
         for table in Table::ALL {
             self.store.verify(table, &mut |key, value| {
                 visit(table, key, value);

@@ -1,5 +1,6 @@
 //! What to ask for and what to give, once both sides' tips are known.
 
+use std::collections::hash_map::Entry::Vacant;
 use std::collections::{HashMap, HashSet};
 
 use crate::chain::ChainKey;
@@ -170,21 +171,21 @@ impl Session {
                     };
                     let Some(section) = self.resolve(&reference) else { return Err(PROTOCOL) };
                     found.push((section, tip));
-                    if !shown.contains_key(&section) {
+                    if let Vacant(place) = shown.entry(section) {
                         let before = exchange.shown(&self.remote, &section)?;
-                        shown.insert(section, before.into_iter().collect());
+                        place.insert(before.into_iter().collect());
                     }
                     let before = shown.get(&section).and_then(|s| s.get(&tip.chain)).copied();
                     note_older(&mut round, section, &tip, before, item);
                 }
                 WantName::Tagged(reference, tag) => {
                     let Some(section) = self.resolve(&reference) else { return Err(PROTOCOL) };
-                    if !tagged.contains_key(&reference) {
+                    if let Vacant(place) = tagged.entry(reference) {
                         let mut names: HashMap<Tag, Vec<KnownTip>> = HashMap::new();
                         for tip in exchange.tips(&section)? {
                             names.entry(key.chain(&tip.chain)).or_default().push(tip);
                         }
-                        tagged.insert(reference, names);
+                        place.insert(names);
                     }
                     let tips = tagged.get(&reference).and_then(|names| names.get(&tag));
                     found.extend(tips.into_iter().flatten().map(|tip| (section, *tip)));

@@ -52,7 +52,7 @@ impl BlobSource for Held {
 }
 
 fn blob(size: usize, seed: usize) -> Vec<u8> {
-    (0..size).map(|at| (at / 7 + seed * 31) as u8 ^ (at as u8)).collect()
+    (0..size).map(|at| ((at / 7 + seed * 31) ^ at).to_le_bytes()[0]).collect()
 }
 
 fn iroh_hash(hash: BlobHash) -> Hash {
