@@ -161,7 +161,7 @@ impl DiskStore {
             Tables::open(&database, format.id, options.cache_bytes, lock, preflight.last_commit)?;
         let (rolled_back, highest) = examine(options, format.id, created, last)?;
         let store = Self::start(options, format.id, tables, highest, rolled_back.is_none())?;
-        if created && rolled_back.is_none() {
+        if rolled_back.is_none() && (created || !options.marker().exists()) {
             store.settle()?;
         }
         Ok(Opened { store, created, preflight, rolled_back, migrated_from })

@@ -120,6 +120,10 @@ pub(super) fn read_mark(id: StoreId, path: &Path) -> Result<Mark, StoreError> {
         Err(error) => Err(error),
     }
     .map_err(|error| StoreError::io("read", path, error))?;
+    // opened for the first time, but the process died before its first mark
+    if bytes.is_empty() {
+        return Ok(Mark::Missing);
+    }
     let Some(number) = bytes.first_chunk::<8>() else { return Ok(Mark::Damaged) };
     let number = CommitNumber(u64::from_be_bytes(*number));
     Ok(if bytes == encode_mark(id, number) { Mark::At(number) } else { Mark::Damaged })

@@ -168,6 +168,14 @@ fn an_interrupted_creation_is_begun_again() {
     assert!(!place.home().join("store.new-abc").exists());
     let again = place.open();
     assert!(!again.created && again.rolled_back.is_none());
+    drop(again);
+    // killed between the creation and its first marks
+    for path in place.options().marks() {
+        fs::write(path, b"").unwrap();
+    }
+    fs::remove_file(place.options().marker()).unwrap();
+    assert_eq!(place.open().rolled_back, None);
+    assert!(place.options().marker().exists());
 }
 
 #[test]
