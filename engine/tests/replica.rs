@@ -167,7 +167,7 @@ fn private_maps_reach_own_devices_only() {
     assert!(!laptop.may_read(&hub.own_device(), &private).unwrap());
     assert!(hub.tips(&private).unwrap().is_empty());
     let change = laptop.tips(&private).unwrap().into_iter().next().unwrap();
-    let id = laptop.raw_changes(&change.chain.doc).unwrap().into_iter().next().unwrap().2;
+    let id = laptop.changes(&change.chain.doc).unwrap().into_iter().next().unwrap().id;
     assert!(laptop.blob_for(&hub.own_device(), &id.blob()).unwrap().is_none());
     assert!(laptop.blob_for(&phone.own_device(), &id.blob()).unwrap().is_some());
     agree(&laptop, &phone);

@@ -22,6 +22,8 @@ pub struct Verification {
     pub changes: u64,
     /// Bodies and files hashed.
     pub bodies: u64,
+    /// Rows compared with what documents give.
+    pub rows: u64,
     /// Each damage, in one line.
     pub problems: Vec<String>,
 }
@@ -29,6 +31,8 @@ pub struct Verification {
 /// What [`Replica::rebuild`] found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rebuilt {
+    /// Rows that were there.
+    pub before: u64,
     /// Rows that the documents give.
     pub rows: u64,
     /// Rows that were missing or different.
@@ -48,6 +52,8 @@ pub struct ChainView {
     pub link: crate::hash::Link,
     /// Changes held here.
     pub held: u64,
+    /// Their value bytes (log) or stored bytes (map).
+    pub bytes: u64,
     /// Void from this change on, if its device was revoked.
     pub void_from: Option<u64>,
 }
@@ -197,6 +203,7 @@ impl Replica {
             }
         };
         let mut seen = 0;
+        report.rows = expected.len() as u64;
         for (key, value) in self.scan_all(Table::Rows, &[])? {
             match expected.get(key.as_ref()) {
                 Some(right) if right.as_slice() == value.as_ref() => seen += 1,
@@ -229,6 +236,7 @@ impl Replica {
                     batch.delete(Table::Rows, key);
                 }
             }
+            report.before += 1;
             self.flush(&mut batch, false)?;
         }
         for (key, value) in expected {
@@ -319,6 +327,7 @@ impl Replica {
                 n: chain.known,
                 link: chain.known_link,
                 held: chain.held,
+                bytes: chain.bytes,
                 void_from,
             });
         }
@@ -342,27 +351,6 @@ impl Replica {
             }
         }
         Ok((low <= known).then_some(low))
-    }
-
-    /// Stored bytes of a document's held changes, by chain and number.
-    ///
-    /// # Errors
-    /// If the store fails or is damaged.
-    pub fn raw_changes(
-        &self,
-        doc: &DocumentId,
-    ) -> Result<Vec<(ChainKey, u64, ChangeId, bytes::Bytes)>, EngineError> {
-        let chains = self.heads(doc)?;
-        let mut out = Vec::new();
-        for chain in chains {
-            for (n, id) in (1..).zip(self.change_ids(&chain.key, 1, chain.held)?) {
-                let bytes = self
-                    .blob_bytes(&id.blob())?
-                    .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
-                out.push((chain.key, n, id, bytes));
-            }
-        }
-        Ok(out)
     }
 
     /// Resolves a document by id prefix.

@@ -270,6 +270,22 @@ impl Replica {
         Ok(None)
     }
 
+    /// The Automerge chunk behind stored bytes; `None` if it is sealed and does not open.
+    pub(crate) fn opened(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+        previous_link: Link,
+        stored: &[u8],
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(match self.open_change(state, description, key, n, previous_link, stored)? {
+            Opened::Plain(plain) => Some(plain),
+            Opened::NoKey | Opened::Invalid => None,
+        })
+    }
+
     fn open_change(
         &self,
         state: &mut State,

@@ -168,6 +168,9 @@ pub fn held(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
     join(b'u', &[doc.as_bytes(), hash.as_bytes()])
 }
 
+/// All bodies that are here.
+pub const HELD: &[u8] = b"u";
+
 /// All bodies that are here for a document.
 #[must_use]
 pub fn held_prefix(doc: &DocumentId) -> Vec<u8> {
