@@ -217,8 +217,7 @@ impl App {
         let started = self.network.get_or_try_init(|| async move {
             let secret = read_key(&home)?;
             let entropy: Arc<dyn Entropy> = self.entropy.clone();
-            let network =
-                Network::start(&secret, replica, entropy, &options).await?;
+            let network = Network::start(&secret, replica, entropy, &options).await?;
             Ok::<_, ErrorRecord>(network)
         });
         started.await.cloned()

@@ -173,8 +173,10 @@ impl Net {
     #[must_use]
     pub fn traffic(&self) -> (u64, u64) {
         let open = self.traffic.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut sent, mut received) =
-            (self.traffic.sent.load(Ordering::Relaxed), self.traffic.received.load(Ordering::Relaxed));
+        let (mut sent, mut received) = (
+            self.traffic.sent.load(Ordering::Relaxed),
+            self.traffic.received.load(Ordering::Relaxed),
+        );
         for connection in open.iter() {
             let stats = connection.stats();
             sent = sent.saturating_add(stats.udp_tx.bytes);
@@ -297,7 +299,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_beyond_loopback_is_bound_or_dialled_unasked() {
-        let options = NetOptions { listen: vec!["0.0.0.0:0".parse().unwrap()], ..Default::default() };
+        let options =
+            NetOptions { listen: vec!["0.0.0.0:0".parse().unwrap()], ..Default::default() };
         let refused = Net::bind(&[1; 32], &options, vec![]).await;
         assert!(matches!(refused, Err(NodeError::Listen { .. })));
         let net = bound(1).await;

@@ -191,9 +191,7 @@ fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, NodeError> {
 
 fn sync_folder(path: &Path) -> Result<(), NodeError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(NodeError::file("sync", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(NodeError::file("sync", folder))
 }
 
 fn read_at_most(path: &Path, file: File, bytes_max: usize) -> Result<Vec<u8>, NodeError> {

@@ -234,7 +234,11 @@ impl Peers {
     }
 
     /// Takes a session out once its connection has gone; adds its traffic to the record.
-    pub(crate) fn leave(&self, device: &DeviceId, connection: &Connection) -> Result<(), EngineError> {
+    pub(crate) fn leave(
+        &self,
+        device: &DeviceId,
+        connection: &Connection,
+    ) -> Result<(), EngineError> {
         let mut inner = self.lock();
         let same = |live: &Live| live.connection.stable_id() == connection.stable_id();
         if inner.live.get(device).is_some_and(same) {
@@ -272,10 +276,17 @@ fn reasons(outcome: &Outcome, section: &Section) -> Vec<String> {
     });
     let older = outcome.older.iter().filter(|older| older.section == *section).map(|older| {
         let chain = older.chain.doc.short();
-        format!("it shows {} of {} changes of {chain} that it showed before", older.now, older.before)
+        format!(
+            "it shows {} of {} changes of {chain} that it showed before",
+            older.now, older.before
+        )
     });
     let forks = outcome.forks.iter().map(|fork| {
-        format!("device {} wrote two branches of {}", fork.chain.device.short(), fork.chain.doc.short())
+        format!(
+            "device {} wrote two branches of {}",
+            fork.chain.device.short(),
+            fork.chain.doc.short()
+        )
     });
     lines.extend(gaps.chain(older).chain(forks));
     lines.dedup();

@@ -70,7 +70,8 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(listen_error)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(listen_error)?;
-    let serving = axum::serve(socket, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving =
+        axum::serve(socket, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut serving = tokio::spawn(serving.into_future());
     tokio::select! {
         _ = terminate.recv() => {}

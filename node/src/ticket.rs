@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn only_sixteen_addresses_fit() {
         let mut many = node();
-        many.addresses = (0..20).map(|port| Address::Socket(([127, 0, 0, 1], port).into())).collect();
+        many.addresses =
+            (0..20).map(|port| Address::Socket(([127, 0, 0, 1], port).into())).collect();
         let parsed = NodeTicket::parse(&many.to_string()).unwrap();
         assert_eq!(parsed.addresses.len(), TICKET_ADDRESSES_MAX);
     }

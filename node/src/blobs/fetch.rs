@@ -92,7 +92,8 @@ pub async fn fetch_many(
     caps: FetchCaps,
     mut sink: impl FnMut(BlobHash, Result<Bytes, FetchError>) + Send,
 ) -> FetchStats {
-    let mut fetch = Fetch { connection, caps, left: caps.total_bytes_max, stats: FetchStats::default() };
+    let mut fetch =
+        Fetch { connection, caps, left: caps.total_bytes_max, stats: FetchStats::default() };
     for group in wants.chunks(HASHES_PER_REQUEST_MAX) {
         let mut group = group.to_vec();
         group.sort_unstable_by_key(|want| want.hash);
@@ -121,7 +122,8 @@ pub async fn fetch_streaming(
     caps: FetchCaps,
     mut sink: impl FnMut(u64, Bytes) -> Result<(), FetchError> + Send,
 ) -> Result<u64, FetchError> {
-    let mut fetch = Fetch { connection, caps, left: caps.total_bytes_max, stats: FetchStats::default() };
+    let mut fetch =
+        Fetch { connection, caps, left: caps.total_bytes_max, stats: FetchStats::default() };
     let start = offset & !0x3fff;
     let ranges = if start == 0 { ChunkRanges::all() } else { ChunkRanges::bytes(start..) };
     let request = GetRequest::blob_ranges(iroh_hash(want.hash), ranges);

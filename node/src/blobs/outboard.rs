@@ -64,7 +64,10 @@ pub(super) struct Outboards {
 
 impl Outboards {
     /// Returns the hash pairs of a blob; `None` if its bytes are not those its hash names.
-    pub(super) fn pairs(&self, blob: &Reader<'_>) -> io::Result<Option<PreOrderMemOutboard<Bytes>>> {
+    pub(super) fn pairs(
+        &self,
+        blob: &Reader<'_>,
+    ) -> io::Result<Option<PreOrderMemOutboard<Bytes>>> {
         let tree = BaoTree::new(blob.size(), IROH_BLOCK_SIZE);
         let root = blake3::Hash::from_bytes(*blob.hash.as_bytes());
         let wrap = |data| Some(PreOrderMemOutboard { root, tree, data });
@@ -76,7 +79,8 @@ impl Outboards {
         }
         let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
         let mut built = PreOrderMemOutboard { root, tree, data: vec![0u8; size] };
-        let found = outboard(Sequential { blob, offset: 0, piece: Bytes::new() }, tree, &mut built)?;
+        let found =
+            outboard(Sequential { blob, offset: 0, piece: Bytes::new() }, tree, &mut built)?;
         if found != root {
             return Ok(None);
         }

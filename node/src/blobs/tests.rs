@@ -213,7 +213,10 @@ async fn requests_that_ask_for_more_than_blobs_are_refused() {
     for request in [
         Request::Get(GetRequest::all(iroh_hash(bait))),
         Request::Observe(ObserveRequest::new(iroh_hash(bait))),
-        Request::Push(PushRequest::new(iroh_hash(bait), iroh_blobs::protocol::ChunkRangesSeq::root())),
+        Request::Push(PushRequest::new(
+            iroh_hash(bait),
+            iroh_blobs::protocol::ChunkRangesSeq::root(),
+        )),
         Request::GetMany(many),
         Request::Slot2,
     ] {

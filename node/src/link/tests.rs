@@ -67,8 +67,7 @@ async fn rig() -> Rig {
     let invites = Invites::default();
     let (device, source) = (inviter.device(), Arc::new(entropy));
     let handler = LinkHandler::new(book.clone(), device, invites.clone(), source);
-    let router =
-        Router::builder(inviter.endpoint().clone()).accept(LINK_ALPN, handler).spawn();
+    let router = Router::builder(inviter.endpoint().clone()).accept(LINK_ALPN, handler).spawn();
     Rig { router, inviter, invites, book, entropy }
 }
 

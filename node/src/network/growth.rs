@@ -58,9 +58,8 @@ impl Growth {
                 () = self.more.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let grown = std::mem::take(
-                &mut *self.grown.lock().unwrap_or_else(PoisonError::into_inner),
-            );
+            let grown =
+                std::mem::take(&mut *self.grown.lock().unwrap_or_else(PoisonError::into_inner));
             let replica = sessions.replica().clone();
             let found = tokio::task::spawn_blocking(move || {
                 let news = news(&replica, &grown, &mut lengths);

@@ -97,11 +97,13 @@ impl Sessions {
             let (peer, reason) = (peer.clone(), error.to_string());
             NodeError::Unreachable { peer, reason }
         };
-        let place = self.places.clone().try_acquire_owned().map_err(|_| cut(&"too many sessions"))?;
+        let place =
+            self.places.clone().try_acquire_owned().map_err(|_| cut(&"too many sessions"))?;
         let connection = match self.net.connect(ticket, SYNC_ALPN).await {
             Ok(connection) => connection,
             Err(error) => {
-                let (peers, device, reason) = (self.peers.clone(), ticket.device, error.to_string());
+                let (peers, device, reason) =
+                    (self.peers.clone(), ticket.device, error.to_string());
                 let noted = tokio::task::spawn_blocking(move || {
                     let known = peers.records().contains_key(&device);
                     known.then(|| peers.update(&device, |record| record.failure = Some(reason)))

@@ -28,7 +28,7 @@ records! {
         missing_changes: u64,
         /// Bodies named but not held.
         missing_bodies: u64,
-        /// `in-sync`, `differs` or `unknown`, over all peers that keep it.
+        /// `whole` if nothing known of is missing here, else `partial`.
         state: String,
         /// Whether it ends with this operation.
         removed: Flag,

@@ -1,0 +1,182 @@
+//! Profiles: a map with named fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::change::value::Value;
+use mosaic_engine::hash::AccountId;
+use mosaic_engine::replica::{Edits, Field, Replica};
+
+use super::answer::blocking;
+use super::resolve;
+use super::types::{
+    AttachFile, Attachment, ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileSet,
+    ProfileShow, Record,
+};
+use super::view::attach;
+use crate::app::App;
+use crate::clock;
+
+/// Bytes of an avatar.
+const AVATAR_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = blocking::<ProfileShow, _>(router, show);
+    blocking::<ProfileSet, _>(router, set)
+}
+
+fn show(app: &App, request: ProfileShow) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let account = resolve::account(&replica, request.who.as_deref())?;
+    profile(&replica, &account, request.conflicts)
+}
+
+fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Record, ErrorRecord> {
+    let fields = replica.profile(account)?;
+    let mut out = Profile { account: account.to_string(), ..Profile::default() };
+    let mut links: BTreeMap<String, String> = BTreeMap::new();
+    let mut picture: BTreeMap<String, Value> = BTreeMap::new();
+    for field in &fields {
+        let text = field.value.as_text().map(str::to_owned);
+        match field.key.split_once('.') {
+            None if field.key == "name" => out.name = text,
+            None if field.key == "bio" => out.bio = text,
+            Some(("links", number)) => links.extend(text.map(|text| (number.to_owned(), text))),
+            Some(("fields", name)) => out.fields.extend(text.map(|text| (name.to_owned(), text))),
+            Some(("theme", name)) => out.theme.extend(text.map(|text| (name.to_owned(), text))),
+            Some(("avatar", part)) => {
+                picture.insert(part.to_owned(), field.value.clone());
+            }
+            _ => {}
+        }
+    }
+    out.links = links.into_values().collect();
+    out.avatar = avatar(&picture);
+    if conflicts {
+        out.conflicts = Some(fields.iter().filter_map(conflict).collect());
+    }
+    Ok(Record::Profile(out))
+}
+
+fn avatar(parts: &BTreeMap<String, Value>) -> Option<Attachment> {
+    let text = |name: &str| parts.get(name).and_then(|v| v.as_text().map(str::to_owned));
+    let size = match parts.get("size") {
+        Some(Value::Uint(size)) => *size,
+        _ => return None,
+    };
+    Some(Attachment {
+        hash: text("hash")?,
+        size_bytes: size,
+        media_type: text("type").unwrap_or_default(),
+        name: text("file").unwrap_or_default(),
+        alt: text("alt"),
+    })
+}
+
+fn conflict(field: &Field) -> Option<FieldConflict> {
+    if field.conflicts.is_empty() {
+        return None;
+    }
+    let shown = FieldValue { value: plain(&field.value), device: None, shown: true };
+    let lost = field.conflicts.iter().map(|candidate| FieldValue {
+        value: plain(&candidate.value),
+        device: None,
+        shown: false,
+    });
+    let values = std::iter::once(shown).chain(lost).collect();
+    Some(FieldConflict { field: field.key.clone(), values })
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Uint(value) => value.to_string(),
+        Value::Timestamp(value) => value.to_string(),
+        Value::Bytes(bytes) => data_encoding::HEXLOWER.encode(bytes),
+        _ => String::new(),
+    }
+}
+
+fn set(app: &App, request: ProfileSet) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let account = replica.account()?;
+    let known: BTreeMap<String, Value> =
+        replica.profile(&account)?.into_iter().map(|field| (field.key, field.value)).collect();
+    let mut wanted: BTreeMap<String, Option<Value>> = BTreeMap::new();
+    for name in &request.unset {
+        unset(name, &known, &mut wanted)?;
+    }
+    let mut put = |key: String, text: String| {
+        wanted.insert(key, Some(Value::Text(text)));
+    };
+    if let Some(name) = request.name {
+        put("name".into(), name);
+    }
+    if let Some(bio) = request.bio {
+        put("bio".into(), bio);
+    }
+    for (name, text) in request.fields {
+        put(format!("fields.{name}"), text);
+    }
+    for (name, text) in request.theme {
+        put(format!("theme.{name}"), text);
+    }
+    if let Some(links) = request.links {
+        for key in known.keys().filter(|key| key.starts_with("links.")) {
+            wanted.insert(key.clone(), None);
+        }
+        for (number, link) in links.into_iter().enumerate() {
+            wanted.insert(format!("links.{number:04}"), Some(Value::Text(link)));
+        }
+    }
+    if let Some(file) = request.avatar {
+        put_avatar(&replica, &file, &mut wanted)?;
+    }
+    wanted.retain(|key, value| known.get(key) != value.as_ref());
+    if !wanted.is_empty() {
+        let edits: Edits = wanted.into_iter().collect();
+        replica.edit_profile(edits, clock::now_ms())?;
+    }
+    profile(&replica, &account, false)
+}
+
+fn unset(
+    name: &str,
+    known: &BTreeMap<String, Value>,
+    wanted: &mut BTreeMap<String, Option<Value>>,
+) -> Result<(), ErrorRecord> {
+    let single = matches!(name, "name" | "bio");
+    let group = matches!(name, "links" | "avatar");
+    let part = name.starts_with("fields.") || name.starts_with("theme.");
+    if !(single || group || part) {
+        let message = format!("'{name}' is no field of a profile");
+        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic profile show"));
+    }
+    let prefix = format!("{name}.");
+    for key in known.keys() {
+        if key == name || (group && key.starts_with(&prefix)) {
+            wanted.insert(key.clone(), None);
+        }
+    }
+    Ok(())
+}
+
+fn put_avatar(
+    replica: &Replica,
+    file: &AttachFile,
+    wanted: &mut BTreeMap<String, Option<Value>>,
+) -> Result<(), ErrorRecord> {
+    let attachment = attach(replica, file, AVATAR_BYTES_MAX)?;
+    let mut put = |key: &str, value: Value| {
+        wanted.insert(format!("avatar.{key}"), Some(value));
+    };
+    put("hash", Value::Text(attachment.body.hash.to_string()));
+    put("size", Value::Uint(attachment.body.size));
+    put("type", Value::Text(attachment.media_type));
+    put("file", Value::Text(attachment.name));
+    put("alt", Value::Text(attachment.alt));
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Posts and comments as records, and files as attachments.
+
+use std::path::Path;
+
+use mosaic_engine::hash::ChangeId;
+use mosaic_engine::limits::{ATTACHMENT_BYTES_MAX, BODY_SALT_BYTES};
+use mosaic_engine::model::entry::Attachment as FileRef;
+use mosaic_engine::replica::{PostView, Replica, Text, Version as TextVersion};
+
+use super::resolve;
+use super::types::{
+    AttachFile, Attachment, Comment, ErrorKind, ErrorRecord, Post, Quote, Record, TextConflict,
+    rfc3339,
+};
+
+/// What may be added to the pure record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extras {
+    pub conflicts: bool,
+    pub names: bool,
+}
+
+pub(super) fn attachment(file: &FileRef) -> Attachment {
+    Attachment {
+        hash: file.body.hash.to_string(),
+        size_bytes: file.body.size.saturating_sub(BODY_SALT_BYTES as u64),
+        media_type: file.media_type.clone(),
+        name: file.name.clone(),
+        alt: Some(file.alt.clone()).filter(|alt| !alt.is_empty()),
+    }
+}
+
+pub(super) fn text(text: &Text) -> Option<String> {
+    if let Text::Here(text) = text { Some(text.clone()) } else { None }
+}
+
+fn conflicts(versions: &[TextVersion]) -> Vec<TextConflict> {
+    versions
+        .iter()
+        .map(|version| TextConflict {
+            id: version.id.to_string(),
+            text: text(&version.text),
+            device: Some(version.device.to_string()),
+            edited_at: rfc3339(version.time_ms),
+        })
+        .collect()
+}
+
+/// A post, as `wall list` shows it.
+pub(super) fn post(
+    replica: &Replica,
+    view: &PostView,
+    extras: Extras,
+) -> Result<Record, ErrorRecord> {
+    let name = if extras.names { resolve::name(replica, &view.account)? } else { None };
+    let quoted = view.quote.or(view.repost);
+    Ok(Record::Post(Post {
+        id: view.id.to_string(),
+        author: view.account.to_string(),
+        author_name: name,
+        text: text(&view.text).filter(|_| view.repost.is_none()),
+        created_at: rfc3339(view.time_ms),
+        edited_at: view.edited_ms.map(rfc3339),
+        quote: quoted
+            .map(|quote| Quote { author: quote.account.to_string(), id: quote.entry.to_string() }),
+        attachments: view.attachments.iter().map(attachment).collect(),
+        replies: view.replies,
+        reactions: counts(view),
+        deleted: view.deleted.into(),
+        disputed: view.disputed.into(),
+        missing: (view.text == Text::Missing).into(),
+        unproven: false.into(),
+        conflicts: extras.conflicts.then(|| conflicts(&view.conflicts)),
+    }))
+}
+
+/// A comment below `post`.
+pub(super) fn comment(
+    replica: &Replica,
+    post: &ChangeId,
+    view: &PostView,
+    extras: Extras,
+) -> Result<Record, ErrorRecord> {
+    let name = if extras.names { resolve::name(replica, &view.account)? } else { None };
+    Ok(Record::Comment(Comment {
+        id: view.id.to_string(),
+        post: post.to_string(),
+        reply_to: view.target.unwrap_or(*post).to_string(),
+        author: view.account.to_string(),
+        author_name: name,
+        text: text(&view.text),
+        created_at: rfc3339(view.time_ms),
+        edited_at: view.edited_ms.map(rfc3339),
+        attachments: view.attachments.iter().map(attachment).collect(),
+        reactions: counts(view),
+        deleted: view.deleted.into(),
+        hidden: view.hidden.into(),
+        disputed: view.disputed.into(),
+        missing: (view.text == Text::Missing).into(),
+        unproven: false.into(),
+        conflicts: extras.conflicts.then(|| conflicts(&view.conflicts)),
+    }))
+}
+
+fn counts(view: &PostView) -> std::collections::BTreeMap<String, u64> {
+    let reactions = view.reactions.iter();
+    reactions.map(|(emoji, accounts)| (emoji.clone(), accounts.len() as u64)).collect()
+}
+
+/// A post or comment, whichever the entry is.
+pub(super) fn either(
+    replica: &Replica,
+    id: &ChangeId,
+    extras: Extras,
+) -> Result<Record, ErrorRecord> {
+    let view = replica.show(id)?;
+    match view.target {
+        None => post(replica, &view, extras),
+        Some(_) => comment(replica, &root(replica, &view)?, &view, extras),
+    }
+}
+
+/// The post above a comment.
+pub(super) fn root(replica: &Replica, view: &PostView) -> Result<ChangeId, ErrorRecord> {
+    let mut above = view.target;
+    let mut root = view.id;
+    // Replies name what they answer, which existed before: the walk ends; bounded all the same.
+    for _ in 0..1024 {
+        let Some(id) = above else { break };
+        root = id;
+        above = replica.show(&id).ok().and_then(|view| view.target);
+    }
+    Ok(root)
+}
+
+/// Streams a file into the store and describes it.
+pub(super) fn attach(
+    replica: &Replica,
+    file: &AttachFile,
+    size_max: u64,
+) -> Result<FileRef, ErrorRecord> {
+    let path = Path::new(&file.path);
+    let failed = |error: std::io::Error| {
+        ErrorRecord::new(ErrorKind::Usage, format!("{}: {error}", file.path))
+            .with_hint("mosaic help post")
+    };
+    let mut source = std::fs::File::open(path).map_err(failed)?;
+    let size = source.metadata().map_err(failed)?.len();
+    let size_max = size_max.min(ATTACHMENT_BYTES_MAX);
+    if size > size_max {
+        let message = format!("{}: {size} bytes, limit {size_max}", file.path);
+        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help post"));
+    }
+    let label = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = file.name.clone().or(label).unwrap_or_else(|| "file".into());
+    let media_type = file.media_type.clone().unwrap_or_else(|| guess(&name).into());
+    let body = replica.add_file(&mut source, size_max)?;
+    Ok(FileRef { body, media_type, name, alt: file.alt.clone().unwrap_or_default() })
+}
+
+/// The media type that a name suggests; only a claim.
+fn guess(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("gif") => "image/gif",
+        Some("webp") => "image/webp",
+        Some("svg") => "image/svg+xml",
+        Some("txt" | "md") => "text/plain",
+        Some("pdf") => "application/pdf",
+        Some("mp3") => "audio/mpeg",
+        Some("ogg") => "audio/ogg",
+        Some("mp4") => "video/mp4",
+        Some("webm") => "video/webm",
+        _ => "application/octet-stream",
+    }
+}

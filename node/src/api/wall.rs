@@ -1,0 +1,353 @@
+//! Walls and the feed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::hash::AccountId;
+use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
+use mosaic_engine::model::entry::{EntryRef, ReplyPolicy};
+use mosaic_engine::replica::{Cursor, Draft, PostView, READ_MARKS, Replica, Text};
+
+use super::answer::blocking;
+use super::resolve;
+use super::types::{
+    AttachFile, Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Policy, PostCreate, Reaction,
+    Record, ReplyRule, Version, WallAdmit, WallComment, WallDelete, WallEdit, WallHide,
+    WallHistory, WallList, WallPolicy, WallReact, WallRefuse, WallShow, WallUnhide, WallUnreact,
+    parse_rfc3339, rfc3339,
+};
+use super::view::{self, Extras};
+use crate::app::App;
+use crate::clock;
+
+/// Posts read from the store at once.
+const STEP: usize = 256;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = blocking::<PostCreate, _>(router, create);
+    let router = blocking::<WallList, _>(router, list);
+    let router = blocking::<WallShow, _>(router, show);
+    let router = blocking::<WallEdit, _>(router, edit);
+    let router = blocking::<WallDelete, _>(router, delete);
+    let router = blocking::<WallComment, _>(router, comment);
+    let router = blocking::<WallReact, _>(router, react);
+    let router = blocking::<WallUnreact, _>(router, unreact);
+    let router = blocking::<WallHide, _>(router, |app, r: WallHide| hide(app, &r.id, true));
+    let router = blocking::<WallUnhide, _>(router, |app, r: WallUnhide| hide(app, &r.id, false));
+    let router = blocking::<WallHistory, _>(router, history);
+    let router = blocking::<WallPolicy, _>(router, policy);
+    let router = blocking::<WallAdmit, _>(router, |app, r: WallAdmit| guest(app, &r.who, true));
+    let router = blocking::<WallRefuse, _>(router, |app, r: WallRefuse| guest(app, &r.who, false));
+    blocking::<FeedList, _>(router, feed)
+}
+
+fn draft(replica: &Replica, text: String, files: &[AttachFile]) -> Result<Draft, ErrorRecord> {
+    let attachments = files.iter().map(|file| view::attach(replica, file, ATTACHMENT_BYTES_MAX));
+    Ok(Draft { text, attachments: attachments.collect::<Result<_, _>>()? })
+}
+
+fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let quote = match &request.quote {
+        Some(id) => {
+            let entry = resolve::entry(&replica, id)?;
+            Some(EntryRef { account: replica.show(&entry)?.account, entry })
+        }
+        None => None,
+    };
+    let now_ms = clock::now_ms();
+    let id = match quote {
+        Some(quote) if request.text.is_empty() && request.attachments.is_empty() => {
+            replica.repost(quote.entry, now_ms)?
+        }
+        quote => {
+            let draft = draft(&replica, request.text, &request.attachments)?;
+            replica.post(draft, quote, now_ms)?
+        }
+    };
+    view::either(&replica, &id, Extras::default())
+}
+
+/// Bounds of a list.
+struct Window {
+    limit: usize,
+    since_ms: u64,
+    until_ms: u64,
+}
+
+impl Window {
+    fn new(
+        limit: Option<u64>,
+        since: Option<&str>,
+        until: Option<&str>,
+    ) -> Result<Self, ErrorRecord> {
+        let time = |text: Option<&str>, default: u64| match text {
+            None => Ok(default),
+            Some(text) => parse_rfc3339(text).ok_or_else(|| {
+                ErrorRecord::new(ErrorKind::Usage, format!("'{text}' is no RFC 3339 time"))
+            }),
+        };
+        Ok(Self {
+            limit: limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            since_ms: time(since, 0)?,
+            until_ms: time(until, u64::MAX)?,
+        })
+    }
+
+    /// Collects posts of `step` until the window or the wall ends.
+    fn collect(
+        &self,
+        mut cursor: Option<Cursor>,
+        wanted: impl Fn(&PostView) -> bool,
+        step: impl Fn(Option<Cursor>) -> Result<Vec<PostView>, ErrorRecord>,
+    ) -> Result<Vec<PostView>, ErrorRecord> {
+        let mut out = Vec::new();
+        while out.len() < self.limit {
+            let views = step(cursor)?;
+            let Some(last) = views.last() else { break };
+            cursor = Some(Cursor { time_ms: last.time_ms, id: last.id });
+            for view in views {
+                if view.time_ms < self.since_ms {
+                    return Ok(out);
+                }
+                if view.time_ms < self.until_ms && wanted(&view) && out.len() < self.limit {
+                    out.push(view);
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn cursor(replica: &Replica, before: Option<&str>) -> Result<Option<Cursor>, ErrorRecord> {
+    let Some(text) = before else { return Ok(None) };
+    let view = replica.show(&resolve::entry(replica, text)?)?;
+    Ok(Some(Cursor { time_ms: view.time_ms, id: view.id }))
+}
+
+fn list(app: &App, request: WallList) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let account = resolve::account(&replica, request.who.as_deref())?;
+    let window = Window::new(request.limit, request.since.as_deref(), request.until.as_deref())?;
+    let start = cursor(&replica, request.before.as_deref())?;
+    let views = window.collect(
+        start,
+        |view| request.deleted || !view.deleted,
+        |cursor| Ok(replica.wall(&account, cursor, STEP.min(window.limit.max(1)))?),
+    )?;
+    let extras = Extras { conflicts: request.conflicts, names: request.names };
+    views.iter().map(|view| view::post(&replica, view, extras)).collect()
+}
+
+fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let from = match &request.from {
+        Some(who) => Some(resolve::account(&replica, Some(who))?),
+        None => None,
+    };
+    let window = Window::new(request.limit, request.since.as_deref(), request.until.as_deref())?;
+    let start = cursor(&replica, request.before.as_deref())?;
+    let read_ms = if request.unread { read_mark(&replica)? } else { 0 };
+    let views = window.collect(
+        start,
+        |view| {
+            let wanted = from.is_none_or(|from| view.account == from);
+            wanted && !view.deleted && (!request.unread || view.time_ms > read_ms)
+        },
+        |cursor| Ok(replica.feed(cursor, STEP.min(window.limit.max(1)))?),
+    )?;
+    if request.mark_read
+        && let Some(newest) = views.first().filter(|view| view.time_ms > read_ms)
+    {
+        set_read_mark(&replica, newest.time_ms)?;
+    }
+    let extras = Extras { conflicts: false, names: true };
+    views.iter().map(|view| view::post(&replica, view, extras)).collect()
+}
+
+fn read_mark(replica: &Replica) -> Result<u64, ErrorRecord> {
+    use mosaic_engine::change::value::Value;
+    let fields = replica.private_map(READ_MARKS)?;
+    let mark = fields.into_iter().find(|field| field.key == "feed").map(|field| field.value);
+    Ok(if let Some(Value::Uint(ms)) = mark { ms } else { 0 })
+}
+
+fn set_read_mark(replica: &Replica, time_ms: u64) -> Result<(), ErrorRecord> {
+    use mosaic_engine::change::value::Value;
+    let edit = vec![("feed".to_owned(), Some(Value::Uint(time_ms)))];
+    replica.edit_private(READ_MARKS, edit, clock::now_ms())?;
+    Ok(())
+}
+
+fn show(app: &App, request: WallShow) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let id = resolve::entry(&replica, &request.id)?;
+    let extras = Extras { conflicts: request.conflicts, names: request.names };
+    let view = replica.show(&id)?;
+    let mut records = vec![view::either(&replica, &id, extras)?];
+    if view.target.is_none() {
+        for reply in replica.replies(&id, request.hidden, true)? {
+            records.push(view::comment(&replica, &id, &reply, extras)?);
+        }
+    }
+    Ok(records)
+}
+
+fn edit(app: &App, request: WallEdit) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let id = resolve::entry(&replica, &request.id)?;
+    replica.edit(id, &request.text, clock::now_ms())?;
+    view::either(&replica, &id, Extras::default())
+}
+
+fn delete(app: &App, request: WallDelete) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    if request.ids.is_empty() {
+        return Err(
+            ErrorRecord::new(ErrorKind::Usage, "no post named").with_hint("mosaic wall list")
+        );
+    }
+    let mut records = Vec::new();
+    let mut failed = 0;
+    for text in &request.ids {
+        let done = resolve::entry(&replica, text).and_then(|id| {
+            let deleted = replica.show(&id)?.deleted;
+            if !deleted {
+                replica.delete(id, clock::now_ms())?;
+            }
+            Ok(id)
+        });
+        match done {
+            Ok(id) => records.push(Record::Deleted(Deleted { id: id.to_string() })),
+            Err(error) if request.ids.len() == 1 => return Err(error),
+            Err(error) => {
+                failed += 1;
+                records.push(Record::Error(error));
+            }
+        }
+    }
+    if failed > 0 && failed < request.ids.len() {
+        let message = format!("{failed} of {} were not deleted", request.ids.len());
+        records.push(Record::Error(ErrorRecord::new(ErrorKind::Partial, message)));
+    }
+    Ok(records)
+}
+
+fn comment(app: &App, request: WallComment) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let target = resolve::entry(&replica, &request.id)?;
+    let draft = draft(&replica, request.text, &request.attachments)?;
+    let id = replica.reply(target, draft, clock::now_ms())?;
+    view::either(&replica, &id, Extras::default())
+}
+
+fn react(app: &App, request: WallReact) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let target = resolve::entry(&replica, &request.id)?;
+    let id = replica.react(target, &request.emoji, clock::now_ms())?;
+    Ok(Record::Reaction(Reaction {
+        id: Some(id.to_string()),
+        target: target.to_string(),
+        author: replica.account()?.to_string(),
+        emoji: request.emoji,
+        removed: false.into(),
+    }))
+}
+
+fn unreact(app: &App, request: WallUnreact) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let target = resolve::entry(&replica, &request.id)?;
+    match replica.unreact(target, &request.emoji, clock::now_ms()) {
+        // Taking back what is not there changes nothing.
+        Ok(()) | Err(mosaic_engine::replica::EngineError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Record::Reaction(Reaction {
+        id: None,
+        target: target.to_string(),
+        author: replica.account()?.to_string(),
+        emoji: request.emoji,
+        removed: true.into(),
+    }))
+}
+
+fn hide(app: &App, id: &str, hidden: bool) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let id = resolve::entry(&replica, id)?;
+    if replica.show(&id)?.hidden != hidden {
+        replica.hide(id, hidden, clock::now_ms())?;
+    }
+    view::either(&replica, &id, Extras::default())
+}
+
+fn history(app: &App, request: WallHistory) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let id = resolve::entry(&replica, &request.id)?;
+    let view = replica.show(&id)?;
+    let versions = replica.history(&id)?;
+    let shown = versions.iter().rev().find(|version| version.text == view.text).map(|v| v.id);
+    Ok(versions
+        .into_iter()
+        .map(|version| {
+            Record::Version(Version {
+                id: version.id.to_string(),
+                target: id.to_string(),
+                device: Some(version.device.to_string()),
+                created_at: rfc3339(version.time_ms),
+                text: if let Text::Here(text) = version.text { Some(text) } else { None },
+                shown: shown == Some(version.id),
+            })
+        })
+        .collect())
+}
+
+fn policy(app: &App, request: WallPolicy) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let account = resolve::account(&replica, request.who.as_deref())?;
+    if let Some(reply) = request.reply {
+        if account != replica.account()? {
+            let message = "only the owner of a wall changes who may reply";
+            return Err(ErrorRecord::new(ErrorKind::Denied, message));
+        }
+        let reply = match reply {
+            ReplyRule::Everyone => ReplyPolicy::Everyone,
+            ReplyRule::Admitted => ReplyPolicy::Admitted,
+            ReplyRule::Nobody => ReplyPolicy::Nobody,
+        };
+        if replica.authority(&account)?.is_none_or(|authority| authority.policy != reply) {
+            replica.set_reply_policy(reply, clock::now_ms())?;
+        }
+    }
+    let authority = replica.authority(&account)?.ok_or_else(|| {
+        ErrorRecord::new(ErrorKind::NotFound, format!("account {account} is not known here"))
+    })?;
+    let guests = |admitted: bool| {
+        let chosen = authority.guests.iter().filter(move |(_, state)| **state == admitted);
+        chosen.map(|(account, _)| account.to_string()).collect()
+    };
+    Ok(Record::Policy(Policy {
+        account: account.to_string(),
+        reply: match authority.policy {
+            ReplyPolicy::Everyone => ReplyRule::Everyone,
+            ReplyPolicy::Admitted => ReplyRule::Admitted,
+            ReplyPolicy::Nobody => ReplyRule::Nobody,
+        },
+        admitted: guests(true),
+        refused: guests(false),
+    }))
+}
+
+fn guest(app: &App, who: &str, admitted: bool) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let account: AccountId = resolve::account(&replica, Some(who))?;
+    let own = replica.account()?;
+    if account == own {
+        return Err(ErrorRecord::new(ErrorKind::Usage, "that is your own account"));
+    }
+    let known = replica.authority(&own)?;
+    if known.and_then(|authority| authority.guests.get(&account).copied()) != Some(admitted) {
+        replica.admit_guest(account, admitted, clock::now_ms())?;
+    }
+    let state = if admitted { "admitted" } else { "refused" };
+    Ok(Record::Guest(Guest { account: account.to_string(), state: state.into() }))
+}
