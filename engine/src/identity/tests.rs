@@ -230,6 +230,37 @@ fn signatures_that_lenient_checks_accept_are_refused() {
     assert_eq!(verify(&DeviceId::from_bytes(nowhere), forged), Err(IdentityError::WeakKey));
 }
 
+/// The equation alone holds here: R is the identity, and S the challenge times the secret.
+#[test]
+fn a_commitment_of_small_order_is_refused_though_the_equation_holds() {
+    use ed25519_dalek::Verifier as _;
+    use sha2::{Digest, Sha512};
+
+    fn times<S>(secret: S, bytes: &[u8]) -> S
+    where
+        S: Copy + From<u64> + std::ops::Mul<Output = S> + std::ops::Add<Output = S>,
+    {
+        let byte = S::from(256u64);
+        secret * bytes.iter().rev().fold(S::from(0), |sum, b| sum * byte + S::from(u64::from(*b)))
+    }
+    let secret = DeviceSecret::generate(&SeededEntropy::new(1));
+    let message = Domain::Head.message(b"m");
+    let mut forged = [0; 64];
+    forged[0] = 1;
+    let challenge = Sha512::new()
+        .chain_update(&forged[..32])
+        .chain_update(secret.id().as_bytes())
+        .chain_update(&message)
+        .finalize();
+    let signing = ed25519_dalek::SigningKey::from_bytes(&secret.signing_seed());
+    forged[32..].copy_from_slice(times(signing.to_scalar(), &challenge).as_bytes());
+    let lenient = ed25519_dalek::Signature::from_bytes(&forged);
+    assert!(signing.verifying_key().verify(&message, &lenient).is_ok());
+    let forged = Signature::from_bytes(forged);
+    let error = Verifier::new().verify(&secret.id(), Domain::Head, b"m", &forged);
+    assert_eq!(error, Err(IdentityError::Signature { signer: secret.id() }));
+}
+
 #[test]
 fn nothing_can_be_sealed_to_a_refused_seal_key() {
     let entropy = SeededEntropy::new(3);

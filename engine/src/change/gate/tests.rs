@@ -270,7 +270,7 @@ fn drafts_equal_what_automerge_makes_of_the_same_edits() {
         for (key, value) in edits {
             match value {
                 Some(value) => {
-                    transaction.put(ROOT, *key, ScalarValue::from(value.clone())).unwrap();
+                    transaction.put(ROOT, *key, ScalarValue::from(value.clone())).unwrap()
                 }
                 None => transaction.delete(ROOT, *key).unwrap(),
             }
@@ -395,13 +395,14 @@ fn assert_sound(doc: &MapDocument, bytes: &[u8]) {
         assert_eq!(back.raw_bytes(), change.raw_bytes());
     }
     assert!(loaded.get_changes(&[]).iter().any(|change| change.raw_bytes() == bytes));
-    assert!(loaded.map_range(ROOT, ..).count() <= 18);
+    let keys = |doc: &Automerge| doc.keys(ROOT).collect::<Vec<_>>();
+    assert_eq!(keys(&loaded), keys(inner));
 }
 
 #[test]
 fn hostile_changes_neither_panic_nor_poison() {
-    const ROUNDS: usize = 6000;
-    let dice = Dice(Cell::new(0x0005_eed0_fca7));
+    const ROUNDS: usize = 4000;
+    let dice = Dice(Cell::new(0x005e_ed0f_0ca7));
     let mut doc = busy_document();
     let mut admitted = 0;
     let mut names = std::collections::BTreeMap::<&str, usize>::new();
