@@ -233,7 +233,6 @@ impl VerifiedDevice {
         if self.issuers.len() >= CERTIFICATES_MAX {
             return Err(IdentityError::TooLong { count: self.issuers.len() + 1 });
         }
-        signature::check_device_key(&device)?;
         signature::check_seal_key(&certificate.seal_key)?;
         certificate.verify_signatures(verifier)?;
         let mut issuers = self.issuers.clone();
