@@ -128,6 +128,10 @@ impl Replica {
                 BodyState::Dropped
             } else if local {
                 BodyState::Held
+            } else if let Some(blob) = work.arriving.remove(&body.hash) {
+                self.put_blob(&mut work.batch, &body.hash, blob)?;
+                work.arrived += 1;
+                BodyState::Held
             } else {
                 BodyState::Wanted
             };

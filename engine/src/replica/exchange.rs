@@ -474,14 +474,15 @@ impl Exchange for Replica {
         Ok(())
     }
 
-    fn receive(
+    fn receive_with(
         &self,
         _remote: &DeviceId,
         chains: Vec<Received>,
+        bodies: Vec<Bytes>,
         now_ms: u64,
     ) -> ExchangeResult<Receipt> {
         self.lock().now_ms = now_ms;
-        let receipt = self.take_chains(chains)?;
+        let receipt = self.take_chains(chains, bodies)?;
         self.enforce_limits()?;
         Ok(receipt)
     }

@@ -5,8 +5,10 @@
 //! → standing → build or gate → ids and links against the head → commit. What is refused
 //! never removes a known head, so that digests of honest peers become equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::append::{LogChange, has_room};
 use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
@@ -77,13 +79,18 @@ struct Step {
 
 enum StepData {
     Log { built: BuiltChange, time_ms: u64, value: Vec<u8> },
-    Raw(bytes::Bytes),
+    Raw(Bytes),
     Id,
 }
 
 impl Replica {
-    /// Verifies and stores what a peer gave; durable when it returns.
-    pub(crate) fn take_chains(&self, chains: Vec<Received>) -> Result<Receipt, EngineError> {
+    /// Verifies and stores what a peer gave, bodies together with the changes that name
+    /// them; durable when it returns.
+    pub(crate) fn take_chains(
+        &self,
+        chains: Vec<Received>,
+        bodies: Vec<Bytes>,
+    ) -> Result<Receipt, EngineError> {
         let before = self.verifier.checked();
         let mut receipt = Receipt::default();
         let mut order: Vec<(usize, Received)> = chains.into_iter().enumerate().collect();
@@ -93,6 +100,8 @@ impl Replica {
         };
         order.sort_by_key(|(index, received)| (!is_log(received), *index));
         let mut receipts = BTreeMap::new();
+        let mut arriving: HashMap<BlobHash, Bytes> =
+            bodies.into_iter().map(|body| (BlobHash::of(&body), body)).collect();
         let split = order.iter().take_while(|(_, received)| is_log(received)).count();
         let rest = order.split_off(split);
         for part in [order, rest] {
@@ -100,12 +109,17 @@ impl Replica {
                 continue;
             }
             let mut state = self.lock();
-            let mut work = Work::default();
+            let mut work = Work { arriving: std::mem::take(&mut arriving), ..Work::default() };
             for (index, received) in part {
                 let result = self.take_chain(&mut state, &mut work, received, &mut receipt)?;
                 receipts.insert(index, result);
             }
+            arriving = std::mem::take(&mut work.arriving);
+            receipt.bodies += work.arrived;
             self.finish(state, work)?;
+        }
+        if !arriving.is_empty() {
+            receipt.bodies += self.take_bodies(arriving.into_values().collect())?.0;
         }
         receipt.chains = (0..total).filter_map(|index| receipts.remove(&index)).collect();
         receipt.signatures_checked = self.verifier.checked() - before;
@@ -507,7 +521,7 @@ struct Builder {
 
 enum Item<'a> {
     Log(&'a crate::wire::LogItem),
-    Raw(&'a bytes::Bytes),
+    Raw(&'a Bytes),
     Id(&'a ChangeId),
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::exchange::Branch;
 use super::quota::PageUse;
 use crate::authority::Authority;
@@ -11,7 +13,8 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
 use crate::document::MapDocument;
 use crate::hash::{
-    AccountId, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link, SpaceId,
+    AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
+    SpaceId,
 };
 use crate::identity::{CertificatePath, DeviceSecret, VerifiedDevice};
 use crate::limits::HEAD_AHEAD_MAX;
@@ -211,5 +214,9 @@ pub(crate) struct Work {
     pub entries: HashMap<ChangeId, (EntryRow, Entry)>,
     /// Entries withdrawn, with the document that says so.
     pub withdrawn: HashMap<ChangeId, DocumentId>,
+    /// Bodies that came along with the changes, until one wants them.
+    pub arriving: HashMap<BlobHash, Bytes>,
+    /// Those that were wanted.
+    pub arrived: u64,
     pub events: Vec<Event>,
 }

@@ -122,6 +122,8 @@ pub struct Receipt {
     pub signatures_checked: u64,
     /// Changes stored that were not held before.
     pub changes: u64,
+    /// Bodies stored.
+    pub bodies: u64,
     /// Forks seen.
     pub forks: Vec<ForkReport>,
     /// Gaps seen.
@@ -246,7 +248,20 @@ pub trait Exchange {
     /// If the store fails.
     fn release_pack(&self, pack: &PackRef) -> ExchangeResult<()>;
 
-    /// Verifies and stores chains; durable when it returns.
+    /// Verifies and stores chains, with those of `bodies` that their changes or changes
+    /// held before want; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails: then nothing of it is stored.
+    fn receive_with(
+        &self,
+        remote: &DeviceId,
+        chains: Vec<Received>,
+        bodies: Vec<Bytes>,
+        now_ms: u64,
+    ) -> ExchangeResult<Receipt>;
+
+    /// [`Exchange::receive_with`] without bodies.
     ///
     /// # Errors
     /// If the store fails: then nothing of it is stored.
@@ -255,7 +270,9 @@ pub trait Exchange {
         remote: &DeviceId,
         chains: Vec<Received>,
         now_ms: u64,
-    ) -> ExchangeResult<Receipt>;
+    ) -> ExchangeResult<Receipt> {
+        self.receive_with(remote, chains, Vec::new(), now_ms)
+    }
 
     /// Bodies (not attachments) named by changes `first_n..=last_n` of the tip's branch
     /// that are held here, in the order of the changes.

@@ -35,13 +35,16 @@ impl Session {
         let mut ledger = std::mem::take(self.ledger(pushed));
         let Ready { scope, work, packs, pack_bytes, pack_failed } = ready;
         let taken = match work {
-            Work::Chains(chains) => {
+            Work::Chains(chains, bodies) => {
                 self.out.counters.blob_bytes += pack_bytes;
                 let (received, pathless) = assemble(chains, packs);
                 for _ in 0..pathless {
                     ledger.blame(None, None, 0, Reason::Malformed);
                 }
-                self.take_chains(now_ms, received, pack_failed, &mut ledger, exchange)
+                if pack_failed {
+                    blame_packs(&received, &mut ledger);
+                }
+                self.take_chains(now_ms, received, bodies, &mut ledger, exchange)
             }
             Work::Bodies(inline) => {
                 self.out.counters.body_bytes += pack_bytes;
@@ -67,19 +70,13 @@ impl Session {
         &mut self,
         now_ms: u64,
         received: Vec<Received>,
-        pack_failed: bool,
+        bodies: Vec<Bytes>,
         ledger: &mut Ledger,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let routes: Vec<HeadRoute> =
             received.iter().filter_map(|chain| head_route(&chain.head).ok()).collect();
-        if pack_failed {
-            for chain in received.iter().filter(|chain| chain.parts.is_empty()) {
-                let route = head_route(&chain.head).ok();
-                ledger.blame(None, route.map(|route| route.chain), 1, Reason::Pack);
-            }
-        }
-        let receipt = match exchange.receive(&self.remote, received, now_ms) {
+        let receipt = match exchange.receive_with(&self.remote, received, bodies, now_ms) {
             Ok(receipt) => receipt,
             Err(ExchangeError::Store(_)) => {
                 ledger.store_failed = true;
@@ -91,6 +88,7 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         self.out.counters.changes += receipt.changes;
+        self.out.counters.bodies += receipt.bodies;
         self.out.counters.signatures_checked += receipt.signatures_checked;
         for (route, chain) in routes.iter().zip(&receipt.chains) {
             if matches!(chain.verdict, crate::sync::exchange::Verdict::Accepted { .. }) {
@@ -184,9 +182,7 @@ impl Session {
         if round.stage != Stage::Exchange {
             return Ok(());
         }
-        let pair = round.missing;
-        let again = round.opened || self.repaired != Some(pair);
-        if round.compared.is_empty() && (pair == (0, 0) || !again) {
+        if round.compared.is_empty() && !round.mend {
             return self.finish(now_ms, exchange);
         }
         if !self.taker.is_empty() || !round.outstanding.is_empty() || !round.peer_end {
@@ -413,5 +409,12 @@ impl Session {
             counters: self.out.counters.since(&round.before),
         };
         self.out.finished(outcome);
+    }
+}
+
+fn blame_packs(received: &[Received], ledger: &mut Ledger) {
+    for chain in received.iter().filter(|chain| chain.parts.is_empty()) {
+        let route = head_route(&chain.head).ok();
+        ledger.blame(None, route.map(|route| route.chain), 1, Reason::Pack);
     }
 }

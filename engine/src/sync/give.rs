@@ -185,7 +185,7 @@ impl Giver {
                 break;
             }
             out.counters.changes_sent += changes(&ready.parts);
-            self.queue_bodies(batch, &ready, exchange)?;
+            queue_bodies(batch, &ready, exchange)?;
             let section = ready.job.section;
             if inline {
                 batch.changes_left -= ready.bytes;
@@ -202,6 +202,7 @@ impl Giver {
         if let (Some(section), false) = (frame.section, packer.is_empty()) {
             frame.packs.push(exchange.register_pack(&section, packer.finish())?);
         }
+        self.add_bodies(batch, &mut frame, exchange)?;
         self.send_frame(batch.scope, frame, out);
         Ok(())
     }
@@ -234,7 +235,7 @@ impl Giver {
             }
             let ready = Prepared { job, intro, head_n: tip.n, parts: Vec::new(), bytes: 0 };
             out.counters.changes_sent += tip.n;
-            self.queue_bodies(batch, &ready, exchange)?;
+            queue_bodies(batch, &ready, exchange)?;
             frame.push(&mut self.slots, ready);
         }
         let sent = frame.has_chains();
@@ -284,15 +285,26 @@ impl Giver {
         Ok(None)
     }
 
-    fn queue_bodies(
-        &mut self,
+    /// Small bodies travel in the frame of their changes, to be committed with them.
+    fn add_bodies(
+        &self,
         batch: &mut Batch,
-        ready: &Prepared,
+        frame: &mut Frame,
         exchange: &dyn Exchange,
     ) -> ExchangeResult<()> {
-        let job = &ready.job;
-        for body in exchange.bodies_of(&job.tip, job.first_n, ready.head_n)? {
-            batch.bodies.push_back((job.section, body.hash));
+        while let Some((_, hash)) = batch.bodies.front().copied() {
+            let Some(body) = exchange.body(&self.remote, &hash)? else {
+                batch.bodies.pop_front();
+                continue;
+            };
+            let bytes = body.len() + 4;
+            if bytes > batch.bodies_left || frame.bytes + bytes > FRAME_ROOM {
+                break;
+            }
+            batch.bodies.pop_front();
+            batch.bodies_left -= bytes;
+            frame.bytes += bytes;
+            frame.bodies.push(body);
         }
         Ok(())
     }
@@ -305,8 +317,8 @@ impl Giver {
         if !frame.packs.is_empty() {
             self.unread.push_back(frame.packs.clone());
         }
-        let Frame { paths, packs, chains, .. } = frame;
-        out.send(&Message::Give { scope, paths, packs, chains });
+        let Frame { paths, packs, chains, bodies, .. } = frame;
+        out.send(&Message::Give { scope, paths, packs, chains, bodies });
     }
 
     fn send_bodies(
@@ -352,6 +364,18 @@ impl Giver {
     }
 }
 
+fn queue_bodies(
+    batch: &mut Batch,
+    ready: &Prepared,
+    exchange: &dyn Exchange,
+) -> ExchangeResult<()> {
+    let job = &ready.job;
+    for body in exchange.bodies_of(&job.tip, job.first_n, ready.head_n)? {
+        batch.bodies.push_back((job.section, body.hash));
+    }
+    Ok(())
+}
+
 fn changes(parts: &[Part]) -> u64 {
     parts.iter().map(|part| part.content.len() as u64).sum()
 }
@@ -380,6 +404,7 @@ struct Frame {
     paths: Vec<(u8, Bytes)>,
     packs: Vec<PackRef>,
     chains: Vec<ChainGive>,
+    bodies: Vec<Bytes>,
     bytes: usize,
 }
 

@@ -65,9 +65,10 @@ impl Outbox {
 
 fn payload(message: &Message) -> (usize, usize) {
     match message {
-        Message::Give { chains, .. } => {
+        Message::Give { chains, bodies, .. } => {
             let parts = chains.iter().flat_map(|chain| &chain.parts);
-            (parts.map(crate::wire::Part::encoded_len).sum(), 0)
+            let changes = parts.map(crate::wire::Part::encoded_len).sum();
+            (changes, bodies.iter().map(Bytes::len).sum())
         }
         Message::Bodies { inline, .. } => (0, inline.iter().map(Bytes::len).sum()),
         _ => (0, 0),

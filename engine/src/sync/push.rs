@@ -109,6 +109,7 @@ impl Session {
         };
         let before = self.out.counters;
         self.out.send(&Message::Done(done));
+        self.repaired = None;
         if ledger.causes.iter().any(|cause| !cause.reason.is_refusal()) {
             self.reopen = true;
             self.ask_when_settled(now_ms);
@@ -156,6 +157,10 @@ impl Session {
             self.ask_when_settled(now_ms);
         }
         let missing: u64 = sections.iter().map(|section| section.missing_bodies).sum();
+        if done.missing > missing {
+            // What it lacks may have come here since the news were sent.
+            self.ask_when_settled(now_ms);
+        }
         let there = Some((done.missing, done.committed));
         let number = done.scope.id;
         self.report(OutcomeKind::Pushed, number, sections, ledger, (missing, there), sent.before);

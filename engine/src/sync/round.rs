@@ -57,6 +57,8 @@ pub struct Round {
     pub tips_open: bool,
     pub tips: Vec<(SectionRef, WireTip)>,
     pub peer_end: bool,
+    /// Digests are equal, yet both look for what they lack.
+    pub mend: bool,
     pub outstanding: HashSet<u64>,
     pub repair: Repair,
     /// What this side lacked when it said that it is done.
@@ -82,6 +84,7 @@ impl Round {
             tips_open: false,
             tips: Vec::new(),
             peer_end: false,
+            mend: false,
             outstanding: HashSet::new(),
             repair: Repair::default(),
             done_sent: None,
@@ -268,6 +271,7 @@ impl Session {
         self.list_tips(round, exchange)?;
         round.stage = Stage::Exchange;
         round.peer_end = round.compared.is_empty();
+        round.mend = round.missing != (0, 0);
         Ok(())
     }
 
@@ -345,6 +349,7 @@ impl Session {
             if round.compared.is_empty() {
                 round.stage = Stage::Exchange;
                 round.peer_end = true;
+                round.mend = round.missing != (0, 0);
             } else {
                 round.stage = Stage::Listing;
             }
@@ -367,7 +372,9 @@ impl Session {
         let mut round = Round::new(number, false, self.out.counters);
         let total = self.total(exchange)?;
         round.missing = (missing, self.missing(exchange)?);
-        self.out.send(&Message::Total { round: number, missing: round.missing.1, digest: total });
+        round.mend = round.missing != (0, 0) && self.repaired != Some(round.missing);
+        let (missing, repair) = (round.missing.1, round.mend);
+        self.out.send(&Message::Total { round: number, missing, repair, digest: total });
         if total == digest {
             round.stage = Stage::Exchange;
             round.peer_end = true;
@@ -380,11 +387,12 @@ impl Session {
         &mut self,
         now_ms: u64,
         number: u64,
-        missing: u64,
+        (missing, repair): (u64, bool),
         digest: Tag,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
+        round.mend = repair;
         let fits = round.stage == Stage::Opening && !round.opened && round.number == number;
         if !fits || self.role != Role::Initiator {
             return Err(PROTOCOL);

@@ -359,8 +359,8 @@ impl Session {
             Message::Check { round, missing, digest } => {
                 self.on_check(round, missing, digest, exchange)
             }
-            Message::Total { round, missing, digest } => {
-                self.on_total(now_ms, round, missing, digest, exchange)
+            Message::Total { round, missing, repair, digest } => {
+                self.on_total(now_ms, round, (missing, repair), digest, exchange)
             }
             Message::Tips { round, last, groups } => self.on_tips(round, last, groups, exchange),
             Message::Want { request, items } => self.on_want(request, &items, exchange),

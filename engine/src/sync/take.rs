@@ -31,7 +31,7 @@ pub struct TakenChain {
 /// One message to act on.
 #[derive(Debug)]
 pub enum Work {
-    Chains(Vec<TakenChain>),
+    Chains(Vec<TakenChain>, Vec<Bytes>),
     Bodies(Vec<Bytes>),
     End,
 }
@@ -90,12 +90,12 @@ impl Taker {
     /// Queues a message; false if the peer sends far beyond what is taken.
     pub fn push(&mut self, message: Message, bytes: usize) -> bool {
         let (scope, work, packs) = match message {
-            Message::Give { scope, paths, packs, chains } => {
+            Message::Give { scope, paths, packs, chains, bodies } => {
                 self.paths.extend(paths);
                 let path = |slot: u8| self.paths.get(&slot).cloned();
                 let chains = chains.into_iter();
                 let chains = chains.map(|give| TakenChain { path: path(give.path), give });
-                (scope, Work::Chains(chains.collect()), packs)
+                (scope, Work::Chains(chains.collect(), bodies), packs)
             }
             // What is absent there stays missing here; nothing else follows from it.
             Message::Bodies { scope, inline, packs, absent: _ } => {

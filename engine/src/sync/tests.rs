@@ -318,7 +318,8 @@ fn history(seed: u64) -> Result<(), Unrest> {
 #[test]
 fn random_histories_over_bad_lines_converge() {
     let seeds = std::env::var("SYNC_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
-    for seed in 0..seeds {
+    let first = std::env::var("SYNC_FIRST").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    for seed in first..first + seeds {
         if let Err(unrest) = history(seed) {
             panic!("{unrest}");
         }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::encode::{
     AGAIN, ANSWER, BODIES, CHECK, CLOSE, DONE, END, FLAG_COMMITTED, FLAG_DESCRIPTION, FLAG_FORK,
-    FLAG_LAST, FLAG_MORE, FLAG_SALT, GIVE, OPEN, TAKEN, TIPS, TIPS_PLAIN, TOTAL, WANT, WANT_BODIES,
-    WANT_FORK, WANT_LISTED, WANT_TAGGED,
+    FLAG_LAST, FLAG_MORE, FLAG_REPAIR, FLAG_SALT, GIVE, OPEN, TAKEN, TIPS, TIPS_PLAIN, TOTAL, WANT,
+    WANT_BODIES, WANT_FORK, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, OpenEntry, PackRef, Scope, ScopeKind,
@@ -55,14 +55,17 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
             missing: number(r, "missing")?,
             entries: list(r, "answers", read_answer)?,
         },
-        CHECK => {
-            let (round, missing, digest) = read_check(r)?;
-            Message::Check { round, missing, digest }
-        }
-        TOTAL => {
-            let (round, missing, digest) = read_check(r)?;
-            Message::Total { round, missing, digest }
-        }
+        CHECK => Message::Check {
+            round: number(r, "round")?,
+            missing: number(r, "missing")?,
+            digest: r.array("digest")?,
+        },
+        TOTAL => Message::Total {
+            round: number(r, "round")?,
+            missing: number(r, "missing")?,
+            repair: flags(r, FLAG_REPAIR)? != 0,
+            digest: r.array("digest")?,
+        },
         TIPS => Message::Tips {
             round: number(r, "round")?,
             last: flags(r, FLAG_LAST)? != 0,
@@ -79,6 +82,7 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
             })?,
             packs: list(r, "packs", read_pack)?,
             chains: list(r, "chains", |r| read_chain(frame, r))?,
+            bodies: list(r, "bodies", |r| read_body(frame, r))?,
         },
         WANT_BODIES => Message::WantBodies {
             request: number(r, "request")?,
@@ -87,9 +91,7 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
         },
         BODIES => Message::Bodies {
             scope: read_scope(r)?,
-            inline: list(r, "bodies", |r| {
-                Ok(frame.slice_ref(r.bytes(BODY_BYTES_MAX + BODY_SALT_BYTES, "body")?))
-            })?,
+            inline: list(r, "bodies", |r| read_body(frame, r))?,
             packs: list(r, "packs", read_pack)?,
             absent: list(r, "absent bodies", read_hash)?,
         },
@@ -176,8 +178,8 @@ fn read_answer(r: &mut Reader<'_>) -> Result<AnswerEntry, DecodeError> {
     Ok(AnswerEntry { held, kept, differ })
 }
 
-fn read_check(r: &mut Reader<'_>) -> Result<(u64, u64, [u8; 16]), DecodeError> {
-    Ok((number(r, "round")?, number(r, "missing")?, r.array("digest")?))
+fn read_body(frame: &Bytes, r: &mut Reader<'_>) -> Result<Bytes, DecodeError> {
+    Ok(frame.slice_ref(r.bytes(BODY_BYTES_MAX + BODY_SALT_BYTES, "body")?))
 }
 
 fn read_section(r: &mut Reader<'_>) -> Result<SectionRef, DecodeError> {

@@ -26,6 +26,7 @@ pub(super) const FLAG_MORE: u8 = 1;
 pub(super) const FLAG_SALT: u8 = 2;
 pub(super) const FLAG_COMMITTED: u8 = 2;
 pub(super) const FLAG_LAST: u8 = 1;
+pub(super) const FLAG_REPAIR: u8 = 1;
 pub(super) const FLAG_DESCRIPTION: u8 = 1;
 pub(super) const FLAG_FORK: u8 = 2;
 pub(super) const TIPS_PLAIN: u8 = 1;
@@ -84,8 +85,11 @@ impl Message {
                     w.u8(entry.held << 4 | entry.kept).u8(entry.differ);
                 }
             }
-            Self::Check { round, missing, digest } | Self::Total { round, missing, digest } => {
+            Self::Check { round, missing, digest } => {
                 w.varint(*round).varint(*missing).raw(digest);
+            }
+            Self::Total { round, missing, repair, digest } => {
+                w.varint(*round).varint(*missing).u8(flag(*repair, FLAG_REPAIR)).raw(digest);
             }
             Self::Tips { round, last, groups } => {
                 w.varint(*round).u8(flag(*last, FLAG_LAST)).varint(groups.len() as u64);
@@ -95,7 +99,7 @@ impl Message {
                 w.varint(*request).varint(items.len() as u64);
                 items.iter().for_each(|item| write_want(w, item));
             }
-            Self::Give { scope, paths, packs, chains } => {
+            Self::Give { scope, paths, packs, chains, bodies } => {
                 write_scope(w, scope);
                 w.varint(paths.len() as u64);
                 for (slot, path) in paths {
@@ -104,6 +108,10 @@ impl Message {
                 write_packs(w, packs);
                 w.varint(chains.len() as u64);
                 chains.iter().for_each(|chain| write_chain(w, chain));
+                w.varint(bodies.len() as u64);
+                for body in bodies {
+                    w.bytes(body);
+                }
             }
             Self::WantBodies { request, section, hashes } => {
                 w.varint(*request);

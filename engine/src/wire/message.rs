@@ -219,6 +219,8 @@ pub enum Message {
         round: u64,
         /// What the sender lacks.
         missing: u64,
+        /// Though the digests are equal, both look for what they lack.
+        repair: bool,
         /// Its keyed digest over all common sections.
         digest: Tag,
     },
@@ -248,6 +250,8 @@ pub enum Message {
         packs: Vec<PackRef>,
         /// The chains.
         chains: Vec<ChainGive>,
+        /// Bodies that their changes name, so that both are committed together.
+        bodies: Vec<Bytes>,
     },
     /// A request for bodies.
     WantBodies {

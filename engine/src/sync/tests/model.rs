@@ -452,13 +452,15 @@ impl Exchange for Model {
         Ok(())
     }
 
-    fn receive(
+    fn receive_with(
         &self,
-        _remote: &DeviceId,
+        remote: &DeviceId,
         chains: Vec<Received>,
+        bodies: Vec<Bytes>,
         _now_ms: u64,
     ) -> ExchangeResult<Receipt> {
-        let state = &mut *self.state.borrow_mut();
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
         if state.store_fails {
             return Err(ExchangeError::Store("no space".into()));
         }
@@ -480,6 +482,8 @@ impl Exchange for Model {
             receipt.changes += changes;
             receipt.forks.extend(fork);
         }
+        drop(guard);
+        receipt.bodies = self.receive_bodies(remote, bodies)?.stored;
         Ok(receipt)
     }
 
