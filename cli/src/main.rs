@@ -1,1 +1,78 @@
-fn main() {}
+//! `mosaic`: the command line. It renders; everything else is behind the local API.
+
+mod args;
+mod commands;
+mod context;
+mod error;
+mod input;
+mod output;
+mod paths;
+mod quantity;
+mod render;
+mod sanitize;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mosaic_node::api::types::ErrorKind;
+
+use crate::context::Context;
+use crate::error::Failure;
+
+fn main() -> ExitCode {
+    let parsed = match args::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(early) => return early.finish(),
+    };
+    let mut output = output::Output::new(&parsed.globals);
+    let outcome = commands::run(parsed, &mut output);
+    output.finish(outcome)
+}
+
+/// What ends a command before it is done.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    /// How long it may take.
+    limit: Option<Duration>,
+    /// Whether Ctrl-C ends it; a node has its own way to stop.
+    on_interrupt: bool,
+}
+
+/// Waits without holding up timeouts and Ctrl-C.
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Runs a command on a runtime of its own until it is done, the time is over, or the user
+/// interrupts; the store is closed whatever happened.
+fn drive<'a>(
+    stop: Stop,
+    context: &mut Context<'a>,
+    command: impl AsyncFnOnce(&mut Context<'a>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let late = async {
+            match stop.limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let interrupted = async {
+            match stop.on_interrupt {
+                true => tokio::signal::ctrl_c().await,
+                false => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = command(context) => outcome,
+            () = late => Err(Failure::new(ErrorKind::Timeout, "the time given by --timeout is over")),
+            _ = interrupted => Err(Failure::new(ErrorKind::Interrupted, "interrupted")),
+        };
+        context.close().await;
+        outcome
+    })
+}

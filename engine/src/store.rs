@@ -55,6 +55,8 @@ use crate::hash::BlobHash;
 
 pub use blob::{BLOB_READ_BYTES_MAX, BlobInfo, BlobWriter};
 pub use error::{Damage, StoreError};
+#[cfg(feature = "disk")]
+pub use format::STORE_FORMAT;
 pub use pending::{Completion, Pending};
 
 /// Bytes of one key.

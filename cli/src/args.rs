@@ -1,0 +1,187 @@
+//! The command tree and the flags that every command has.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser};
+
+use crate::commands::Command;
+use crate::error::Early;
+use crate::quantity;
+
+/// What stands in short help instead of a list of thirty commands. A test holds that every
+/// command is in it.
+const TEMPLATE: &str = "\
+{about}
+
+Usage: {usage}
+
+Start     init  identity  device  profile
+Write     post  wall
+Read      feed  watch
+People    follow  unfollow  block  unblock  mute  unmute
+Copies    sub  sync  status  node
+Inside    store  doc
+Shell     completion  man  version  help
+
+Options:
+{options}
+
+More: mosaic help COMMAND, mosaic help exit-codes, mosaic --help{after-help}
+";
+
+/// Walls and messages that live on your own devices: offline first, no server.
+#[derive(Debug, Parser)]
+#[command(name = "mosaic", version, about, styles = STYLES, help_template = TEMPLATE)]
+pub(crate) struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    /// Which command. Optional, so that the bare program can answer with help: a flag that
+    /// reads the environment would otherwise defeat that.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default());
+
+/// Flags of every command; they may stand before or after it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Globals {
+    /// Print JSON Lines: one object a line, errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Folder that holds everything [env: MOSAIC_HOME]
+    #[arg(long, global = true, value_name = "DIR", env = "MOSAIC_HOME", hide_env = true)]
+    #[arg(hide_short_help = true)]
+    pub(crate) home: Option<PathBuf>,
+    /// Socket of the node to talk to; fail if it does not answer
+    #[arg(long, global = true, value_name = "SOCK", env = "MOSAIC_NODE", hide_env = true)]
+    #[arg(hide_short_help = true)]
+    pub(crate) node: Option<PathBuf>,
+    /// Never ask; fail with code 2 and name the flag that was missing
+    #[arg(long, global = true, env = "MOSAIC_NO_INPUT", hide_env = true)]
+    #[arg(hide_short_help = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_input: bool,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", hide_short_help = true)]
+    pub(crate) quiet: bool,
+    /// Say more: -v what happens, -vv details, -vvv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, hide_short_help = true)]
+    pub(crate) verbose: u8,
+    /// Colour: auto, always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_short_help = true, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) color: ColorChoice,
+    /// Give up after so long, for example 30s or 5m, with code 124
+    #[arg(long, global = true, value_name = "TIME", value_parser = quantity::duration)]
+    #[arg(hide_short_help = true)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Returns the whole tree, with the list of commands at the end of the long help.
+pub(crate) fn tree() -> clap::Command {
+    let mut tree = Cli::command();
+    let mut list = String::from("Commands:\n");
+    for sub in tree.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+        list.push_str(&format!("  {:<11} {about}\n", sub.get_name()));
+    }
+    tree = tree.after_long_help(list);
+    tree
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// What to print instead of running a command: help, version, or a usage error.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Early> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+    let matches = tree().try_get_matches_from(args).map_err(|error| Early::Clap(error, json))?;
+    Cli::from_arg_matches(&matches).map_err(|error| Early::Clap(error, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Cli, Early> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn each_command_and_flag_has_a_description() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty(), "{path} has no description");
+            assert!(!about.contains('\n'), "{path}: the description is more than a line");
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{path}: {} has no help", arg.get_id());
+                assert_ne!(arg.get_long(), Some("passphrase"), "secrets do not belong in ps");
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, &path);
+            }
+        }
+        walk(&tree(), "");
+    }
+
+    #[test]
+    fn short_help_fits_a_small_terminal() {
+        fn walk(command: &mut clap::Command) {
+            let help = command.render_help().to_string();
+            assert!(help.lines().count() <= 24, "{} lines\n{help}", help.lines().count());
+            command.get_subcommands_mut().for_each(walk);
+        }
+        let mut tree = tree();
+        tree.build();
+        walk(&mut tree);
+    }
+
+    #[test]
+    fn short_help_names_every_command_and_no_other() {
+        let mut tree = tree();
+        let help = tree.render_help().to_string();
+        for sub in tree.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let name = sub.get_name();
+            assert!(help.split_whitespace().any(|word| word == name), "{name} is not in\n{help}");
+        }
+        let groups = help.lines().skip_while(|line| !line.starts_with("Start"));
+        for line in groups.take_while(|line| !line.is_empty()) {
+            for name in line.split_whitespace().skip(1) {
+                assert!(name == "help" || tree.find_subcommand(name).is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after() {
+        let before = parse_words("mosaic --json wall list").unwrap();
+        let after = parse_words("mosaic wall list --json").unwrap();
+        assert!(before.globals.json && after.globals.json);
+    }
+
+    #[test]
+    fn a_bare_command_parses_to_none_even_with_flags() {
+        assert!(parse_words("mosaic").unwrap().command.is_none());
+        assert!(parse_words("mosaic --home /tmp/x").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn typos_are_answered_with_a_suggestion() {
+        let Err(Early::Clap(error, _)) = parse_words("mosaic pst") else { panic!("parsed") };
+        assert!(error.to_string().contains("'post'"), "{error}");
+    }
+}

@@ -1,0 +1,174 @@
+//! The commands: one file each.
+
+mod completion;
+mod device;
+mod doc;
+mod feed;
+mod identity;
+mod init;
+mod man;
+mod node;
+mod people;
+mod post;
+mod profile;
+mod status;
+mod store;
+mod sub;
+mod sync;
+mod topic;
+mod version;
+mod wall;
+mod watch;
+
+use std::io::IsTerminal;
+
+use clap::Subcommand;
+use mosaic_node::api::types::{ErrorKind, ErrorRecord};
+
+use crate::Stop;
+use crate::args::{self, Cli};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{self, Output};
+
+/// Records on one screen, when a person reads and no limit was given.
+const SCREEN_LIMIT: u64 = 20;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make your identity on this device
+    Init(init::Init),
+    /// Show who you are and whom you know
+    #[command(subcommand, disable_help_subcommand = true)]
+    Identity(identity::Identity),
+    /// Link, name and revoke the devices of your account
+    #[command(subcommand, disable_help_subcommand = true)]
+    Device(device::Device),
+    /// Show or change a profile
+    #[command(subcommand, disable_help_subcommand = true)]
+    Profile(profile::Profile),
+    /// Post to your wall
+    Post(post::Post),
+    /// Read and write walls: posts, comments, reactions
+    #[command(subcommand, disable_help_subcommand = true)]
+    Wall(wall::Wall),
+    /// Read the walls you follow, newest first
+    Feed(feed::Feed),
+    /// Follow somebody, or list whom you follow
+    Follow(people::Follow),
+    /// Stop following somebody
+    Unfollow(people::Who),
+    /// Block somebody: nothing of theirs is shown or kept
+    Block(people::Block),
+    /// End a block
+    Unblock(people::Who),
+    /// Mute somebody: kept, but not in your feed
+    Mute(people::Mute),
+    /// End a mute
+    Unmute(people::Who),
+    /// Choose whose walls are kept here, and how much of them
+    #[command(subcommand, disable_help_subcommand = true)]
+    Sub(sub::Sub),
+    /// Sync with your peers now, or see what is missing where
+    Sync(sync::Sync),
+    /// Show everything on one page
+    Status(status::Status),
+    /// Follow events as they happen
+    Watch(watch::Watch),
+    /// Run the node that serves this home
+    #[command(subcommand, disable_help_subcommand = true)]
+    Node(node::Node),
+    /// Check and measure the store
+    #[command(subcommand, disable_help_subcommand = true)]
+    Store(store::Store),
+    /// Look into documents, changes and heads
+    #[command(subcommand, disable_help_subcommand = true)]
+    Doc(doc::Doc),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+    /// Write the manual pages to a folder
+    Man(man::Man),
+    /// Show the versions of program, API and store
+    Version(version::Version),
+    /// What the exit codes mean
+    #[command(hide = true, long_about = topic::EXIT_CODES)]
+    ExitCodes,
+    /// What --json prints
+    #[command(hide = true, long_about = topic::JSON)]
+    Json,
+    /// Which environment variables are read
+    #[command(hide = true, long_about = topic::ENVIRONMENT)]
+    Environment,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What it failed with.
+pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
+    let Cli { globals, command } = parsed;
+    let Some(command) = command else { return bare(output) };
+    match command {
+        Command::Completion(command) => return command.run(output),
+        Command::Man(command) => return command.run(output),
+        Command::Version(command) => return command.run(output),
+        Command::ExitCodes => return output.bytes(topic::EXIT_CODES.as_bytes()),
+        Command::Json => return output.bytes(topic::JSON.as_bytes()),
+        Command::Environment => return output.bytes(topic::ENVIRONMENT.as_bytes()),
+        _ => {}
+    }
+    let is_node = matches!(command, Command::Node(node::Node::Run(_)));
+    let stop = Stop { limit: globals.timeout, on_interrupt: !is_node };
+    let mut context = Context::new(globals, output)?;
+    crate::drive(stop, &mut context, async |context| dispatch(command, context).await)
+}
+
+async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Failure> {
+    match command {
+        Command::Init(command) => command.run(context).await,
+        Command::Identity(command) => command.run(context).await,
+        Command::Device(command) => command.run(context).await,
+        Command::Profile(command) => command.run(context).await,
+        Command::Post(command) => command.run(context).await,
+        Command::Wall(command) => command.run(context).await,
+        Command::Feed(command) => command.run(context).await,
+        Command::Follow(command) => command.run(context).await,
+        Command::Unfollow(who) => who.unfollow(context).await,
+        Command::Block(command) => command.run(context).await,
+        Command::Unblock(who) => who.unblock(context).await,
+        Command::Mute(command) => command.run(context).await,
+        Command::Unmute(who) => who.unmute(context).await,
+        Command::Sub(command) => command.run(context).await,
+        Command::Sync(command) => command.run(context).await,
+        Command::Status(command) => command.run(context).await,
+        Command::Watch(command) => command.run(context).await,
+        Command::Node(command) => command.run(context).await,
+        Command::Store(command) => command.run(context).await,
+        Command::Doc(command) => command.run(context).await,
+        // These ran before a context was made.
+        Command::Completion(_)
+        | Command::Man(_)
+        | Command::Version(_)
+        | Command::ExitCodes
+        | Command::Json
+        | Command::Environment => Ok(()),
+    }
+}
+
+/// Answers a call without a command: short help on stderr, code 2.
+fn bare(output: &mut Output) -> Result<(), Failure> {
+    let record = ErrorRecord::new(ErrorKind::Usage, "no command was given");
+    if output.is_json() {
+        return Err(record.with_hint("mosaic --help").into());
+    }
+    output::short_help(&mut args::tree());
+    Err(Failure::Told(ErrorKind::Usage))
+}
+
+/// Returns the limit of a list: what was asked for; else a screenful for a person and all for
+/// a pipe.
+fn limit(asked: Option<u64>, context: &Context<'_>) -> Option<u64> {
+    let screen = context.output.is_terminal() && std::io::stdout().is_terminal();
+    asked.or(screen.then_some(SCREEN_LIMIT))
+}

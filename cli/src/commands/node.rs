@@ -1,0 +1,90 @@
+//! `node`: the process that serves this home.
+
+mod logs;
+mod run;
+mod start;
+
+use std::net::SocketAddr;
+
+use clap::{Args, Subcommand};
+use mosaic_node::api::types::{NodeConnect, NodePeers, NodeStatus, NodeStop, NodeTicket, Record};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::input;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// Run the node here until it is stopped
+    Run(Settings),
+    /// Run the node in the background and return when it answers
+    Start(Settings),
+    /// Stop the node cleanly
+    Stop,
+    /// Show the running node; code 17 if there is none
+    Status,
+    /// List the peers
+    Peers {
+        /// Only those with an open connection
+        #[arg(long)]
+        connected: bool,
+    },
+    /// Connect to another node and remember it
+    Connect {
+        /// Its ticket, or - to read it from stdin
+        #[arg(value_name = "TICKET")]
+        ticket: String,
+        /// What you call it
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Print a ticket with which others connect to this node
+    Ticket,
+    /// Print the log of the node that runs in the background
+    Logs(logs::Logs),
+    /// Wait until the node answers
+    Wait,
+}
+
+/// How a node meets others.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// UDP address to listen on; repeat for more; default: a free port of loopback
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Vec<SocketAddr>,
+    /// Find peers in the local network, and be found
+    #[arg(long)]
+    pub(super) lan: bool,
+    /// Use this relay; none is used otherwise
+    #[arg(long, value_name = "URL")]
+    pub(super) relay: Option<String>,
+}
+
+impl Node {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Run(settings) => settings.serve(context).await,
+            Self::Start(settings) => settings.start(context).await,
+            Self::Stop => stop(context).await,
+            Self::Status => context.show(&NodeStatus {}).await,
+            Self::Peers { connected } => context.show(&NodePeers { connected }).await,
+            Self::Connect { ticket, name } => {
+                let ticket = input::word_or_stdin(&ticket)?;
+                context.show(&NodeConnect { ticket, name }).await
+            }
+            Self::Ticket => context.answer(&NodeTicket {}, Print::Value, &|_| None).await,
+            Self::Logs(logs) => logs.run(context).await,
+            Self::Wait => start::wait(context).await,
+        }
+    }
+}
+
+/// Stops the node and returns when it is gone.
+async fn stop(context: &mut Context<'_>) -> Result<(), Failure> {
+    let say = |record: &Record| {
+        let Record::Node(node) = record else { return None };
+        Some(format!("Node stopped (pid {}).", node.pid))
+    };
+    context.answer(&NodeStop {}, Print::Nothing, &say).await?;
+    start::wait_until_gone(context).await
+}

@@ -1,0 +1,151 @@
+//! `node start` and `node wait`: a node in the background.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use mosaic_node::api::types::{ErrorKind, NodeStatus, Record};
+use mosaic_node::client::Client;
+use mosaic_node::clock;
+use mosaic_node::home::Home;
+
+use super::Settings;
+use super::logs::last_words;
+use crate::context::Context;
+use crate::error::Failure;
+
+/// How often the socket is tried.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+/// How long a node may take to answer, or to go, if no --timeout is given.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Settings {
+    /// Runs this program again as a node of its own, and returns when it answers.
+    pub(super) async fn start(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let socket = context.socket();
+        if Client::connect(&socket).await.is_ok() {
+            context.output.talk("The node is running already.");
+            return report(context).await;
+        }
+        let mut child = self.spawn(context)?;
+        let started = clock::instant();
+        loop {
+            if Client::connect(&socket).await.is_ok() {
+                return report(context).await;
+            }
+            if let Some(status) = child.try_wait().map_err(cannot_start)? {
+                return Err(ended(status.code(), context));
+            }
+            if clock::instant().saturating_duration_since(started) > PATIENCE {
+                let message = format!("the node does not answer after {PATIENCE:?}");
+                return Err(Failure::new(ErrorKind::Timeout, message));
+            }
+            crate::pause(TRY_AGAIN).await;
+        }
+    }
+
+    fn spawn(&self, context: &Context<'_>) -> Result<Child, Failure> {
+        let log = open_log(context)?;
+        let program = std::env::current_exe().map_err(cannot_start)?;
+        let mut command = Command::new(program);
+        command.arg("--home").arg(&context.paths.home).arg("--no-input");
+        if context.globals.verbose > 0 {
+            command.arg(format!("-{}", "v".repeat(usize::from(context.globals.verbose))));
+        }
+        command.args(["node", "run"]);
+        for address in &self.listen {
+            command.arg("--listen").arg(address.to_string());
+        }
+        if self.lan {
+            command.arg("--lan");
+        }
+        if let Some(relay) = &self.relay {
+            command.arg("--relay").arg(relay);
+        }
+        let second = log.try_clone().map_err(cannot_start)?;
+        command.env_remove("MOSAIC_NODE");
+        command.stdin(Stdio::null()).stdout(Stdio::from(log)).stderr(Stdio::from(second));
+        // Ctrl-C in this terminal is not meant for it.
+        command.process_group(0);
+        command.spawn().map_err(cannot_start)
+    }
+}
+
+/// Returns where the node in the background writes.
+pub(super) fn log_path(context: &Context<'_>) -> PathBuf {
+    context.paths.home.join("run").join("node.log")
+}
+
+fn open_log(context: &Context<'_>) -> Result<File, Failure> {
+    let refused = |error: mosaic_node::NodeError| {
+        Failure::from(mosaic_node::api::types::ErrorRecord::from(error))
+    };
+    let home = Home::open_or_create(&context.paths.home).map_err(refused)?;
+    home.run_folder().map_err(refused)?;
+    let path = log_path(context);
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).open(&path).map_err(cannot_start)
+}
+
+fn cannot_start(error: std::io::Error) -> Failure {
+    Failure::new(ErrorKind::Error, format!("cannot start the node: {error}"))
+}
+
+/// The node ended before it answered: its own exit code says why.
+fn ended(code: Option<i32>, context: &Context<'_>) -> Failure {
+    let kind = code.and_then(|code| u8::try_from(code).ok()).map(ErrorKind::from_code);
+    let words = last_words(&log_path(context));
+    let message = format!("the node ended before it answered: {words}");
+    Failure::Error(
+        mosaic_node::api::types::ErrorRecord::new(kind.unwrap_or(ErrorKind::Error), message)
+            .with_hint("mosaic node logs"),
+    )
+}
+
+async fn report(context: &mut Context<'_>) -> Result<(), Failure> {
+    if context.output.is_json() {
+        return context.show(&NodeStatus {}).await;
+    }
+    for record in context.records(&NodeStatus {}).await? {
+        if let Record::Node(node) = record {
+            let addresses = node.addresses.join(", ");
+            context.output.talk(&format!("Node running (pid {}) at {addresses}.", node.pid));
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the node answers; `--timeout` ends that with code 124.
+pub(super) async fn wait(context: &mut Context<'_>) -> Result<(), Failure> {
+    let limit = context.globals.timeout.unwrap_or(PATIENCE);
+    let socket = context.socket();
+    let started = clock::instant();
+    while Client::connect(&socket).await.is_err() {
+        if clock::instant().saturating_duration_since(started) > limit {
+            let message = format!("no node answers at {}", socket.display());
+            return Err(Failure::Error(
+                mosaic_node::api::types::ErrorRecord::new(ErrorKind::Timeout, message)
+                    .with_hint("mosaic node start"),
+            ));
+        }
+        crate::pause(TRY_AGAIN).await;
+    }
+    report(context).await
+}
+
+/// Waits until the node has gone.
+pub(super) async fn wait_until_gone(context: &mut Context<'_>) -> Result<(), Failure> {
+    let socket = context.socket();
+    let started = clock::instant();
+    while Client::connect(&socket).await.is_ok() {
+        if clock::instant().saturating_duration_since(started) > PATIENCE {
+            let message = format!("the node still answers after {PATIENCE:?}");
+            return Err(Failure::new(ErrorKind::Timeout, message));
+        }
+        crate::pause(TRY_AGAIN).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `post`: the everyday verb.
+
+use clap::Args;
+use mosaic_node::api::types::{PostCreate, Record};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::input::{Attachments, TextSource};
+
+#[derive(Debug, Args)]
+pub(crate) struct Post {
+    /// The text.
+    #[command(flatten)]
+    text: TextSource,
+    /// The files.
+    #[command(flatten)]
+    attachments: Attachments,
+    /// Quote a post or comment
+    #[arg(long, value_name = "ID")]
+    quote: Option<String>,
+}
+
+impl Post {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let optional = !self.attachments.is_empty() || self.quote.is_some();
+        let text = self.text.read(context.globals.no_input, optional, "")?.unwrap_or_default();
+        let request =
+            PostCreate { text, attachments: self.attachments.files()?, quote: self.quote };
+        let say = |record: &Record| {
+            matches!(record, Record::Post(_)).then(|| "Posted to your wall.".to_owned())
+        };
+        context.answer(&request, Print::Value, &say).await
+    }
+}

@@ -1,0 +1,87 @@
+//! `profile`: public personal data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use mosaic_node::api::types::{ProfileSet, ProfileShow, Record};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::input;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profile {
+    /// Show your profile, or somebody's
+    Show {
+        /// Account id or @petname; default: you
+        #[arg(value_name = "WHO")]
+        who: Option<String>,
+        /// Also show the values that lost against a concurrent one
+        #[arg(long)]
+        conflicts: bool,
+    },
+    /// Change your profile
+    Set(Set),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Set {
+    /// Name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// A few lines about you
+    #[arg(long, value_name = "TEXT")]
+    bio: Option<String>,
+    /// Picture
+    #[arg(long, value_name = "FILE")]
+    avatar: Option<PathBuf>,
+    /// A link; repeat for more; replaces all links
+    #[arg(long, value_name = "URL")]
+    link: Vec<String>,
+    /// A free field; repeat for more
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    field: Vec<(String, String)>,
+    /// A theme token; repeat for more
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    theme: Vec<(String, String)>,
+    /// Remove name, bio, avatar, links, fields.KEY or theme.KEY; repeat for more
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+}
+
+impl Profile {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Show { who, conflicts } => context.show(&ProfileShow { who, conflicts }).await,
+            Self::Set(set) => {
+                let request = set.request()?;
+                let say = |_: &Record| Some("Profile changed.".to_owned());
+                context.answer(&request, Print::Nothing, &say).await
+            }
+        }
+    }
+}
+
+impl Set {
+    fn request(self) -> Result<ProfileSet, Failure> {
+        let avatar = self.avatar.map(|path| input::attach_file(&path, None)).transpose()?;
+        Ok(ProfileSet {
+            name: self.name,
+            bio: self.bio,
+            avatar,
+            links: (!self.link.is_empty()).then_some(self.link),
+            fields: self.field.into_iter().collect::<BTreeMap<_, _>>(),
+            theme: self.theme.into_iter().collect::<BTreeMap<_, _>>(),
+            unset: self.unset,
+        })
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("'{text}' is not KEY=VALUE")),
+    }
+}

@@ -1,0 +1,103 @@
+//! `sub`: what is kept here.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use mosaic_node::api::types::{BlobRule, Record, SubAdd, SubList, SubRemove, SubShow};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::quantity;
+use crate::render::short;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sub {
+    /// Keep somebody's wall here, or change how much of it
+    Add(Add),
+    /// List what is kept here
+    List,
+    /// Show one of them
+    Show {
+        /// Account id or @petname
+        #[arg(value_name = "TARGET")]
+        target: String,
+    },
+    /// Stop keeping somebody's wall here
+    Remove {
+        /// Account id or @petname
+        #[arg(value_name = "TARGET")]
+        target: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Account id or @petname; the full id for somebody not known here yet
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Keep what is younger: 90d, or full
+    #[arg(long, value_name = "TIME", value_parser = history)]
+    history: Option<History>,
+    /// Keep blobs: all, none, or up to a size such as 10MB each
+    #[arg(long, value_name = "WHICH", value_parser = blobs)]
+    blobs: Option<BlobRule>,
+    /// Never hold more than this, for example 20000000 or 2GB
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    max_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum History {
+    Full,
+    Younger(Duration),
+}
+
+impl Sub {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Add(add) => {
+                let request = SubAdd {
+                    target: add.target,
+                    history_ms: match add.history {
+                        Some(History::Younger(age)) => Some(quantity::millis(age)),
+                        Some(History::Full) | None => None,
+                    },
+                    blobs: add.blobs,
+                    max_bytes: add.max_bytes,
+                };
+                let say = |record: &Record| said(record, "is kept here");
+                context.answer(&request, Print::Nothing, &say).await
+            }
+            Self::List => context.show(&SubList {}).await,
+            Self::Show { target } => context.show(&SubShow { target }).await,
+            Self::Remove { target } => {
+                let say = |record: &Record| said(record, "is no longer kept here");
+                context.answer(&SubRemove { target }, Print::Nothing, &say).await
+            }
+        }
+    }
+}
+
+fn said(record: &Record, what: &str) -> Option<String> {
+    let Record::Sub(sub) = record else { return None };
+    let target = match &sub.petname {
+        Some(name) => format!("@{name}"),
+        None => short(&sub.target),
+    };
+    Some(format!("The wall of {target} {what}."))
+}
+
+fn history(text: &str) -> Result<History, String> {
+    match text {
+        "full" => Ok(History::Full),
+        age => quantity::duration(age).map(History::Younger),
+    }
+}
+
+fn blobs(text: &str) -> Result<BlobRule, String> {
+    match text {
+        "all" => Ok(BlobRule::All),
+        "none" => Ok(BlobRule::None),
+        size => quantity::bytes(size).map(BlobRule::UpToBytes),
+    }
+}

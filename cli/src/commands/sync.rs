@@ -1,0 +1,63 @@
+//! `sync`: meet the peers now, or see what is missing where.
+
+use clap::{Args, Subcommand};
+use mosaic_node::api::types::{SyncRun, SyncStatus};
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::quantity;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Sync {
+    /// What to do instead of syncing everything.
+    #[command(subcommand)]
+    command: Option<SyncCommand>,
+    /// What and with whom.
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum SyncCommand {
+    /// Sync now; the same as without the word
+    Run(Run),
+    /// Show what is in sync, what is missing and why, without asking anybody
+    Status {
+        /// Account ids or @petnames; default: all that are kept here
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Account ids or @petnames; default: all that are kept here
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Only with this peer: ticket, device id or name; repeat for more
+    #[arg(long, value_name = "PEER")]
+    peer: Vec<String>,
+    /// Succeed as soon as so many peers are in sync
+    #[arg(long, value_name = "N")]
+    replicas: Option<u64>,
+}
+
+impl Sync {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let run = match self.command {
+            Some(SyncCommand::Status { targets }) => {
+                return context.show(&SyncStatus { targets }).await;
+            }
+            Some(SyncCommand::Run(run)) => run,
+            None => self.run,
+        };
+        let request = SyncRun {
+            targets: run.targets,
+            peers: run.peer,
+            replicas: run.replicas,
+            timeout_ms: context.globals.timeout.map(quantity::millis),
+        };
+        context.show(&request).await
+    }
+}

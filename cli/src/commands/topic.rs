@@ -1,0 +1,65 @@
+//! Help topics, shown by `mosaic help TOPIC`.
+
+/// `mosaic help exit-codes`.
+pub(super) const EXIT_CODES: &str = "\
+0    ok                done, or nothing to do
+1    error             anything not below
+2    usage             bad flag, missing argument, input needed but no terminal
+3    partial           some targets done, some not; status --check says no
+4    denied            a rule, a signature or a right does not allow it
+5    retry             no peer reachable: try again later
+10   no_identity       run mosaic init
+11   locked            another process holds the store
+12   wrong_passphrase  the passphrase does not open the keys
+13   not_found         no such id or name
+14   ambiguous         a prefix or name fits several; they are listed
+15   conflict          already there, used up, expired
+16   corrupt           a hash or signature check of stored data failed
+17   no_node           the command needs a node, or --node does not answer
+124  timeout           --timeout ran out
+130  interrupted       Ctrl-C
+
+Codes not listed are failures too; more may be added.
+";
+
+/// `mosaic help json`.
+pub(super) const JSON: &str = "\
+With --json every command prints JSON Lines on stdout: one object a line, \"type\" first.
+Errors, notices and progress are objects on stderr; an error has code, name, message and
+hint, and its code is the exit code.
+
+Ids are full. Times are RFC 3339 in UTC. Sizes end in _bytes, durations in _ms. An absent
+field is unknown or was not asked for; null is never used. Within a major version fields
+are only added: ignore those you do not know, and expect new values where names are listed.
+";
+
+/// `mosaic help environment`.
+pub(super) const ENVIRONMENT: &str = "\
+MOSAIC_HOME      folder that holds everything; the same as --home
+MOSAIC_NODE      socket of the node; the same as --node
+MOSAIC_NO_INPUT  never ask; the same as --no-input
+MOSAIC_STATE     folder of what must not travel with a copied home
+MOSAIC_LOG       filter of the node's log, for example info,mosaic_node=debug
+NO_COLOR         no colour; --color always overrides it
+VISUAL, EDITOR   editor of --edit
+XDG_DATA_HOME    holds the home if there is no --home
+XDG_STATE_HOME   holds the state folder if there is no MOSAIC_STATE
+";
+
+#[cfg(test)]
+mod tests {
+    use mosaic_node::api::types::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_table_names_every_code() {
+        for kind in ErrorKind::ALL {
+            let line = EXIT_CODES.lines().find(|line| {
+                line.split_whitespace().next() == Some(kind.code().to_string().as_str())
+            });
+            let line = line.unwrap_or_default();
+            assert_eq!(line.split_whitespace().nth(1), Some(kind.name()), "{line}");
+        }
+    }
+}

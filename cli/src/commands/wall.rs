@@ -1,0 +1,239 @@
+//! `wall`: posts, comments, reactions, and who may write them.
+
+mod write;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use mosaic_node::api::types::{ReplyRule, WallHistory, WallList, WallPolicy, WallSave, WallShow};
+
+use super::limit;
+use super::post::Post;
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::input::{self, Attachments, TextSource};
+use crate::quantity;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Wall {
+    /// List the posts of a wall, newest first
+    List(List),
+    /// Show a post with its comments
+    Show {
+        /// Post or comment
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Also show texts that lost against a concurrent edit
+        #[arg(long)]
+        conflicts: bool,
+        /// Also show hidden and refused comments
+        #[arg(long)]
+        hidden: bool,
+        /// Add names as this home calls people, under --json too
+        #[arg(long)]
+        names: bool,
+    },
+    /// Post to your wall; the same as mosaic post
+    Post(Post),
+    /// Give a post or comment of yours a new text
+    Edit {
+        /// Post or comment
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The text.
+        #[command(flatten)]
+        text: TextSource,
+    },
+    /// Delete posts or comments of yours
+    Delete {
+        /// Posts or comments; - reads ids from stdin
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
+    /// Comment on a post or comment
+    #[command(visible_alias = "reply")]
+    Comment {
+        /// Post or comment to answer
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The text.
+        #[command(flatten)]
+        text: TextSource,
+        /// The files.
+        #[command(flatten)]
+        attachments: Attachments,
+    },
+    /// React with an emoji
+    React {
+        /// Post or comment
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The emoji
+        #[arg(value_name = "EMOJI")]
+        emoji: String,
+        /// Take the reaction back
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Take a reaction back
+    Unreact {
+        /// Post or comment
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The emoji
+        #[arg(value_name = "EMOJI")]
+        emoji: String,
+    },
+    /// Hide a guest's comment on your wall
+    Hide {
+        /// Comment
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Show a hidden comment again
+    Unhide {
+        /// Comment
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// List every text a post or comment had
+    History {
+        /// Post or comment
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Show or set who may comment
+    Policy {
+        /// The new rule for your wall
+        #[arg(value_name = "RULE")]
+        reply: Option<Rule>,
+        /// Whose wall to look at: id or @petname; default: yours
+        #[arg(long, value_name = "WHO", conflicts_with = "reply")]
+        who: Option<String>,
+    },
+    /// Make a guest part of your wall
+    Admit {
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+    },
+    /// Show nothing of a guest on your wall any more
+    Refuse {
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+    },
+    /// Save an attachment to a file
+    Save {
+        /// Post or comment
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Which attachment, from 0
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        index: u64,
+        /// File to write; must not be there yet
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Account id or @petname; default: you
+    #[arg(value_name = "WHO")]
+    who: Option<String>,
+    /// At most so many; default: 20 on a terminal, else all
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<u64>,
+    /// Only posts older than this one
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+    /// Only since then: 2h, yesterday, 2026-11-22 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = quantity::instant)]
+    since: Option<String>,
+    /// Only before then
+    #[arg(long, value_name = "TIME", value_parser = quantity::instant)]
+    until: Option<String>,
+    /// Also show texts that lost against a concurrent edit
+    #[arg(long)]
+    conflicts: bool,
+    /// Also list deleted posts
+    #[arg(long)]
+    deleted: bool,
+    /// Add names as this home calls people, under --json too
+    #[arg(long)]
+    names: bool,
+}
+
+/// Who may comment.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Rule {
+    /// Everybody who is not refused
+    Everyone,
+    /// Accounts you admitted
+    Admitted,
+    /// Nobody but you
+    Nobody,
+}
+
+impl Wall {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(context).await,
+            Self::Show { id, conflicts, hidden, names } => {
+                let names = names || !context.output.is_json();
+                context.show(&WallShow { id, conflicts, hidden, names }).await
+            }
+            Self::Post(post) => post.run(context).await,
+            Self::Edit { id, text } => write::edit(id, &text, context).await,
+            Self::Delete { ids } => write::delete(&ids, context).await,
+            Self::Comment { id, text, attachments } => {
+                write::comment(id, &text, &attachments, context).await
+            }
+            Self::React { id, emoji, remove: false } => write::react(id, emoji, context).await,
+            Self::React { id, emoji, remove: true } | Self::Unreact { id, emoji } => {
+                write::unreact(id, emoji, context).await
+            }
+            Self::Hide { id } => write::hide(id, context).await,
+            Self::Unhide { id } => write::unhide(id, context).await,
+            Self::History { id } => context.show(&WallHistory { id }).await,
+            Self::Policy { reply, who } => {
+                let reply = reply.map(Rule::reply);
+                context.show(&WallPolicy { who, reply }).await
+            }
+            Self::Admit { who } => write::admit(who, context).await,
+            Self::Refuse { who } => write::refuse(who, context).await,
+            Self::Save { id, index, output } => {
+                let path = input::absolute_text(&output)?;
+                let request = WallSave { id, index: Some(index), path };
+                context.answer(&request, Print::Value, &|_| None).await
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let request = WallList {
+            who: self.who,
+            limit: limit(self.limit, context),
+            before: self.before,
+            since: self.since,
+            until: self.until,
+            conflicts: self.conflicts,
+            deleted: self.deleted,
+            names: self.names || !context.output.is_json(),
+        };
+        context.show(&request).await
+    }
+}
+
+impl Rule {
+    const fn reply(self) -> ReplyRule {
+        match self {
+            Self::Everyone => ReplyRule::Everyone,
+            Self::Admitted => ReplyRule::Admitted,
+            Self::Nobody => ReplyRule::Nobody,
+        }
+    }
+}

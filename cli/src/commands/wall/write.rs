@@ -1,0 +1,108 @@
+//! What changes a wall.
+
+use mosaic_node::api::types::{
+    Record, WallAdmit, WallComment, WallDelete, WallEdit, WallHide, WallReact, WallRefuse,
+    WallShow, WallUnhide, WallUnreact,
+};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::input::{self, Attachments, TextSource};
+use crate::render::short;
+
+pub(super) async fn edit(
+    id: String,
+    text: &TextSource,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let before = if text.wants_editor(context.globals.no_input) {
+        text_of(&id, context).await?
+    } else {
+        String::new()
+    };
+    let text = text.read(context.globals.no_input, false, &before)?.unwrap_or_default();
+    let say = |_: &Record| Some("Edited. The old text stays in its history.".to_owned());
+    context.answer(&WallEdit { id, text }, Print::Nothing, &say).await
+}
+
+/// Returns the text that an editor starts with.
+async fn text_of(id: &str, context: &mut Context<'_>) -> Result<String, Failure> {
+    let request = WallShow { id: id.to_owned(), ..WallShow::default() };
+    let records = context.records(&request).await?;
+    let text = records.into_iter().find_map(|record| match record {
+        Record::Post(post) => post.text,
+        Record::Comment(comment) => comment.text,
+        _ => None,
+    });
+    Ok(text.unwrap_or_default())
+}
+
+pub(super) async fn delete(ids: &[String], context: &mut Context<'_>) -> Result<(), Failure> {
+    let ids = input::ids(ids)?;
+    let say = |record: &Record| match record {
+        Record::Deleted(deleted) => Some(format!(
+            "Deleted {}. Everyone who syncs will drop it; copies made before may remain.",
+            short(&deleted.id)
+        )),
+        _ => None,
+    };
+    context.answer(&WallDelete { ids }, Print::Nothing, &say).await
+}
+
+pub(super) async fn comment(
+    id: String,
+    text: &TextSource,
+    attachments: &Attachments,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let optional = !attachments.is_empty();
+    let text = text.read(context.globals.no_input, optional, "")?.unwrap_or_default();
+    let request = WallComment { id, text, attachments: attachments.files()? };
+    let say = |_: &Record| Some("Commented.".to_owned());
+    context.answer(&request, Print::Value, &say).await
+}
+
+pub(super) async fn react(
+    id: String,
+    emoji: String,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    context.answer(&WallReact { id, emoji }, Print::Value, &reacted).await
+}
+
+pub(super) async fn unreact(
+    id: String,
+    emoji: String,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    context.answer(&WallUnreact { id, emoji }, Print::Nothing, &reacted).await
+}
+
+fn reacted(record: &Record) -> Option<String> {
+    let Record::Reaction(reaction) = record else { return None };
+    let what = if reaction.removed.0 { "Took back" } else { "Reacted with" };
+    Some(format!("{what} {} on {}.", reaction.emoji, short(&reaction.target)))
+}
+
+pub(super) async fn hide(id: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    let say = |_: &Record| Some("Hidden from everybody who reads your wall.".to_owned());
+    context.answer(&WallHide { id }, Print::Nothing, &say).await
+}
+
+pub(super) async fn unhide(id: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    let say = |_: &Record| Some("Shown again.".to_owned());
+    context.answer(&WallUnhide { id }, Print::Nothing, &say).await
+}
+
+pub(super) async fn admit(who: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    context.answer(&WallAdmit { who }, Print::Nothing, &guest).await
+}
+
+pub(super) async fn refuse(who: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    context.answer(&WallRefuse { who }, Print::Nothing, &guest).await
+}
+
+fn guest(record: &Record) -> Option<String> {
+    let Record::Guest(guest) = record else { return None };
+    Some(format!("{} is {} on your wall.", short(&guest.account), guest.state))
+}

@@ -1,0 +1,227 @@
+//! What every command has: flags, folders, the way to the API, and how to print.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mosaic_node::api::types::{ErrorKind, ErrorRecord, Record, Request};
+use mosaic_node::client::{Answer, Client};
+use mosaic_node::{App, AppOptions};
+
+use crate::args::Globals;
+use crate::error::Failure;
+use crate::output::Output;
+use crate::paths::Paths;
+
+/// Everything a command needs.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    /// The flags of every command.
+    pub(crate) globals: Globals,
+    /// The folders of this home.
+    pub(crate) paths: Paths,
+    /// Where it prints.
+    pub(crate) output: &'a mut Output,
+    client: Option<Client>,
+    app: Option<Arc<App>>,
+}
+
+/// What of an answer goes to stdout for people and pipes; JSON always gets all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// Every record.
+    Records,
+    /// Only the id, or the one value that matters.
+    Value,
+    /// Only tickets.
+    Ticket,
+    /// Nothing: what is said on stderr is enough.
+    Nothing,
+}
+
+/// Says a sentence about a record on stderr.
+pub(crate) type Say<'a> = &'a dyn Fn(&Record) -> Option<String>;
+
+impl<'a> Context<'a> {
+    /// Prepares a command.
+    ///
+    /// # Errors
+    /// If no home can be found.
+    pub(crate) fn new(globals: Globals, output: &'a mut Output) -> Result<Self, Failure> {
+        let paths = Paths::find(&globals)?;
+        Ok(Self { globals, paths, output, client: None, app: None })
+    }
+
+    /// Returns the socket where the node of this home answers.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let own = || mosaic_node::socket_path(&self.paths.home);
+        self.globals.node.clone().unwrap_or_else(own)
+    }
+
+    /// Sends a request and prints its records.
+    ///
+    /// # Errors
+    /// The last error of the answer, which is its outcome.
+    pub(crate) async fn show<R: Request>(&mut self, request: &R) -> Result<(), Failure> {
+        self.answer(request, Print::Records, &|_| None).await
+    }
+
+    /// Sends a request, prints `print` of its records and says what `say` has to say.
+    ///
+    /// # Errors
+    /// The last error of the answer, which is its outcome.
+    pub(crate) async fn answer<R: Request>(
+        &mut self,
+        request: &R,
+        print: Print,
+        say: Say<'_>,
+    ) -> Result<(), Failure> {
+        let mut answer = self.call(request).await?;
+        let mut outcome: Option<ErrorRecord> = None;
+        while let Some(line) = answer.line().await? {
+            let record = serde_json::from_slice::<Record>(&line);
+            match record {
+                Ok(Record::Error(error)) => {
+                    if let Some(earlier) = outcome.replace(error) {
+                        self.output.error(&earlier);
+                    }
+                }
+                Ok(Record::Notice(notice)) => self.output.notice(&notice),
+                Ok(Record::Progress(progress)) => self.output.progress(&progress),
+                _ if self.output.is_json() => {
+                    let mut bytes = line.to_vec();
+                    bytes.push(b'\n');
+                    self.output.bytes(&bytes)?;
+                }
+                Ok(record) => {
+                    self.print(&record, print)?;
+                    if let Some(sentence) = say(&record) {
+                        self.output.talk(&sentence);
+                    }
+                }
+                Err(_) => self.output.unknown(&String::from_utf8_lossy(&line))?,
+            }
+        }
+        self.output.flush()?;
+        match outcome {
+            Some(error) => Err(error.into()),
+            None if answer.status() >= 300 => {
+                let message = format!("the node answered with status {}", answer.status());
+                Err(Failure::new(ErrorKind::Error, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn print(&mut self, record: &Record, print: Print) -> Result<(), Failure> {
+        match print {
+            Print::Records => self.output.record(record)?,
+            Print::Value => {
+                if let Some(value) = value_of(record) {
+                    self.output.value(value)?;
+                }
+            }
+            Print::Ticket => {
+                if let Record::Ticket(ticket) = record {
+                    self.output.value(&ticket.ticket)?;
+                }
+            }
+            Print::Nothing => {}
+        }
+        if matches!(record, Record::Event(_) | Record::SyncResult(_)) {
+            self.output.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Sends a request and collects its records, for commands that need to know something
+    /// before they act.
+    ///
+    /// # Errors
+    /// The last error of the answer.
+    pub(crate) async fn records<R: Request>(
+        &mut self,
+        request: &R,
+    ) -> Result<Vec<Record>, Failure> {
+        let mut answer = self.call(request).await?;
+        let mut records = Vec::new();
+        let mut outcome = Ok(());
+        while let Some(line) = answer.line().await? {
+            match serde_json::from_slice::<Record>(&line) {
+                Ok(Record::Error(error)) => outcome = Err(error),
+                Ok(record) => records.push(record),
+                Err(error) => {
+                    let message =
+                        format!("the node answered what this program cannot read: {error}");
+                    return Err(Failure::new(ErrorKind::Error, message));
+                }
+            }
+        }
+        outcome?;
+        Ok(records)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// If neither a node answers nor the store can be opened.
+    pub(crate) async fn call<R: Request>(&mut self, request: &R) -> Result<Answer, Failure> {
+        let client = self.client(R::NEEDS_NODE).await?;
+        Ok(client.call(request).await?)
+    }
+
+    /// Finds the way to the API: a node that answers, else the store in this process.
+    async fn client(&mut self, needs_node: bool) -> Result<Client, Failure> {
+        if let Some(client) = &self.client
+            && (client.is_node() || !needs_node)
+        {
+            return Ok(client.clone());
+        }
+        let socket = self.socket();
+        let client = match Client::connect(&socket).await {
+            Ok(client) => client,
+            Err(error) if self.globals.node.is_some() => {
+                let message = format!("no node answers at {}: {error}", socket.display());
+                return Err(Failure::new(ErrorKind::NoNode, message));
+            }
+            Err(_) if needs_node => {
+                let message = format!("no node is running for {}", self.paths.home.display());
+                return Err(Failure::new(ErrorKind::NoNode, message));
+            }
+            Err(_) => {
+                let app = App::open(AppOptions {
+                    home: self.paths.home.clone(),
+                    state_dir: self.paths.state.clone(),
+                    ..AppOptions::default()
+                })?;
+                let client = Client::local(app.router());
+                self.app = Some(app);
+                client
+            }
+        };
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Closes the store if this process opened it.
+    pub(crate) async fn close(&mut self) {
+        self.client = None;
+        if let Some(app) = self.app.take() {
+            app.close().await;
+        }
+    }
+}
+
+/// Returns the one value of a record that a script wants.
+fn value_of(record: &Record) -> Option<&str> {
+    match record {
+        Record::Identity(identity) => Some(&identity.account),
+        Record::Device(device) => Some(&device.id),
+        Record::Ticket(ticket) => Some(&ticket.ticket),
+        Record::Linked(linked) => Some(&linked.device),
+        Record::Post(post) => Some(&post.id),
+        Record::Comment(comment) => Some(&comment.id),
+        Record::Reaction(reaction) => reaction.id.as_deref(),
+        Record::Saved(saved) => Some(&saved.path),
+        _ => None,
+    }
+}

@@ -1,0 +1,298 @@
+//! Texts, ids and answers: from arguments, files, pipes, an editor or a person.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use mosaic_engine::limits::BODY_BYTES_MAX;
+use mosaic_node::api::types::{AttachFile, ErrorKind};
+
+use crate::error::Failure;
+use crate::output::Output;
+use crate::paths;
+
+/// Where a text comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TextSource {
+    /// The text, or - to read it from stdin
+    #[arg(value_name = "TEXT", conflicts_with_all = ["file", "edit"])]
+    text: Option<String>,
+    /// Read the text from a file
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "edit")]
+    file: Option<PathBuf>,
+    /// Write the text in $VISUAL or $EDITOR
+    #[arg(short, long)]
+    edit: bool,
+}
+
+impl TextSource {
+    /// Whether the text will be written in an editor.
+    pub(crate) fn wants_editor(&self, no_input: bool) -> bool {
+        let person = io::stdin().is_terminal() && !no_input;
+        self.text.is_none() && self.file.is_none() && person
+    }
+
+    /// Reads the text; one line break at its end is dropped. With neither text nor flag: the
+    /// editor if a person is there, otherwise a pipe. `None` if nothing was given and
+    /// `optional` allows that. `before` is what the editor starts with.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not UTF-8, is empty or too long.
+    pub(crate) fn read(
+        &self,
+        no_input: bool,
+        optional: bool,
+        before: &str,
+    ) -> Result<Option<String>, Failure> {
+        let person = io::stdin().is_terminal() && !no_input;
+        let text = match (&self.text, &self.file) {
+            (Some(dash), _) if dash == "-" => bounded(io::stdin().lock(), "stdin")?,
+            (Some(text), _) => text.clone(),
+            (None, Some(path)) => from_file(path)?,
+            (None, None) if self.edit && !person => {
+                return Err(Failure::usage(
+                    "an editor needs a terminal: give the text as argument, with - or with --file",
+                    "mosaic help post",
+                ));
+            }
+            (None, None) if self.edit || (person && !optional) => edit(before)?,
+            (None, None) if optional => return Ok(None),
+            (None, None) if no_input => String::new(),
+            (None, None) => bounded(io::stdin().lock(), "stdin")?,
+        };
+        let text = trim_one_break(&text).to_owned();
+        if text.len() > BODY_BYTES_MAX {
+            return Err(too_long());
+        }
+        if text.trim().is_empty() {
+            return Err(Failure::usage(
+                "there is no text: give it as argument, with - or with --file",
+                "mosaic help post",
+            ));
+        }
+        Ok(Some(text))
+    }
+}
+
+fn from_file(path: &Path) -> Result<String, Failure> {
+    let file = std::fs::File::open(path).map_err(|error| {
+        let message = format!("cannot read {}: {error}", path.display());
+        Failure::new(ErrorKind::NotFound, message)
+    })?;
+    bounded(file, &path.display().to_string())
+}
+
+/// Reads at most one byte more than a text may have.
+fn bounded(from: impl Read, name: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    from.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read {name}: {error}")))?;
+    if bytes.len() > BODY_BYTES_MAX + 1 {
+        return Err(too_long());
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(format!("{name} is not UTF-8 text"), "mosaic help post"))
+}
+
+fn too_long() -> Failure {
+    Failure::usage(
+        format!("the text is longer than {BODY_BYTES_MAX} bytes; attach it as a file instead"),
+        "mosaic post --attach FILE TEXT",
+    )
+}
+
+fn trim_one_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+fn edit(before: &str) -> Result<String, Failure> {
+    let failed =
+        |error: io::Error| Failure::new(ErrorKind::Error, format!("cannot edit the text: {error}"));
+    let file = tempfile::Builder::new().suffix(".md").tempfile().map_err(failed)?;
+    std::fs::write(file.path(), before).map_err(failed)?;
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+        .unwrap_or_else(|| "vi".to_owned());
+    let mut words = editor.split_whitespace();
+    let program = words.next().unwrap_or("vi");
+    let status = Command::new(program)
+        .args(words)
+        .arg(file.path())
+        .status()
+        .map_err(|error| failed(io::Error::new(error.kind(), format!("{program}: {error}"))))?;
+    if !status.success() {
+        let message = format!("the editor {program} ended with {status}");
+        return Err(Failure::new(ErrorKind::Interrupted, message));
+    }
+    from_file(file.path())
+}
+
+/// Files to attach and their descriptions, paired by position.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Attachments {
+    /// Attach a file; repeat for more
+    #[arg(short, long = "attach", value_name = "FILE")]
+    attach: Vec<PathBuf>,
+    /// Describe the file attached at the same place
+    #[arg(long, value_name = "TEXT", requires = "attach")]
+    alt: Vec<String>,
+}
+
+impl Attachments {
+    /// Whether there are none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.attach.is_empty()
+    }
+
+    /// Checks that the files are there and returns them with absolute paths.
+    ///
+    /// # Errors
+    /// If one is not a readable file, or there are more descriptions than files.
+    pub(crate) fn files(&self) -> Result<Vec<AttachFile>, Failure> {
+        if self.alt.len() > self.attach.len() {
+            let message = "there are more --alt than --attach";
+            return Err(Failure::usage(message, "mosaic help post"));
+        }
+        let alts = self.alt.iter().map(Some).chain(std::iter::repeat(None));
+        self.attach.iter().zip(alts).map(|(path, alt)| attach_file(path, alt.cloned())).collect()
+    }
+}
+
+/// Checks that a file is there and returns it with its absolute path.
+///
+/// # Errors
+/// If it is not a readable file, or its path is not UTF-8.
+pub(crate) fn attach_file(path: &Path, alt: Option<String>) -> Result<AttachFile, Failure> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        Failure::new(ErrorKind::NotFound, format!("cannot attach {shown}: {error}"))
+    })?;
+    if !metadata.is_file() {
+        return Err(Failure::usage(
+            format!("cannot attach {shown}: not a file"),
+            "mosaic help post",
+        ));
+    }
+    Ok(AttachFile { path: absolute_text(path)?, alt, name: None, media_type: None })
+}
+
+/// Returns an absolute path as text.
+///
+/// # Errors
+/// If it is not UTF-8.
+pub(crate) fn absolute_text(path: &Path) -> Result<String, Failure> {
+    paths::absolute(path)?.into_os_string().into_string().map_err(|path| {
+        let message = format!("{} is not a UTF-8 path", path.to_string_lossy());
+        Failure::usage(message, "mosaic help post")
+    })
+}
+
+/// Returns ids; `-` among them reads more from stdin, one a line.
+///
+/// # Errors
+/// If stdin cannot be read or there are none.
+pub(crate) fn ids(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut ids = Vec::new();
+    for id in given {
+        if id == "-" {
+            let text = io::read_to_string(io::stdin().lock()).map_err(|error| {
+                Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}"))
+            })?;
+            let words = text.lines().filter_map(|line| line.split('\t').next());
+            ids.extend(words.map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned));
+        } else {
+            ids.push(id.clone());
+        }
+    }
+    if ids.is_empty() {
+        return Err(Failure::usage("there are no ids on stdin", "mosaic wall list"));
+    }
+    Ok(ids)
+}
+
+/// Returns a word, or the first line of stdin for `-`.
+///
+/// # Errors
+/// If stdin cannot be read or is empty.
+pub(crate) fn word_or_stdin(given: &str) -> Result<String, Failure> {
+    if given != "-" {
+        return Ok(given.to_owned());
+    }
+    let mut line = String::new();
+    io::stdin()
+        .read_line(&mut line)
+        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}")))?;
+    let word = line.trim();
+    if word.is_empty() {
+        return Err(Failure::usage("there is nothing on stdin", "mosaic device invite"));
+    }
+    Ok(word.to_owned())
+}
+
+/// Lets a person type `name` again before something that cannot be taken back.
+///
+/// # Errors
+/// If nobody is there to ask: the flag is named.
+pub(crate) fn confirmation(
+    output: &mut Output,
+    no_input: bool,
+    question: &str,
+    flag: &str,
+) -> Result<String, Failure> {
+    if no_input || output.is_json() || !io::stdin().is_terminal() {
+        let message = format!("this cannot be undone: without a terminal it needs {flag}");
+        return Err(Failure::usage(message, format!("mosaic device revoke DEVICE {flag}")));
+    }
+    output
+        .ask(question)
+        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read the answer: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_break_is_dropped() {
+        assert_eq!(trim_one_break("a\n\n"), "a\n");
+        assert_eq!(trim_one_break("a\r\n"), "a");
+        assert_eq!(trim_one_break("a"), "a");
+    }
+
+    #[test]
+    fn texts_have_a_limit() {
+        let fits = vec![b'a'; BODY_BYTES_MAX];
+        assert!(bounded(fits.as_slice(), "x").is_ok());
+        let long = vec![b'a'; BODY_BYTES_MAX + 2];
+        assert!(bounded(long.as_slice(), "x").is_err());
+        assert!(bounded(&[0xff][..], "x").is_err());
+    }
+
+    #[test]
+    fn an_argument_is_taken_as_it_is() {
+        let source = TextSource { text: Some("hi\n".into()), ..TextSource::default() };
+        assert_eq!(source.read(true, false, "").unwrap().as_deref(), Some("hi"));
+        let source = TextSource { text: Some(" ".into()), ..TextSource::default() };
+        assert!(source.read(true, false, "").is_err());
+        let source = TextSource::default();
+        assert_eq!(source.read(true, true, "").unwrap(), None);
+        assert!(source.read(true, false, "").is_err());
+    }
+
+    #[test]
+    fn descriptions_are_paired_by_position() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_owned();
+        let attachments = Attachments { attach: vec![path.clone(), path], alt: vec!["a".into()] };
+        let files = attachments.files().unwrap();
+        assert_eq!(files[0].alt.as_deref(), Some("a"));
+        assert_eq!(files[1].alt, None);
+        let attachments = Attachments { attach: vec![], alt: vec!["a".into()] };
+        assert!(attachments.files().is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! Where things are when nobody says.
+
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use mosaic_engine::hash::derive;
+use mosaic_node::api::types::ErrorKind;
+
+use crate::args::Globals;
+use crate::error::Failure;
+
+/// The folders of one home.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    /// Everything that belongs to the home.
+    pub(crate) home: PathBuf,
+    /// What must not travel with a copy of the home: high-water marks.
+    pub(crate) state: PathBuf,
+}
+
+impl Paths {
+    /// Finds them: `--home`, else the user's data folder; the state folder is beside it, one
+    /// for each home, so that a backup put back is noticed.
+    ///
+    /// # Errors
+    /// If there is neither a home nor a working directory.
+    pub(crate) fn find(globals: &Globals) -> Result<Self, Failure> {
+        let strategy = etcetera::choose_base_strategy();
+        let unknown = |_| {
+            let message = "cannot find a home folder: neither --home nor HOME is set";
+            Failure::usage(message, "mosaic --home DIR status")
+        };
+        let home = match &globals.home {
+            Some(home) => home.clone(),
+            None => strategy.as_ref().map_err(|_| ()).map_err(unknown)?.data_dir().join("mosaic"),
+        };
+        let home = absolute(&home)?;
+        let base = match std::env::var_os("MOSAIC_STATE") {
+            Some(base) => absolute(Path::new(&base))?,
+            None => match &strategy {
+                Ok(strategy) => strategy
+                    .state_dir()
+                    .unwrap_or_else(|| strategy.data_dir().join("state"))
+                    .join("mosaic"),
+                Err(_) => home.join("state"),
+            },
+        };
+        let state = base.join(state_name(&home));
+        Ok(Self { home, state })
+    }
+}
+
+/// Makes a path that means the same in another process.
+///
+/// # Errors
+/// If there is no working directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| {
+        Failure::new(ErrorKind::Usage, format!("cannot resolve {}: {error}", path.display()))
+    })
+}
+
+/// Names the state folder of a home: eight bytes of the hash of its path.
+fn state_name(home: &Path) -> String {
+    let hash = derive("mosaic state folder 1", &[home.as_os_str().as_encoded_bytes()]);
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homes_do_not_share_their_state() {
+        let (a, b) = (state_name(Path::new("/a")), state_name(Path::new("/b")));
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 16);
+    }
+}

@@ -1,0 +1,140 @@
+//! The store and its documents.
+
+use mosaic_node::api::types::{
+    Change, Damage, Document, DocumentValue, Head, History, Rebuild, Row, StoreSize, Verify,
+    VersionInfo,
+};
+
+use super::{Cell, Fields, View};
+
+pub(super) fn size(size: &StoreSize) -> View {
+    Fields::default()
+        .put("documents", Cell::Count(size.documents, ""))
+        .put("changes", Cell::Count(size.changes, ""))
+        .put("blobs", Cell::Count(size.blobs, ""))
+        .put("blob bytes", Cell::Bytes(size.blob_bytes))
+        .put("truth", Cell::Bytes(size.truth_bytes))
+        .put("rows", Cell::Bytes(size.rows_bytes))
+        .put("meta", Cell::Bytes(size.meta_bytes))
+        .put("commits", Cell::Count(size.commits, ""))
+        .put("fsyncs", Cell::Count(size.fsyncs, ""))
+        .put("format", Cell::Count(u64::from(size.format), ""))
+        .view()
+}
+
+pub(super) fn damage(damage: &Damage) -> View {
+    View::Row(vec![
+        Cell::Text("damaged".to_owned()),
+        Cell::Text(damage.what.clone()),
+        Cell::Id(damage.id.clone()),
+        Cell::Text(damage.reason.clone()),
+    ])
+}
+
+pub(super) fn verify(verify: &Verify) -> View {
+    Fields::default()
+        .put("ok", Cell::Text(if verify.ok { "yes" } else { "no" }.to_owned()))
+        .put("heads", Cell::Count(verify.heads, ""))
+        .put("changes", Cell::Count(verify.changes, ""))
+        .put("blobs", Cell::Count(verify.blobs, ""))
+        .put("rows", Cell::Count(verify.rows, ""))
+        .put("read", Cell::Bytes(verify.read_bytes))
+        .put("damaged", Cell::Count(verify.damaged, ""))
+        .put("took", Cell::Millis(verify.elapsed_ms))
+        .view()
+}
+
+pub(super) fn rebuild(rebuild: &Rebuild) -> View {
+    Fields::default()
+        .put("rows before", Cell::Count(rebuild.rows_before, ""))
+        .put("rows after", Cell::Count(rebuild.rows_after, ""))
+        .put("equal", Cell::Text(if rebuild.equal { "yes" } else { "no" }.to_owned()))
+        .put("took", Cell::Millis(rebuild.elapsed_ms))
+        .view()
+}
+
+pub(super) fn row(row: &Row) -> View {
+    let mut cells = vec![
+        Cell::Text(row.table.clone()),
+        Cell::Text(row.key.clone()),
+        Cell::Text(row.hash.clone()),
+        Cell::Bytes(row.size_bytes),
+    ];
+    cells.extend(row.value.clone().map(Cell::Text));
+    View::Row(cells)
+}
+
+pub(super) fn document(document: &Document) -> View {
+    View::Row(vec![
+        Cell::Id(document.id.clone()),
+        Cell::Text(document.kind.clone()),
+        Cell::Count(document.page, ""),
+        Cell::Id(document.space.clone()),
+        Cell::Id(document.account.clone()),
+        Cell::Count(document.chains, "chain"),
+        Cell::Count(document.held_changes, ""),
+        Cell::Count(document.known_changes, "change"),
+        Cell::Bytes(document.held_bytes),
+    ])
+}
+
+pub(super) fn head(head: &Head) -> View {
+    View::Row(vec![
+        Cell::Id(head.doc.clone()),
+        Cell::Text(head.kind.clone()),
+        Cell::Count(head.page, ""),
+        Cell::Id(head.device.clone()),
+        Cell::Id(head.incarnation.clone()),
+        Cell::Count(head.n, ""),
+        Cell::Id(head.link.clone()),
+    ])
+}
+
+pub(super) fn change(change: &Change) -> View {
+    View::Row(vec![
+        Cell::Id(change.id.clone()),
+        Cell::Id(change.device.clone()),
+        Cell::Id(change.incarnation.clone()),
+        Cell::Count(change.n, ""),
+        Cell::Bytes(change.size_bytes),
+        Cell::Text(change.standing.clone()),
+        Cell::Id(change.hash.clone().unwrap_or_default()),
+    ])
+}
+
+pub(super) fn document_value(document: &DocumentValue) -> View {
+    let text = serde_json::to_string_pretty(&document.value).unwrap_or_default();
+    View::Block {
+        row: vec![
+            Cell::Id(document.doc.clone()),
+            Cell::Text(document.heads.join(",")),
+            Cell::Text(serde_json::to_string(&document.value).unwrap_or_default()),
+        ],
+        head: vec![Cell::Id(document.doc.clone()), Cell::Count(count(document), "head")],
+        lines: text.lines().map(str::to_owned).collect(),
+    }
+}
+
+fn count(document: &DocumentValue) -> u64 {
+    u64::try_from(document.heads.len()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn history(history: &History) -> View {
+    View::Row(vec![
+        Cell::Id(history.id.clone()),
+        Cell::Id(history.device.clone()),
+        Cell::Count(history.n, ""),
+        Cell::Time(history.created_at.clone().unwrap_or_default()),
+        Cell::Name(history.action.clone()),
+        Cell::Id(history.target.clone().unwrap_or_default()),
+        Cell::Text(history.standing.clone()),
+    ])
+}
+
+pub(super) fn version_info(version: &VersionInfo) -> View {
+    Fields::default()
+        .put("mosaic", Cell::Text(version.version.clone()))
+        .put("api", Cell::Text(format!("v{}", version.api)))
+        .put("store format", Cell::Count(u64::from(version.store_format), ""))
+        .view()
+}
