@@ -6,6 +6,7 @@
 //! caller's.
 
 use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chain::ChainKey;
@@ -294,21 +295,25 @@ impl Replica {
         state: &mut State,
         doc: &DocumentId,
     ) -> Result<Vec<(ChainKey, ChainState)>, EngineError> {
-        let mut found: HashMap<ChainKey, ChainState> = state
+        let first = ChainKey {
+            doc: *doc,
+            device: DeviceId::from_bytes([0; 32]),
+            incarnation: Incarnation::from_bytes([0; 16]),
+        };
+        let mut found: BTreeMap<ChainKey, ChainState> = state
             .chains
-            .iter()
-            .filter(|(key, chain)| key.doc == *doc && chain.known > 0)
+            .range(first..)
+            .take_while(|(key, _)| key.doc == *doc)
+            .filter(|(_, chain)| chain.known > 0)
             .map(|(key, chain)| (*key, chain.clone()))
             .collect();
         for (key, value) in self.scan_all(Table::Meta, &keys::heads_of(doc))? {
             let Some(chain) = keys::parse_head(&key) else { continue };
-            if let std::collections::hash_map::Entry::Vacant(place) = found.entry(chain) {
+            if let Entry::Vacant(place) = found.entry(chain) {
                 place.insert(ChainState::decode(&value).map_err(EngineError::corrupt)?);
             }
         }
-        let mut chains: Vec<_> = found.into_iter().collect();
-        chains.sort_by_key(|(key, _)| (key.device, key.incarnation));
-        Ok(chains)
+        Ok(found.into_iter().collect())
     }
 
     /// All rows below a prefix, read in steps.
@@ -430,6 +435,9 @@ impl Replica {
             state.maps.retain(|doc, _| {
                 descriptions.get(doc).is_some_and(|description| description.account != *account)
             });
+        }
+        for doc in &work.cuts {
+            state.cuts.remove(doc);
         }
         for space in &work.spaces {
             state.uses.remove(space);

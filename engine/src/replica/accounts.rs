@@ -399,12 +399,15 @@ impl Replica {
         &self,
         state: &mut State,
         description: &Description,
-    ) -> Result<Vec<Tip>, EngineError> {
+    ) -> Result<Arc<Vec<Tip>>, EngineError> {
         let in_log = description.space.account() == Some(description.account);
         if in_log || !description.kind.is_log() {
-            return Ok(Vec::new());
+            return Ok(Arc::default());
         }
         let doc = description.id();
+        if let Some(known) = state.cuts.get(&doc) {
+            return Ok(known.clone());
+        }
         let mut cuts = Vec::new();
         for (key, chain) in self.chains_of(state, &doc)? {
             for item in self.log_items(&key, 1, chain.held)? {
@@ -415,6 +418,8 @@ impl Replica {
                 }
             }
         }
+        let cuts = Arc::new(cuts);
+        state.cuts.insert(doc, cuts.clone());
         Ok(cuts)
     }
 }

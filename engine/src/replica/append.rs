@@ -130,6 +130,9 @@ impl Replica {
         if description.kind == DocumentKind::AccountLog {
             work.accounts.insert(description.account);
         }
+        if matches!(change.entry, Entry::Cut { .. }) {
+            work.cuts.insert(key.doc);
+        }
         if change.entry.is_modification() {
             chain.modifications += 1;
         } else {

@@ -18,7 +18,7 @@ use crate::hash::{
 };
 use crate::identity::{CertificatePath, DeviceSecret, VerifiedDevice};
 use crate::limits::HEAD_AHEAD_MAX;
-use crate::model::entry::Entry;
+use crate::model::entry::{Entry, Tip};
 use crate::seal::EpochKey;
 use crate::store::Batch;
 use crate::sync::exchange::Section;
@@ -170,7 +170,7 @@ impl Own {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub own: Option<Own>,
-    pub chains: HashMap<ChainKey, ChainState>,
+    pub chains: BTreeMap<ChainKey, ChainState>,
     pub descriptions: HashMap<DocumentId, Arc<Description>>,
     pub devices: HashMap<DeviceId, Arc<KnownDevice>>,
     pub authorities: HashMap<AccountId, Arc<Authority>>,
@@ -179,6 +179,8 @@ pub(crate) struct State {
     pub owners: HashMap<SpaceId, AccountId>,
     /// Documents of each space, loaded once.
     pub docs: HashMap<SpaceId, BTreeSet<DocumentId>>,
+    /// Cuts that stand in a document itself, worked out lately.
+    pub cuts: HashMap<DocumentId, Arc<Vec<Tip>>>,
     /// Newest page of rows of pages that the space's owner writes.
     pub pages: HashMap<(SpaceId, DocumentKind), u64>,
     /// Other branches of forked chains.
@@ -208,6 +210,8 @@ pub(crate) struct Work {
     pub signed: BTreeMap<ChainKey, Arc<Description>>,
     /// Accounts whose authority must be folded again.
     pub accounts: BTreeSet<AccountId>,
+    /// Documents that got cuts.
+    pub cuts: BTreeSet<DocumentId>,
     /// Spaces whose digests change.
     pub spaces: BTreeSet<SpaceId>,
     /// Entries added.

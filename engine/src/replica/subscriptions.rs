@@ -304,7 +304,7 @@ impl Replica {
         };
         let revoked =
             authority.devices.get(&key.device).is_some_and(|device| device.revoked.is_some());
-        let cuts = if revoked { self.own_cuts(state, description)? } else { Vec::new() };
+        let cuts = if revoked { self.own_cuts(state, description)? } else { Default::default() };
         let standing = authority.standing(&key.doc, &key.device, &key.incarnation, n, &cuts);
         Ok(match standing {
             Standing::Valid => false,
