@@ -89,6 +89,12 @@ pub enum IdentityError {
         /// The device the secret belongs to.
         found: DeviceId,
     },
+    /// A certificate is offered for a seal key that the device does not hold.
+    #[error("certificate names seal key {found}, which the device does not hold")]
+    WrongSealKey {
+        /// The key it names.
+        found: SealKey,
+    },
 }
 
 impl IdentityError {
@@ -105,6 +111,7 @@ impl IdentityError {
             Self::Repeated { .. } => "identity_repeated",
             Self::TooLong { .. } => "identity_too_long",
             Self::WrongSecret { .. } => "identity_wrong_secret",
+            Self::WrongSealKey { .. } => "identity_wrong_seal_key",
         }
     }
 }

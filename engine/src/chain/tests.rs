@@ -114,6 +114,17 @@ fn heads_of_other_documents_devices_and_lengths_are_refused_by_name() {
     assert_eq!(again(&|bytes| bytes[33] ^= 1), Err("head_document"));
     assert_eq!(again(&|bytes| bytes[65] ^= 1), Err("head_writer"));
 
+    // A right signature of a device, in a document that another account writes.
+    let theirs = Description::own(other.device.account(), DocumentKind::Wall, 0);
+    let mut bytes = head.signed().encode();
+    bytes[1..33].copy_from_slice(theirs.space.id().as_bytes());
+    bytes[33..65].copy_from_slice(theirs.id().as_bytes());
+    let signature = w.secret.sign(crate::identity::Domain::Head, &bytes[..153]);
+    bytes[153..].copy_from_slice(signature.as_bytes());
+    let foreign = SignedHead::from_bytes(&bytes).unwrap();
+    let verified = foreign.verify(&theirs, &w.device, &Verifier::new());
+    assert_eq!(verified, Err(ChainError::Writer));
+
     let mut guest = w.wall.clone();
     guest.account = other.device.account();
     let signed = VerifiedHead::sign(&guest, &w.device, &w.secret, LIFE, 1, w.origin());
@@ -233,6 +244,8 @@ fn heads_that_agree_are_no_fork() {
         ForkProof::make(one, other, link, ids.to_vec()).unwrap_err()
     };
     assert_eq!(make(&prefix, &b, links[3], &ids[3..]), ChainError::NoFork);
+    // The longer head's own link in place of its link at the shorter one's length.
+    assert_eq!(make(&prefix, &b, b.link(), &[]), ChainError::Broken);
     assert_eq!(make(&a, &a, a.link(), &[]), ChainError::NoFork);
     assert_eq!(make(&a, &b, links[3], &ids[4..]), ChainError::Broken);
     assert_eq!(make(&a, &b, links[2], &ids[3..]), ChainError::Broken);

@@ -142,7 +142,7 @@ impl CertificateOffer {
     pub fn accept(mut self, secret: &DeviceSecret) -> Result<Certificate, IdentityError> {
         secret.check_is(self.0.device)?;
         if secret.seal_key() != self.0.seal_key {
-            return Err(IdentityError::WeakKey);
+            return Err(IdentityError::WrongSealKey { found: self.0.seal_key });
         }
         self.0.device_signature = secret.sign(Domain::Device, &self.0.signed_bytes());
         Ok(self.0)

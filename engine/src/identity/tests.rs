@@ -309,6 +309,19 @@ fn only_the_right_secret_signs_and_ranks_fall() {
     assert_eq!((offer.device(), offer.rank(), offer.account()), (phone.id(), 199, first.account()));
     assert_eq!(offer.clone().accept(root).unwrap_err().name(), "identity_wrong_secret");
     assert!(offer.accept(phone).is_ok());
+    let other_key = root.seal_key();
+    let offer = CertificateOffer::issue(&first, root, phone.id(), other_key, 100, 1).unwrap();
+    let error = offer.accept(phone).unwrap_err();
+    assert_eq!(error, IdentityError::WrongSealKey { found: other_key });
+}
+
+#[test]
+fn an_account_of_weak_keys_is_refused() {
+    let honest = family(1).path.genesis;
+    let (device, seal_key) = (DeviceId::from_bytes([0; 32]), SealKey::from_bytes([0; 32]));
+    let refused = |genesis| VerifiedDevice::first(&genesis).unwrap_err();
+    assert_eq!(refused(Genesis { device, ..honest.clone() }), IdentityError::WeakKey);
+    assert_eq!(refused(Genesis { seal_key, ..honest }), IdentityError::WeakKey);
 }
 
 #[test]
