@@ -8,7 +8,7 @@ use mosaic_engine::description::SectionClass;
 use mosaic_engine::entropy::SeededEntropy;
 use mosaic_engine::hash::{AccountId, ChangeId};
 use mosaic_engine::identity::DeviceSecret;
-use mosaic_engine::model::entry::ReplyPolicy;
+use mosaic_engine::model::entry::{Attachment, ReplyPolicy};
 use mosaic_engine::replica::{
     BLOCKS, Draft, LINKED_DEVICE_RANK, Replica, ReplicaOptions, Subscription, Text,
 };
@@ -352,4 +352,44 @@ fn a_subscription_stays_under_its_limit_and_fetches_on_demand() {
     assert!(laptop.evict_page(&ada, 0).is_err());
     sound(&hub);
     sound(&laptop);
+}
+
+#[test]
+fn a_large_file_is_streamed_in_and_out() {
+    let (laptop, ada) = person(1, "laptop");
+    let (hub, _) = person(3, "hub");
+    hub.subscribe(Subscription::whole(ada)).unwrap();
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|n| n.to_be_bytes()[3]).collect();
+    let body = laptop.add_file(&mut bytes.as_slice(), 2_000_000).unwrap();
+    let attachment = Attachment {
+        body,
+        media_type: "image/png".into(),
+        name: "cat.png".into(),
+        alt: "a cat".into(),
+    };
+    let draft = Draft { text: "look".into(), attachments: vec![attachment.clone()] };
+    laptop.post(draft, None, NOW).unwrap();
+    give(&laptop, &hub);
+    let section = hub
+        .kept_sections()
+        .unwrap()
+        .into_iter()
+        .find(|section| hub.missing_bodies_count(section).unwrap() > 0)
+        .unwrap();
+    let wanted = hub.missing_files(&section).unwrap();
+    assert_eq!(wanted.iter().map(|body| body.hash).collect::<Vec<_>>(), [body.hash]);
+    assert!(hub.copy_file(&attachment, &mut Vec::new()).is_err());
+    let blob = laptop.blob_for(&hub.own_device(), &body.hash).unwrap().unwrap();
+    let mut wrong = hub.begin_file(&body).unwrap().unwrap();
+    wrong.write(&vec![0; blob.len()]).unwrap();
+    assert!(hub.finish_file(wrong).is_err());
+    let mut intake = hub.begin_file(&body).unwrap().unwrap();
+    intake.write(&blob).unwrap();
+    hub.finish_file(intake).unwrap();
+    assert_eq!(hub.missing_bodies_count(&section).unwrap(), 0);
+    let mut out = Vec::new();
+    hub.copy_file(&attachment, &mut out).unwrap();
+    assert_eq!(out, bytes);
+    assert!(hub.begin_file(&body).unwrap().is_none());
+    sound(&hub);
 }

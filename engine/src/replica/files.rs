@@ -1,0 +1,105 @@
+//! Attachments: files of any size, streamed in and out, durable before they count.
+
+use std::io::Write;
+
+use super::{BodyState, EngineError, Replica};
+use crate::hash::BlobHash;
+use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_SALT_BYTES};
+use crate::model::entry::{Attachment, BodyRef};
+use crate::store::{BLOB_READ_BYTES_MAX, Batch, BlobWriter, Table, keys};
+
+/// A wanted file on its way in. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct FileIntake {
+    writer: Box<dyn BlobWriter>,
+    body: BodyRef,
+}
+
+impl FileIntake {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// If there are more than announced, or the store fails.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
+        Ok(self.writer.write(bytes)?)
+    }
+}
+
+impl Replica {
+    /// Begins to take in a wanted file; `None` if nothing here wants it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn begin_file(&self, body: &BodyRef) -> Result<Option<FileIntake>, EngineError> {
+        let places = self.scan_all(Table::Meta, &keys::body_places(&body.hash))?;
+        let wanted = |value: &[u8]| BodyState::parse(value) == Some(BodyState::Wanted);
+        if !places.iter().any(|(_, value)| wanted(value)) {
+            return Ok(None);
+        }
+        let writer = self.store.blob_create(body.size)?;
+        Ok(Some(FileIntake { writer, body: *body }))
+    }
+
+    /// Makes a file that is complete durable and known; other bytes than its hash names
+    /// leave nothing behind.
+    ///
+    /// # Errors
+    /// If the bytes are not those, or the store fails.
+    pub fn finish_file(&self, intake: FileIntake) -> Result<(), EngineError> {
+        let hash = intake.body.hash;
+        intake.writer.finish(Some(&hash))?;
+        let mut batch = Batch::new();
+        let state = self.lock();
+        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
+            let Some(doc) = keys::parse_space_document(&key) else { continue };
+            if BodyState::parse(&value) == Some(BodyState::Wanted) {
+                batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
+                batch.delete(Table::Meta, keys::wanted(&doc, &hash));
+                batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
+            }
+        }
+        let pending = self.store.submit(batch)?;
+        drop(state);
+        pending.wait()?;
+        Ok(())
+    }
+
+    /// Copies an attachment's bytes, without the salt, to `out`; returns how many.
+    ///
+    /// # Errors
+    /// [`EngineError::MissingBlob`] if it is not here; if `out` or the store fails.
+    pub fn copy_file(
+        &self,
+        attachment: &Attachment,
+        out: &mut dyn Write,
+    ) -> Result<u64, EngineError> {
+        let hash = attachment.body.hash;
+        let failed = |error: std::io::Error| EngineError::Invalid(format!("cannot write: {error}"));
+        if attachment.body.size <= BLOB_INLINE_BYTES_MAX as u64
+            && let Some(blob) = self.blob_bytes(&hash)?
+        {
+            let bytes = blob.get(BODY_SALT_BYTES..).unwrap_or_default();
+            out.write_all(bytes).map_err(failed)?;
+            return Ok(bytes.len() as u64);
+        }
+        self.copy_blob(&hash, out, failed)
+    }
+
+    fn copy_blob(
+        &self,
+        hash: &BlobHash,
+        out: &mut dyn Write,
+        failed: impl Fn(std::io::Error) -> EngineError,
+    ) -> Result<u64, EngineError> {
+        let missing = || EngineError::MissingBlob(*hash);
+        let info = self.store.blob_info(hash)?.ok_or_else(missing)?;
+        let mut offset = BODY_SALT_BYTES as u64;
+        while offset < info.size {
+            let part = self.store.blob_read(hash, offset, BLOB_READ_BYTES_MAX)?;
+            let bytes = part.filter(|bytes| !bytes.is_empty()).ok_or_else(missing)?;
+            out.write_all(&bytes).map_err(&failed)?;
+            offset += bytes.len() as u64;
+        }
+        Ok(info.size.saturating_sub(BODY_SALT_BYTES as u64))
+    }
+}
