@@ -225,8 +225,19 @@ impl Replica {
         &self.store
     }
 
+    /// The lock for writing. What an operation that failed half-way left in the caches is
+    /// dropped: the store is the truth.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.dirty {
+            // What was handed to the store before must be readable there first.
+            if let Err(error) = self.store.commit(Batch::new()) {
+                state.failed.get_or_insert(error.to_string());
+            }
+            let no_account = self.setting(SETTING_ACCOUNT).is_ok_and(|found| found.is_none());
+            state.forget_caches(no_account);
+        }
+        state
     }
 
     pub(crate) fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, EngineError> {
@@ -396,9 +407,9 @@ impl Replica {
     }
 
     /// Ends a commit: signs heads, numbers events, waits for the disk, tells listeners.
-    pub(crate) fn finish(
-        &self,
-        mut state: MutexGuard<'_, State>,
+    pub(crate) fn finish<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
         mut work: Work,
     ) -> Result<(), EngineError> {
         if let Some(why) = &state.failed {
@@ -410,21 +421,28 @@ impl Replica {
         let spaces = std::mem::take(&mut work.spaces);
         state.digests.retain(|section, _| !spaces.contains(&section.space));
         let events = std::mem::take(&mut work.events);
+        let early = may_pipeline(&work, &events);
         let waiting = self.store.submit(std::mem::take(&mut work.batch));
-        if let Err(error) = &waiting {
+        let durable = match waiting {
+            Err(error) => Err(error),
+            Ok(pending) if early => {
+                state.dirty = false;
+                drop(state);
+                let durable = pending.wait();
+                state = self.lock();
+                durable
+            }
+            Ok(pending) => pending.wait(),
+        };
+        if let Err(error) = durable {
             state.failed = Some(error.to_string());
-        }
-        drop(state);
-        if let Err(error) = waiting?.wait() {
-            let mut state = self.lock();
-            state.failed = Some(error.to_string());
-            state.chains.clear();
-            state.maps.clear();
-            state.descriptions.clear();
-            state.docs.clear();
-            state.pages.clear();
+            state.dirty = true;
             return Err(error.into());
         }
+        if !early {
+            state.dirty = false;
+        }
+        drop(state);
         self.tell(&events);
         Ok(())
     }
@@ -457,4 +475,14 @@ impl Replica {
             listener(events);
         }
     }
+}
+
+/// Whether others may write while a commit is on its way to the disk: only plain new
+/// entries, of which nothing but the chain states (which are in memory) is read again.
+fn may_pipeline(work: &Work, events: &[Event]) -> bool {
+    use crate::model::entry::Entry;
+    let plain = |entry: &Entry| matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
+    work.accounts.is_empty()
+        && events.iter().all(|event| matches!(event, Event::Entry { kind: 1.., local: true, .. }))
+        && work.entries.values().all(|(_, entry)| plain(entry))
 }

@@ -12,6 +12,8 @@ use mosaic_engine::model::entry::{Attachment, ReplyPolicy};
 use mosaic_engine::replica::{
     BLOCKS, Draft, LINKED_DEVICE_RANK, Replica, ReplicaOptions, Subscription, Text,
 };
+use mosaic_engine::store::Store;
+use mosaic_engine::store::faulty::{Fault, Faulty};
 use mosaic_engine::store::memory::MemoryStore;
 use mosaic_engine::sync::exchange::{Exchange, Receipt, Received, Verdict};
 
@@ -392,4 +394,40 @@ fn a_large_file_is_streamed_in_and_out() {
     assert_eq!(out, bytes);
     assert!(hub.begin_file(&body).unwrap().is_none());
     sound(&hub);
+}
+
+#[test]
+fn whatever_call_fails_nothing_acknowledged_is_lost() {
+    let base = MemoryStore::new();
+    let secret = || DeviceSecret::generate(&SeededEntropy::new(1001));
+    let open = |store: Arc<dyn Store>, seed, identity: bool| {
+        let secret = identity.then(secret);
+        let options = ReplicaOptions { secret, fresh_incarnation: false };
+        Replica::open(store, Arc::new(SeededEntropy::new(seed)), options)
+    };
+    let laptop = open(Arc::new(base.clone()), 1, false).unwrap();
+    laptop.create_account(secret(), "laptop", [7; 32], NOW).unwrap();
+    for n in 0..1023 {
+        laptop.post(draft("x"), None, NOW + n).unwrap();
+    }
+    // One more post fits the page; the second turns it.
+    for n in 0.. {
+        let faulty = Arc::new(Faulty::new(base.snapshot()).failing(n, Fault::Fail));
+        let mut acknowledged = Vec::new();
+        if let Ok(laptop) = open(faulty.clone(), 2, true) {
+            for text in ["fits", "turns", "goes on"] {
+                acknowledged.extend(laptop.post(draft(text), None, NOW + 5000));
+            }
+        }
+        let again = open(Arc::new(faulty.inner().snapshot()), 3, true).unwrap();
+        for id in &acknowledged {
+            again.show(id).unwrap();
+        }
+        sound(&again);
+        if !faulty.struck() {
+            assert_eq!(acknowledged.len(), 3);
+            assert!(n > 10, "{n}");
+            return;
+        }
+    }
 }

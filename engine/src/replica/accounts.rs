@@ -87,6 +87,7 @@ impl Replica {
         known.path.encode(&mut w);
         work.batch.put(Table::Meta, keys::path(&device), w.finish());
         work.batch.put(Table::Meta, keys::genesis(&account), known.path.genesis.encode());
+        state.dirty = true;
         state.devices.insert(device, Arc::new(known));
     }
 

@@ -40,6 +40,7 @@ impl Replica {
         }
         let description = Arc::new(description.clone());
         let space = description.space.id();
+        state.dirty = true;
         work.batch.put(Table::Truth, keys::description(&doc), description.encode());
         work.batch.put(Table::Meta, keys::space_document(&space, &doc), Vec::new());
         if let Some(owner) = description.space.account() {
@@ -152,6 +153,7 @@ impl Replica {
         work.entries.insert(id, (row, change.entry));
         work.spaces.insert(space);
         work.chains.insert(key);
+        state.dirty = true;
         state.chains.insert(key, chain);
         Ok(())
     }

@@ -170,6 +170,7 @@ impl Replica {
                     .map_err(|error| EngineError::Invalid(error.to_string()))?
             }
         };
+        state.dirty = true;
         if let Some(map) = state.maps.get_mut(&key.doc) {
             map.apply_vetted(gated).map_err(EngineError::corrupt)?;
         }
@@ -218,6 +219,7 @@ impl Replica {
         });
         work.spaces.insert(space);
         work.chains.insert(key);
+        state.dirty = true;
         state.chains.insert(key, chain);
         Ok(id)
     }

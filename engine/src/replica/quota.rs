@@ -305,6 +305,7 @@ impl Replica {
             fresh.known = chain.known;
             fresh.known_link = chain.known_link;
             fresh.evicted = true;
+            state.dirty = true;
             state.chains.insert(key, fresh);
             work.chains.insert(key);
         }
@@ -327,6 +328,7 @@ impl Replica {
             }
             for (key, mut chain) in self.chains_of(&mut state, &doc)? {
                 chain.evicted = false;
+                state.dirty = true;
                 state.chains.insert(key, chain);
                 work.chains.insert(key);
             }

@@ -339,6 +339,7 @@ impl Replica {
     fn know_head(&self, state: &mut State, work: &mut Work, arrival: &Arrival) {
         let Some(chain) = state.chains.get_mut(&arrival.key) else { return };
         if arrival.head.n > chain.known {
+            state.dirty = true;
             chain.head = arrival.head.bytes.clone();
             chain.known = arrival.head.n;
             chain.known_link = arrival.head.link;

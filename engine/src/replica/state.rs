@@ -197,6 +197,24 @@ pub(crate) struct State {
     pub now_ms: u64,
     pub journal: u64,
     pub failed: Option<String>,
+    /// Caches were changed for a commit that has not been handed to the store.
+    pub dirty: bool,
+}
+
+impl State {
+    /// Drops every cache; the own identity too if the store knows none.
+    pub(crate) fn forget_caches(&mut self, no_account: bool) {
+        let own = self.own.take().filter(|_| !no_account);
+        *self = Self {
+            own,
+            journal: self.journal,
+            now_ms: self.now_ms,
+            demanded: std::mem::take(&mut self.demanded),
+            admitted: std::mem::take(&mut self.admitted),
+            failed: self.failed.take(),
+            ..Self::default()
+        };
+    }
 }
 
 /// One commit in the making. Reads see the store, so what this commit adds and later
