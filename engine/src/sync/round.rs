@@ -130,13 +130,8 @@ impl Session {
         let own = exchange.own_device();
         let (remote, salted) = (self.remote, self.salt);
         let key = self.key.get_or_insert_with(|| SessionKey::new(&salted, &own, &remote)).clone();
-        let mut spaces: BTreeMap<SpaceId, u8> = BTreeMap::new();
-        for section in exchange.kept_sections()? {
-            if exchange.may_read(&self.remote, &section)? {
-                *spaces.entry(section.space).or_default() |= bit(section.class);
-            }
-        }
-        self.list = spaces
+        self.list = self
+            .kept(exchange)?
             .into_iter()
             .take(SPACES_MAX)
             .map(|(space, mask)| ListEntry {
@@ -145,6 +140,7 @@ impl Session {
                 offered: mask,
                 common: mask,
                 kept_there: 0,
+                kept_here: mask,
             })
             .collect();
         let missing = self.missing(exchange)?;
@@ -169,6 +165,43 @@ impl Session {
             self.out.send(&Message::Open { round, salt, more, missing, entries });
         }
         Ok(missing)
+    }
+
+    /// Classes kept here of each space that the remote may know about.
+    fn kept(&self, exchange: &dyn Exchange) -> ExchangeResult<BTreeMap<SpaceId, u8>> {
+        let mut spaces: BTreeMap<SpaceId, u8> = BTreeMap::new();
+        for section in exchange.kept_sections()? {
+            if exchange.may_read(&self.remote, &section)? {
+                *spaces.entry(section.space).or_default() |= bit(section.class);
+            }
+        }
+        Ok(spaces)
+    }
+
+    /// Wants a new list if more is kept than was talked about: a guest's page brings the
+    /// guest's account log with it.
+    pub(super) fn note_growth(
+        &mut self,
+        now_ms: u64,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        if !self.grown || self.round.is_some() || self.rounds == 0 {
+            return Ok(());
+        }
+        self.grown = false;
+        let Some(key) = &self.key else { return Ok(()) };
+        let known: BTreeMap<Tag, (u8, u8)> =
+            self.list.iter().map(|e| (e.tag, (e.offered, e.common & e.kept_here))).collect();
+        let initiator = self.role == Role::Initiator;
+        let more = self.kept(exchange)?.into_iter().any(|(space, kept)| {
+            let (offered, talked) = known.get(&key.space(&space)).copied().unwrap_or((0, 0));
+            if initiator { kept & !offered != 0 } else { kept & offered & !talked != 0 }
+        });
+        if more {
+            self.reopen = true;
+            self.ask_for_round(now_ms);
+        }
+        Ok(())
     }
 
     pub(super) fn on_open(
@@ -216,7 +249,7 @@ impl Session {
                 }
             }
             let (tag, kept_there) = (entry.tag, common);
-            self.list.push(ListEntry { space, tag, offered, common, kept_there });
+            self.list.push(ListEntry { space, tag, offered, common, kept_there, kept_here: 0 });
         }
         if !more {
             round.missing = (missing, self.missing(exchange)?);
@@ -245,11 +278,12 @@ impl Session {
     fn answer(&mut self, round: &mut Round, exchange: &dyn Exchange) -> ExchangeResult<()> {
         let kept: HashSet<Section> = exchange.kept_sections()?.into_iter().collect();
         let mut answers: Vec<AnswerEntry> = Vec::with_capacity(self.list.len());
-        for entry in &self.list {
+        for entry in &mut self.list {
             let of = |class| entry.space.map(|space| Section { space, class });
             let keeps = |class| of(class).is_some_and(|section| kept.contains(&section));
             let mask = CLASSES.into_iter().filter(|class| keeps(*class));
             let kept = mask.fold(0, |mask, class| mask | bit(class)) & entry.common;
+            entry.kept_here = kept;
             answers.push(AnswerEntry { held: entry.common, kept, differ: 0 });
         }
         for reference in &round.compared {

@@ -181,6 +181,8 @@ pub(super) struct ListEntry {
     pub common: u8,
     /// Those the remote keeps.
     pub kept_there: u8,
+    /// Those kept here.
+    pub kept_here: u8,
 }
 
 /// A session; see the module.
@@ -209,6 +211,8 @@ pub struct Session {
     pub(super) settle_ms: u64,
     pub(super) retried: bool,
     pub(super) reopen: bool,
+    /// A chain is new here: perhaps more is kept than was talked about.
+    pub(super) grown: bool,
     pub(super) round_ms: u64,
     heard_ms: u64,
     closed: bool,
@@ -243,6 +247,7 @@ impl Session {
             settle_ms: options.settle_ms,
             retried: false,
             reopen: true,
+            grown: false,
             round_ms: 0,
             heard_ms: 0,
             closed: false,
@@ -410,6 +415,7 @@ impl Session {
         self.taker.schedule(&mut self.out);
         self.taker.acknowledge(&mut self.out);
         self.advance_round(now_ms, exchange)?;
+        self.note_growth(now_ms, exchange)?;
         self.advance_push(now_ms, exchange)?;
         while self.out.bytes() < OUT_BYTES_MAX {
             if self.send_tips() {
@@ -460,6 +466,7 @@ impl Session {
     }
 
     fn note_news(&mut self, now_ms: u64, news: Vec<News>) {
+        self.grown |= news.iter().any(|news| news.from_n == 1);
         if self.news.len() + news.len() > NEWS_MAX {
             self.news.clear();
             self.reopen = true;

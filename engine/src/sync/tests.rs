@@ -1,4 +1,5 @@
 mod model;
+mod replicas;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,273 @@
+//! The simulator over whole replicas: real chains, real gate, memory stores.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use crate::chain::ChainKey;
+use crate::description::SectionClass;
+use crate::entropy::SeededEntropy;
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId};
+use crate::identity::DeviceSecret;
+use crate::replica::{
+    Draft, Event, LINKED_DEVICE_RANK, Replica, ReplicaOptions, Subscription, Text,
+};
+use crate::store::memory::MemoryStore;
+use crate::sync::exchange::{Exchange, Section};
+use crate::sync::outcome::{Outcome, OutcomeKind};
+use crate::sync::sim::{Chance, Faults, Network, Party, Unrest};
+use crate::sync::{News, Options};
+
+const NOW: u64 = 1_700_000_000_000;
+
+#[derive(Debug)]
+struct Home {
+    replica: Replica,
+    grown: Arc<Mutex<BTreeSet<DocumentId>>>,
+    told: Mutex<HashMap<ChainKey, u64>>,
+}
+
+impl Home {
+    fn new(replica: Replica) -> Self {
+        let grown = Arc::new(Mutex::new(BTreeSet::new()));
+        let noted = Arc::clone(&grown);
+        replica.listen(Box::new(move |events| {
+            noted.lock().unwrap().extend(events.iter().filter_map(|event| match event {
+                Event::Entry { doc, .. } => Some(*doc),
+                Event::Head { chain } => Some(chain.doc),
+            }));
+        }));
+        Self { replica, grown, told: Mutex::default() }
+    }
+}
+
+impl Party for Home {
+    fn exchange(&self) -> &dyn Exchange {
+        &self.replica
+    }
+
+    fn serve(&self, remote: &DeviceId, hash: &BlobHash) -> Option<Bytes> {
+        self.replica.blob_for(remote, hash).unwrap()
+    }
+
+    fn take_news(&self) -> Vec<News> {
+        let grown = std::mem::take(&mut *self.grown.lock().unwrap());
+        let mut told = self.told.lock().unwrap();
+        let mut news = Vec::new();
+        for head in grown.iter().flat_map(|doc| self.replica.heads(doc).unwrap()) {
+            let before = told.insert(head.key, head.held).unwrap_or(0);
+            if head.held > before {
+                let section = self.replica.chain_tips(&head.key).unwrap()[0].0;
+                news.push(News { section, chain: head.key, from_n: before + 1 });
+            }
+        }
+        news
+    }
+}
+
+fn replica(seed: u64) -> Replica {
+    let store = Arc::new(MemoryStore::new());
+    let options = ReplicaOptions { secret: None, fresh_incarnation: false };
+    Replica::open(store, Arc::new(SeededEntropy::new(seed)), options).unwrap()
+}
+
+fn person(seed: u64, name: &str) -> (Home, AccountId) {
+    let replica = replica(seed);
+    let secret = DeviceSecret::generate(&SeededEntropy::new(seed + 1000));
+    let account = replica.create_account(secret, name, [7; 32], NOW).unwrap();
+    (Home::new(replica), account)
+}
+
+fn link(first: &Home, seed: u64, name: &str) -> Home {
+    let second = replica(seed);
+    let secret = DeviceSecret::generate(&SeededEntropy::new(seed + 1000));
+    let first = &first.replica;
+    let offer =
+        first.offer_device(secret.id(), secret.seal_key(), LINKED_DEVICE_RANK, NOW).unwrap();
+    let certificate = offer.accept(&secret).unwrap();
+    let path = first.add_device(&certificate, name, NOW).unwrap();
+    second.adopt(secret, path).unwrap();
+    Home::new(second)
+}
+
+fn draft(text: String) -> Draft {
+    Draft { text: text.into(), attachments: Vec::new() }
+}
+
+fn texts(replica: &Replica, account: &AccountId) -> Vec<(ChangeId, String)> {
+    let wall = replica.wall(account, None, 100_000).unwrap();
+    wall.into_iter()
+        .map(|view| match view.text {
+            Text::Here(text) => (view.id, text),
+            other => (view.id, format!("{other:?}")),
+        })
+        .collect()
+}
+
+/// Laptop and phone of one person, a hub, a friend; all keep the person's wall.
+fn village(seed: u64) -> (Vec<Home>, AccountId) {
+    let (laptop, ada) = person(seed * 10 + 1, "laptop");
+    let phone = link(&laptop, seed * 10 + 2, "phone");
+    let (hub, _) = person(seed * 10 + 3, "hub");
+    let (friend, _) = person(seed * 10 + 4, "pc");
+    hub.replica.subscribe(Subscription::whole(ada)).unwrap();
+    friend.replica.follow(ada, None, NOW).unwrap();
+    (vec![laptop, phone, hub, friend], ada)
+}
+
+fn act(home: &Home, ada: &AccountId, friend: bool, chance: &mut Chance, number: u64) {
+    let replica = &home.replica;
+    let now = NOW + number * 10;
+    let seen = texts(replica, ada);
+    let target = seen.get(chance.below(seen.len() as u64) as usize).map(|(id, _)| *id);
+    let text = format!("{number} {}", "x".repeat([0, 40, 3000][chance.below(3) as usize]));
+    // What may not be done (an edit of something withdrawn) is refused, and that is fine.
+    let _ = match (friend, chance.below(10), target) {
+        (true, 0..5, Some(target)) => replica.reply(target, draft(text), now).map(drop),
+        (true, _, Some(target)) => replica.react(target, "👍", now).map(drop),
+        (true, ..) => Ok(()),
+        (_, 0, Some(target)) => replica.edit(target, &text, now).map(drop),
+        (_, 1, Some(target)) => replica.delete(target, now).map(drop),
+        (_, 2, _) => {
+            replica.edit_profile(vec![("bio".into(), Some((&*text).into()))], now).map(drop)
+        }
+        (_, 3, _) => replica.follow(AccountId::from_bytes([number as u8; 32]), None, now).map(drop),
+        _ => replica.post(draft(text), None, now).map(drop),
+    };
+}
+
+fn tips(replica: &Replica, section: &Section) -> BTreeSet<(ChainKey, u64, u64)> {
+    let tips = replica.tips(section).unwrap();
+    tips.into_iter().map(|tip| (tip.chain, tip.n, tip.held_n)).collect()
+}
+
+fn agree(homes: &[Home], ada: &AccountId, seed: u64) {
+    let reference = texts(&homes[0].replica, ada);
+    for home in homes {
+        assert_eq!(texts(&home.replica, ada), reference, "seed {seed}");
+    }
+    let sections: Vec<Section> = homes[0].replica.kept_sections().unwrap();
+    for section in sections {
+        for home in &homes[1..] {
+            let kept = home.replica.kept_sections().unwrap().contains(&section);
+            let own = section.class != SectionClass::Private
+                || homes[0].replica.may_read(&home.replica.own_device(), &section).unwrap();
+            if kept && own {
+                assert_eq!(
+                    tips(&homes[0].replica, &section),
+                    tips(&home.replica, &section),
+                    "seed {seed}: {section:?}"
+                );
+                let digest = home.replica.digest(&section).unwrap();
+                assert_eq!(homes[0].replica.digest(&section).unwrap(), digest, "seed {seed}");
+                assert_eq!(home.replica.missing_bodies_count(&section).unwrap(), 0, "seed {seed}");
+            }
+        }
+    }
+}
+
+fn history(seed: u64) -> Result<(), Unrest> {
+    let mut chance = Chance::new(seed);
+    let (homes, ada) = village(seed);
+    let faults = Faults {
+        delay_ms_max: chance.below(120),
+        breaks: [0, 10, 40][chance.below(3) as usize],
+        failed_fetches: [0, 200][chance.below(2) as usize],
+    };
+    let options = Options { check_every_ms: Some(20_000), ..Options::default() };
+    let mut network = Network::new(seed, homes, faults, options);
+    network.connect(0, 2);
+    network.connect(1, 2);
+    network.connect(3, 2);
+    if chance.below(2) == 0 {
+        network.connect(0, 1);
+    }
+    for number in 0..5 + chance.below(25) {
+        let who = [0, 1, 3][chance.below(3) as usize];
+        act(&network.parties[who], &ada, who == 3, &mut chance, number);
+        match chance.below(3) {
+            0 => network.spread_news(),
+            1 => network.run_for(chance.below(400))?,
+            _ => {}
+        }
+    }
+    network.heal();
+    network.spread_news();
+    // Laptop and phone may have only each other for their private documents.
+    network.connect(1, 0);
+    network.run_to_rest(100_000)?;
+    network.run_for(70_000)?;
+    network.run_to_rest(100_000)?;
+    for (who, o) in &network.outcomes {
+        if std::env::var("REPLICA_SHOW").is_ok() {
+            let c: Vec<_> = o
+                .sections
+                .iter()
+                .map(|s| (s.section.class as u8, s.state, s.missing_bodies))
+                .collect();
+            println!(
+                "{who} {:?} {} {c:?} miss {}/{} {:?}",
+                o.kind, o.number, o.missing_here, o.missing_there, o.causes
+            );
+        }
+    }
+    agree(&network.parties, &ada, seed);
+    Ok(())
+}
+
+#[test]
+fn whole_replicas_converge_over_bad_lines() {
+    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let first = number("REPLICA_FIRST").unwrap_or(0);
+    for seed in first..first + number("REPLICA_SEEDS").unwrap_or(12) {
+        if let Err(unrest) = history(seed) {
+            panic!("{unrest}");
+        }
+    }
+}
+
+fn last<'a>(network: &'a Network<Home>, who: usize, kind: OutcomeKind) -> &'a Outcome {
+    let found = network.outcomes.iter().rev().find(|(w, o)| *w == who && o.kind == kind);
+    &found.unwrap().1
+}
+
+#[test]
+fn the_yardsticks_hold_on_whole_replicas() {
+    let posts = std::env::var("REPLICA_POSTS").ok().and_then(|n| n.parse().ok()).unwrap_or(2500u64);
+    let (laptop, ada) = person(1, "laptop");
+    let (hub, _) = person(2, "hub");
+    hub.replica.subscribe(Subscription::whole(ada)).unwrap();
+    for number in 0..posts {
+        laptop.replica.post(draft(format!("post number {number}")), None, NOW + number).unwrap();
+    }
+    let options = Options { check_every_ms: Some(5000), ..Options::default() };
+    let mut network = Network::new(1, vec![laptop, hub], Faults::default(), options);
+    network.parties[0].take_news();
+    network.connect(0, 1);
+    network.run_for(3000).unwrap();
+    let outcome = last(&network, 1, OutcomeKind::Round);
+    let all = outcome.counters;
+    println!("{posts} posts: {all:?}");
+    assert!(outcome.is_equal() && outcome.missing_here == 0, "{outcome:?}");
+    assert_eq!(texts(&network.parties[1].replica, &ada).len() as u64, posts);
+    assert!(all.signatures_checked <= 60);
+    assert!(all.control_bytes + all.inline_bytes <= 64 * 1024);
+    assert!(all.blob_bytes + all.inline_bytes <= 70 * posts);
+
+    network.parties[0].replica.post(draft("one more".into()), None, NOW + posts).unwrap();
+    network.spread_news();
+    network.run_for(100).unwrap();
+    let pushed = last(&network, 0, OutcomeKind::Pushed);
+    println!("one post: {:?}", pushed.counters);
+    assert!(pushed.is_equal() && pushed.durable_there == Some(true) && pushed.missing_there == 0);
+    assert_eq!(pushed.counters.round_trips, 1);
+    assert_eq!(texts(&network.parties[1].replica, &ada).len() as u64, posts + 1);
+
+    let before = network.counters(0, 0).unwrap();
+    network.run_for(5000).unwrap();
+    let check = network.counters(0, 0).unwrap().since(&before);
+    println!("equal: {check:?}");
+    assert_eq!(check.round_trips, 1);
+    assert!(check.control_bytes <= 300);
+}
