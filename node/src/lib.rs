@@ -34,3 +34,6 @@ pub use app::{App, AppOptions};
 pub use error::NodeError;
 pub use home::socket_path;
 pub use serve::{ServeOptions, serve};
+
+#[cfg(test)]
+mod tests;

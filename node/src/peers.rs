@@ -120,12 +120,17 @@ impl Peers {
     /// Reads the remembered peers. A record that this version cannot read is forgotten: it holds
     /// nothing that the next session does not bring again.
     pub(crate) fn load(replica: Arc<Replica>) -> Result<Self, EngineError> {
-        let stored = replica.peers()?.into_iter();
-        let records = stored
-            .filter_map(|(device, bytes)| Some((device, serde_json::from_slice(&bytes).ok()?)))
-            .collect();
+        let records = Self::stored(&replica)?.into_iter().collect();
         let inner = Mutex::new(Inner { records, live: HashMap::new() });
         Ok(Self { replica, inner })
+    }
+
+    /// The records as they are stored.
+    pub(crate) fn stored(replica: &Replica) -> Result<BTreeMap<DeviceId, PeerRecord>, EngineError> {
+        let stored = replica.peers()?.into_iter();
+        Ok(stored
+            .filter_map(|(device, bytes)| Some((device, serde_json::from_slice(&bytes).ok()?)))
+            .collect())
     }
 
     /// All records, by device.

@@ -1,0 +1,107 @@
+//! What people call things: petnames, prefixes, names of devices and peers.
+
+use mosaic_engine::hash::{AccountId, DeviceId};
+use mosaic_engine::replica::{PETNAMES, Replica};
+
+use super::types::{ErrorKind, ErrorRecord};
+use crate::network::Network;
+use crate::peers::PeerRecord;
+use crate::ticket::NodeTicket;
+
+/// Digits that a prefix of an id needs.
+const PREFIX_DIGITS_MIN: usize = 4;
+
+/// Finds an account: ours if nobody is named, a petname with or without `@`, or an id prefix.
+pub(super) fn account(replica: &Replica, who: Option<&str>) -> Result<AccountId, ErrorRecord> {
+    let Some(who) = who.map(str::trim).filter(|who| !who.is_empty()) else {
+        return Ok(replica.account()?);
+    };
+    let name = who.strip_prefix('@');
+    let wanted = name.unwrap_or(who);
+    let fields = replica.private_map(PETNAMES)?;
+    let named: Vec<_> = fields
+        .iter()
+        .filter(|field| field.value.as_text() == Some(wanted))
+        .filter_map(|field| AccountId::parse_hex(&field.key))
+        .collect();
+    match (named.as_slice(), name) {
+        ([only], _) => Ok(*only),
+        ([], None) => Ok(replica.resolve_account(who)?),
+        ([], Some(_)) => {
+            let message = format!("nobody is called @{wanted}");
+            Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic follow list"))
+        }
+        (several, _) => Err(ambiguous("account", who, several)),
+    }
+}
+
+/// Finds peers by ticket, by name, or by device id prefix.
+pub(super) fn peer(
+    network: &Network,
+    replica: &Replica,
+    text: &str,
+) -> Result<NodeTicket, ErrorRecord> {
+    let text = text.trim();
+    if text.starts_with("mosaic") && text.len() > 32 {
+        return Ok(NodeTicket::parse(text)?);
+    }
+    let records = network.peers().records();
+    let named: Vec<_> = records
+        .iter()
+        .filter(|(device, record)| peer_name(replica, device, record).as_deref() == Some(text))
+        .map(|(device, _)| *device)
+        .collect();
+    let digits = text.to_ascii_lowercase();
+    let fits = |device: &DeviceId| {
+        digits.len() >= PREFIX_DIGITS_MIN && device.to_string().starts_with(&digits)
+    };
+    let found = match named.is_empty() {
+        true => records.keys().filter(|device| fits(device)).copied().collect(),
+        false => named,
+    };
+    match found.as_slice() {
+        [only] => Ok(network.peers().record(only).ticket(*only)),
+        [] => {
+            let message = format!("no peer is called or starts with '{text}'");
+            Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic node peers"))
+        }
+        several => Err(ambiguous("peer", text, several)),
+    }
+}
+
+/// What we call a peer: its local name, or, for a device of our account, its name there.
+pub(super) fn peer_name(
+    replica: &Replica,
+    device: &DeviceId,
+    record: &PeerRecord,
+) -> Option<String> {
+    record.name.clone().or_else(|| own_device_name(replica, device))
+}
+
+/// The name of a device of our account.
+pub(super) fn own_device_name(replica: &Replica, device: &DeviceId) -> Option<String> {
+    let authority = replica.authority(&replica.account().ok()?).ok().flatten()?;
+    authority.devices.get(device).map(|standing| standing.name.clone())
+}
+
+/// The account a device belongs to, as far as its certificates are known here.
+pub(super) fn account_of(replica: &Replica, device: &DeviceId) -> Option<AccountId> {
+    replica.path(device).ok().flatten().map(|path| path.account())
+}
+
+/// The shown value of a profile field.
+pub(super) fn profile_text(
+    replica: &Replica,
+    account: &AccountId,
+    key: &str,
+) -> Result<Option<String>, ErrorRecord> {
+    let fields = replica.profile(account)?;
+    let found = fields.into_iter().find(|field| field.key == key);
+    Ok(found.and_then(|field| field.value.as_text().map(str::to_owned)))
+}
+
+fn ambiguous(what: &str, text: &str, several: &[impl ToString]) -> ErrorRecord {
+    let message = format!("'{text}' fits {} {what}s", several.len());
+    let candidates = several.iter().map(ToString::to_string).collect();
+    ErrorRecord { candidates, ..ErrorRecord::new(ErrorKind::Ambiguous, message) }
+}

@@ -1,0 +1,79 @@
+//! Everything on one page, and versions.
+
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::hash::DeviceId;
+use mosaic_engine::sync::exchange::Exchange;
+
+use super::answer::blocking;
+use super::names;
+use super::node::overall;
+use super::sync_status;
+use super::types::{
+    API_VERSION, ErrorRecord, MetaVersion, Record, Status, StatusShow, VersionInfo, rfc3339,
+};
+use crate::app::App;
+use crate::peers::Peers;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = blocking(router, status);
+    blocking(router, version)
+}
+
+fn version(_: &App, _: MetaVersion) -> Result<Record, ErrorRecord> {
+    Ok(Record::VersionInfo(VersionInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api: API_VERSION,
+        store_format: mosaic_engine::store::disk::STORE_FORMAT,
+    }))
+}
+
+fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let (account, device) = (replica.account()?, replica.device()?);
+    let states = sync_status::all(app, &replica)?;
+    let counted: Vec<_> = states
+        .iter()
+        .filter(|(_, state)| state.section != "visitors")
+        .map(|(_, state)| state.state.as_str())
+        .collect();
+    let sync_state = overall(&counted).to_owned();
+    let (peers, connected) = match app.running_network() {
+        Some(network) => (network.peers().records(), network.peers().all_live().len()),
+        None => (Peers::stored(&replica)?, 0),
+    };
+    let devices: Vec<DeviceId> = peers.keys().copied().collect();
+    let (mut missing_changes, mut missing_bodies) = (0u64, 0u64);
+    for section in replica.kept_sections().map_err(sync_status::failed)? {
+        for tip in replica.tips(&section).map_err(sync_status::failed)? {
+            missing_changes = missing_changes.saturating_add(tip.n.saturating_sub(tip.held_n));
+        }
+        let missing = replica.missing_bodies_count(&section).map_err(sync_status::failed)?;
+        missing_bodies = missing_bodies.saturating_add(missing);
+    }
+    let authority = replica.authority(&account)?;
+    let writing = authority.map_or(0, |authority| {
+        authority.devices.keys().filter(|device| authority.may_write(device)).count()
+    });
+    let count = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+    Ok(Record::Status(Status {
+        account: Some(account.to_string()),
+        name: names::profile_text(&replica, &account, "name")?,
+        device: Some(device.to_string()),
+        device_name: names::own_device_name(&replica, &device),
+        devices: count(writing),
+        home: app.home().display().to_string(),
+        node_running: app.is_node(),
+        node_started_at: app.node().map(|node| rfc3339(node.started_ms)),
+        peers_connected: count(connected),
+        peers_away: count(peers.len().saturating_sub(connected)),
+        sync_state,
+        unsent_changes: sync_status::unsent(&replica, &devices)?,
+        missing_changes,
+        missing_bodies,
+        documents: count(replica.document_list()?.len()),
+        store_bytes: replica.store().stats().disk_bytes,
+        warnings: app.warnings(),
+    }))
+}

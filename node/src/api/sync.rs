@@ -1,0 +1,230 @@
+//! Comparing with peers now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use mosaic_engine::description::{SectionClass, Space};
+use mosaic_engine::hash::SpaceId;
+use mosaic_engine::replica::Replica;
+use mosaic_engine::sync::outcome::{Outcome as Round, SectionState};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::answer::{Answer, Outcome, Sink, blocking, route};
+use super::names;
+use super::sync_status::status;
+use super::types::{ErrorKind, ErrorRecord, Record, SyncResult, SyncRun};
+use crate::app::App;
+use crate::clock;
+use crate::error::NodeError;
+use crate::network::Network;
+use crate::peers::reason;
+use crate::session::Report;
+use crate::ticket::NodeTicket;
+
+/// Peers met at once.
+const PEERS_AT_ONCE: usize = 16;
+/// How long a peer may take unless told otherwise.
+const TIMEOUT_MS: u64 = 120_000;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = route(router, run);
+    blocking(router, status)
+}
+
+async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
+    let replica = app.replica()?;
+    let spaces = spaces(&replica, &request.targets)?;
+    let network = app.network().await?;
+    let peers = peers(&network, &replica, &request.peers)?;
+    if peers.is_empty() {
+        return Err(ErrorRecord::new(ErrorKind::Retry, "no peer is known")
+            .with_hint("mosaic node connect TICKET"));
+    }
+    let given = !request.peers.is_empty();
+    let wanted = request.replicas.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    let limit = Duration::from_millis(request.timeout_ms.unwrap_or(TIMEOUT_MS));
+    Ok(Answer::running(move |sink| async move {
+        if given {
+            remember(&network, &peers).await;
+        }
+        let met = meet(&network, &replica, &peers, &spaces, wanted, sink);
+        match timeout(limit, met).await {
+            Ok(Tally { unreachable, .. }) if unreachable == peers.len() => {
+                Err(ErrorRecord::new(ErrorKind::Retry, "no peer was reachable"))
+            }
+            Ok(Tally { in_sync, .. }) if in_sync >= wanted.unwrap_or(peers.len()) => Ok(()),
+            Ok(Tally { in_sync, .. }) => {
+                let of = wanted.unwrap_or(peers.len());
+                let message = format!("{in_sync} of {of} peers are in sync");
+                Err(ErrorRecord::new(ErrorKind::Partial, message))
+            }
+            Err(_) => {
+                let message = format!("not done after {} ms", limit.as_millis());
+                Err(ErrorRecord::new(ErrorKind::Timeout, message))
+            }
+        }
+    }))
+}
+
+#[derive(Default)]
+struct Tally {
+    in_sync: usize,
+    unreachable: usize,
+}
+
+async fn meet(
+    network: &Arc<Network>,
+    replica: &Arc<Replica>,
+    peers: &[NodeTicket],
+    spaces: &[SpaceId],
+    wanted: Option<usize>,
+    sink: Sink,
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut running = JoinSet::new();
+    let mut waiting = peers.iter().cloned();
+    loop {
+        while running.len() < PEERS_AT_ONCE
+            && let Some(ticket) = waiting.next()
+        {
+            let network = network.clone();
+            running.spawn(async move {
+                let start = clock::instant();
+                let report = network.round(&ticket).await;
+                (ticket, report, clock::elapsed_ms(start))
+            });
+        }
+        let Some(met) = running.join_next().await else { return tally };
+        let Ok((ticket, report, elapsed_ms)) = met else { continue };
+        let mut record = result(report, spaces);
+        record.peer = ticket.device.to_string();
+        record.elapsed_ms = elapsed_ms;
+        let known = network.peers().record(&ticket.device);
+        record.peer_name = names::peer_name(replica, &ticket.device, &known);
+        match record.state.as_str() {
+            "in-sync" => tally.in_sync += 1,
+            "unreachable" => tally.unreachable += 1,
+            _ => {}
+        }
+        let _ = sink.send(Record::SyncResult(record)).await;
+        if wanted.is_some_and(|wanted| tally.in_sync >= wanted) {
+            return tally;
+        }
+    }
+}
+
+/// Whether everything that counts is the same on both sides, and nothing is missing.
+pub(super) fn in_sync(round: &Round) -> bool {
+    counted(round, &[]) && round.missing_here == 0 && round.missing_there == 0
+}
+
+/// Guests who were not admitted are kept as far as there is room: they do not count.
+fn counted(round: &Round, spaces: &[SpaceId]) -> bool {
+    round
+        .sections
+        .iter()
+        .filter(|section| section.section.class != SectionClass::Visitors)
+        .filter(|section| spaces.is_empty() || spaces.contains(&section.section.space))
+        .all(|section| section.state == SectionState::Equal)
+}
+
+fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            let state = match error {
+                NodeError::Unreachable { .. } => "unreachable",
+                _ => "failed",
+            };
+            let reasons = vec![error.to_string()];
+            return SyncResult { state: state.to_owned(), reasons, ..SyncResult::default() };
+        }
+    };
+    let counters = report.counters;
+    let mut record = SyncResult {
+        round_trips: counters.round_trips,
+        control_bytes: counters.control_bytes,
+        inline_bytes: counters.inline_bytes,
+        blob_bytes: counters.blob_bytes,
+        body_bytes: counters.body_bytes,
+        changes: counters.changes.saturating_add(counters.changes_sent),
+        signatures_checked: counters.signatures_checked,
+        in_changes: counters.changes,
+        out_changes: counters.changes_sent,
+        ..SyncResult::default()
+    };
+    let Some(round) = report.outcome else {
+        record.state = "failed".to_owned();
+        record.reasons = vec!["the session ended before it could be said".to_owned()];
+        return record;
+    };
+    record.missing_bodies = round.missing_here;
+    record.peer_missing_bodies = Some(round.missing_there);
+    record.reasons = reasons(&round);
+    let missing = round.missing_here > 0 || round.missing_there > 0;
+    let unsure = round.durable_there == Some(false) || !round.durable_here;
+    let equal = counted(&round, spaces) && !missing && !unsure;
+    record.state = if equal { "in-sync" } else { "differs" }.to_owned();
+    record
+}
+
+fn reasons(round: &Round) -> Vec<String> {
+    let mut lines: Vec<_> = round.causes.iter().map(reason).collect();
+    if round.missing_here > 0 {
+        lines.push(format!("{} bodies or chains are missing here", round.missing_here));
+    }
+    if round.missing_there > 0 {
+        lines.push(format!("{} bodies or chains are missing there", round.missing_there));
+    }
+    if round.durable_there == Some(false) {
+        lines.push("not committed there: its store failed".to_owned());
+    }
+    if round.sections.is_empty() {
+        lines.push("no space in common".to_owned());
+    }
+    for gap in &round.gaps {
+        lines.push(format!("page {} is missing there, later pages name it", gap.chain.doc.short()));
+    }
+    for older in &round.older {
+        let doc = older.chain.doc.short();
+        lines.push(format!("it shows {} of {} changes of {doc} that it showed before", older.now, older.before));
+    }
+    for fork in &round.forks {
+        lines.push(format!("device {} wrote two branches of {}", fork.chain.device.short(), fork.chain.doc.short()));
+    }
+    lines
+}
+
+/// The spaces of the named accounts.
+pub(super) fn spaces(replica: &Replica, targets: &[String]) -> Result<Vec<SpaceId>, ErrorRecord> {
+    let accounts = targets.iter().map(|target| names::account(replica, Some(target)));
+    accounts.map(|account| account.map(|account| Space::Account(account).id())).collect()
+}
+
+/// The named peers, or all that can be reached in some way.
+fn peers(
+    network: &Network,
+    replica: &Replica,
+    named: &[String],
+) -> Result<Vec<NodeTicket>, ErrorRecord> {
+    if !named.is_empty() {
+        return named.iter().map(|text| names::peer(network, replica, text)).collect();
+    }
+    let records = network.peers().records();
+    let known = records.iter().filter(|(device, record)| {
+        !record.addresses.is_empty() || network.peers().live(device).is_some()
+    });
+    Ok(known.map(|(device, record)| record.ticket(*device)).collect())
+}
+
+async fn remember(network: &Network, peers: &[NodeTicket]) {
+    let (kept, tickets) = (network.peers().clone(), peers.to_vec());
+    let remembered = tokio::task::spawn_blocking(move || {
+        tickets.iter().try_for_each(|ticket| kept.remember(ticket, None, false).map(|_| ()))
+    });
+    if !matches!(remembered.await, Ok(Ok(()))) {
+        tracing::warn!("a peer was not remembered");
+    }
+}

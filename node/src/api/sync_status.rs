@@ -1,0 +1,168 @@
+//! What is known of each peer and section, without asking anybody.
+
+use std::collections::HashMap;
+
+use mosaic_engine::chain::ChainKey;
+use mosaic_engine::description::{SectionClass, Space};
+use mosaic_engine::hash::{AccountId, DeviceId, SpaceId};
+use mosaic_engine::replica::{Replica, Section};
+use mosaic_engine::sync::exchange::{Exchange, ExchangeError};
+
+use super::names;
+use super::sync::spaces;
+use super::types::{ErrorKind, ErrorRecord, Record, SyncState, SyncStatus, rfc3339};
+use crate::app::App;
+use crate::peers::{PeerRecord, Peers, SectionRecord, section_key};
+
+/// Every kept section at every peer that may read it.
+pub(super) fn status(app: &App, request: SyncStatus) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let wanted = spaces(&replica, &request.targets)?;
+    let states = all(app, &replica)?;
+    let states = states.into_iter().filter(|(section, _)| {
+        wanted.is_empty() || wanted.contains(&section.space)
+    });
+    Ok(states.map(|(_, state)| Record::SyncStatus(state)).collect())
+}
+
+/// The state of every kept section at every peer that keeps it too, or that was never met.
+pub(super) fn all(app: &App, replica: &Replica) -> Result<Vec<(Section, SyncState)>, ErrorRecord> {
+    let records = match app.running_network() {
+        Some(network) => network.peers().records(),
+        None => Peers::stored(replica)?,
+    };
+    let accounts: HashMap<SpaceId, AccountId> = accounts(replica)?;
+    let mut states = Vec::new();
+    for section in replica.kept_sections().map_err(failed)? {
+        for (device, record) in &records {
+            let known = record.sections.get(&section_key(&section));
+            let relevant = match known {
+                Some(known) => known.kept_there,
+                None => record.sections.is_empty(),
+            };
+            if !relevant || !replica.may_read(device, &section).map_err(failed)? {
+                continue;
+            }
+            let mut state = one(replica, device, record, &section, known)?;
+            let account = accounts.get(&section.space).map(ToString::to_string);
+            state.target = account.unwrap_or_else(|| section.space.to_string());
+            states.push((section, state));
+        }
+    }
+    Ok(states)
+}
+
+fn one(
+    replica: &Replica,
+    device: &DeviceId,
+    record: &PeerRecord,
+    section: &Section,
+    known: Option<&SectionRecord>,
+) -> Result<SyncState, ErrorRecord> {
+    let shown: HashMap<ChainKey, u64> =
+        replica.shown(device, section).map_err(failed)?.into_iter().collect();
+    let (mut unsent, mut missing) = (0u64, 0u64);
+    let mut held: HashMap<ChainKey, u64> = HashMap::new();
+    for tip in replica.tips(section).map_err(failed)? {
+        let there = shown.get(&tip.chain).copied().unwrap_or(0);
+        unsent = unsent.saturating_add(tip.n.saturating_sub(there));
+        let here = held.entry(tip.chain).or_default();
+        *here = tip.held_n.max(*here);
+    }
+    for (chain, n) in &shown {
+        missing = missing.saturating_add(n.saturating_sub(held.get(chain).copied().unwrap_or(0)));
+    }
+    let missing_bodies = replica.missing_bodies_count(section).map_err(failed)?;
+    let digest = replica.digest(section).map_err(failed)?;
+    let digest = blake3::Hash::from_bytes(digest).to_hex();
+    let mut state = SyncState {
+        peer: device.to_string(),
+        peer_name: names::peer_name(replica, device, record),
+        section: class_name(section.class).to_owned(),
+        durable: known.and_then(|known| known.durable_there),
+        unsent_changes: unsent,
+        missing_changes: missing,
+        missing_bodies,
+        peer_missing_bodies: record.missing_there,
+        reasons: known.map(|known| known.reasons.clone()).unwrap_or_default(),
+        checked_at: known.map(|known| rfc3339(known.checked_ms)),
+        ..SyncState::default()
+    };
+    let open = unsent > 0 || missing > 0 || missing_bodies > 0 || record.missing_there > 0;
+    state.state = match known {
+        None => "unknown",
+        Some(known) if known.state == "failed" => "failed",
+        Some(known) if known.state == "differs" || open => "differs",
+        Some(known) if known.durable_there == Some(false) => "differs",
+        Some(known) if known.digest.as_str() != digest.as_str() => "unknown",
+        Some(_) => "in-sync",
+    }
+    .to_owned();
+    explain(&mut state);
+    if let Some(failure) = &record.failure {
+        state.reasons.push(failure.clone());
+    }
+    Ok(state)
+}
+
+/// Says in words what the numbers say.
+fn explain(state: &mut SyncState) {
+    let lines = [
+        (state.unsent_changes, "changes are not known to be there"),
+        (state.missing_changes, "changes known there are missing here"),
+        (state.missing_bodies, "bodies are missing here"),
+        (state.peer_missing_bodies, "bodies or chains are missing there"),
+    ];
+    for (count, what) in lines {
+        if count > 0 {
+            state.reasons.push(format!("{count} {what}"));
+        }
+    }
+    if state.durable == Some(false) {
+        state.reasons.push("not committed there: its store failed".to_owned());
+    }
+}
+
+/// Changes that no peer is known to have.
+pub(super) fn unsent(
+    replica: &Replica,
+    peers: &[DeviceId],
+) -> Result<u64, ErrorRecord> {
+    let mut unsent = 0u64;
+    for section in replica.kept_sections().map_err(failed)? {
+        let mut there: HashMap<ChainKey, u64> = HashMap::new();
+        for device in peers {
+            for (chain, n) in replica.shown(device, &section).map_err(failed)? {
+                let known = there.entry(chain).or_default();
+                *known = n.max(*known);
+            }
+        }
+        for tip in replica.tips(&section).map_err(failed)? {
+            let known = there.get(&tip.chain).copied().unwrap_or(0);
+            unsent = unsent.saturating_add(tip.n.saturating_sub(known));
+        }
+    }
+    Ok(unsent)
+}
+
+fn accounts(replica: &Replica) -> Result<HashMap<SpaceId, AccountId>, ErrorRecord> {
+    let documents = replica.document_list()?;
+    let owners = documents.iter().filter_map(|(_, description)| description.space.account());
+    let own = replica.account()?;
+    let subscribed = replica.subscriptions()?.into_iter().map(|sub| sub.account);
+    let accounts = owners.chain([own]).chain(subscribed);
+    Ok(accounts.map(|account| (Space::Account(account).id(), account)).collect())
+}
+
+const fn class_name(class: SectionClass) -> &'static str {
+    match class {
+        SectionClass::Authority => "authority",
+        SectionClass::Public => "public",
+        SectionClass::Visitors => "visitors",
+        SectionClass::Private => "private",
+    }
+}
+
+pub(super) fn failed(error: ExchangeError) -> ErrorRecord {
+    ErrorRecord::new(ErrorKind::Error, error.to_string())
+}

@@ -1,0 +1,172 @@
+//! Homes on disk, nodes over UDP on loopback: the way of a post from one device to another.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mosaic_engine::replica::{Draft, Replica, Subscription, Text};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::api::types::{
+    DeviceInvite, DeviceLink, ErrorKind, IdentityCreate, Linked, NodeConnect, NodeTicket, Record,
+    Request, SyncResult, SyncRun, SyncState, SyncStatus,
+};
+use crate::client::{Answer, Client};
+use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
+
+struct Home {
+    folder: PathBuf,
+}
+
+struct Node {
+    app: Arc<App>,
+    client: Client,
+    serving: JoinHandle<Result<(), ApiError>>,
+}
+
+impl Home {
+    fn new(root: &TempDir, name: &str) -> Self {
+        Self { folder: root.path().join(name) }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    fn open(&self) -> Arc<App> {
+        let (home, state_dir) = (self.home(), self.folder.join("state"));
+        App::open(AppOptions { home, state_dir, ..AppOptions::default() }).unwrap()
+    }
+
+    /// Makes an identity without a node.
+    async fn init(&self, name: &str) {
+        let app = self.open();
+        let request = IdentityCreate { name: Some(name.to_owned()), ..IdentityCreate::default() };
+        let records = all(&Client::local(app.router()), request).await;
+        assert!(matches!(records.as_slice(), [Record::Identity(_)]), "{records:?}");
+        app.close().await;
+    }
+
+    /// Runs a node and waits until its socket answers.
+    async fn serve(&self) -> Node {
+        let app = self.open();
+        let serving = tokio::spawn(serve(app.clone(), ServeOptions::default()));
+        let socket = socket_path(&self.home());
+        let client = loop {
+            match Client::connect(&socket).await {
+                Ok(client) => break client,
+                Err(_) => tokio::task::yield_now().await,
+            }
+            assert!(!serving.is_finished(), "the node ended early");
+        };
+        Node { app, client, serving }
+    }
+}
+
+impl Node {
+    fn replica(&self) -> Arc<Replica> {
+        self.app.replica().unwrap()
+    }
+
+    fn post(&self, text: &str) {
+        post(&self.replica(), text);
+    }
+
+    async fn ticket(&self) -> String {
+        match all(&self.client, NodeTicket::default()).await.as_slice() {
+            [Record::Ticket(ticket)] => ticket.ticket.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn sync_with(&self, other: &Self) -> SyncResult {
+        let request = SyncRun { peers: vec![other.ticket().await], ..SyncRun::default() };
+        let records = all(&self.client, request).await;
+        match records.first() {
+            Some(Record::SyncResult(result)) => result.clone(),
+            _ => panic!("{records:?}"),
+        }
+    }
+
+    async fn stop(self) {
+        self.app.stopping().cancel();
+        self.serving.await.unwrap().unwrap();
+        assert!(!socket_path(self.app.home()).exists());
+    }
+}
+
+fn post(replica: &Replica, text: &str) {
+    let draft = Draft { text: text.to_owned(), ..Draft::default() };
+    replica.post(draft, None, clock::now_ms()).unwrap();
+}
+
+fn wall(replica: &Replica) -> Vec<Text> {
+    let account = replica.account().unwrap();
+    replica.wall(&account, None, 10_000).unwrap().into_iter().map(|post| post.text).collect()
+}
+
+async fn all<R: Request>(client: &Client, request: R) -> Vec<Record> {
+    let mut answer = client.call(&request).await.unwrap();
+    let mut records = Vec::new();
+    while let Some(record) = next(&mut answer).await {
+        records.push(record);
+    }
+    records
+}
+
+async fn next(answer: &mut Answer) -> Option<Record> {
+    let line = answer.line().await.unwrap()?;
+    Some(serde_json::from_slice(&line).unwrap())
+}
+
+/// Links `phone` to the account of `laptop`, which runs; returns what both screens show.
+async fn link(laptop: &Client, phone: &Arc<App>) -> (Linked, Linked) {
+    let invite = DeviceInvite { wait: true, ..DeviceInvite::default() };
+    let mut inviting = laptop.call(&invite).await.unwrap();
+    let Some(Record::Ticket(ticket)) = next(&mut inviting).await else { panic!("no ticket") };
+    let name = Some("phone".to_owned());
+    let request = DeviceLink { ticket: ticket.ticket, name };
+    let joined = all(&Client::local(phone.router()), request).await;
+    let Some(Record::Linked(joined)) = joined.last() else { panic!("{joined:?}") };
+    let Some(Record::Linked(linked)) = next(&mut inviting).await else { panic!("not told") };
+    (linked, joined.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_and_a_hub_agree() {
+    let root = tempfile::tempdir().unwrap();
+    let (laptop, phone, hub) =
+        (Home::new(&root, "laptop"), Home::new(&root, "phone"), Home::new(&root, "hub"));
+    laptop.init("Ada").await;
+    hub.init("Hub").await;
+
+    let node = laptop.serve().await;
+    node.post("before the phone");
+    let app = phone.open();
+    let (told, joined) = link(&node.client, &app).await;
+    assert_eq!(told, joined);
+    assert_eq!(wall(&app.replica().unwrap()), wall(&node.replica()));
+    assert_eq!(wall(&node.replica()).len(), 1);
+    app.close().await;
+    node.stop().await;
+
+    let (node, hub) = (laptop.serve().await, hub.serve().await);
+    let account = node.replica().account().unwrap();
+    hub.replica().subscribe(Subscription::whole(account)).unwrap();
+    node.post("from the laptop");
+    let first = node.sync_with(&hub).await;
+    assert_eq!(first.state, "in-sync", "{first:?}");
+    let again = node.sync_with(&hub).await;
+    assert_eq!((again.state.as_str(), again.changes), ("in-sync", 0), "{again:?}");
+    let phone = phone.serve().await;
+    phone.post("from the phone");
+    let met = phone.sync_with(&hub).await;
+    assert_eq!(met.state, "in-sync", "{met:?}");
+    let met = node.sync_with(&hub).await;
+    assert_eq!(met.state, "in-sync", "{met:?}");
+    assert_eq!(wall(&node.replica()), wall(&phone.replica()));
+    assert_eq!(wall(&node.replica()).len(), 3);
+    node.stop().await;
+    phone.stop().await;
+    hub.stop().await;
+}
