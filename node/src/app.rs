@@ -44,13 +44,11 @@ pub struct App {
     node: OnceLock<NodeInfo>,
     news: watch::Sender<u64>,
     stopping: CancellationToken,
-    opened_ms: u64,
 }
 
 /// The store and replica of a home that has a key.
 #[derive(Debug)]
 struct Opened {
-    home: Home,
     replica: Arc<Replica>,
     warnings: Vec<String>,
 }
@@ -70,13 +68,12 @@ impl App {
             node: OnceLock::new(),
             news: watch::Sender::new(0),
             stopping: CancellationToken::new(),
-            opened_ms: clock::now_ms(),
         };
         let key = app.options.home.join("device.key");
         if key.exists() {
             let home = Home::open_or_create(&app.options.home)?;
             let secret = read_key(&home)?;
-            let opened = app.open_store(home, Some(secret))?;
+            let opened = app.open_store(&home, Some(secret))?;
             *app.opened() = Some(opened);
         }
         Ok(Arc::new(app))
@@ -158,7 +155,7 @@ impl App {
         let home = Home::open_or_create(&self.options.home)?;
         let this = match opened.take() {
             Some(this) => this,
-            None => self.open_store(home, None)?,
+            None => self.open_store(&home, None)?,
         };
         let begun = begin(&this.replica, secret);
         *opened = Some(this.clone());
@@ -180,7 +177,7 @@ impl App {
 
     fn open_store(
         &self,
-        home: Home,
+        home: &Home,
         secret: Option<DeviceSecret>,
     ) -> Result<Arc<Opened>, ErrorRecord> {
         let options = DiskOptions::new(home.root(), &self.options.state_dir);
@@ -198,7 +195,7 @@ impl App {
         }
         let news = self.news.clone();
         replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
-        Ok(Arc::new(Opened { home, replica, warnings }))
+        Ok(Arc::new(Opened { replica, warnings }))
     }
 
     /// The network of this home: the node's if one runs here, else one for as long as this
@@ -241,6 +238,13 @@ impl App {
         self.network.get().cloned()
     }
 
+    /// Has open sessions compare again: what is kept here has changed.
+    pub(crate) fn kept_changed(&self) {
+        if let Some(network) = self.network.get() {
+            network.sessions().refresh();
+        }
+    }
+
     pub(crate) fn entropy(&self) -> &OsEntropy {
         &self.entropy
     }
@@ -269,10 +273,6 @@ impl App {
 
     pub(crate) fn become_node(&self, info: NodeInfo) -> Result<(), NodeError> {
         self.node.set(info).map_err(|_| NodeError::Running)
-    }
-
-    pub(crate) const fn opened_ms(&self) -> u64 {
-        self.opened_ms
     }
 
     fn opened(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {

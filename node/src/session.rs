@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use iroh::endpoint::Connection;
-use mosaic_engine::hash::{BlobHash, DeviceId};
+use mosaic_engine::hash::BlobHash;
 use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::News;
 use mosaic_engine::sync::exchange::PackRef;
@@ -58,7 +58,6 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub replica: Arc<Replica>,
-    pub remote: DeviceId,
     pub fetcher: Arc<Fetcher>,
     pub commands: mpsc::Receiver<Command>,
     /// Gets every outcome, to be remembered.

@@ -49,12 +49,6 @@ impl NodeSocket {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(listen)?;
         Ok(Self { listener, path: path.to_owned() })
     }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for NodeSocket {

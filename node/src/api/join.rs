@@ -6,14 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use mosaic_engine::change::value::Value;
 use mosaic_engine::limits::DEVICE_NAME_BYTES_MAX;
-use mosaic_engine::replica::Replica;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
-use super::names;
+use super::identity::identity;
 use super::types::{
-    DeviceInvite, DeviceLink, ErrorKind, ErrorRecord, Identity, IdentityCreate, Linked, Notice,
-    Record, Ticket, rfc3339,
+    DeviceInvite, DeviceLink, ErrorKind, ErrorRecord, IdentityCreate, Linked, Notice, Record,
+    Ticket, rfc3339,
 };
 use crate::app::App;
 use crate::clock;
@@ -36,7 +35,7 @@ fn create(app: &App, request: IdentityCreate) -> Result<Record, ErrorRecord> {
     if request.if_missing
         && let Ok(replica) = app.replica()
     {
-        return own_identity(&replica);
+        return identity(&replica, &replica.account()?);
     }
     let device_name = device_name(request.device_name)?;
     let replica = app.create_account(&device_name)?;
@@ -44,7 +43,7 @@ fn create(app: &App, request: IdentityCreate) -> Result<Record, ErrorRecord> {
         let edits = vec![("name".to_owned(), Some(Value::Text(name)))];
         replica.edit_profile(edits, clock::now_ms())?;
     }
-    own_identity(&replica)
+    identity(&replica, &replica.account()?)
 }
 
 async fn invite(app: Arc<App>, request: DeviceInvite) -> Outcome {
@@ -170,26 +169,6 @@ async fn fetch_account(app: &Arc<App>, ticket: &LinkTicket, sink: &Sink) {
             let _ = sink.send(notice(format!("Not fetched yet: {error}"))).await;
         }
     }
-}
-
-/// The account and device of this home as a record.
-pub(super) fn own_identity(replica: &Replica) -> Result<Record, ErrorRecord> {
-    let (account, device) = (replica.account()?, replica.device()?);
-    let authority = replica.authority(&account)?;
-    let writing = authority.as_ref().map_or(0, |authority| {
-        authority.devices.keys().filter(|device| authority.may_write(device)).count()
-    });
-    let path = replica.path(&device)?;
-    Ok(Record::Identity(Identity {
-        account: account.to_string(),
-        name: names::profile_text(replica, &account, "name")?,
-        petname: None,
-        own: true,
-        device: Some(device.to_string()),
-        device_name: names::own_device_name(replica, &device),
-        devices: u64::try_from(writing).unwrap_or(0),
-        created_at: path.map(|path| rfc3339(path.genesis.created_ms)),
-    }))
 }
 
 fn device_name(asked: Option<String>) -> Result<String, ErrorRecord> {

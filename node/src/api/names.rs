@@ -1,7 +1,7 @@
-//! What people call things: petnames, prefixes, names of devices and peers.
+//! What people call devices and peers.
 
 use mosaic_engine::hash::{AccountId, DeviceId};
-use mosaic_engine::replica::{PETNAMES, Replica};
+use mosaic_engine::replica::Replica;
 
 use super::types::{ErrorKind, ErrorRecord};
 use crate::network::Network;
@@ -10,30 +10,6 @@ use crate::ticket::NodeTicket;
 
 /// Digits that a prefix of an id needs.
 const PREFIX_DIGITS_MIN: usize = 4;
-
-/// Finds an account: ours if nobody is named, a petname with or without `@`, or an id prefix.
-pub(super) fn account(replica: &Replica, who: Option<&str>) -> Result<AccountId, ErrorRecord> {
-    let Some(who) = who.map(str::trim).filter(|who| !who.is_empty()) else {
-        return Ok(replica.account()?);
-    };
-    let name = who.strip_prefix('@');
-    let wanted = name.unwrap_or(who);
-    let fields = replica.private_map(PETNAMES)?;
-    let named: Vec<_> = fields
-        .iter()
-        .filter(|field| field.value.as_text() == Some(wanted))
-        .filter_map(|field| AccountId::parse_hex(&field.key))
-        .collect();
-    match (named.as_slice(), name) {
-        ([only], _) => Ok(*only),
-        ([], None) => Ok(replica.resolve_account(who)?),
-        ([], Some(_)) => {
-            let message = format!("nobody is called @{wanted}");
-            Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic follow list"))
-        }
-        (several, _) => Err(ambiguous("account", who, several)),
-    }
-}
 
 /// Finds peers by ticket, by name, or by device id prefix.
 pub(super) fn peer(
@@ -55,9 +31,10 @@ pub(super) fn peer(
     let fits = |device: &DeviceId| {
         digits.len() >= PREFIX_DIGITS_MIN && device.to_string().starts_with(&digits)
     };
-    let found = match named.is_empty() {
-        true => records.keys().filter(|device| fits(device)).copied().collect(),
-        false => named,
+    let found = if named.is_empty() {
+        records.keys().filter(|device| fits(device)).copied().collect()
+    } else {
+        named
     };
     match found.as_slice() {
         [only] => Ok(network.peers().record(only).ticket(*only)),
@@ -87,17 +64,6 @@ pub(super) fn own_device_name(replica: &Replica, device: &DeviceId) -> Option<St
 /// The account a device belongs to, as far as its certificates are known here.
 pub(super) fn account_of(replica: &Replica, device: &DeviceId) -> Option<AccountId> {
     replica.path(device).ok().flatten().map(|path| path.account())
-}
-
-/// The shown value of a profile field.
-pub(super) fn profile_text(
-    replica: &Replica,
-    account: &AccountId,
-    key: &str,
-) -> Result<Option<String>, ErrorRecord> {
-    let fields = replica.profile(account)?;
-    let found = fields.into_iter().find(|field| field.key == key);
-    Ok(found.and_then(|field| field.value.as_text().map(str::to_owned)))
 }
 
 fn ambiguous(what: &str, text: &str, several: &[impl ToString]) -> ErrorRecord {

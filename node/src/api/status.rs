@@ -9,6 +9,7 @@ use mosaic_engine::sync::exchange::Exchange;
 use super::answer::blocking;
 use super::names;
 use super::node::overall;
+use super::resolve;
 use super::sync_status;
 use super::types::{
     API_VERSION, ErrorRecord, MetaVersion, Record, Status, StatusShow, VersionInfo, rfc3339,
@@ -59,7 +60,7 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
     let count = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
     Ok(Record::Status(Status {
         account: Some(account.to_string()),
-        name: names::profile_text(&replica, &account, "name")?,
+        name: resolve::profile_name(&replica, &account)?,
         device: Some(device.to_string()),
         device_name: names::own_device_name(&replica, &device),
         devices: count(writing),

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
 use super::names;
+use super::resolve;
 use super::sync_status::status;
 use super::types::{ErrorKind, ErrorRecord, Record, SyncResult, SyncRun};
 use crate::app::App;
@@ -199,7 +200,7 @@ fn reasons(round: &Round) -> Vec<String> {
 
 /// The spaces of the named accounts.
 pub(super) fn spaces(replica: &Replica, targets: &[String]) -> Result<Vec<SpaceId>, ErrorRecord> {
-    let accounts = targets.iter().map(|target| names::account(replica, Some(target)));
+    let accounts = targets.iter().map(|target| resolve::account(replica, Some(target)));
     accounts.map(|account| account.map(|account| Space::Account(account).id())).collect()
 }
 

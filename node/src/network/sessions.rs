@@ -198,7 +198,7 @@ impl Sessions {
             return None;
         }
         let replica = self.replica.clone();
-        let seat = Seat { replica, remote, fetcher, commands: waiting, outcomes, lag };
+        let seat = Seat { replica, fetcher, commands: waiting, outcomes, lag };
         Some(async move {
             let noting = tokio::spawn(note_all(self.peers.clone(), noted));
             drive(session, connection.clone(), stream, seat, asked).await;
