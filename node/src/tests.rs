@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::api::types::{
-    DeviceInvite, DeviceLink, ErrorKind, IdentityCreate, Linked, NodeConnect, NodeTicket, Record,
-    Request, SyncResult, SyncRun, SyncState, SyncStatus,
+    DeviceInvite, DeviceLink, ErrorKind, IdentityCreate, Linked, NodeConnect, NodeTicket, PATHS,
+    Record, Request, SyncResult, SyncRun, SyncState, SyncStatus,
 };
 use crate::client::{Answer, Client};
 use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
@@ -169,4 +169,22 @@ async fn two_devices_and_a_hub_agree() {
     node.stop().await;
     phone.stop().await;
     hub.stop().await;
+}
+
+#[tokio::test]
+async fn every_operation_of_the_contract_is_answered() {
+    let root = tempfile::tempdir().unwrap();
+    let app = Home::new(&root, "nobody").open();
+    let client = Client::local(app.router());
+    let mut open = Vec::new();
+    for path in PATHS {
+        let mut answer = client.post(path, b"{}".to_vec()).await.unwrap();
+        if let Some(Record::Error(error)) = next(&mut answer).await
+            && error.message.starts_with("no operation")
+        {
+            open.push(*path);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    assert!(!Home::new(&root, "nobody").home().exists(), "reading makes no home");
 }

@@ -79,6 +79,7 @@ fn follow(app: &App, request: FollowAdd) -> Result<Record, ErrorRecord> {
         return Err(ErrorRecord::new(ErrorKind::Usage, message));
     }
     replica.follow(account, request.name.as_deref(), clock::now_ms())?;
+    app.kept_changed();
     relation(&replica, FOLLOWS, account, false)
 }
 
@@ -86,6 +87,7 @@ fn unfollow(app: &App, request: FollowRemove) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let account = other(&replica, &request.who)?;
     replica.set_listed(FOLLOWS, account, false, clock::now_ms())?;
+    app.kept_changed();
     relation(&replica, FOLLOWS, account, true)
 }
 
@@ -123,6 +125,7 @@ fn subscribe(app: &App, request: SubAdd) -> Result<Record, ErrorRecord> {
     if known != Some(subscription) {
         replica.subscribe(subscription)?;
         replica.enforce_limits()?;
+        app.kept_changed();
     }
     kept(&replica, account)
 }
@@ -132,6 +135,7 @@ fn unsubscribe(app: &App, request: SubRemove) -> Result<Record, ErrorRecord> {
     let account = other(&replica, &request.target)?;
     let record = kept(&replica, account)?;
     replica.unsubscribe(&account)?;
+    app.kept_changed();
     Ok(match record {
         Record::Sub(sub) => Record::Sub(Sub { removed: true.into(), ..sub }),
         other => other,

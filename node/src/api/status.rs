@@ -1,4 +1,4 @@
-//! Everything on one page, and versions.
+//! Everything on one page.
 
 use std::sync::Arc;
 
@@ -11,23 +11,12 @@ use super::names;
 use super::node::overall;
 use super::resolve;
 use super::sync_status;
-use super::types::{
-    API_VERSION, ErrorRecord, MetaVersion, Record, Status, StatusShow, VersionInfo, rfc3339,
-};
+use super::types::{ErrorRecord, Record, Status, StatusShow, rfc3339};
 use crate::app::App;
 use crate::peers::Peers;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
-    let router = blocking(router, status);
-    blocking(router, version)
-}
-
-fn version(_: &App, _: MetaVersion) -> Result<Record, ErrorRecord> {
-    Ok(Record::VersionInfo(VersionInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        api: API_VERSION,
-        store_format: mosaic_engine::store::disk::STORE_FORMAT,
-    }))
+    blocking(router, status)
 }
 
 fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
