@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+mod bench;
 mod completion;
 mod device;
 mod doc;
@@ -29,6 +30,7 @@ use crate::Stop;
 use crate::args::{self, Cli};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::log;
 use crate::output::{self, Output};
 
 /// Records on one screen, when a person reads and no limit was given.
@@ -85,6 +87,9 @@ pub(crate) enum Command {
     /// Look into documents, changes and heads
     #[command(subcommand, disable_help_subcommand = true)]
     Doc(doc::Doc),
+    /// Measure merge and sync on this machine
+    #[command(subcommand, disable_help_subcommand = true)]
+    Bench(bench::Bench),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Write the manual pages to a folder
@@ -110,6 +115,7 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
     let Cli { globals, command } = parsed;
     let Some(command) = command else { return bare(output) };
     match command {
+        Command::Bench(command) => return command.run(output),
         Command::Completion(command) => return command.run(output),
         Command::Man(command) => return command.run(output),
         Command::Version(command) => return command.run(output),
@@ -120,6 +126,7 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
     }
     let is_node = matches!(command, Command::Node(node::Node::Run(_)));
     let stop = Stop { limit: globals.timeout, on_interrupt: !is_node };
+    log::start(&globals, is_node);
     let mut context = Context::new(globals, output)?;
     crate::drive(stop, &mut context, async |context| dispatch(command, context).await)
 }
@@ -147,7 +154,8 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Store(command) => command.run(context).await,
         Command::Doc(command) => command.run(context).await,
         // These ran before a context was made.
-        Command::Completion(_)
+        Command::Bench(_)
+        | Command::Completion(_)
         | Command::Man(_)
         | Command::Version(_)
         | Command::ExitCodes

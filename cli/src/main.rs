@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod error;
 mod input;
+mod log;
 mod output;
 mod paths;
 mod quantity;

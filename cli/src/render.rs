@@ -156,6 +156,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::DocumentValue(record) => store::document_value(record),
         Record::History(record) => store::history(record),
         Record::VersionInfo(record) => store::version_info(record),
+        Record::Bench(record) => store::bench(record),
         other => View::Row(vec![Cell::Text(String::from_utf8_lossy(&other.to_line()).into())]),
     }
 }

@@ -1,7 +1,7 @@
 //! The store and its documents.
 
 use mosaic_node::api::types::{
-    Change, Damage, Document, DocumentValue, Head, History, Rebuild, Row, StoreSize, Verify,
+    Bench, Change, Damage, Document, DocumentValue, Head, History, Rebuild, Row, StoreSize, Verify,
     VersionInfo,
 };
 
@@ -137,4 +137,19 @@ pub(super) fn version_info(version: &VersionInfo) -> View {
         .put("api", Cell::Text(format!("v{}", version.api)))
         .put("store format", Cell::Count(u64::from(version.store_format), ""))
         .view()
+}
+
+pub(super) fn bench(bench: &Bench) -> View {
+    let mut cells = vec![
+        Cell::Name(format!("{}/{}", bench.suite, bench.case)),
+        Cell::Text(format!("median {}", milliseconds(bench.median_us))),
+        Cell::Text(format!("p95 {}", milliseconds(bench.p95_us))),
+        Cell::Count(bench.changes, "change"),
+    ];
+    cells.extend(bench.wire_bytes.map(Cell::Bytes));
+    View::Row(cells)
+}
+
+fn milliseconds(us: u64) -> String {
+    format!("{}.{:02} ms", us / 1000, us % 1000 / 10)
 }

@@ -55,6 +55,9 @@ impl Settings {
         if context.globals.verbose > 0 {
             command.arg(format!("-{}", "v".repeat(usize::from(context.globals.verbose))));
         }
+        if let Some(socket) = &context.globals.node {
+            command.arg("--node").arg(socket);
+        }
         command.args(["node", "run"]);
         for address in &self.listen {
             command.arg("--listen").arg(address.to_string());
@@ -66,7 +69,6 @@ impl Settings {
             command.arg("--relay").arg(relay);
         }
         let second = log.try_clone().map_err(cannot_start)?;
-        command.env_remove("MOSAIC_NODE");
         command.stdin(Stdio::null()).stdout(Stdio::from(log)).stderr(Stdio::from(second));
         // Ctrl-C in this terminal is not meant for it.
         command.process_group(0);

@@ -113,6 +113,8 @@ pub enum Record {
     History(History),
     /// Versions of program, API and store.
     VersionInfo(VersionInfo),
+    /// What a benchmark measured.
+    Bench(Bench),
 }
 
 impl Record {

@@ -429,7 +429,7 @@ requests! {
     /// Answers one `status`.
     "/v1/status/show" any StatusShow {}
     /// Answers `event` records as they happen.
-    "/v1/event/watch" any EventWatch {
+    "/v1/event/watch" node EventWatch {
         /// Only these event names; empty = all.
         types: Vec<String>,
         /// Replay what came after this number first.

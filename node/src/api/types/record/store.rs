@@ -182,4 +182,23 @@ records! {
         /// Format version of the store.
         store_format: u32,
     }
+    /// What a benchmark measured.
+    Bench {
+        /// `merge` or `sync`.
+        suite: String,
+        /// What was done.
+        case: String,
+        /// How often.
+        runs: u64,
+        /// Changes in one run.
+        changes: u64,
+        /// Half of the runs took no longer.
+        median_us: u64,
+        /// 95 % of the runs took no longer.
+        p95_us: u64,
+        /// Bytes on the wire of one run, if there is one.
+        wire_bytes: Option<u64>,
+        /// Where the data came from.
+        seed: u64,
+    }
 }

@@ -1,0 +1,149 @@
+//! No command waits for somebody who is not there, and every failure is told as asked.
+
+use std::process::{Command, Output, Stdio};
+
+/// Returns a command whose home is empty and whose surroundings say nothing.
+fn mosaic(home: &std::path::Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mosaic"));
+    command.env_clear();
+    command.env("HOME", home).env("MOSAIC_HOME", home.join("home"));
+    command.env("MOSAIC_STATE", home.join("state"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(home: &std::path::Path, args: &[&str]) -> Output {
+    mosaic(home).args(args).output().expect("mosaic runs")
+}
+
+/// Returns the words of every leaf command, as the help names them.
+fn leaves(home: &std::path::Path, path: &[String]) -> Vec<Vec<String>> {
+    let mut args: Vec<&str> = path.iter().map(String::as_str).collect();
+    args.push("--help");
+    let output = run(home, &args);
+    assert!(output.status.success(), "{args:?}");
+    let help = String::from_utf8(output.stdout).expect("help is text");
+    let names = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help");
+    let mut found = Vec::new();
+    for name in names {
+        let path: Vec<String> = path.iter().cloned().chain([name.to_owned()]).collect();
+        found.extend(leaves(home, &path));
+    }
+    if found.is_empty() { vec![path.to_vec()] } else { found }
+}
+
+#[test]
+fn every_leaf_command_ends_without_a_terminal() {
+    let home = tempfile::tempdir().expect("a folder");
+    let leaves = leaves(home.path(), &[]);
+    assert!(leaves.len() > 50, "{leaves:?}");
+    for leaf in leaves.iter().filter(|leaf| leaf[0] != "demo" && leaf[0] != "bench") {
+        let mut args: Vec<&str> = leaf.iter().map(String::as_str).collect();
+        args.extend(["--timeout", "1s"]);
+        let output = run(home.path(), &args);
+        let code = output.status.code().expect("no signal");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(code == 0 || !stderr.is_empty(), "{leaf:?} says nothing");
+        assert!(!stderr.contains('\u{1b}'), "{leaf:?} paints a pipe");
+        // The parser's own usage errors have a usage line instead of a hint.
+        let told = stderr.contains("hint: mosaic ") || code == 2;
+        assert!(code == 0 || told, "{leaf:?} gives no hint:\n{stderr}");
+        assert_ne!(code, 101, "{leaf:?} panicked:\n{stderr}");
+    }
+}
+
+#[test]
+fn under_json_every_line_of_every_leaf_is_an_object() {
+    let home = tempfile::tempdir().expect("a folder");
+    for leaf in leaves(home.path(), &[]) {
+        if matches!(leaf[0].as_str(), "demo" | "bench" | "completion" | "man") {
+            continue;
+        }
+        let mut args: Vec<&str> = leaf.iter().map(String::as_str).collect();
+        args.extend(["--timeout", "1s", "--json"]);
+        let output = run(home.path(), &args);
+        for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            assert!(line.starts_with(b"{\"type\":\""), "{leaf:?}");
+        }
+        let code = output.status.code().expect("no signal");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        for line in stderr.lines() {
+            let object: serde_json::Value = serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("{leaf:?}: {error}: {line}"));
+            assert!(object["type"].is_string(), "{leaf:?}");
+        }
+        if code != 0 {
+            let last = stderr.lines().last().unwrap_or_default();
+            let error: serde_json::Value = serde_json::from_str(last).expect("an error");
+            assert_eq!(error["code"], code, "{leaf:?}: {stderr}");
+            let hint = error["hint"].as_str().unwrap_or_default();
+            assert!(hint.starts_with("mosaic"), "{leaf:?}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_bare_call_is_answered_with_help_on_stderr() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = run(home.path(), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: mosaic"));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut child = mosaic(home.path())
+        .args(["completion", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("mosaic runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("mosaic ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn what_cannot_be_undone_names_the_flag_that_confirms_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = run(home.path(), &["device", "revoke", "phone"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--confirm NAME"));
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_code_17() {
+    let home = tempfile::tempdir().expect("a folder");
+    for args in [&["node", "status"][..], &["--node", "/nowhere/node.sock", "status"], &["watch"]] {
+        assert_eq!(run(home.path(), args).status.code(), Some(17), "{args:?}");
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join("man");
+    let args = ["man", folder.to_str().expect("a path")];
+    assert!(run(home.path(), &args).status.success());
+    let pages = std::fs::read_dir(&folder).expect("the pages").count();
+    assert!(pages > leaves(home.path(), &[]).len(), "{pages} pages");
+}
+
+#[test]
+fn the_api_is_documented_whole() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
+    let text = std::fs::read_to_string(path).expect("docs/api.md");
+    for path in mosaic_node::api::types::PATHS {
+        let name = path.trim_start_matches("/v1/");
+        assert!(text.contains(&format!("`{name}`")), "{name} is not in docs/api.md");
+    }
+}
