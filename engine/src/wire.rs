@@ -88,3 +88,6 @@ pub fn frame_length(prefix: [u8; FRAME_PREFIX_BYTES]) -> Result<usize, DecodeErr
         max,
     })
 }
+
+#[cfg(test)]
+mod tests;

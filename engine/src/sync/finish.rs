@@ -37,6 +37,11 @@ impl Session {
         let taken = match work {
             Work::Chains(chains, bodies) => {
                 self.out.counters.blob_bytes += pack_bytes;
+                if let (ScopeKind::Answer, Some(round)) = (scope.kind, &mut self.round)
+                    && let Some(left) = round.outstanding.get_mut(&scope.id)
+                {
+                    *left = left.saturating_sub(chains.len());
+                }
                 let (received, pathless) = assemble(chains, packs);
                 for _ in 0..pathless {
                     ledger.blame(None, None, 0, Reason::Malformed);
@@ -146,11 +151,13 @@ impl Session {
                 Ok(())
             }
             (ScopeKind::Answer, Some(round)) => {
-                if round.outstanding.remove(&scope.id) {
-                    Ok(())
-                } else {
-                    Err(PROTOCOL)
+                let Some(left) = round.outstanding.remove(&scope.id) else {
+                    return Err(PROTOCOL);
+                };
+                for _ in 0..left {
+                    round.ledger.blame(None, None, 0, Reason::NotHeld);
                 }
+                Ok(())
             }
             _ => Err(PROTOCOL),
         }

@@ -17,6 +17,8 @@ use crate::wire::{
 };
 
 const WANTS_PER_FRAME: usize = 1000;
+/// Times a chain may be asked for in one round: listed, tagged, each for a few branches.
+const ASKED_MAX: u8 = 16;
 
 /// Own tips by name in this session; several where a chain is forked.
 type Own = HashMap<Tag, Vec<(Section, KnownTip)>>;
@@ -42,7 +44,7 @@ impl Session {
         round.tips = Vec::new();
         for items in wants.chunks(WANTS_PER_FRAME) {
             self.requests += 1;
-            round.outstanding.insert(self.requests);
+            round.outstanding.insert(self.requests, items.len());
             self.out.send(&Message::Want { request: self.requests, items: items.to_vec() });
         }
         // One flight of questions, and the other side's last word on what is given.
@@ -192,6 +194,15 @@ impl Session {
                 }
             }
             for (section, tip) in found {
+                let asked = round.asked.entry(tip.chain).or_insert(0);
+                *asked = asked.saturating_add(1);
+                if *asked > ASKED_MAX {
+                    return Err(PROTOCOL);
+                }
+                // Who was revoked since the list was made reads no more.
+                if !exchange.may_read(&self.remote, &section)? {
+                    continue;
+                }
                 jobs.extend(answer(&key, section, tip, item, exchange)?.map(Job::Chain));
             }
         }
@@ -204,9 +215,15 @@ impl Session {
         &mut self,
         request: u64,
         section: SectionRef,
-        hashes: Vec<BlobHash>,
+        mut hashes: Vec<BlobHash>,
+        exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let Some(section) = self.resolve(&section) else { return Err(PROTOCOL) };
+        if !exchange.may_read(&self.remote, &section)? {
+            hashes.clear();
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
         let jobs = hashes.into_iter().map(|hash| Job::Body { section, hash }).collect();
         let scope = Scope { kind: ScopeKind::Answer, id: request };
         if self.giver.queue(scope, jobs) { Ok(()) } else { Err(PROTOCOL) }
@@ -241,7 +258,7 @@ impl Session {
                     items.push(want(key, name, &chain.tip, exchange)?);
                 }
                 if !items.is_empty() {
-                    round.outstanding.insert(request);
+                    round.outstanding.insert(request, items.len());
                     self.out.send(&Message::Want { request, items });
                     self.out.counters.round_trips += 1;
                     return Ok(true);
@@ -253,7 +270,7 @@ impl Session {
             // An order that does not go on would make this go on for ever.
             if let Some(last) = hashes.last().filter(|last| Some(**last) != after) {
                 round.repair.after = Some(*last);
-                round.outstanding.insert(request);
+                round.outstanding.insert(request, 0);
                 self.out.send(&Message::WantBodies { request, section: *reference, hashes });
                 self.out.counters.round_trips += 1;
                 return Ok(true);

@@ -50,7 +50,8 @@ impl Session {
         let mut sent = Sent { chains: Vec::new(), sections: BTreeSet::new(), before };
         let mut jobs = Vec::new();
         for (chain, (section, from_n)) in from {
-            if self.reference(&section).is_none_or(|(_, kept)| !kept) {
+            let welcome = self.reference(&section).is_some_and(|(_, kept)| kept);
+            if !welcome || !exchange.may_read(&self.remote, &section)? {
                 continue;
             }
             let tips = exchange.chain_tips(&chain)?;

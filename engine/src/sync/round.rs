@@ -1,7 +1,8 @@
 //! A round: from the first digest to the truth about each section.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::chain::ChainKey;
 use crate::hash::{BlobHash, SpaceId};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::keys::{SessionKey, short};
@@ -59,7 +60,10 @@ pub struct Round {
     pub peer_end: bool,
     /// Digests are equal, yet both look for what they lack.
     pub mend: bool,
-    pub outstanding: HashSet<u64>,
+    /// Requests under way, with the chains asked for and not given yet.
+    pub outstanding: HashMap<u64, usize>,
+    /// How often the other side asked for each chain.
+    pub asked: HashMap<ChainKey, u8>,
     pub repair: Repair,
     /// What this side lacked when it said that it is done.
     pub done_sent: Option<u64>,
@@ -85,7 +89,8 @@ impl Round {
             tips: Vec::new(),
             peer_end: false,
             mend: false,
-            outstanding: HashSet::new(),
+            outstanding: HashMap::new(),
+            asked: HashMap::new(),
             repair: Repair::default(),
             done_sent: None,
             theirs: None,
@@ -216,6 +221,7 @@ impl Session {
         if self.role != Role::Responder || salt.is_some() != self.key.is_none() {
             return Err(PROTOCOL);
         }
+        self.meter_round()?;
         if let Some(salt) = salt {
             let own = exchange.own_device();
             self.key = Some(SessionKey::new(&salt, &self.remote, &own));
@@ -402,6 +408,7 @@ impl Session {
         if self.role != Role::Responder || self.round.is_some() || number <= self.rounds {
             return Err(PROTOCOL);
         }
+        self.meter_round()?;
         self.rounds = number;
         let mut round = Round::new(number, false, self.out.counters);
         let total = self.total(exchange)?;

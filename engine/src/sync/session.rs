@@ -36,6 +36,8 @@ const PEER_HAS_MAX: usize = 8192;
 const NEWS_MAX: usize = 4096;
 /// Milliseconds between rounds that the responder asks for.
 const AGAIN_MS_MIN: u64 = 1000;
+/// Lists and checks of the initiator in one second.
+const COMPARES_PER_SECOND_MAX: u32 = 64;
 
 /// Who dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +216,7 @@ pub struct Session {
     /// A chain is new here: perhaps more is kept than was talked about.
     pub(super) grown: bool,
     pub(super) round_ms: u64,
+    metered: (u64, u32),
     heard_ms: u64,
     closed: bool,
     error: Option<ExchangeError>,
@@ -249,6 +252,7 @@ impl Session {
             reopen: true,
             grown: false,
             round_ms: 0,
+            metered: (0, 0),
             heard_ms: 0,
             closed: false,
             error: None,
@@ -370,7 +374,7 @@ impl Session {
             Message::Tips { round, last, groups } => self.on_tips(round, last, groups, exchange),
             Message::Want { request, items } => self.on_want(request, &items, exchange),
             Message::WantBodies { request, section, hashes } => {
-                self.on_want_bodies(request, section, hashes)
+                self.on_want_bodies(request, section, hashes, exchange)
             }
             message @ (Message::Give { .. } | Message::Bodies { .. } | Message::End { .. }) => {
                 if self.taker.push(message, bytes) {
@@ -451,6 +455,14 @@ impl Session {
     /// Something is awaited from now on.
     pub(super) const fn touch(&mut self, now_ms: u64) {
         self.heard_ms = now_ms;
+    }
+
+    /// Counts what the initiator makes this side compare.
+    pub(super) fn meter_round(&mut self) -> Result<(), Fault> {
+        let second = self.heard_ms / 1000;
+        let before = if self.metered.0 == second { self.metered.1 } else { 0 };
+        self.metered = (second, before + 1);
+        if before >= COMPARES_PER_SECOND_MAX { Err(PROTOCOL) } else { Ok(()) }
     }
 
     /// Wants a round at the next tick.

@@ -1,12 +1,13 @@
+mod hostile;
 mod model;
 mod replicas;
 
 use std::collections::BTreeSet;
 
 use crate::description::{DocumentKind, SectionClass};
+use crate::sync::Options;
 use crate::sync::outcome::{Outcome, OutcomeKind, SectionState, Side};
 use crate::sync::sim::{Chance, Faults, Network, Unrest};
-use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
 use crate::wire::Reason;
 
 use crate::sync::exchange::Exchange;
@@ -325,46 +326,4 @@ fn random_histories_over_bad_lines_converge() {
             panic!("{unrest}");
         }
     }
-}
-
-fn drain(session: &mut Session) -> Vec<Output> {
-    std::iter::from_fn(|| session.poll()).collect()
-}
-
-#[test]
-fn any_bytes_end_a_session_without_harm() {
-    let [laptop, _] = pair();
-    laptop.write(DocumentKind::Wall, "one", 1);
-    let mut chance = Chance::new(9);
-    for _ in 0..2000 {
-        let role = if chance.below(2) == 0 { Role::Initiator } else { Role::Responder };
-        let remote = crate::hash::DeviceId::from_bytes([11; 32]);
-        let mut session = Session::new(role, remote, [1; 16], Options::default());
-        session.handle(0, Input::Start, &laptop);
-        for _ in 0..4 {
-            let mut bytes = vec![u8::try_from(chance.below(16)).unwrap()];
-            let length = chance.below(60);
-            bytes.extend((0..length).map(|_| u8::try_from(chance.below(4)).unwrap()));
-            session.handle(1, Input::Frame(bytes.into()), &laptop);
-            drain(&mut session);
-        }
-    }
-}
-
-#[test]
-fn silence_ends_a_session() {
-    let [laptop, phone] = pair();
-    let mut session = Session::new(Role::Initiator, phone.device, [1; 16], Options::default());
-    session.handle(1000, Input::Start, &laptop);
-    drain(&mut session);
-    session.handle(20_000, Input::Tick, &laptop);
-    assert!(drain(&mut session).is_empty());
-    session.handle(40_000, Input::Tick, &laptop);
-    let outputs = drain(&mut session);
-    assert!(matches!(outputs.last(), Some(Output::Close(CloseReason::Silence))));
-    assert!(outputs.iter().any(|output| match output {
-        Output::Finished(outcome) =>
-            outcome.sections.iter().all(|s| s.state == SectionState::Failed),
-        _ => false,
-    }));
 }

@@ -41,6 +41,11 @@ pub struct State {
     pub refused: HashSet<DeviceId>,
     pub store_fails: bool,
     pub page_packs: bool,
+    /// Serves packs with a bit turned.
+    pub spoilt: bool,
+    pub revoked: HashSet<DeviceId>,
+    /// Shows another digest each time it is asked.
+    pub restless: bool,
     pub receives: u64,
 }
 
@@ -352,13 +357,19 @@ impl Exchange for Model {
         // Devices 10 to 19 are account 1's, 20 to 29 account 2's, and so on.
         let account = AccountId::from_bytes([remote.as_bytes()[0] / 10; 32]);
         let private = section.class == SectionClass::Private;
-        Ok(!private || space_of(account).id() == section.space)
+        let own = space_of(account).id() == section.space;
+        Ok(!private || (own && !self.state.borrow().revoked.contains(remote)))
     }
 
     fn digest(&self, section: &Section) -> ExchangeResult<[u8; 32]> {
         let mut tips = self.tips(section)?;
         tips.sort_by_key(|tip| (tip.chain, tip.n, tip.link));
         let mut hasher = blake3::Hasher::new();
+        let mut state = self.state.borrow_mut();
+        if state.restless {
+            state.receives += 1;
+            hasher.update(&state.receives.to_be_bytes());
+        }
         for tip in tips {
             hasher.update(tip.chain.doc.as_bytes()).update(tip.chain.device.as_bytes());
             hasher.update(tip.chain.incarnation.as_bytes());
@@ -578,7 +589,11 @@ impl Party for Model {
     fn serve(&self, remote: &DeviceId, hash: &BlobHash) -> Option<Bytes> {
         let state = self.state.borrow();
         let (section, bytes) = state.packs.get(hash)?;
-        self.may_read(remote, section).ok()?.then(|| bytes.clone())
+        let mut bytes = bytes.to_vec();
+        if state.spoilt {
+            *bytes.last_mut()? ^= 1;
+        }
+        self.may_read(remote, section).ok()?.then(|| bytes.into())
     }
 
     fn take_news(&self) -> Vec<News> {

@@ -1,0 +1,230 @@
+//! Peers that lie, flood, fall silent or send any bytes at all.
+
+use bytes::Bytes;
+
+use super::{ALL, model::Model, network, pair};
+use crate::description::DocumentKind;
+use crate::hash::DeviceId;
+use crate::sync::exchange::Exchange;
+use crate::sync::outcome::{Outcome, OutcomeKind, SectionState};
+use crate::sync::sim::{Chance, Faults, Network, Party};
+use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
+use crate::wire::{FRAME_PREFIX_BYTES, Message, Reason};
+
+fn drain(session: &mut Session) -> Vec<Output> {
+    std::iter::from_fn(|| session.poll()).collect()
+}
+
+/// What an exchange of frames without delay came to.
+#[derive(Debug, Default)]
+struct Talk {
+    outcomes: [Vec<Outcome>; 2],
+    closed: [Option<CloseReason>; 2],
+    frames: usize,
+}
+
+/// Lets two replicas talk; `tamper` sees each frame on its way and may change or drop it.
+fn talk(homes: &[&Model; 2], tamper: &mut dyn FnMut(usize, Bytes) -> Option<Bytes>) -> Talk {
+    let options = Options { check_every_ms: None, ..Options::default() };
+    let device = |side: usize| homes[side].own_device();
+    let mut sessions = [
+        Session::new(Role::Initiator, device(1), [3; 16], options.clone()),
+        Session::new(Role::Responder, device(0), [0; 16], options),
+    ];
+    let mut talk = Talk::default();
+    let mut inputs = std::collections::VecDeque::from([(1, Input::Start), (0, Input::Start)]);
+    while let Some((side, input)) = inputs.pop_front() {
+        sessions[side].handle(1000, input, homes[side]);
+        for output in drain(&mut sessions[side]) {
+            match output {
+                Output::Send(frame) => {
+                    talk.frames += 1;
+                    assert!(talk.frames < 5000, "no end");
+                    let frame = frame.slice(FRAME_PREFIX_BYTES..);
+                    if let Some(frame) = tamper(side, frame) {
+                        inputs.push_back((1 - side, Input::Frame(frame)));
+                    }
+                }
+                Output::Fetch(pack) => {
+                    let bytes = homes[1 - side].serve(&device(side), &pack.hash);
+                    inputs.push_back((side, Input::Fetched { hash: pack.hash, bytes }));
+                }
+                Output::Finished(outcome) => talk.outcomes[side].push(*outcome),
+                Output::Continue => inputs.push_back((side, Input::Continue)),
+                Output::Close(reason) => talk.closed[side] = Some(reason),
+            }
+        }
+    }
+    talk
+}
+
+fn busy_pair() -> [Model; 2] {
+    let homes = pair();
+    for n in 0..9 {
+        homes[0].write(DocumentKind::Wall, &format!("laptop {n}"), n);
+        homes[1].write(DocumentKind::Wall, &format!("phone {n} {}", "x".repeat(4000)), n);
+    }
+    homes[1].write(DocumentKind::AccountLog, "joins", 1);
+    homes[0].drop_body("laptop 3", false);
+    homes
+}
+
+#[test]
+fn any_bytes_end_a_session_without_harm() {
+    let [laptop, _] = pair();
+    laptop.write(DocumentKind::Wall, "one", 1);
+    let mut chance = Chance::new(9);
+    for _ in 0..2000 {
+        let role = if chance.below(2) == 0 { Role::Initiator } else { Role::Responder };
+        let remote = DeviceId::from_bytes([11; 32]);
+        let mut session = Session::new(role, remote, [1; 16], Options::default());
+        session.handle(0, Input::Start, &laptop);
+        for _ in 0..4 {
+            let mut bytes = vec![u8::try_from(chance.below(16)).unwrap()];
+            let length = chance.below(60);
+            bytes.extend((0..length).map(|_| u8::try_from(chance.below(4)).unwrap()));
+            session.handle(1, Input::Frame(bytes.into()), &laptop);
+            drain(&mut session);
+        }
+    }
+}
+
+#[test]
+fn a_recorded_session_with_one_thing_changed_ends_and_harms_nothing() {
+    let count = {
+        let [a, b] = busy_pair();
+        let talk = talk(&[&a, &b], &mut |_, frame| Some(frame));
+        assert!(talk.outcomes[0].last().unwrap().is_equal());
+        talk.frames as u64
+    };
+    let mut chance = Chance::new(5);
+    let mut closed = 0;
+    for _ in 0..600 {
+        let [a, b] = busy_pair();
+        let (target, act) = (chance.below(count), chance.below(5));
+        let mut number = 0;
+        let talk = talk(&[&a, &b], &mut |_, frame| {
+            number += 1;
+            if number != target + 1 {
+                return Some(frame);
+            }
+            let place = usize::try_from(chance.below(frame.len() as u64)).unwrap();
+            let mut bytes = frame.to_vec();
+            match act {
+                0 | 1 => bytes[place] ^= 1 << chance.below(8),
+                2 => bytes.truncate(place),
+                3 => bytes.insert(place, 0xff),
+                _ => return None,
+            }
+            Some(bytes.into())
+        });
+        closed += usize::from(talk.closed.iter().any(Option::is_some));
+    }
+    assert!(closed > 200, "{closed}");
+}
+
+#[test]
+fn heads_without_changes_are_told_and_not_asked_for_without_end() {
+    let [laptop, phone] = pair();
+    phone.write(DocumentKind::Wall, "promised", 1);
+    let talk = talk(&[&laptop, &phone], &mut |side, frame| {
+        let give = matches!(Message::decode(&frame), Ok(Message::Give { .. }));
+        (side == 0 || !give).then_some(frame)
+    });
+    let rounds = &talk.outcomes[0];
+    assert_eq!(rounds.len(), 2, "one retry and no more");
+    for round in rounds {
+        assert!(round.causes.iter().any(|cause| cause.reason == Reason::NotHeld));
+        assert!(round.sections.iter().any(|s| s.state == SectionState::Differs));
+    }
+}
+
+#[test]
+fn a_pack_of_other_bytes_is_told_and_nothing_of_it_stored() {
+    let [laptop, phone] = pair();
+    for n in 0..20 {
+        phone.write(DocumentKind::Wall, &format!("{n}"), n);
+    }
+    phone.state.borrow_mut().spoilt = true;
+    let talk = talk(&[&laptop, &phone], &mut |_, frame| Some(frame));
+    let round = talk.outcomes[0].first().unwrap();
+    assert!(round.causes.iter().any(|cause| cause.reason == Reason::Pack), "{round:?}");
+    assert!(round.missing_here > 0);
+}
+
+#[test]
+fn a_remote_that_never_agrees_costs_less_and_less() {
+    let options = Options { check_every_ms: None, ..Options::default() };
+    let homes = Vec::from(pair());
+    homes[1].state.borrow_mut().restless = true;
+    let mut network = Network::new(1, homes, Faults::default(), options);
+    network.connect(0, 1);
+    network.run_for(120_000).unwrap();
+    let rounds = network.outcomes.iter();
+    let rounds = rounds.filter(|(who, o)| *who == 0 && o.kind == OutcomeKind::Round).count();
+    assert!((3..16).contains(&rounds), "{rounds}");
+}
+
+#[test]
+fn floods_of_checks_and_of_repeated_wants_end_the_session() {
+    let [laptop, phone] = pair();
+    let mut session = Session::new(Role::Responder, phone.device, [0; 16], Options::default());
+    let open =
+        |round, salt| Message::Open { round, salt, more: false, missing: 0, entries: vec![] };
+    let give = |session: &mut Session, message: &Message| {
+        let frame = Bytes::from(message.encode()).slice(FRAME_PREFIX_BYTES..);
+        session.handle(5, Input::Frame(frame), &laptop);
+        drain(session).iter().any(|output| matches!(output, Output::Close(_)))
+    };
+    assert!(!give(&mut session, &open(1, Some([1; 16]))));
+    let closed = (2..200).any(|round| {
+        let digest = [0; 16];
+        give(&mut session, &Message::Check { round, missing: 0, digest })
+    });
+    assert!(closed);
+
+    phone.write(DocumentKind::Wall, "one", 1);
+    let mut wants = 0;
+    let talk = talk(&[&laptop, &phone], &mut |side, frame| {
+        let Ok(Message::Want { request, items }) = Message::decode(&frame) else {
+            return Some(frame);
+        };
+        assert_eq!(side, 0);
+        wants += 1;
+        let items = items.iter().cycle().take(1000).copied().collect();
+        Some(Bytes::from(Message::Want { request, items }.encode()).slice(FRAME_PREFIX_BYTES..))
+    });
+    assert_eq!((wants, talk.closed[1]), (1, Some(CloseReason::Protocol)));
+}
+
+#[test]
+fn who_is_revoked_while_connected_gets_nothing_more() {
+    let mut network = network(pair());
+    network.run_to_rest(1000).unwrap();
+    network.parties[0].state.borrow_mut().revoked.insert(network.parties[1].device);
+    network.parties[0].write(DocumentKind::Private, "secret", 1);
+    network.parties[0].write(DocumentKind::Wall, "public", 1);
+    network.spread_news();
+    network.run_to_rest(1000).unwrap();
+    let held = |at: usize| network.parties[1].held(&network.parties[1].sections()[at]).len();
+    assert_eq!(network.parties[1].sections().len(), ALL.len());
+    assert_eq!((held(1), held(3)), (1, 0));
+}
+
+#[test]
+fn silence_ends_a_session() {
+    let [laptop, phone] = pair();
+    let mut session = Session::new(Role::Initiator, phone.device, [1; 16], Options::default());
+    session.handle(1000, Input::Start, &laptop);
+    drain(&mut session);
+    session.handle(20_000, Input::Tick, &laptop);
+    assert!(drain(&mut session).is_empty());
+    session.handle(40_000, Input::Tick, &laptop);
+    let outputs = drain(&mut session);
+    assert!(matches!(outputs.last(), Some(Output::Close(CloseReason::Silence))));
+    assert!(outputs.iter().any(|output| match output {
+        Output::Finished(outcome) =>
+            outcome.sections.iter().all(|s| s.state == SectionState::Failed),
+        _ => false,
+    }));
+}
