@@ -186,8 +186,9 @@ impl Replica {
     ) -> Result<CertificateOffer, EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
+        let this = state.own.as_ref().ok_or(EngineError::NoIdentity)?.device();
+        let me = self.known_device(&mut state, &this)?.ok_or(EngineError::NoIdentity)?;
         let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
-        let me = state.devices.get(&own.device()).ok_or(EngineError::NoIdentity)?;
         CertificateOffer::issue(&me.device, &own.secret, device, seal_key, rank, now_ms)
             .map_err(|error| EngineError::Denied(error.to_string()))
     }
