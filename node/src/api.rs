@@ -11,6 +11,7 @@ mod node;
 mod profile;
 mod relation;
 mod resolve;
+mod save;
 mod status;
 mod store;
 mod sync;
@@ -34,6 +35,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = profile::routes(router);
     let router = wall::routes(router);
     let router = relation::routes(router);
+    let router = save::routes(router);
     let router = sync::routes(router);
     let router = status::routes(router);
     let router = event::routes(router);

@@ -1,5 +1,6 @@
 //! The network of one home: who is met, who is served, who is dialled.
 
+mod files;
 mod growth;
 mod sessions;
 

@@ -55,10 +55,9 @@ impl Watcher {
     async fn catch_up(&mut self) -> Result<bool, ErrorRecord> {
         loop {
             let since = self.next;
-            let (events, oldest) = read(&self.replica, since, |replica, since| {
-                Ok(replica.journal(since, STEP)?)
-            })
-            .await?;
+            let (events, oldest) =
+                read(&self.replica, since, |replica, since| Ok(replica.journal(since, STEP)?))
+                    .await?;
             if events.is_empty() {
                 return Ok(false);
             }

@@ -79,8 +79,9 @@ async fn invite(app: Arc<App>, request: DeviceInvite) -> Outcome {
         };
         let Ok(Ok(invite)) = waited else {
             let message = "the ticket expired before a device used it";
-            return Err(ErrorRecord::new(ErrorKind::Timeout, message)
-                .with_hint("mosaic device invite"));
+            return Err(
+                ErrorRecord::new(ErrorKind::Timeout, message).with_hint("mosaic device invite")
+            );
         };
         let linked = Record::Linked(Linked {
             account,

@@ -114,8 +114,7 @@ fn peer(
 ) -> Peer {
     let open = live.filter(|live| live.connection.close_reason().is_none());
     let stats = open.as_ref().map(|live| live.connection.stats());
-    let (received, sent) =
-        stats.map_or((0, 0), |stats| (stats.udp_rx.bytes, stats.udp_tx.bytes));
+    let (received, sent) = stats.map_or((0, 0), |stats| (stats.udp_rx.bytes, stats.udp_tx.bytes));
     let rtt_ms = open.as_ref().and_then(|live| {
         let paths = live.connection.paths();
         let selected = paths.iter().find(|path| path.is_selected());

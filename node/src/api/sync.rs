@@ -190,10 +190,17 @@ fn reasons(round: &Round) -> Vec<String> {
     }
     for older in &round.older {
         let doc = older.chain.doc.short();
-        lines.push(format!("it shows {} of {} changes of {doc} that it showed before", older.now, older.before));
+        lines.push(format!(
+            "it shows {} of {} changes of {doc} that it showed before",
+            older.now, older.before
+        ));
     }
     for fork in &round.forks {
-        lines.push(format!("device {} wrote two branches of {}", fork.chain.device.short(), fork.chain.doc.short()));
+        lines.push(format!(
+            "device {} wrote two branches of {}",
+            fork.chain.device.short(),
+            fork.chain.doc.short()
+        ));
     }
     lines
 }

@@ -19,9 +19,9 @@ pub(super) fn status(app: &App, request: SyncStatus) -> Result<Vec<Record>, Erro
     let replica = app.replica()?;
     let wanted = spaces(&replica, &request.targets)?;
     let states = all(app, &replica)?;
-    let states = states.into_iter().filter(|(section, _)| {
-        wanted.is_empty() || wanted.contains(&section.space)
-    });
+    let states = states
+        .into_iter()
+        .filter(|(section, _)| wanted.is_empty() || wanted.contains(&section.space));
     Ok(states.map(|(_, state)| Record::SyncStatus(state)).collect())
 }
 
@@ -124,10 +124,7 @@ fn explain(state: &mut SyncState) {
 }
 
 /// Changes that no peer is known to have.
-pub(super) fn unsent(
-    replica: &Replica,
-    peers: &[DeviceId],
-) -> Result<u64, ErrorRecord> {
+pub(super) fn unsent(replica: &Replica, peers: &[DeviceId]) -> Result<u64, ErrorRecord> {
     let mut unsent = 0u64;
     for section in replica.kept_sections().map_err(failed)? {
         let mut there: HashMap<ChainKey, u64> = HashMap::new();

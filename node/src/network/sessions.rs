@@ -7,12 +7,16 @@ use iroh::endpoint::{Connection, RecvStream, SendStream};
 use iroh::protocol::{AcceptError, ProtocolHandler};
 use mosaic_engine::entropy::{Entropy, random};
 use mosaic_engine::hash::DeviceId;
+use mosaic_engine::model::entry::BodyRef;
 use mosaic_engine::replica::Replica;
+use mosaic_engine::sync::exchange::Exchange;
 use mosaic_engine::sync::outcome::Outcome;
 use mosaic_engine::sync::{News, Options, Role, Session};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::files::{Fetching, fetch_wanted, stream};
+use crate::blobs::FetchError;
 use crate::endpoint::Net;
 use crate::error::NodeError;
 use crate::peers::{Live, Peers};
@@ -34,6 +38,7 @@ pub(crate) struct Sessions {
     peers: Arc<Peers>,
     entropy: Arc<dyn Entropy>,
     places: Arc<Semaphore>,
+    fetching: Fetching,
 }
 
 /// Accepts sessions.
@@ -67,7 +72,7 @@ impl Sessions {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(SESSIONS_MAX as usize));
-        Self { net, replica, peers, entropy, places }
+        Self { net, replica, peers, entropy, places, fetching: Fetching::default() }
     }
 
     pub(super) fn handler(self: &Arc<Self>) -> SyncHandler {
@@ -134,10 +139,57 @@ impl Sessions {
             }
             None => self.dial(ticket, Some(asker)).await?,
         }
-        report.await.map_err(|_| NodeError::Unreachable {
+        let mut report = report.await.map_err(|_| NodeError::Unreachable {
             peer: ticket.device.short(),
             reason: "the session ended".to_owned(),
-        })
+        })?;
+        if let (Some(outcome), Some(live)) = (&mut report.outcome, self.peers.live(&ticket.device))
+            && outcome.missing_here > 0
+        {
+            self.fetch_files(&live.fetcher, outcome).await;
+        }
+        Ok(report)
+    }
+
+    /// Fetches the files that an outcome left open, and corrects what it says is missing.
+    async fn fetch_files(&self, fetcher: &Fetcher, outcome: &mut Outcome) {
+        let sections: Vec<_> = outcome.sections.iter().map(|section| section.section).collect();
+        let came = fetch_wanted(&self.replica, fetcher, &self.fetching, sections.clone()).await;
+        outcome.counters.bodies = outcome.counters.bodies.saturating_add(came);
+        let (replica, before) = (self.replica.clone(), outcome.missing_here);
+        let counting = tokio::task::spawn_blocking(move || {
+            let counts = sections.iter().map(|section| replica.missing_bodies_count(section));
+            counts.sum::<Result<u64, _>>()
+        });
+        if let Ok(Ok(missing)) = counting.await {
+            outcome.missing_here = missing.min(before);
+        }
+    }
+
+    /// Fetches one file from the first peer that serves it, those with open sessions first.
+    pub(crate) async fn fetch_file(
+        self: &Arc<Self>,
+        file: &BodyRef,
+        mut sink: impl FnMut(&[u8]) -> Result<(), FetchError> + Send,
+    ) -> Result<(), FetchError> {
+        let mut failure = FetchError::Absent;
+        for (device, record) in self.peers.records() {
+            if self.peers.live(&device).is_none()
+                && self.dial(&record.ticket(device), None).await.is_err()
+            {
+                continue;
+            }
+            let Some(live) = self.peers.live(&device) else { continue };
+            match stream(&live.fetcher, file, &mut sink).await {
+                Ok(()) => return Ok(()),
+                Err(error) => failure = error,
+            }
+            if !matches!(failure, FetchError::Absent) {
+                // some bytes have been given out already
+                return Err(failure);
+            }
+        }
+        Err(failure)
     }
 
     /// Tells every session which chains grew; one that does not keep up compares later.
@@ -197,12 +249,15 @@ impl Sessions {
             connection.close(3u32.into(), b"another session");
             return None;
         }
-        let replica = self.replica.clone();
+        let (replica, files_from) = (self.replica.clone(), fetcher.clone());
         let seat = Seat { replica, fetcher, commands: waiting, outcomes, lag };
         Some(async move {
-            let noting = tokio::spawn(note_all(self.peers.clone(), noted));
+            let wanted = Arc::new(Notify::new());
+            let noting = tokio::spawn(note_all(self.peers.clone(), noted, wanted.clone()));
+            let fetching = tokio::spawn(self.clone().fetch_all(files_from, wanted));
             drive(session, connection.clone(), stream, seat, asked).await;
             let _ = noting.await;
+            fetching.abort();
             let peers = self.peers.clone();
             let left = tokio::task::spawn_blocking(move || peers.leave(&remote, &connection)).await;
             if let Ok(Err(error)) = left {
@@ -211,14 +266,28 @@ impl Sessions {
             drop(place);
         })
     }
+
+    /// Fetches wanted files each time an outcome leaves some open.
+    async fn fetch_all(self: Arc<Self>, fetcher: Arc<Fetcher>, wanted: Arc<Notify>) {
+        loop {
+            wanted.notified().await;
+            let replica = self.replica.clone();
+            let kept = tokio::task::spawn_blocking(move || replica.kept_sections()).await;
+            let Ok(Ok(sections)) = kept else { continue };
+            fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await;
+        }
+    }
 }
 
-async fn note_all(peers: Arc<Peers>, mut outcomes: mpsc::Receiver<Outcome>) {
+async fn note_all(peers: Arc<Peers>, mut outcomes: mpsc::Receiver<Outcome>, wanted: Arc<Notify>) {
     while let Some(outcome) = outcomes.recv().await {
-        let peers = peers.clone();
+        let (peers, missing) = (peers.clone(), outcome.missing_here);
         let noted = tokio::task::spawn_blocking(move || peers.note(&outcome)).await;
         if let Ok(Err(error)) = noted {
             tracing::warn!(%error, "an outcome was not written down");
+        }
+        if missing > 0 {
+            wanted.notify_one();
         }
     }
 }

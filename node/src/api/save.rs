@@ -1,0 +1,122 @@
+//! Writing an attachment to a file, fetched from a peer if it is not here.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::limits::BODY_SALT_BYTES;
+use mosaic_engine::model::entry::Attachment;
+use mosaic_engine::replica::EngineError;
+
+use super::answer::{Outcome, route};
+use super::resolve;
+use super::types::{ErrorKind, ErrorRecord, Record, Saved, WallSave};
+use crate::app::App;
+use crate::blobs::FetchError;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    route(router, save)
+}
+
+async fn save(app: Arc<App>, request: WallSave) -> Outcome {
+    let (path, finding) = (PathBuf::from(&request.path), app.clone());
+    if !path.is_absolute() {
+        return Err(ErrorRecord::new(ErrorKind::Usage, "the path is not absolute"));
+    }
+    let found = tokio::task::spawn_blocking(move || attachment(&finding, &request)).await;
+    let attachment = found.map_err(|error| failed(&error))??;
+    let (here, wanted, target) = (app.clone(), attachment.clone(), path.clone());
+    let copied = tokio::task::spawn_blocking(move || copy(&here, &wanted, &target)).await;
+    let size_bytes = match copied.map_err(|error| failed(&error))?? {
+        Some(size) => size,
+        None => fetch(&app, &attachment, &path).await?,
+    };
+    let (path, hash) = (path.display().to_string(), attachment.body.hash.to_string());
+    Ok(Record::Saved(Saved { path, size_bytes, hash }).into())
+}
+
+fn attachment(app: &App, request: &WallSave) -> Result<Attachment, ErrorRecord> {
+    let replica = app.replica()?;
+    let post = replica.show(&resolve::entry(&replica, &request.id)?)?;
+    let index = usize::try_from(request.index.unwrap_or(0)).unwrap_or(usize::MAX);
+    let count = post.attachments.len();
+    post.attachments.into_iter().nth(index).ok_or_else(|| {
+        let message = format!("{} has {count} attachments", post.id.short());
+        ErrorRecord::new(ErrorKind::NotFound, message)
+    })
+}
+
+/// Copies what is here; `None` if it is not.
+fn copy(app: &App, attachment: &Attachment, path: &Path) -> Result<Option<u64>, ErrorRecord> {
+    let mut new = NewFile::create(path)?;
+    match app.replica()?.copy_file(attachment, &mut new.file) {
+        Ok(size) => {
+            new.keep().map_err(|error| cannot_write(path, &error))?;
+            Ok(Some(size))
+        }
+        Err(EngineError::MissingBlob(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn fetch(app: &Arc<App>, attachment: &Attachment, path: &Path) -> Result<u64, ErrorRecord> {
+    let network = app.network().await?;
+    let mut new = NewFile::create(path)?;
+    let (mut salt, mut size) = (BODY_SALT_BYTES, 0u64);
+    let fetched = network.sessions().fetch_file(&attachment.body, |bytes| {
+        let skipped = salt.min(bytes.len());
+        salt -= skipped;
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        size = size.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+        new.file.write_all(bytes).map_err(|error| FetchError::Cut(error.to_string()))
+    });
+    fetched.await.map_err(|error| {
+        let message = format!("the file is not here, and no peer gave it: {error}");
+        ErrorRecord::new(ErrorKind::Retry, message)
+    })?;
+    new.keep().map_err(|error| cannot_write(path, &error))?;
+    Ok(size)
+}
+
+/// A file that did not exist before; removed again unless kept.
+struct NewFile {
+    file: File,
+    path: Option<PathBuf>,
+}
+
+impl NewFile {
+    fn create(path: &Path) -> Result<Self, ErrorRecord> {
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(file) => Ok(Self { file, path: Some(path.to_owned()) }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let message = format!("{} exists already", path.display());
+                Err(ErrorRecord::new(ErrorKind::Conflict, message))
+            }
+            Err(error) => Err(cannot_write(path, &error)),
+        }
+    }
+
+    fn keep(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.path = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> ErrorRecord {
+    ErrorRecord::new(ErrorKind::Error, format!("cannot write {}: {error}", path.display()))
+}
+
+fn failed(error: &impl ToString) -> ErrorRecord {
+    ErrorRecord::new(ErrorKind::Error, error.to_string())
+}
