@@ -590,9 +590,7 @@ impl Party for Model {
         let state = self.state.borrow();
         let (section, bytes) = state.packs.get(hash)?;
         let mut bytes = bytes.to_vec();
-        if state.spoilt {
-            *bytes.last_mut()? ^= 1;
-        }
+        *bytes.last_mut()? ^= u8::from(state.spoilt);
         self.may_read(remote, section).ok()?.then(|| bytes.into())
     }
 
