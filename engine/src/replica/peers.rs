@@ -32,16 +32,20 @@ impl Replica {
         section: &Section,
         tips: &[(ChainKey, u64)],
     ) -> Result<(), EngineError> {
-        let known: std::collections::HashMap<ChainKey, u64> =
-            self.peer_tips(remote, section)?.into_iter().collect();
         let mut batch = Batch::new();
         for (chain, n) in tips {
-            if known.get(chain).is_some_and(|known| known >= n) {
-                continue;
+            let key = keys::shown(remote, section, chain);
+            if let Some(known) = self.store.get(Table::Meta, &key)? {
+                let known = Reader::new(&known)
+                    .varint(HEAD_AHEAD_MAX, "shown n")
+                    .map_err(EngineError::corrupt)?;
+                if known >= *n {
+                    continue;
+                }
             }
             let mut w = Writer::new();
             w.varint(*n);
-            batch.put(Table::Meta, keys::shown(remote, section, chain), w.finish());
+            batch.put(Table::Meta, key, w.finish());
         }
         if !batch.is_empty() {
             self.store.commit(batch)?;

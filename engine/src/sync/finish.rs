@@ -99,8 +99,7 @@ impl Session {
             if matches!(chain.verdict, crate::sync::exchange::Verdict::Accepted { .. }) {
                 self.note_peer_has(route.chain, route.n);
                 if let Some(section) = chain.section {
-                    let shown = [(route.chain, route.n)];
-                    exchange.record_shown(&self.remote, &section, &shown)?;
+                    self.note_shown(section, route.chain, route.n, exchange)?;
                 }
             }
         }
@@ -332,12 +331,13 @@ impl Session {
     }
 
     fn note_equal(&mut self, section: &Section, exchange: &dyn Exchange) -> Result<(), Fault> {
-        let tips: Vec<(ChainKey, u64)> =
-            exchange.tips(section)?.into_iter().map(|tip| (tip.chain, tip.n)).collect();
-        for (chain, n) in tips.iter().take(EQUAL_NOTED_MAX) {
-            self.note_peer_has(*chain, *n);
+        for (number, tip) in exchange.tips(section)?.into_iter().enumerate() {
+            self.note_shown(*section, tip.chain, tip.n, exchange)?;
+            if number < EQUAL_NOTED_MAX {
+                self.note_peer_has(tip.chain, tip.n);
+            }
         }
-        Ok(exchange.record_shown(&self.remote, section, &tips)?)
+        Ok(())
     }
 
     pub(super) fn section_outcome(

@@ -36,7 +36,7 @@ impl Session {
         for (number, (_, tip)) in round.tips.iter().enumerate() {
             listed.entry(tip.tag).or_default().push((number as u64, *tip));
         }
-        self.note_shown(&mut round, &own, &listed, exchange)?;
+        self.compare_shown(&mut round, &own, &listed, exchange)?;
         let wants = wants(&key, &round, &own, &listed, exchange)?;
         let jobs = self.gives(&key, &round, &own, &listed, exchange)?;
         round.stage = Stage::Exchange;
@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// Reports chains of which the remote shows less than before, and notes the rest.
-    fn note_shown(
+    fn compare_shown(
         &mut self,
         round: &mut Round,
         own: &Own,
@@ -82,6 +82,7 @@ impl Session {
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
+        self.flush_shown(exchange)?;
         for reference in &round.compared {
             let Some(section) = self.resolve(reference) else { continue };
             for (chain, before) in exchange.shown(&self.remote, &section)? {
@@ -93,17 +94,13 @@ impl Session {
                 }
             }
         }
-        let mut shown: HashMap<Section, Vec<(ChainKey, u64)>> = HashMap::new();
         for (tag, tips) in listed {
             let n = tips.iter().map(|(_, tip)| tip.n).max();
             let known = own.get(tag).and_then(|known| known.first());
             if let (Some((section, tip)), Some(n)) = (known, n) {
-                shown.entry(*section).or_default().push((tip.chain, n));
+                self.note_shown(*section, tip.chain, n, exchange)?;
                 self.note_peer_has(tip.chain, n.min(tip.n));
             }
-        }
-        for (section, tips) in shown {
-            exchange.record_shown(&self.remote, &section, &tips)?;
         }
         Ok(())
     }
@@ -160,6 +157,7 @@ impl Session {
         let (Some(mut round), Some(key)) = (self.round.take(), self.key.clone()) else {
             return Err(PROTOCOL);
         };
+        self.flush_shown(exchange)?;
         let mut tagged: HashMap<SectionRef, HashMap<Tag, Vec<KnownTip>>> = HashMap::new();
         let mut shown: HashMap<Section, HashMap<ChainKey, u64>> = HashMap::new();
         let mut jobs = Vec::new();

@@ -145,7 +145,7 @@ impl Session {
         if ledger.causes_total == 0 {
             for (section, chain, n) in &sent.chains {
                 self.note_peer_has(*chain, *n);
-                exchange.record_shown(&self.remote, section, &[(*chain, *n)])?;
+                self.note_shown(*section, *chain, *n, exchange)?;
             }
         }
         let repairable = |reason: Reason| {

@@ -11,7 +11,7 @@
 //!         Give, End ───► ◄──────── Done             news, in either direction
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
@@ -206,6 +206,9 @@ pub struct Session {
     pub(super) news: Vec<News>,
     pub(super) received: Ledger,
     pub(super) peer_has: HashMap<ChainKey, u64>,
+    /// What the remote showed and the replica has not noted yet.
+    shown: BTreeMap<Section, BTreeMap<ChainKey, u64>>,
+    shown_count: usize,
     pub(super) repaired: Option<(u64, u64)>,
     pub(super) equal_noted: bool,
     pub(super) missing_there: u64,
@@ -243,6 +246,8 @@ impl Session {
             news: Vec::new(),
             received: Ledger::default(),
             peer_has: HashMap::new(),
+            shown: BTreeMap::new(),
+            shown_count: 0,
             repaired: None,
             equal_noted: false,
             missing_there: 0,
@@ -341,6 +346,7 @@ impl Session {
             Input::Tick => self.tick(now_ms, exchange)?,
             Input::Closed => {
                 self.closed = true;
+                self.flush_shown(exchange)?;
                 self.giver.close(exchange);
                 self.abandon(exchange);
             }
@@ -435,6 +441,7 @@ impl Session {
     }
 
     fn tick(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
+        self.flush_shown(exchange)?;
         let waiting = self.round.is_some() || self.push.is_open();
         if waiting
             && !self.taker.is_fetching()
@@ -495,6 +502,30 @@ impl Session {
         }
         let known = self.peer_has.entry(chain).or_insert(0);
         *known = n.max(*known);
+    }
+
+    /// Notes that the remote shows a chain up to `n`; written down at the next tick, so
+    /// that no answer waits for it.
+    pub(super) fn note_shown(
+        &mut self,
+        section: Section,
+        chain: ChainKey,
+        n: u64,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<()> {
+        let known = self.shown.entry(section).or_default().entry(chain).or_insert(0);
+        *known = n.max(*known);
+        self.shown_count += 1;
+        if self.shown_count >= PEER_HAS_MAX { self.flush_shown(exchange) } else { Ok(()) }
+    }
+
+    pub(super) fn flush_shown(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
+        self.shown_count = 0;
+        for (section, tips) in std::mem::take(&mut self.shown) {
+            let tips: Vec<_> = tips.into_iter().collect();
+            exchange.record_shown(&self.remote, &section, &tips)?;
+        }
+        Ok(())
     }
 
     fn end(&mut self, reason: CloseReason, exchange: &dyn Exchange) {

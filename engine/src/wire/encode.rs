@@ -1,5 +1,7 @@
 //! Messages to bytes.
 
+use bytes::Bytes;
+
 use super::message::{
     ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, WantItem, WantName,
 };
@@ -101,17 +103,7 @@ impl Message {
             }
             Self::Give { scope, paths, packs, chains, bodies } => {
                 write_scope(w, scope);
-                w.varint(paths.len() as u64);
-                for (slot, path) in paths {
-                    w.u8(*slot).bytes(path);
-                }
-                write_packs(w, packs);
-                w.varint(chains.len() as u64);
-                chains.iter().for_each(|chain| write_chain(w, chain));
-                w.varint(bodies.len() as u64);
-                for body in bodies {
-                    w.bytes(body);
-                }
+                write_give(w, paths, packs, chains, bodies);
             }
             Self::WantBodies { request, section, hashes } => {
                 w.varint(*request);
@@ -123,10 +115,7 @@ impl Message {
             }
             Self::Bodies { scope, inline, packs, absent } => {
                 write_scope(w, scope);
-                w.varint(inline.len() as u64);
-                for body in inline {
-                    w.bytes(body);
-                }
+                write_bodies(w, inline);
                 write_packs(w, packs);
                 w.varint(absent.len() as u64);
                 for hash in absent {
@@ -170,6 +159,32 @@ fn write_open(w: &mut Writer, entry: &OpenEntry) {
 
 const fn class_bit(class: u8) -> u8 {
     1 << (class - 1)
+}
+
+fn write_give(
+    w: &mut Writer,
+    paths: &[(u8, Bytes)],
+    packs: &[PackRef],
+    chains: &[ChainGive],
+    bodies: &[Bytes],
+) {
+    w.varint(paths.len() as u64);
+    for (slot, path) in paths {
+        w.u8(*slot).bytes(path);
+    }
+    write_packs(w, packs);
+    w.varint(chains.len() as u64);
+    for chain in chains {
+        write_chain(w, chain);
+    }
+    write_bodies(w, bodies);
+}
+
+fn write_bodies(w: &mut Writer, bodies: &[Bytes]) {
+    w.varint(bodies.len() as u64);
+    for body in bodies {
+        w.bytes(body);
+    }
 }
 
 fn write_section(w: &mut Writer, section: &SectionRef) {

@@ -271,3 +271,67 @@ fn the_yardsticks_hold_on_whole_replicas() {
     assert_eq!(check.round_trips, 1);
     assert!(check.control_bytes <= 300);
 }
+
+#[test]
+fn a_home_put_back_keeps_both_of_its_lives_and_forks_nothing() {
+    let secret = || DeviceSecret::generate(&SeededEntropy::new(77));
+    let store = MemoryStore::new();
+    let open = |store: MemoryStore, seed, options| {
+        Replica::open(Arc::new(store), Arc::new(SeededEntropy::new(seed)), options).unwrap()
+    };
+    let fresh = ReplicaOptions { secret: None, fresh_incarnation: false };
+    let laptop = open(store.clone(), 1, fresh);
+    let ada = laptop.create_account(secret(), "laptop", [7; 32], NOW).unwrap();
+    laptop.post(draft("common".into()), None, NOW).unwrap();
+    let copy = store.snapshot();
+    for n in 0..5 {
+        laptop.post(draft(format!("first life {n}")), None, NOW + n).unwrap();
+    }
+    let (hub, _) = person(3, "hub");
+    hub.replica.subscribe(Subscription::whole(ada)).unwrap();
+    let options = Options { check_every_ms: Some(1000), ..Options::default() };
+    let mut network = Network::new(1, vec![Home::new(laptop), hub], Faults::default(), options);
+    let line = network.connect(0, 1);
+    network.run_for(5000).unwrap();
+    network.disconnect(line);
+    let back = ReplicaOptions { secret: Some(secret()), fresh_incarnation: true };
+    let again = open(copy, 3, back);
+    for n in 0..5 {
+        again.post(draft(format!("second life {n}")), None, NOW + 10 + n).unwrap();
+    }
+    network.parties[0] = Home::new(again);
+    network.outcomes.clear();
+    network.connect(0, 1);
+    network.run_for(20_000).unwrap();
+    assert!(network.outcomes.len() >= 20);
+    assert!(network.outcomes.iter().all(|(_, outcome)| outcome.forks.is_empty()));
+    for home in &network.parties {
+        assert_eq!(texts(&home.replica, &ada).len(), 11);
+    }
+    agree(&network.parties, &ada, 1);
+}
+
+#[test]
+fn what_a_revoked_phone_writes_afterwards_is_void_everywhere() {
+    let (homes, ada) = village(5);
+    let options = Options { check_every_ms: Some(1000), ..Options::default() };
+    let mut network = Network::new(1, homes, Faults::default(), options);
+    let lines = [network.connect(0, 2), network.connect(1, 2), network.connect(3, 2)];
+    network.parties[1].replica.post(draft("before".into()), None, NOW).unwrap();
+    network.spread_news();
+    network.run_for(5000).unwrap();
+    network.disconnect(lines[1]);
+    let phone = network.parties[1].replica.own_device();
+    network.parties[0].replica.revoke_device(phone, "lost", NOW + 5).unwrap();
+    for n in 0..3 {
+        network.parties[1].replica.post(draft(format!("thief {n}")), None, NOW - n).unwrap();
+    }
+    // The friend hears of the thief's writing before the revocation has come around.
+    network.connect(1, 3);
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    for home in [0, 2, 3] {
+        let seen = texts(&network.parties[home].replica, &ada);
+        assert_eq!(seen.len(), 1, "{home}: {seen:?}");
+    }
+}
