@@ -61,10 +61,12 @@ impl Network {
         let net = Net::bind(&secret.signing_seed(), options, Vec::new()).await?;
         let source = Arc::new(Source(replica.clone()));
         let invites = Invites::default();
-        let sessions =
-            Arc::new(Sessions::new(net.clone(), replica.clone(), Arc::new(peers), entropy.clone()));
-        let link = LinkHandler::new(source.clone(), net.device(), invites.clone(), entropy);
-        let blobs = BlobHandler::new(source, ServeLimits::default());
+        let blobs = BlobHandler::new(source.clone(), ServeLimits::default());
+        let peers = Arc::new(peers);
+        let (served, randomness) = (blobs.clone(), entropy.clone());
+        let sessions = Sessions::new(net.clone(), replica.clone(), peers, randomness, served);
+        let sessions = Arc::new(sessions);
+        let link = LinkHandler::new(source, net.device(), invites.clone(), entropy);
         let router = Router::builder(net.endpoint().clone())
             .accept(SYNC_ALPN, counted(&net, sessions.handler()))
             .accept(BLOBS_ALPN, counted(&net, blobs))

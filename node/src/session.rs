@@ -16,9 +16,9 @@ use std::time::Duration;
 use iroh::endpoint::Connection;
 use mosaic_engine::hash::BlobHash;
 use mosaic_engine::replica::Replica;
-use mosaic_engine::sync::News;
 use mosaic_engine::sync::exchange::PackRef;
 use mosaic_engine::sync::outcome::{Counters, Outcome};
+use mosaic_engine::sync::{CloseReason, News};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::blobs::{BLOBS_ALPN, FetchCaps, Want, fetch_many};
@@ -52,6 +52,8 @@ pub(crate) struct Report {
     pub outcome: Option<Outcome>,
     /// Bytes and acts since it was asked for.
     pub counters: Counters,
+    /// Why the session ended, if it did.
+    pub ended: Option<CloseReason>,
 }
 
 /// What a driver needs besides its stream.

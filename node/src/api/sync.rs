@@ -156,9 +156,10 @@ fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
         out_changes: counters.changes_sent,
         ..SyncResult::default()
     };
+    let ended = report.ended.map(|reason| format!("the session ended early: {}", reason.name()));
     let Some(round) = report.outcome else {
         record.state = "failed".to_owned();
-        record.reasons = vec!["the session ended before it could be said".to_owned()];
+        record.reasons = ended.into_iter().collect();
         return record;
     };
     record.missing_bodies = round.missing_here;
@@ -167,7 +168,14 @@ fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
     let missing = round.missing_here > 0 || round.missing_there > 0;
     let unsure = round.durable_there == Some(false) || !round.durable_here;
     let equal = counted(&round, spaces) && !missing && !unsure;
-    record.state = if equal { "in-sync" } else { "differs" }.to_owned();
+    let failed = round.sections.iter().any(|section| section.state == SectionState::Failed);
+    record.reasons.extend(ended);
+    record.state = match (failed, equal && !round.sections.is_empty()) {
+        (true, _) => "failed",
+        (_, true) => "in-sync",
+        _ => "differs",
+    }
+    .to_owned();
     record
 }
 
@@ -183,7 +191,7 @@ fn reasons(round: &Round) -> Vec<String> {
         lines.push("not committed there: its store failed".to_owned());
     }
     if round.sections.is_empty() {
-        lines.push("no space in common".to_owned());
+        lines.push("no space in common: nothing that is kept here is kept there".to_owned());
     }
     for gap in &round.gaps {
         lines.push(format!("page {} is missing there, later pages name it", gap.chain.doc.short()));

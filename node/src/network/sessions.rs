@@ -10,13 +10,13 @@ use mosaic_engine::hash::DeviceId;
 use mosaic_engine::model::entry::BodyRef;
 use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::Exchange;
-use mosaic_engine::sync::outcome::Outcome;
+use mosaic_engine::sync::outcome::{Counters, Outcome};
 use mosaic_engine::sync::{News, Options, Role, Session};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::files::{Fetching, fetch_wanted, stream};
-use crate::blobs::FetchError;
+use crate::blobs::{BlobHandler, FetchError};
 use crate::endpoint::Net;
 use crate::error::NodeError;
 use crate::peers::{Live, Peers};
@@ -29,6 +29,8 @@ use crate::ticket::NodeTicket;
 const SESSIONS_MAX: u32 = 256;
 /// Outcomes of one session that wait to be written down.
 const OUTCOMES_WAITING: usize = 64;
+/// How long a peer that lacks files is left to fetch them before it is asked again.
+const FETCH_PAUSE: Duration = Duration::from_millis(200);
 
 /// All sync sessions of an endpoint.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(crate) struct Sessions {
     entropy: Arc<dyn Entropy>,
     places: Arc<Semaphore>,
     fetching: Fetching,
+    blobs: BlobHandler,
 }
 
 /// Accepts sessions.
@@ -70,9 +73,10 @@ impl Sessions {
         replica: Arc<Replica>,
         peers: Arc<Peers>,
         entropy: Arc<dyn Entropy>,
+        blobs: BlobHandler,
     ) -> Self {
         let places = Arc::new(Semaphore::new(SESSIONS_MAX as usize));
-        Self { net, replica, peers, entropy, places, fetching: Fetching::default() }
+        Self { net, replica, peers, entropy, places, fetching: Fetching::default(), blobs }
     }
 
     pub(super) fn handler(self: &Arc<Self>) -> SyncHandler {
@@ -128,8 +132,36 @@ impl Sessions {
         }
     }
 
-    /// Compares with a peer now, over the open session or a new one.
+    /// Compares with a peer now, over the open session or a new one, and lets both sides fetch
+    /// the files that are named.
     pub(crate) async fn round(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
+        let mut report = self.ask(ticket).await?;
+        loop {
+            let live = self.peers.live(&ticket.device);
+            let (Some(outcome), Some(live)) = (&mut report.outcome, live) else {
+                return Ok(report);
+            };
+            if outcome.missing_here > 0 {
+                self.fetch_files(&live.fetcher, outcome).await;
+            }
+            if outcome.missing_there == 0 {
+                return Ok(report);
+            }
+            // it may be fetching files from us at this moment
+            let (missing, sent) = (outcome.missing_there, self.blobs.bytes_sent());
+            sleep(FETCH_PAUSE).await;
+            let moving = self.blobs.bytes_sent() != sent;
+            let again = self.ask(ticket).await?;
+            let fewer = again.outcome.as_ref().is_some_and(|again| again.missing_there < missing);
+            let counters = sum(&report.counters, &again.counters);
+            report = Report { counters, ..again };
+            if !moving && !fewer {
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn ask(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
         let (asker, report) = oneshot::channel();
         let live = self.peers.live(&ticket.device);
         match live.filter(|live| live.connection.close_reason().is_none()) {
@@ -139,16 +171,10 @@ impl Sessions {
             }
             None => self.dial(ticket, Some(asker)).await?,
         }
-        let mut report = report.await.map_err(|_| NodeError::Unreachable {
+        report.await.map_err(|_| NodeError::Unreachable {
             peer: ticket.device.short(),
             reason: "the session ended".to_owned(),
-        })?;
-        if let (Some(outcome), Some(live)) = (&mut report.outcome, self.peers.live(&ticket.device))
-            && outcome.missing_here > 0
-        {
-            self.fetch_files(&live.fetcher, outcome).await;
-        }
-        Ok(report)
+        })
     }
 
     /// Fetches the files that an outcome left open, and corrects what it says is missing.
@@ -276,6 +302,21 @@ impl Sessions {
             let Ok(Ok(sections)) = kept else { continue };
             fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await;
         }
+    }
+}
+
+const fn sum(a: &Counters, b: &Counters) -> Counters {
+    Counters {
+        round_trips: a.round_trips + b.round_trips,
+        frames: a.frames + b.frames,
+        control_bytes: a.control_bytes + b.control_bytes,
+        inline_bytes: a.inline_bytes + b.inline_bytes,
+        blob_bytes: a.blob_bytes + b.blob_bytes,
+        body_bytes: a.body_bytes + b.body_bytes,
+        changes: a.changes + b.changes,
+        changes_sent: a.changes_sent + b.changes_sent,
+        bodies: a.bodies + b.bodies,
+        signatures_checked: a.signatures_checked + b.signatures_checked,
     }
 }
 

@@ -149,7 +149,7 @@ impl Driver {
             return;
         };
         self.session = Some(session);
-        let mut batch = BytesMut::new();
+        let (mut batch, mut finished) = (BytesMut::new(), Vec::new());
         for output in outputs {
             match output {
                 Output::Send(bytes) => batch.extend_from_slice(&bytes),
@@ -157,13 +157,16 @@ impl Driver {
                     let fetcher = self.seat.fetcher.clone();
                     self.fetches.spawn(async move { fetcher.pack(pack).await });
                 }
-                Output::Finished(outcome) => self.finished(*outcome),
+                Output::Finished(outcome) => finished.push(*outcome),
                 Output::Continue => self.go_on = true,
                 Output::Close(reason) => self.ended = Some(reason),
             }
         }
         if !self.writer.write(batch.freeze()) && self.ended.is_none() {
             self.ended = Some(CloseReason::Silence);
+        }
+        for outcome in finished {
+            self.finished(outcome);
         }
     }
 
@@ -181,7 +184,8 @@ impl Driver {
     fn answer(&mut self, outcome: Option<&Outcome>) {
         let now = self.session.as_ref().map(Session::counters).unwrap_or_default();
         for (asker, before) in self.running.drain(..) {
-            let _ = asker.send(Report { outcome: outcome.cloned(), counters: now.since(&before) });
+            let (outcome, counters) = (outcome.cloned(), now.since(&before));
+            let _ = asker.send(Report { outcome, counters, ended: self.ended });
         }
     }
 }
