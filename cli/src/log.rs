@@ -20,5 +20,5 @@ pub(crate) fn start(globals: &Globals, node: bool) {
         .with_ansi(false)
         .with_writer(std::io::stderr);
     // It is the only one in this process.
-    let _ = log.try_init();
+    let _ = if globals.json { log.json().try_init() } else { log.try_init() };
 }

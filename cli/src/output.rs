@@ -98,13 +98,12 @@ impl Output {
                 Ok(())
             }
             View::Fields(fields) => self.fields(&fields),
-            View::Block { row, head, lines } if self.terminal => {
-                drop(row);
+            View::Block { head, lines, .. } if self.terminal => {
                 self.flush()?;
                 self.block(&head, &lines)
             }
-            View::Block { row, .. } => {
-                self.table.push(row);
+            View::Block { rows, .. } => {
+                self.table.extend(rows);
                 self.flush()
             }
         }

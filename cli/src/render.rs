@@ -82,10 +82,10 @@ pub(crate) enum View {
     Row(Vec<Cell>),
     /// One thing, a field a line.
     Fields(Vec<(String, Cell)>),
-    /// A paragraph for people, a line for pipes.
+    /// A paragraph for people, lines for pipes.
     Block {
-        /// The line for pipes.
-        row: Vec<Cell>,
+        /// The lines for pipes.
+        rows: Vec<Vec<Cell>>,
         /// First line for people.
         head: Vec<Cell>,
         /// The rest for people.

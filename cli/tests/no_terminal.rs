@@ -1,5 +1,7 @@
 //! No command waits for somebody who is not there, and every failure is told as asked.
 
+#![expect(clippy::expect_used, reason = "a test that cannot start has failed")]
+
 use std::process::{Command, Output, Stdio};
 
 /// Returns a command whose home is empty and whose surroundings say nothing.

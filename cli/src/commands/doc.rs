@@ -114,7 +114,7 @@ async fn raw_changes(request: &DocChanges, context: &mut Context<'_>) -> Result<
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     (0..text.len())

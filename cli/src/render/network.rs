@@ -29,7 +29,7 @@ pub(super) fn sub(sub: &Sub) -> View {
         Cell::Text(history),
         Cell::Text(blobs),
         Cell::Bytes(sub.held_bytes),
-        Cell::Text(sub.max_bytes.map(|max| format!("of {}", show_bytes(max))).unwrap_or_default()),
+        sub.max_bytes.map_or_else(|| Cell::Text("no limit".to_owned()), Cell::Bytes),
         Cell::Text(need(&sub.state, sub.missing_changes, sub.missing_bodies)),
     ])
 }

@@ -103,6 +103,20 @@ impl Words<'_> {
         marks.join(",")
     }
 
+    /// Returns the line for pipes, and one for each text that lost.
+    fn rows(&self, row: Vec<Cell>) -> Vec<Vec<Cell>> {
+        let lost = self.conflicts.into_iter().flatten().map(|lost| {
+            vec![
+                Cell::Id(lost.id.clone()),
+                Cell::Time(lost.edited_at.clone()),
+                Cell::Id(lost.device.clone().unwrap_or_default()),
+                Cell::Text(lost.text.clone().unwrap_or_else(|| "(not here yet)".to_owned())),
+                Cell::Text("lost".to_owned()),
+            ]
+        });
+        std::iter::once(row).chain(lost).collect()
+    }
+
     fn lines(&self, indent: &str, replies: u64) -> Vec<String> {
         let mut lines: Vec<String> =
             self.text().lines().map(|line| format!("{indent}{line}")).collect();
@@ -147,7 +161,8 @@ pub(super) fn post(post: &Post) -> View {
         Cell::Text(words.marks()),
     ];
     let head = head(&post.author, post.author_name.as_ref(), &post.created_at, &post.id);
-    View::Block { row, head: marked(head, &words, post.edited_at.is_some()), lines }
+    let rows = words.rows(row);
+    View::Block { rows, head: marked(head, &words, post.edited_at.is_some()), lines }
 }
 
 pub(super) fn comment(comment: &Comment) -> View {
@@ -176,7 +191,7 @@ pub(super) fn comment(comment: &Comment) -> View {
         head.push(Cell::Text(format!("to {}", short(&comment.reply_to))));
     }
     let head = marked(head, &words, comment.edited_at.is_some());
-    View::Block { row, head, lines: words.lines("    ", 0) }
+    View::Block { rows: words.rows(row), head, lines: words.lines("    ", 0) }
 }
 
 fn head(author: &str, name: Option<&String>, created_at: &str, id: &str) -> Vec<Cell> {
@@ -267,24 +282,29 @@ mod tests {
             replies: 1,
             reactions: BTreeMap::from([("👍".to_owned(), 3)]),
             disputed: Flag(true),
+            conflicts: Some(vec![TextConflict {
+                text: Some("lost text".into()),
+                ..TextConflict::default()
+            }]),
             ..Post::default()
         };
-        let View::Block { row, head, lines } = post(&record) else { panic!("no block") };
-        assert_eq!(row[0].plain(), "ab".repeat(32));
-        assert_eq!(row[3].plain(), "one\\ntwo");
-        assert_eq!(row[4].plain(), "disputed");
+        let View::Block { rows, head, lines } = post(&record) else { panic!("no block") };
+        assert_eq!(rows[0][0].plain(), "ab".repeat(32));
+        assert_eq!(rows[0][3].plain(), "one\\ntwo");
+        assert_eq!(rows[0][4].plain(), "disputed");
+        assert_eq!(rows[1][3].plain(), "lost text");
         assert_eq!(head[0].pretty(), "ada");
-        assert_eq!(lines, ["  one", "  two", "  👍 3  1 comment"]);
+        assert_eq!(lines, ["  one", "  two", "  lost: lost text", "  👍 3  1 comment"]);
     }
 
     #[test]
     fn missing_and_deleted_texts_say_so() {
         let gone = Post { deleted: Flag(true), ..Post::default() };
-        let View::Block { row, .. } = post(&gone) else { panic!("no block") };
-        assert_eq!(row[3].plain(), "(deleted)");
+        let View::Block { rows, .. } = post(&gone) else { panic!("no block") };
+        assert_eq!(rows[0][3].plain(), "(deleted)");
         let away = Post { missing: Flag(true), ..Post::default() };
-        let View::Block { row, .. } = post(&away) else { panic!("no block") };
-        assert_eq!(row[3].plain(), "(not here yet)");
+        let View::Block { rows, .. } = post(&away) else { panic!("no block") };
+        assert_eq!(rows[0][3].plain(), "(not here yet)");
     }
 
     #[test]

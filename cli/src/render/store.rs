@@ -105,11 +105,11 @@ pub(super) fn change(change: &Change) -> View {
 pub(super) fn document_value(document: &DocumentValue) -> View {
     let text = serde_json::to_string_pretty(&document.value).unwrap_or_default();
     View::Block {
-        row: vec![
+        rows: vec![vec![
             Cell::Id(document.doc.clone()),
             Cell::Text(document.heads.join(",")),
             Cell::Text(serde_json::to_string(&document.value).unwrap_or_default()),
-        ],
+        ]],
         head: vec![Cell::Id(document.doc.clone()), Cell::Count(count(document), "head")],
         lines: text.lines().map(str::to_owned).collect(),
     }

@@ -38,6 +38,9 @@ impl From<EngineError> for ErrorRecord {
             EngineError::IdentityExists(_) => {
                 Self::new(ErrorKind::Conflict, message).with_hint("mosaic identity show")
             }
+            EngineError::NotFound { what: "document", .. } => {
+                Self::new(ErrorKind::NotFound, message).with_hint("mosaic doc list")
+            }
             EngineError::NotFound { .. }
             | EngineError::MissingBlob(_)
             | EngineError::MissingDocument(_) => Self::new(ErrorKind::NotFound, message),
