@@ -263,6 +263,7 @@ impl Session {
         self.missing_there = missing_there;
         let mut ledger = std::mem::take(&mut round.ledger);
         self.add_theirs(&mut ledger, theirs.as_ref(), exchange)?;
+        ledger.settle_gaps(exchange)?;
         // Asking again for the same helps only where something went wrong.
         self.repaired = Some(round.missing).filter(|_| ledger.causes_total == 0);
         let mut sections = Vec::new();

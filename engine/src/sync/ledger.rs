@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::chain::ChainKey;
-use crate::sync::exchange::{ForkReport, GapReport, Receipt, Section, Verdict};
+use crate::sync::exchange::{
+    Exchange, ExchangeResult, ForkReport, GapReport, Receipt, Section, Verdict,
+};
 use crate::sync::keys::SessionKey;
 use crate::sync::outcome::{CAUSES_KEPT_MAX, Cause, Side};
 use crate::wire::{CAUSES_MAX, ChainCause, Reason, Tag};
@@ -34,6 +36,20 @@ impl Ledger {
         self.forks.extend(receipt.forks.iter().take(room));
         let room = REPORTS_MAX.saturating_sub(self.gaps.len());
         self.gaps.extend(receipt.gaps.iter().take(room));
+    }
+
+    /// Keeps only gaps that what came later did not fill: pages travel newest first, so
+    /// that most pages are named before they arrive.
+    pub fn settle_gaps(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
+        let mut open = Vec::new();
+        for gap in std::mem::take(&mut self.gaps) {
+            let known = exchange.chain_tips(&gap.chain)?.into_iter().map(|(_, tip)| tip.n).max();
+            if known.unwrap_or(0) < gap.n && !open.contains(&gap) {
+                open.push(gap);
+            }
+        }
+        self.gaps = open;
+        Ok(())
     }
 
     pub fn blame(

@@ -87,7 +87,8 @@ impl Session {
         scope: Scope,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        let ledger = std::mem::take(&mut self.received);
+        let mut ledger = std::mem::take(&mut self.received);
+        ledger.settle_gaps(exchange)?;
         let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
         let (mut digests, mut sections, mut missing) = (Vec::new(), Vec::new(), 0);
         for section in &ledger.touched {
