@@ -2,15 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mosaic_node::api::types::{ErrorKind, ErrorRecord, Record, Request};
 use mosaic_node::client::{Answer, Client};
-use mosaic_node::{App, AppOptions};
+use mosaic_node::{App, AppOptions, clock};
 
 use crate::args::Globals;
 use crate::error::Failure;
 use crate::output::Output;
 use crate::paths::Paths;
+
+/// How long a command waits for another one that holds the store.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+/// How often it tries.
+const LOCK_TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Everything a command needs.
 #[derive(Debug)]
@@ -177,29 +183,54 @@ impl<'a> Context<'a> {
             return Ok(client.clone());
         }
         let socket = self.socket();
-        let client = match Client::connect(&socket).await {
-            Ok(client) => client,
-            Err(error) if self.globals.node.is_some() => {
-                let message = format!("no node answers at {}: {error}", socket.display());
-                return Err(Failure::new(ErrorKind::NoNode, message));
+        let started = clock::instant();
+        let client = loop {
+            match Client::connect(&socket).await {
+                Ok(client) => break client,
+                Err(error) if self.globals.node.is_some() => {
+                    let message = format!("no node answers at {}: {error}", socket.display());
+                    return Err(Failure::new(ErrorKind::NoNode, message));
+                }
+                Err(_) if needs_node => {
+                    let message = format!("no node is running for {}", self.paths.home.display());
+                    return Err(Failure::new(ErrorKind::NoNode, message));
+                }
+                Err(_) => {}
             }
-            Err(_) if needs_node => {
-                let message = format!("no node is running for {}", self.paths.home.display());
-                return Err(Failure::new(ErrorKind::NoNode, message));
-            }
-            Err(_) => {
-                let app = App::open(AppOptions {
-                    home: self.paths.home.clone(),
-                    state_dir: self.paths.state.clone(),
-                    ..AppOptions::default()
-                })?;
-                let client = Client::local(app.router());
-                self.app = Some(app);
-                client
+            match App::open(self.options()) {
+                Ok(app) => {
+                    let client = Client::local(app.router());
+                    self.app = Some(app);
+                    break client;
+                }
+                Err(error) => wait_for_lock(error, started).await?,
             }
         };
         self.client = Some(client.clone());
         Ok(client)
+    }
+
+    /// Opens the store in this process, for a command that becomes the node.
+    ///
+    /// # Errors
+    /// What keeps it from opening.
+    pub(crate) async fn open(&self, options: AppOptions) -> Result<Arc<App>, Failure> {
+        let started = clock::instant();
+        loop {
+            match App::open(options.clone()) {
+                Ok(app) => return Ok(app),
+                Err(error) => wait_for_lock(error, started).await?,
+            }
+        }
+    }
+
+    /// Returns how this home is opened.
+    pub(crate) fn options(&self) -> AppOptions {
+        AppOptions {
+            home: self.paths.home.clone(),
+            state_dir: self.paths.state.clone(),
+            ..AppOptions::default()
+        }
     }
 
     /// Closes the store if this process opened it.
@@ -209,6 +240,17 @@ impl<'a> Context<'a> {
             app.close().await;
         }
     }
+}
+
+/// Waits before the next try if the store is locked: by a command that is about to end, or by a
+/// node that starts or stops right now.
+async fn wait_for_lock(error: ErrorRecord, started: Instant) -> Result<(), Failure> {
+    let patient = clock::instant().saturating_duration_since(started) < LOCK_PATIENCE;
+    if error.kind() != ErrorKind::Locked || !patient {
+        return Err(error.into());
+    }
+    crate::pause(LOCK_TRY_AGAIN).await;
+    Ok(())
 }
 
 /// Returns the one value of a record that a script wants.

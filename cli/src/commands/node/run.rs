@@ -1,6 +1,6 @@
 //! `node run`: this process becomes the node.
 
-use mosaic_node::{App, AppOptions, ServeOptions};
+use mosaic_node::{AppOptions, ServeOptions};
 
 use super::Settings;
 use crate::context::Context;
@@ -13,12 +13,8 @@ impl Settings {
             let message = "a node has no --timeout: it serves until it is stopped";
             return Err(Failure::usage(message, "mosaic node stop"));
         }
-        let app = App::open(AppOptions {
-            home: context.paths.home.clone(),
-            state_dir: context.paths.state.clone(),
-            lan: self.lan,
-            relay: self.relay.clone(),
-        })?;
+        let options = AppOptions { lan: self.lan, relay: self.relay.clone(), ..context.options() };
+        let app = context.open(options).await?;
         let socket = context.globals.node.clone();
         let options = ServeOptions { listen: self.listen.clone(), socket };
         mosaic_node::serve(app, options).await?;
