@@ -3,8 +3,8 @@
 //! No relay, no address lookup, no port mapping, and only the loopback interface, unless the
 //! options say otherwise: a socket bound to loopback cannot send a packet anywhere else.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::ticket::{Address, NodeTicket, TICKET_ADDRESSES_MAX};
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Devices of the local network that are remembered.
 const FOUND_MAX: usize = 256;
+/// Devices whose traffic is counted.
+const COUNTED_MAX: usize = 4096;
 
 /// Where to listen and whom to ask.
 #[derive(Clone, Debug, Default)]
@@ -41,15 +43,15 @@ pub struct Net {
     lan: bool,
     relay: bool,
     mdns: Option<MdnsAddressLookup>,
-    traffic: Arc<Traffic>,
+    traffic: Arc<Mutex<Traffic>>,
 }
 
-/// Bytes over all connections that ended, UDP payload and headers of QUIC included.
+/// UDP payload bytes, headers of QUIC included.
 #[derive(Debug, Default)]
 struct Traffic {
-    sent: AtomicU64,
-    received: AtomicU64,
-    open: Mutex<Vec<Connection>>,
+    /// Sent and received over connections that ended, by device.
+    ended: HashMap<DeviceId, (u64, u64)>,
+    open: Vec<Connection>,
 }
 
 impl Net {
@@ -159,28 +161,23 @@ impl Net {
 
     /// Counts the traffic of a connection that was accepted.
     pub fn count(&self, connection: &Connection) {
-        let mut open = self.traffic.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|one| {
-            if one.close_reason().is_some() {
-                self.traffic.add(one);
-            }
-            one.close_reason().is_none()
-        });
-        open.push(connection.clone());
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.settle();
+        traffic.open.push(connection.clone());
     }
 
-    /// UDP payload bytes sent and received so far, over all connections.
+    /// UDP payload bytes sent to and received from a device so far, over all connections.
     #[must_use]
-    pub fn traffic(&self) -> (u64, u64) {
-        let open = self.traffic.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut sent, mut received) = (
-            self.traffic.sent.load(Ordering::Relaxed),
-            self.traffic.received.load(Ordering::Relaxed),
-        );
-        for connection in open.iter() {
-            let stats = connection.stats();
-            sent = sent.saturating_add(stats.udp_tx.bytes);
-            received = received.saturating_add(stats.udp_rx.bytes);
+    pub fn traffic(&self, device: &DeviceId) -> (u64, u64) {
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.settle();
+        let (mut sent, mut received) = traffic.ended.get(device).copied().unwrap_or_default();
+        for connection in &traffic.open {
+            if connection.remote_id().as_bytes() == device.as_bytes() {
+                let stats = connection.stats();
+                sent = sent.saturating_add(stats.udp_tx.bytes);
+                received = received.saturating_add(stats.udp_rx.bytes);
+            }
         }
         (sent, received)
     }
@@ -219,10 +216,19 @@ impl Net {
 }
 
 impl Traffic {
-    fn add(&self, ended: &Connection) {
-        let stats = ended.stats();
-        self.sent.fetch_add(stats.udp_tx.bytes, Ordering::Relaxed);
-        self.received.fetch_add(stats.udp_rx.bytes, Ordering::Relaxed);
+    /// Moves connections that have ended to the sums.
+    fn settle(&mut self) {
+        let ended = self.open.extract_if(.., |connection| connection.close_reason().is_some());
+        for connection in ended {
+            let device = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+            if self.ended.len() >= COUNTED_MAX && !self.ended.contains_key(&device) {
+                continue;
+            }
+            let stats = connection.stats();
+            let sums = self.ended.entry(device).or_default();
+            sums.0 = sums.0.saturating_add(stats.udp_tx.bytes);
+            sums.1 = sums.1.saturating_add(stats.udp_rx.bytes);
+        }
     }
 }
 
@@ -287,7 +293,7 @@ mod tests {
         let ticket = NodeTicket::parse(&server.ticket().to_string()).unwrap();
         let connection = client.connect(&ticket, ALPN).await.unwrap();
         assert_eq!(connection.remote_id().as_bytes(), server.device().as_bytes());
-        assert!(client.traffic().0 > 1000);
+        assert!(client.traffic(&server.device()).0 > 1000);
         let mut wrong = ticket.clone();
         wrong.device = bound(3).await.device();
         assert!(matches!(client.connect(&wrong, ALPN).await, Err(NodeError::Unreachable { .. })));

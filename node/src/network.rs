@@ -15,11 +15,13 @@ use mosaic_engine::hash::DeviceId;
 use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::replica::Replica;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::ErrorRecord;
 use crate::blobs::{BLOBS_ALPN, BlobHandler, ServeLimits};
+use crate::clock;
 use crate::endpoint::{Net, NetOptions};
 use crate::error::NodeError;
 use crate::link::{Invite, Invites, LINK_ALPN, LinkHandler};
@@ -36,7 +38,7 @@ const REDIAL_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to reach a peer.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// How long sessions may take to end when the network closes.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A bound endpoint with its protocols, and the sessions over it.
 #[derive(Debug)]
@@ -135,27 +137,41 @@ impl Network {
             tracing::warn!("the endpoint did not close in time");
         }
         self.sessions.ended(CLOSE_TIMEOUT).await;
+        let (peers, net) = (self.peers().clone(), self.net().clone());
+        let kept = tokio::task::spawn_blocking(move || peers.keep_traffic(&net)).await;
+        if !matches!(kept, Ok(Ok(()))) {
+            tracing::warn!("the traffic of this run was not written down");
+        }
     }
 
     async fn redial(&self) {
-        let mut next: HashMap<DeviceId, (Instant, Duration)> = HashMap::new();
+        let mut pauses: HashMap<DeviceId, Pause> = HashMap::new();
+        let mut dialling = JoinSet::new();
         loop {
+            let now = Instant::from_std(clock::instant());
             for (device, record) in self.peers().records() {
-                let due = next.get(&device).is_none_or(|(at, _)| at.elapsed() > Duration::ZERO);
-                if !record.dial || self.peers().live(&device).is_some() || !due {
+                let due = pauses.get(&device).is_none_or(|pause| pause.until <= now);
+                if !record.dial || !due || self.peers().live(&device).is_some() {
                     continue;
                 }
-                let pause = next.get(&device).map_or(REDIAL_EVERY, |(_, pause)| *pause);
-                match self.sessions.dial(&record.ticket(device), None).await {
-                    Ok(_) => next.remove(&device),
-                    Err(error) => {
-                        tracing::debug!(%error, "a peer was not reached");
-                        let (at, longer) = (later(pause), (pause * 2).min(BACKOFF_MAX));
-                        next.insert(device, (at, longer))
-                    }
-                };
+                // not again while this attempt runs
+                let length = pauses.get(&device).map_or(REDIAL_EVERY, |pause| pause.length);
+                pauses.insert(device, Pause { until: now + BACKOFF_MAX, length });
+                let (sessions, ticket) = (self.sessions.clone(), record.ticket(device));
+                dialling.spawn(async move { (device, sessions.dial(&ticket, None).await) });
             }
-            sleep(REDIAL_EVERY).await;
+            tokio::select! {
+                () = sleep(REDIAL_EVERY) => {}
+                Some(Ok((device, dialled))) = dialling.join_next() => {
+                    let length = pauses.remove(&device).map_or(REDIAL_EVERY, |pause| pause.length);
+                    if let Err(error) = dialled {
+                        tracing::debug!(%error, "a peer was not reached");
+                        let until = Instant::from_std(clock::instant()) + length;
+                        let length = (length * 2).min(BACKOFF_MAX);
+                        pauses.insert(device, Pause { until, length });
+                    }
+                }
+            }
         }
     }
 
@@ -174,8 +190,10 @@ impl Network {
     }
 }
 
-fn later(pause: Duration) -> Instant {
-    Instant::from_std(crate::clock::instant()) + pause
+/// When a peer that was not reached is dialled again.
+struct Pause {
+    until: Instant,
+    length: Duration,
 }
 
 /// Counts the traffic of every connection that a handler accepts.

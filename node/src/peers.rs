@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::endpoint::Net;
 use crate::session::{Command, Fetcher};
 use crate::ticket::{Address, NodeTicket, TICKET_ADDRESSES_MAX};
 
@@ -33,7 +34,7 @@ pub(crate) struct PeerRecord {
     pub dial: bool,
     /// When it was last connected.
     pub seen_ms: u64,
-    /// UDP bytes received from it and sent to it, over all connections that ended.
+    /// UDP bytes received from it and sent to it in earlier runs.
     pub in_bytes: u64,
     /// See `in_bytes`.
     pub out_bytes: u64,
@@ -82,6 +83,7 @@ pub(crate) struct Live {
 pub(crate) struct Peers {
     replica: Arc<Replica>,
     inner: Mutex<Inner>,
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +124,7 @@ impl Peers {
     pub(crate) fn load(replica: Arc<Replica>) -> Result<Self, EngineError> {
         let records = Self::stored(&replica)?.into_iter().collect();
         let inner = Mutex::new(Inner { records, live: HashMap::new() });
-        Ok(Self { replica, inner })
+        Ok(Self { replica, inner, writing: Mutex::default() })
     }
 
     /// The records as they are stored.
@@ -149,6 +151,8 @@ impl Peers {
         device: &DeviceId,
         change: impl FnOnce(&mut PeerRecord),
     ) -> Result<PeerRecord, EngineError> {
+        // records are stored in the order in which they change
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.lock();
         let full = inner.records.len() >= PEERS_MAX && !inner.records.contains_key(device);
         let mut record = inner.records.get(device).cloned().unwrap_or_default();
@@ -238,24 +242,26 @@ impl Peers {
         true
     }
 
-    /// Takes a session out once its connection has gone; adds its traffic to the record.
-    pub(crate) fn leave(
-        &self,
-        device: &DeviceId,
-        connection: &Connection,
-    ) -> Result<(), EngineError> {
+    /// Takes a session out once its connection has gone.
+    pub(crate) fn leave(&self, device: &DeviceId, connection: &Connection) {
         let mut inner = self.lock();
         let same = |live: &Live| live.connection.stable_id() == connection.stable_id();
         if inner.live.get(device).is_some_and(same) {
             inner.live.remove(device);
         }
-        drop(inner);
-        let stats = connection.stats();
-        self.update(device, |record| {
-            record.in_bytes = record.in_bytes.saturating_add(stats.udp_rx.bytes);
-            record.out_bytes = record.out_bytes.saturating_add(stats.udp_tx.bytes);
-            record.seen_ms = clock::now_ms();
-        })?;
+    }
+
+    /// Adds the traffic of this run to the records; once, at its end. May block.
+    pub(crate) fn keep_traffic(&self, net: &Net) -> Result<(), EngineError> {
+        for device in self.records().into_keys() {
+            let (sent, received) = net.traffic(&device);
+            if sent > 0 || received > 0 {
+                self.update(&device, |record| {
+                    record.in_bytes = record.in_bytes.saturating_add(received);
+                    record.out_bytes = record.out_bytes.saturating_add(sent);
+                })?;
+            }
+        }
         Ok(())
     }
 

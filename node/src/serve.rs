@@ -17,7 +17,7 @@ use crate::home::socket_path;
 use crate::socket::NodeSocket;
 
 /// How long requests may take to end once the node stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How a node serves.
 #[derive(Clone, Debug, Default)]
@@ -43,15 +43,27 @@ pub(crate) struct NodeInfo {
 /// # Errors
 /// `no_identity`, `locked` if a node runs, or what keeps it from listening.
 pub async fn serve(app: Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
-    let served = run(&app, options).await;
+    let path = options.socket.clone().unwrap_or_else(|| socket_path(app.home()));
+    let socket = match app.replica() {
+        Ok(_) => NodeSocket::bind(&path).map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    let served = match &socket {
+        Ok(socket) => run(&app, options, socket, path).await,
+        Err(error) => Err(error.clone()),
+    };
     app.close().await;
+    // whoever waits for the end sees it only now, with the store closed
+    drop(socket);
     served
 }
 
-async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
-    app.replica()?;
-    let path = options.socket.unwrap_or_else(|| socket_path(app.home()));
-    let socket = NodeSocket::bind(&path)?;
+async fn run(
+    app: &Arc<App>,
+    options: ServeOptions,
+    socket: &NodeSocket,
+    path: PathBuf,
+) -> Result<(), ErrorRecord> {
     let configured = Config::load(&app.home().join("config.toml"))?.node.listen;
     let listen = if options.listen.is_empty() { configured } else { options.listen };
     let net_options = app.net_options(listen)?;
@@ -70,8 +82,8 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(listen_error)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(listen_error)?;
-    let serving =
-        axum::serve(socket, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = axum::serve(socket.accepting(), app.router())
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut serving = tokio::spawn(serving.into_future());
     tokio::select! {
         _ = terminate.recv() => {}

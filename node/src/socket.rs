@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::Listener;
@@ -17,12 +18,16 @@ use crate::home::private_folder;
 /// Pause after a failed accept, for example when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound socket; its file goes when this is dropped.
+/// A bound socket; when this is dropped it refuses connections, and its file goes.
 #[derive(Debug)]
-pub struct NodeSocket {
-    listener: UnixListener,
+pub(crate) struct NodeSocket {
+    listener: Arc<UnixListener>,
     path: PathBuf,
 }
+
+/// Accepts connections of the owner. While none is accepting, connections wait.
+#[derive(Debug)]
+pub(crate) struct Accepting(Arc<UnixListener>);
 
 impl NodeSocket {
     /// Binds the socket at `path` with mode 0600. A file left by a killed node is taken over,
@@ -30,7 +35,7 @@ impl NodeSocket {
     ///
     /// # Errors
     /// [`NodeError::Running`] if a node answers, [`NodeError::Listen`] if it cannot be bound.
-    pub fn bind(path: &Path) -> Result<Self, NodeError> {
+    pub(crate) fn bind(path: &Path) -> Result<Self, NodeError> {
         if let Some(folder) = path.parent() {
             private_folder(folder)?;
         }
@@ -47,7 +52,12 @@ impl NodeSocket {
         };
         let listener = UnixListener::bind(path).map_err(listen)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(listen)?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self { listener: Arc::new(listener), path: path.to_owned() })
+    }
+
+    /// Returns what accepts connections.
+    pub(crate) fn accepting(&self) -> Accepting {
+        Accepting(self.listener.clone())
     }
 }
 
@@ -57,13 +67,13 @@ impl Drop for NodeSocket {
     }
 }
 
-impl Listener for NodeSocket {
+impl Listener for Accepting {
     type Io = UnixStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (UnixStream, SocketAddr) {
         loop {
-            match self.listener.accept().await {
+            match self.0.accept().await {
                 Ok((stream, address)) if is_ours(&stream) => return (stream, address),
                 Ok(_) => tracing::warn!("refused a connection of another user"),
                 Err(error) => {
@@ -75,7 +85,7 @@ impl Listener for NodeSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.0.local_addr()
     }
 }
 
@@ -98,9 +108,9 @@ mod tests {
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "as after kill -9");
-        let mut socket = NodeSocket::bind(&path).unwrap();
+        let socket = NodeSocket::bind(&path).unwrap();
         let client = UnixStream::connect(&path).await.unwrap();
-        let (served, _) = socket.accept().await;
+        let (served, _) = socket.accepting().accept().await;
         assert!(is_ours(&served) && is_ours(&client));
         drop(socket);
         fs::write(&path, "a file of somebody").unwrap();

@@ -110,6 +110,9 @@ async fn request<R: Request>(app: &App, body: Body) -> Result<R, ErrorRecord> {
     let bytes: Bytes =
         bytes.map_err(|_| usage(format!("the request is over {MESSAGE_BYTES_MAX} bytes")))?;
     let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(usage(format!("{}: the arguments are no JSON object", R::PATH)));
+    }
     serde_json::from_slice(&bytes).map_err(|error| usage(format!("{}: {error}", R::PATH)))
 }
 

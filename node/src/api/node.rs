@@ -74,7 +74,7 @@ async fn peers(app: Arc<App>, request: NodePeers) -> Outcome {
                 .map(|(_, state)| state.state.as_str())
                 .collect();
             let state = overall(&of_peer);
-            list.push(Record::Peer(peer(&replica, &device, &record, live, state)));
+            list.push(Record::Peer(peer(&network, &replica, &device, &record, live, state)));
         }
         Ok::<_, ErrorRecord>(list)
     });
@@ -96,7 +96,7 @@ async fn connect(app: Arc<App>, request: NodeConnect) -> Outcome {
     }
     let record = network.peers().record(&ticket.device);
     let live = network.peers().live(&ticket.device);
-    Ok(Record::Peer(peer(&replica, &ticket.device, &record, live, "unknown")).into())
+    Ok(Record::Peer(peer(&network, &replica, &ticket.device, &record, live, "unknown")).into())
 }
 
 async fn ticket(app: Arc<App>, _: TicketRequest) -> Outcome {
@@ -106,15 +106,15 @@ async fn ticket(app: Arc<App>, _: TicketRequest) -> Outcome {
 }
 
 fn peer(
+    network: &Network,
     replica: &Replica,
     device: &DeviceId,
     record: &PeerRecord,
     live: Option<Live>,
     sync_state: &str,
 ) -> Peer {
+    let (sent, received) = network.net().traffic(device);
     let open = live.filter(|live| live.connection.close_reason().is_none());
-    let stats = open.as_ref().map(|live| live.connection.stats());
-    let (received, sent) = stats.map_or((0, 0), |stats| (stats.udp_rx.bytes, stats.udp_tx.bytes));
     let rtt_ms = open.as_ref().and_then(|live| {
         let paths = live.connection.paths();
         let selected = paths.iter().find(|path| path.is_selected());

@@ -284,11 +284,7 @@ impl Sessions {
             drive(session, connection.clone(), stream, seat, asked).await;
             let _ = noting.await;
             fetching.abort();
-            let peers = self.peers.clone();
-            let left = tokio::task::spawn_blocking(move || peers.leave(&remote, &connection)).await;
-            if let Ok(Err(error)) = left {
-                tracing::warn!(%error, "a peer's record was not written");
-            }
+            self.peers.leave(&remote, &connection);
             drop(place);
         })
     }
