@@ -98,5 +98,7 @@ pub(crate) const fn checksum(hash: &ChangeHash) -> [u8; 4] {
     [a, b, c, d]
 }
 
-#[cfg(test)]
-pub(crate) mod raw;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod lies;
+#[cfg(any(test, feature = "test-utils"))]
+pub mod raw;

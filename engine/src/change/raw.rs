@@ -1,11 +1,13 @@
 //! For tests: chunks put together by hand, right or wrong.
+#![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "for tests only"))]
 
 use crate::change::{Actor, checksum, chunk_hash};
 use crate::codec::Writer;
 use crate::hash::ChangeHash;
 
 /// A signed LEB128 number in its shortest form.
-pub(crate) fn signed(mut value: i64) -> Vec<u8> {
+#[must_use]
+pub fn signed(mut value: i64) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
         let byte = u8::try_from(value & 0x7f).unwrap();
@@ -19,59 +21,75 @@ pub(crate) fn signed(mut value: i64) -> Vec<u8> {
 }
 
 /// An unsigned LEB128 number in its shortest form.
-pub(crate) fn unsigned(value: u64) -> Vec<u8> {
+#[must_use]
+pub fn unsigned(value: u64) -> Vec<u8> {
     let mut w = Writer::new();
     w.varint(value);
     w.finish()
 }
 
 /// A run of `count` times the same encoded value.
-pub(crate) fn run(count: i64, value: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn run(count: i64, value: &[u8]) -> Vec<u8> {
     [&signed(count), value].concat()
 }
 
 /// A literal run.
-pub(crate) fn literals(values: &[Vec<u8>]) -> Vec<u8> {
+#[must_use]
+pub fn literals(values: &[Vec<u8>]) -> Vec<u8> {
     let count = -i64::try_from(values.len()).unwrap();
     [signed(count), values.concat()].concat()
 }
 
 /// Text with its length.
-pub(crate) fn text(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn text(text: &str) -> Vec<u8> {
     let mut w = Writer::new();
     w.text(text);
     w.finish()
 }
 
 /// Puts magic, checksum, type and length before a body.
-pub(crate) fn chunk(kind: u8, body: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn chunk(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut w = Writer::new();
     w.u8(kind).bytes(body);
     seal_checksum(w.finish())
 }
 
 /// Puts magic and checksum before type, length and body.
-pub(crate) fn seal_checksum(typed: Vec<u8>) -> Vec<u8> {
+#[must_use]
+pub fn seal_checksum(typed: Vec<u8>) -> Vec<u8> {
     [&[0x85, 0x6f, 0x4a, 0x83], &checksum(&chunk_hash(&typed))[..], &typed].concat()
 }
 
 /// The fields of a change chunk, each as it is written.
 #[derive(Debug, Clone)]
-pub(crate) struct RawChange {
-    pub(crate) dependencies: Vec<ChangeHash>,
-    pub(crate) actor: Vec<u8>,
-    pub(crate) sequence: u64,
-    pub(crate) start_operation: u64,
-    pub(crate) time: i64,
-    pub(crate) message: Vec<u8>,
-    pub(crate) others: Vec<Vec<u8>>,
-    pub(crate) columns: Vec<(u64, Vec<u8>)>,
-    pub(crate) extra: Vec<u8>,
+pub struct RawChange {
+    /// Changes it builds on.
+    pub dependencies: Vec<ChangeHash>,
+    /// Who makes its operations; of any length.
+    pub actor: Vec<u8>,
+    /// Its number among the actor's changes.
+    pub sequence: u64,
+    /// Counter of its first operation.
+    pub start_operation: u64,
+    /// Claimed time.
+    pub time: i64,
+    /// Message.
+    pub message: Vec<u8>,
+    /// Other actors that its operations name.
+    pub others: Vec<Vec<u8>>,
+    /// Column specifications and data, in the order written.
+    pub columns: Vec<(u64, Vec<u8>)>,
+    /// What stands behind the columns.
+    pub extra: Vec<u8>,
 }
 
 impl RawChange {
     /// A first change that puts the text "v" under "k".
-    pub(crate) fn put(actor: Actor) -> Self {
+    #[must_use]
+    pub fn put(actor: Actor) -> Self {
         Self {
             dependencies: vec![],
             actor: actor.as_bytes().to_vec(),
@@ -93,7 +111,8 @@ impl RawChange {
     }
 
     /// Replaces or adds a column, in order.
-    pub(crate) fn with(mut self, spec: u64, data: Vec<u8>) -> Self {
+    #[must_use]
+    pub fn with(mut self, spec: u64, data: Vec<u8>) -> Self {
         self.columns.retain(|(known, _)| *known != spec);
         self.columns.push((spec, data));
         self.columns.sort();
@@ -101,12 +120,15 @@ impl RawChange {
     }
 
     /// Leaves a column out.
-    pub(crate) fn without(mut self, spec: u64) -> Self {
+    #[must_use]
+    pub fn without(mut self, spec: u64) -> Self {
         self.columns.retain(|(known, _)| *known != spec);
         self
     }
 
-    pub(crate) fn body(&self) -> Vec<u8> {
+    /// The body of the chunk.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.varint(self.dependencies.len() as u64);
         for dependency in &self.dependencies {
@@ -128,7 +150,9 @@ impl RawChange {
         w.finish()
     }
 
-    pub(crate) fn chunk(&self) -> Vec<u8> {
+    /// The whole chunk.
+    #[must_use]
+    pub fn chunk(&self) -> Vec<u8> {
         chunk(1, &self.body())
     }
 }
