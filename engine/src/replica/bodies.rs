@@ -128,7 +128,9 @@ impl Replica {
                 BodyState::Dropped
             } else if local {
                 BodyState::Held
-            } else if let Some(blob) = work.arriving.remove(&body.hash) {
+            } else if let Some(blob) =
+                work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
+            {
                 self.put_blob(&mut work.batch, &body.hash, blob)?;
                 work.arrived += 1;
                 BodyState::Held
@@ -254,6 +256,11 @@ impl Replica {
             for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
                 let takes = BodyState::parse(&value) == Some(BodyState::Wanted);
                 let (true, Some(doc)) = (takes, keys::parse_space_document(&key)) else { continue };
+                // Room was made for the size that the entry names.
+                let size = self.store.get(Table::Meta, &keys::wanted(&doc, &hash))?;
+                if size.as_deref() != Some(&(blob.len() as u64).to_be_bytes()[..]) {
+                    continue;
+                }
                 wanted = true;
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));

@@ -179,7 +179,7 @@ impl Replica {
         if !self.keeps(state, &section)? {
             return Err(refused(Reason::NotKept));
         }
-        let device = self.prove_device(state, work, &key.device, &received.path)?;
+        let (device, new) = self.prove_device(state, &key.device, &received.path)?;
         if device.device.account() != description.account {
             return Err(refused(Reason::Certificate));
         }
@@ -188,24 +188,33 @@ impl Replica {
         let head = if bytes == chain.head {
             Proven { n: chain.known, link: chain.known_link, bytes }
         } else {
-            let verified = head
-                .verify(&description, &device.device, &self.verifier)
-                .map_err(|error| refused(head_reason(&error)))?;
+            let verified = head.verify(&description, &device.device, &self.verifier);
+            let verified = verified.map_err(|error| {
+                if chain.known == 0 {
+                    state.chains.remove(&key);
+                }
+                refused(head_reason(&error))
+            })?;
             Proven { n: verified.n(), link: verified.link(), bytes }
         };
+        // A genesis names its device without asking it. Only a head that the device signed
+        // for a document of the account says that it agrees.
+        if new {
+            self.remember_device(state, work, (*device).clone());
+        }
         Ok(Arrival { description, key, section, head, chain })
     }
 
-    /// The device behind a chain: known, or proven by the path that came along.
+    /// The device behind a chain, and whether it is new: known, or proven by the path that
+    /// came along.
     fn prove_device(
         &self,
         state: &mut State,
-        work: &mut Work,
         device: &DeviceId,
         path: &[u8],
-    ) -> Result<Arc<KnownDevice>, Stop> {
+    ) -> Result<(Arc<KnownDevice>, bool), Stop> {
         if let Some(known) = self.known_device(state, device)? {
-            return Ok(known);
+            return Ok((known, false));
         }
         let mut reader = Reader::new(path);
         let path = CertificatePath::decode(&mut reader).map_err(|_| refused(Reason::Malformed))?;
@@ -214,10 +223,7 @@ impl Replica {
             return Err(refused(Reason::Certificate));
         }
         let verified = path.verify(&self.verifier).map_err(|_| refused(Reason::Certificate))?;
-        let known = KnownDevice { device: verified, path };
-        self.remember_device(state, work, known);
-        let known = self.known_device(state, device)?;
-        known.ok_or_else(|| refused(Reason::Certificate))
+        Ok((Arc::new(KnownDevice { device: verified, path }), true))
     }
 
     fn take_data(
@@ -401,6 +407,10 @@ impl Replica {
             return Err(refused(Reason::InvalidChange));
         }
         let chain = self.chain(state, &arrival.section.space, &arrival.key)?;
+        let starts = chain.held == 0 && arrival.description.page > 0;
+        if matches!(entry, Entry::PageStart { .. }) && !starts {
+            return Err(refused(Reason::InvalidChange));
+        }
         if !has_room(&chain, &entry, value.len()) {
             return Err(refused(Reason::Limit));
         }
