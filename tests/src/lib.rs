@@ -1,4 +1,8 @@
-//! What the whole-node tests share.
+//! What the whole-node tests share, and the liar.
 
+pub mod api;
 pub mod binary;
+pub mod home;
+pub mod liar;
+pub mod people;
 pub mod source;
