@@ -22,12 +22,10 @@ fn section(entry: u64) -> SectionRef {
     SectionRef { entry, class: SectionClass::Public }
 }
 
-fn all() -> Vec<Message> {
-    let round = Scope { kind: ScopeKind::Round, id: 3 };
-    let pack = PackRef { hash: BlobHash::of(b"pack"), size: 300 };
+fn chain_give() -> ChainGive {
     let raw = Content::Changes(Changes::Raw(vec![b"raw".as_slice().into()]));
     let ids = Content::Ids(vec![ChangeId::of(b"id")]);
-    let give = ChainGive {
+    ChainGive {
         path: 0,
         description: Some(Description::own(AccountId::from_bytes([9; 32]), DocumentKind::Wall, 5)),
         fork: true,
@@ -37,17 +35,25 @@ fn all() -> Vec<Message> {
             Part { first_n: 3, content: raw },
             Part { first_n: 4, content: ids },
         ],
-    };
-    let tip = WireTip { tag: [7; 16], n: 300, link: [8; 8] };
-    let done = Done {
-        scope: round,
+    }
+}
+
+fn done(scope: Scope) -> Done {
+    Done {
+        scope,
         more: false,
         committed: true,
         missing: 2,
         sections: vec![SectionDigest { section: section(1), digest: [4; 16] }],
         causes: vec![ChainCause { tag: [7; 16], from_n: 5, reason: Reason::Quota }],
         causes_total: 9,
-    };
+    }
+}
+
+fn all() -> Vec<Message> {
+    let round = Scope { kind: ScopeKind::Round, id: 3 };
+    let pack = PackRef { hash: BlobHash::of(b"pack"), size: 300 };
+    let tip = WireTip { tag: [7; 16], n: 300, link: [8; 8] };
     vec![
         Message::Open {
             round: 1,
@@ -88,7 +94,7 @@ fn all() -> Vec<Message> {
             scope: round,
             paths: vec![(0, b"path".as_slice().into())],
             packs: vec![pack],
-            chains: vec![give],
+            chains: vec![chain_give()],
             bodies: vec![b"0123456789abcdefbody".as_slice().into()],
         },
         Message::WantBodies { request: 2, section: section(0), hashes: vec![pack.hash] },
@@ -99,7 +105,7 @@ fn all() -> Vec<Message> {
             absent: vec![BlobHash::of(b"none")],
         },
         Message::End { scope: Scope { kind: ScopeKind::Push, id: 200 } },
-        Message::Done(done),
+        Message::Done(done(round)),
         Message::Taken { count: 8 },
         Message::Again,
         Message::Close { code: 2 },

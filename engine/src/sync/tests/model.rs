@@ -1,5 +1,7 @@
 //! A replica small enough to be seen through: no signatures, no gate, no disk.
 
+mod taking;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -12,9 +14,7 @@ use crate::model::entry::BodyRef;
 use crate::sync::News;
 use crate::sync::exchange::*;
 use crate::sync::sim::Party;
-use crate::wire::{
-    ChangePacker, Changes, Content, HEAD_BYTES, HeadBytes, LogItem, Part, Reason, head_route,
-};
+use crate::wire::{ChangePacker, Changes, Content, HEAD_BYTES, HeadBytes, LogItem, Part, Reason};
 
 /// Changes of a page before the next one begins.
 pub const PAGE_CHANGES: usize = 6;
@@ -233,110 +233,6 @@ impl State {
         let branches = self.chains.get(&tip.chain)?;
         let exact = branches.iter().find(|branch| branch.n == tip.n && branch.link == tip.link);
         exact.or_else(|| branches.first().filter(|_| branches.len() == 1))
-    }
-
-    fn take(&mut self, received: Received) -> Result<(ChainReceipt, u64, Option<ForkReport>), ()> {
-        let route = head_route(&received.head).map_err(|_| ())?;
-        let chain = route.chain;
-        let mut receipt = ChainReceipt {
-            chain: Some(chain),
-            section: self.about.get(&chain.doc).map(|(section, _)| *section),
-            from_n: 1,
-            verdict: Verdict::Accepted { held_n: 0 },
-        };
-        let verdict = |verdict| {
-            let mut receipt = receipt;
-            receipt.verdict = verdict;
-            Ok((receipt, 0, None))
-        };
-        if sign(&received.head[..153]) != received.head[153..] {
-            return verdict(Verdict::Refused(Reason::Signature));
-        }
-        if self.refused.contains(&chain.device) {
-            return verdict(Verdict::Refused(Reason::Blocked));
-        }
-        if let Some(description) = received.description
-            && description.id() == chain.doc
-        {
-            let section = section_of(&description);
-            if !self.kept.contains(&section) {
-                return verdict(Verdict::Refused(Reason::NotKept));
-            }
-            self.about.insert(chain.doc, (section, description));
-        }
-        let Some((section, description)) = self.about.get(&chain.doc).cloned() else {
-            return verdict(Verdict::Deferred(Reason::Gap));
-        };
-        receipt.section = Some(section);
-        let link = Link::from_bytes(received.head[121..153].try_into().unwrap());
-        let mut items = Vec::new();
-        let first_n = received.parts.first().map_or(1, |part| part.first_n);
-        for part in received.parts {
-            let Content::Changes(Changes::Log(log)) = part.content else { return Err(()) };
-            items.extend(log);
-        }
-        let branches =
-            self.chains.entry(chain).or_insert_with(|| vec![empty(&description, &chain)]);
-        if branches.iter().any(|b| b.links.get(route.n as usize - 1) == Some(&link)) {
-            let held_n = branches[0].items.len() as u64;
-            receipt.verdict = Verdict::Accepted { held_n };
-            return Ok((receipt, 0, None));
-        }
-        for branch in branches.iter_mut() {
-            let mut grown = branch.clone();
-            let keep = (first_n as usize - 1).min(grown.items.len());
-            if keep + 1 < first_n as usize {
-                continue;
-            }
-            let skip = grown.items.len() - keep;
-            let same = grown.items[keep..].iter().zip(&items).all(|(a, b)| a == b);
-            if !same || items.len() < skip {
-                continue;
-            }
-            let new = (items.len() - skip) as u64;
-            for item in &items[skip..] {
-                push(&mut grown, &chain, &description.space, item.clone());
-            }
-            if grown.links.last() == Some(&link) {
-                grown.head = received.head;
-                receipt.verdict = Verdict::Accepted { held_n: grown.n };
-                receipt.from_n = grown.n - new + 1;
-                *branch = grown;
-                self.news.push(News { section, chain, from_n: receipt.from_n });
-                return Ok((receipt, new, None));
-            }
-        }
-        if received.fork && first_n == 1 {
-            let mut grown = empty(&description, &chain);
-            let new = items.len() as u64;
-            for item in &items {
-                push(&mut grown, &chain, &description.space, item.clone());
-            }
-            if grown.link == link {
-                grown.head = received.head;
-                receipt.verdict = Verdict::Accepted { held_n: grown.n };
-                branches.retain(|b| !b.items.is_empty());
-                branches.push(grown);
-                self.news.push(News { section, chain, from_n: 1 });
-                return Ok((receipt, new, Some(ForkReport { chain, new: true })));
-            }
-        }
-        let branch = &mut branches[0];
-        if branch.n < route.n && items.is_empty() {
-            branch.n = route.n;
-            branch.link = link;
-            branch.head = received.head;
-            receipt.verdict = Verdict::Deferred(Reason::Gap);
-            return Ok((receipt, 0, None));
-        }
-        let known = branch.items.is_empty() && branch.n == 0;
-        if known {
-            self.chains.remove(&chain);
-        }
-        let gap = Verdict::Deferred(Reason::Gap);
-        let late = first_n as usize > self.chains.get(&chain).map_or(0, |b| b[0].items.len()) + 1;
-        receipt.verdict = if late { gap } else { Verdict::Refused(Reason::Link) };
-        Ok((receipt, 0, None))
     }
 }
 

@@ -33,9 +33,9 @@ impl Home {
         let grown = Arc::new(Mutex::new(BTreeSet::new()));
         let noted = Arc::clone(&grown);
         replica.listen(Box::new(move |events| {
-            noted.lock().unwrap().extend(events.iter().filter_map(|event| match event {
-                Event::Entry { doc, .. } => Some(*doc),
-                Event::Head { chain } => Some(chain.doc),
+            noted.lock().unwrap().extend(events.iter().map(|event| match event {
+                Event::Entry { doc, .. } => *doc,
+                Event::Head { chain } => chain.doc,
             }));
         }));
         Self { replica, grown, told: Mutex::default() }
@@ -92,7 +92,7 @@ fn link(first: &Home, seed: u64, name: &str) -> Home {
 }
 
 fn draft(text: String) -> Draft {
-    Draft { text: text.into(), attachments: Vec::new() }
+    Draft { text, attachments: Vec::new() }
 }
 
 fn texts(replica: &Replica, account: &AccountId) -> Vec<(ChangeId, String)> {
@@ -175,7 +175,7 @@ fn history(seed: u64) -> Result<(), Unrest> {
         breaks: [0, 10, 40][chance.below(3) as usize],
         failed_fetches: [0, 200][chance.below(2) as usize],
     };
-    let options = Options { check_every_ms: Some(20_000), ..Options::default() };
+    let options = Options { check_every_ms: Some(6_000), ..Options::default() };
     let mut network = Network::new(seed, homes, faults, options);
     network.connect(0, 2);
     network.connect(1, 2);
@@ -197,7 +197,7 @@ fn history(seed: u64) -> Result<(), Unrest> {
     // Laptop and phone may have only each other for their private documents.
     network.connect(1, 0);
     network.run_to_rest(100_000)?;
-    network.run_for(70_000)?;
+    network.run_for(20_000)?;
     network.run_to_rest(100_000)?;
     for (who, o) in &network.outcomes {
         if std::env::var("REPLICA_SHOW").is_ok() {
@@ -227,7 +227,7 @@ fn whole_replicas_converge_over_bad_lines() {
     }
 }
 
-fn last<'a>(network: &'a Network<Home>, who: usize, kind: OutcomeKind) -> &'a Outcome {
+fn last(network: &Network<Home>, who: usize, kind: OutcomeKind) -> &Outcome {
     let found = network.outcomes.iter().rev().find(|(w, o)| *w == who && o.kind == kind);
     &found.unwrap().1
 }
