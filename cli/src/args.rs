@@ -23,7 +23,7 @@ Write     post  wall
 Read      feed  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node
-Inside    store  doc  bench
+Inside    store  doc  bench  demo
 Shell     completion  man  version  help
 
 Options:

@@ -2,6 +2,7 @@
 
 mod bench;
 mod completion;
+mod demo;
 mod device;
 mod doc;
 mod feed;
@@ -90,6 +91,8 @@ pub(crate) enum Command {
     /// Measure merge and sync on this machine
     #[command(subcommand, disable_help_subcommand = true)]
     Bench(bench::Bench),
+    /// Play it through: two devices, a hub and a friend write apart, meet and agree
+    Demo(demo::Demo),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Write the manual pages to a folder
@@ -153,6 +156,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Node(command) => command.run(context).await,
         Command::Store(command) => command.run(context).await,
         Command::Doc(command) => command.run(context).await,
+        Command::Demo(command) => command.run(context).await,
         // These ran before a context was made.
         Command::Bench(_)
         | Command::Completion(_)

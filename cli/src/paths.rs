@@ -34,7 +34,16 @@ impl Paths {
             Some(home) => home.clone(),
             None => strategy.as_ref().map_err(|_| ()).map_err(unknown)?.data_dir().join("mosaic"),
         };
-        let home = absolute(&home)?;
+        Self::of(&home)
+    }
+
+    /// Returns the folders of a given home.
+    ///
+    /// # Errors
+    /// If there is no working directory.
+    pub(crate) fn of(home: &Path) -> Result<Self, Failure> {
+        let home = absolute(home)?;
+        let strategy = etcetera::choose_base_strategy();
         let base = match std::env::var_os("MOSAIC_STATE") {
             Some(base) => absolute(Path::new(&base))?,
             None => match &strategy {

@@ -44,6 +44,7 @@ pub struct App {
     node: OnceLock<NodeInfo>,
     news: watch::Sender<u64>,
     stopping: CancellationToken,
+    ready: CancellationToken,
 }
 
 /// The store and replica of a home that has a key.
@@ -68,6 +69,7 @@ impl App {
             node: OnceLock::new(),
             news: watch::Sender::new(0),
             stopping: CancellationToken::new(),
+            ready: CancellationToken::new(),
         };
         let key = app.options.home.join("device.key");
         if key.exists() {
@@ -249,6 +251,11 @@ impl App {
         &self.entropy
     }
 
+    /// Waits until [`crate::serve`] answers for this home.
+    pub async fn ready(&self) {
+        self.ready.cancelled().await;
+    }
+
     pub(crate) fn home(&self) -> &Path {
         &self.options.home
     }
@@ -272,7 +279,9 @@ impl App {
     }
 
     pub(crate) fn become_node(&self, info: NodeInfo) -> Result<(), NodeError> {
-        self.node.set(info).map_err(|_| NodeError::Running)
+        self.node.set(info).map_err(|_| NodeError::Running)?;
+        self.ready.cancel();
+        Ok(())
     }
 
     fn opened(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {

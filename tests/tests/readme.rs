@@ -5,7 +5,6 @@
 //! are what it prints on both streams, and `? 13` is the exit code where it is not 0. `[..]`
 //! stands for anything within a line, a line `...` for any lines.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -96,39 +95,42 @@ fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-/// Runs all steps in one shell, so that variables and the folder carry over, and returns
-/// what they printed with a mark after each.
+/// Runs all steps in one shell on a terminal of 100 columns, so that variables and the folder
+/// carry over and everything looks as a person sees it. Returns what they printed, with a
+/// mark after each.
 fn run(steps: &[Step], home: &Path) -> String {
+    let script = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(script.path(), shell_script(steps)).expect("a written script");
+    let path = std::env::var("PATH").expect("PATH");
+    let bin = binary().parent().expect("the folder of the binary").display();
+    let out = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("bash {}", script.path().display()))
+        .arg("/dev/null")
+        .current_dir(home)
+        .env_clear()
+        .envs([("HOME", home.display().to_string()), ("PATH", format!("{bin}:{path}"))])
+        .envs([("LANG", "C.UTF-8"), ("TZ", "UTC"), ("NO_COLOR", "1"), ("TERM", "xterm")])
+        .env("MOSAIC_NO_INPUT", "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("script, of util-linux, starts");
+    String::from_utf8_lossy(&out.stdout).replace("\r\n", "\n")
+}
+
+fn shell_script(steps: &[Step]) -> String {
     // `cargo run --release -- x` is `mosaic x` of the profile under test. Every node that
     // was started is stopped on the way out, whatever happened before.
     let mut script = String::from(
-        "exec 2>&1\n\
+        "stty cols 100\n\
          cargo() { while [ \"$1\" != -- ]; do shift; done; shift; mosaic \"$@\"; }\n\
-         trap 'for home in \"$HOME\" \"$HOME\"/*/ \"$HOME\"/.local/share/*/; do \
+         trap 'for home in \"$HOME\"/*/; do \
                MOSAIC_HOME=\"$home\" mosaic node stop >/dev/null 2>&1; done' EXIT\n",
     );
     for step in steps {
         script.push_str(&format!("{}\nprintf '\\n{MARK} %d\\n' $?\n", step.command));
     }
-    let path = std::env::var("PATH").expect("PATH");
-    let bin = binary().parent().expect("the folder of the binary").display();
-    let mut shell = Command::new("bash")
-        .arg("-s")
-        .current_dir(home)
-        .env_clear()
-        .envs([("HOME", home.display().to_string()), ("PATH", format!("{bin}:{path}"))])
-        .envs([("LANG", "C.UTF-8"), ("TZ", "UTC"), ("NO_COLOR", "1")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("bash starts");
-    // Commands read nothing: the script arrives as a file that bash reads from.
-    let mut stdin = shell.stdin.take().expect("a pipe");
-    let wrapped = format!("main() {{\n{script}}}\nmain </dev/null; exit 0\n");
-    stdin.write_all(wrapped.as_bytes()).expect("the script is taken");
-    drop(stdin);
-    let out = shell.wait_with_output().expect("bash ends");
-    String::from_utf8_lossy(&out.stdout).into_owned()
+    script
 }
 
 /// Whether printed lines fit the README's. Blank lines at the end do not count.

@@ -138,13 +138,16 @@ pub(super) async fn wait(context: &mut Context<'_>) -> Result<(), Failure> {
     report(context).await
 }
 
-/// Waits until the node has gone.
+/// Waits until the node has gone and the home is free: it answers no more some time before
+/// its store is closed.
 pub(super) async fn wait_until_gone(context: &mut Context<'_>) -> Result<(), Failure> {
     let socket = context.socket();
+    let lock = context.paths.home.join("lock");
+    let held = || File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_err());
     let started = clock::instant();
-    while Client::connect(&socket).await.is_ok() {
+    while Client::connect(&socket).await.is_ok() || held() {
         if clock::instant().saturating_duration_since(started) > PATIENCE {
-            let message = format!("the node still answers after {PATIENCE:?}");
+            let message = format!("the node has not ended after {PATIENCE:?}");
             return Err(Failure::new(ErrorKind::Timeout, message));
         }
         crate::pause(TRY_AGAIN).await;
