@@ -51,6 +51,24 @@ fn every_kind_of_value_is_read() {
 }
 
 #[test]
+fn columns_that_are_one_value_short_or_long_are_refused() {
+    // No values, so that no bytes left over give it away.
+    let nulls = puts(2).with(0x56, raw::run(2, &[0])).without(0x57);
+    assert!(prescan(&nulls.chunk()).is_ok());
+    for (column, data) in [
+        (0x56, raw::run(1, &[0])),
+        (0x56, raw::run(3, &[0])),
+        (0x70, raw::run(1, &[0])),
+        (0x70, raw::run(3, &[0])),
+        (0x34, vec![3]),
+        (0x15, raw::literals(&[raw::text("a")])),
+    ] {
+        let refused = prescan(&nulls.clone().with(column, data).chunk());
+        assert_eq!(refused, Err(Malformed::ColumnLength { column }));
+    }
+}
+
+#[test]
 fn what_no_map_change_may_hold_is_refused_by_name() {
     for lie in lies::first_lies(Actor::from_bytes([1; 16])) {
         // Only the whole gate sees that something could be said in another way.
