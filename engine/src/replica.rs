@@ -40,7 +40,7 @@ mod walls;
 pub use crate::sync::exchange::Section;
 pub use accounts::LINKED_DEVICE_RANK;
 pub use bodies::{BodyState, Text};
-pub use changes::ChangeView;
+pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub use error::EngineError;
 pub use files::FileIntake;

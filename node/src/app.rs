@@ -82,7 +82,6 @@ impl App {
     }
 
     /// The local API over this home.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         crate::api::router(self.clone())
     }

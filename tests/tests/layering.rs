@@ -35,7 +35,11 @@ const FOREIGN: &[(&str, &[&str], &[&str])] = &[
     ("chacha20poly1305", &["engine/src/seal"], &["engine/", "node/", "cli/"]),
     ("iroh", &["node/src"], &["engine/", "node/", "cli/"]),
     ("iroh_blobs", &["node/src"], &["engine/", "node/", "cli/"]),
-    ("tokio", &["node/src", "cli/src/main.rs", "cli/src/commands/demo/"], &["engine/", "node/", "cli/"]),
+    (
+        "tokio",
+        &["node/src", "cli/src/main.rs", "cli/src/commands/demo/"],
+        &["engine/", "node/", "cli/"],
+    ),
     ("axum", &["node/src"], &["engine/", "node/", "cli/"]),
     ("serde", &["node/src", "cli/src"], &["engine/", "node/", "cli/"]),
     ("serde_json", &["node/src", "cli/src"], &["engine/", "node/", "cli/"]),

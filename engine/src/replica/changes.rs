@@ -87,6 +87,9 @@ fn action(entry: &Entry) -> (&'static str, Option<String>) {
     }
 }
 
+/// Keys and values of a document.
+pub type Values = Vec<(String, Value)>;
+
 impl Replica {
     /// Held changes of a document, chain by chain, oldest first.
     ///
@@ -159,10 +162,7 @@ impl Replica {
     ///
     /// # Errors
     /// As [`Replica::changes`].
-    pub fn values(
-        &self,
-        doc: &DocumentId,
-    ) -> Result<(Vec<ChangeHash>, Vec<(String, Value)>), EngineError> {
+    pub fn values(&self, doc: &DocumentId) -> Result<(Vec<ChangeHash>, Values), EngineError> {
         let mut state = self.lock();
         let description =
             self.description(&mut state, doc)?.ok_or(EngineError::MissingDocument(*doc))?;

@@ -185,7 +185,7 @@ fn drafts_equal_what_automerge_makes_of_the_same_edits() {
         for (key, value) in edits {
             match value {
                 Some(value) => {
-                    transaction.put(ROOT, *key, ScalarValue::from(value.clone())).unwrap()
+                    transaction.put(ROOT, *key, ScalarValue::from(value.clone())).unwrap();
                 }
                 None => transaction.delete(ROOT, *key).unwrap(),
             }
