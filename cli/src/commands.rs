@@ -118,7 +118,6 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
     let Cli { globals, command } = parsed;
     let Some(command) = command else { return bare(output) };
     match command {
-        Command::Bench(command) => return command.run(output),
         Command::Completion(command) => return command.run(output),
         Command::Man(command) => return command.run(output),
         Command::Version(command) => return command.run(output),
@@ -157,9 +156,9 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Store(command) => command.run(context).await,
         Command::Doc(command) => command.run(context).await,
         Command::Demo(command) => command.run(context).await,
+        Command::Bench(command) => command.run(context).await,
         // These ran before a context was made.
-        Command::Bench(_)
-        | Command::Completion(_)
+        Command::Completion(_)
         | Command::Man(_)
         | Command::Version(_)
         | Command::ExitCodes

@@ -93,10 +93,12 @@ impl<'a> Context<'a> {
                 }
                 Ok(Record::Notice(notice)) => self.output.notice(&notice),
                 Ok(Record::Progress(progress)) => self.output.progress(&progress),
-                _ if self.output.is_json() => {
+                record if self.output.is_json() => {
                     let mut bytes = line.to_vec();
                     bytes.push(b'\n');
                     self.output.bytes(&bytes)?;
+                    // It may want to know, although nothing is said under JSON.
+                    let _ = record.map(|record| say(&record));
                 }
                 Ok(record) => {
                     self.print(&record, print)?;

@@ -44,6 +44,11 @@ async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// Runs two things side by side until both are done.
+async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+    tokio::join!(one, other)
+}
+
 /// Runs a command on a runtime of its own until it is done, the time is over, or the user
 /// interrupts; the store is closed whatever happened.
 fn drive<'a>(

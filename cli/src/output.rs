@@ -21,6 +21,11 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 /// Columns when the terminal does not say.
 const WIDTH_DEFAULT: usize = 80;
 
+/// Columns between two cells.
+const GAP: usize = 2;
+/// Columns that a cell keeps in the narrowest terminal.
+const COLUMN_MIN: usize = 8;
+
 /// Where and how to print.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -127,23 +132,15 @@ impl Output {
     fn aligned(&self, table: &[Vec<Cell>]) -> String {
         let shown: Vec<Vec<String>> =
             table.iter().map(|row| row.iter().map(Cell::pretty).collect()).collect();
-        let columns = shown.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
-            .map(|i| shown.iter().filter_map(|row| row.get(i)).map(|c| c.width()).max())
-            .map(|width| width.unwrap_or(0))
-            .collect();
-        let room = width();
+        let widths = widths(&shown, width());
         let mut text = String::new();
         for (row, cells) in shown.iter().zip(table) {
             let mut line = String::new();
-            let mut used = 0;
             for ((cell, value), width) in cells.iter().zip(row).zip(&widths) {
-                let left = room.saturating_sub(used);
-                let cut = fit(value, left);
-                let pad = width.saturating_sub(cut.width()) + 2;
-                line.push_str(&self.paint(style_of(cell), &cut));
+                let value = fit(value, *width);
+                let pad = width.saturating_sub(value.width()) + GAP;
+                line.push_str(&self.paint(style_of(cell), &value));
                 line.extend(std::iter::repeat_n(' ', pad));
-                used += width + 2;
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -316,6 +313,22 @@ fn width() -> usize {
     terminal_size::terminal_size().map_or(WIDTH_DEFAULT, |(width, _)| usize::from(width.0))
 }
 
+/// Returns the widths of columns. What is too wide for the terminal is taken from the widest.
+fn widths(shown: &[Vec<String>], room: usize) -> Vec<usize> {
+    let columns = shown.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |i: usize| shown.iter().filter_map(|row| row.get(i)).map(|c| c.width()).max();
+    let mut widths: Vec<usize> = (0..columns).map(|i| widest(i).unwrap_or(0)).collect();
+    loop {
+        let gaps = GAP * columns.saturating_sub(1);
+        let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(room);
+        let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else { return widths };
+        if excess == 0 || *widest <= COLUMN_MIN {
+            return widths;
+        }
+        *widest = widest.saturating_sub(excess).max(*widest / 2).max(COLUMN_MIN);
+    }
+}
+
 /// Cuts `text` to `room` columns, with an ellipsis.
 fn fit(text: &str, room: usize) -> String {
     if text.width() <= room {
@@ -370,6 +383,15 @@ mod tests {
     fn piped_rows_are_full_and_tab_separated() {
         let row = vec![Cell::Id("ab".repeat(32)), Cell::Text("a\tb\n".into()), Cell::Bytes(1500)];
         assert_eq!(tabbed(&[row]), format!("{}\ta\\tb\\n\t1500\n", "ab".repeat(32)));
+    }
+
+    #[test]
+    fn the_widest_column_gives_way() {
+        let rows = [vec!["a".repeat(8), "b".repeat(60), "c".repeat(10)]];
+        assert_eq!(widths(&rows, 100), [8, 60, 10]);
+        assert_eq!(widths(&rows, 50), [8, 28, 10]);
+        assert_eq!(widths(&rows, 10), [8, 8, 8]);
+        assert!(widths(&[], 10).is_empty());
     }
 
     #[test]

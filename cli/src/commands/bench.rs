@@ -1,11 +1,13 @@
 //! `bench`: merge and sync on this machine, small enough to run by hand.
 
 mod merge;
+mod sync;
 
 use clap::{Args, Subcommand, ValueEnum};
 use mosaic_node::api::types::{Bench as Measured, Record};
 use mosaic_node::clock;
 
+use crate::context::Context;
 use crate::error::Failure;
 use crate::output::Output;
 
@@ -13,6 +15,8 @@ use crate::output::Output;
 pub(crate) enum Bench {
     /// Two devices edited one profile apart: gate and merge what the other wrote
     Merge(Options),
+    /// Two nodes on loopback: fetch a wall, compare when equal, push one new post
+    Sync(Options),
 }
 
 /// What every benchmark takes.
@@ -40,29 +44,26 @@ enum Size {
 }
 
 impl Bench {
-    pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+    pub(crate) async fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Self::Merge(options) => merge::run(options, output),
+            Self::Merge(options) => merge::run(options, context.output),
+            Self::Sync(options) => sync::run(options, context.output).await,
         }
     }
 }
 
-/// Runs `work` as often as asked and prints what it took.
-fn measure(
+/// Prints what the runs of one case took.
+fn report(
     suite: &str,
     case: &str,
     options: &Options,
+    samples: &[Sample],
     output: &mut Output,
-    mut work: impl FnMut() -> Result<Sample, Failure>,
 ) -> Result<(), Failure> {
-    let mut took = Vec::new();
-    let mut last = Sample::default();
-    for _ in 0..options.runs {
-        last = work()?;
-        took.push(last.elapsed_us);
-    }
+    let mut took: Vec<u64> = samples.iter().map(|sample| sample.elapsed_us).collect();
     took.sort_unstable();
-    let record = Record::Bench(Measured {
+    let last = samples.last().copied().unwrap_or_default();
+    output.record(&Record::Bench(Measured {
         suite: suite.to_owned(),
         case: case.to_owned(),
         runs: options.runs,
@@ -71,9 +72,7 @@ fn measure(
         p95_us: percentile(&took, 95),
         wire_bytes: last.wire_bytes,
         seed: options.seed,
-    });
-    output.record(&record)?;
-    output.flush()
+    }))
 }
 
 /// One run.

@@ -8,7 +8,7 @@ use mosaic_engine::document::{MapDocument, StoredChange};
 use mosaic_engine::hash::{DeviceId, DocumentId, Incarnation, derive};
 use mosaic_node::api::types::ErrorKind;
 
-use super::{Options, Sample, Size, measure, timed};
+use super::{Options, Sample, Size, report, timed};
 use crate::error::Failure;
 use crate::output::Output;
 
@@ -25,7 +25,8 @@ pub(super) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
     let (other, other_changes) = write(options.seed, b"phone", edits)?;
     let doc = document(options.seed);
     let case = format!("profile-two-devices-{edits}-edits-each");
-    measure("merge", &case, options, output, || {
+    let mut samples = Vec::new();
+    for _ in 0..options.runs {
         let stored =
             (1..).zip(&own_changes).map(|(n, bytes)| StoredChange { actor: own, n, bytes });
         let mut document = MapDocument::load(doc, stored).map_err(wrong)?;
@@ -38,8 +39,9 @@ pub(super) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
             Ok(())
         });
         merged?;
-        Ok(Sample { elapsed_us, changes: edits, wire_bytes: None })
-    })
+        samples.push(Sample { elapsed_us, changes: edits, wire_bytes: None });
+    }
+    report("merge", &case, options, &samples, output)
 }
 
 fn document(seed: u64) -> DocumentId {
