@@ -8,7 +8,6 @@ use bytes::{Bytes, BytesMut};
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use mosaic_engine::hash::BlobHash;
 use mosaic_engine::replica::Replica;
-use mosaic_engine::sync::exchange::{Exchange, GapReport};
 use mosaic_engine::sync::outcome::{Counters, Outcome, OutcomeKind};
 use mosaic_engine::sync::{CloseReason, Input, Output, Session};
 use tokio::sync::{mpsc, oneshot};
@@ -141,12 +140,7 @@ impl Driver {
         let replica = self.replica.clone();
         let handled = tokio::task::spawn_blocking(move || {
             session.handle(clock::now_ms(), input, &*replica);
-            let mut outputs: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
-            for output in &mut outputs {
-                if let Output::Finished(outcome) = output {
-                    outcome.gaps.retain(|gap| !is_filled(&replica, gap));
-                }
-            }
+            let outputs: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
             (session, outputs)
         });
         let Ok((session, outputs)) = handled.await else {
@@ -194,10 +188,4 @@ impl Driver {
             let _ = asker.send(Report { outcome, counters, ended: self.ended });
         }
     }
-}
-
-/// Whether a page that was missing when later ones came has come since: newest come first.
-fn is_filled(replica: &Replica, gap: &GapReport) -> bool {
-    let tips = replica.chain_tips(&gap.chain).unwrap_or_default();
-    tips.iter().any(|(_, tip)| tip.n >= gap.n)
 }
