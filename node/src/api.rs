@@ -8,6 +8,7 @@ mod identity;
 mod join;
 mod names;
 mod node;
+mod older;
 mod profile;
 mod relation;
 mod resolve;

@@ -8,8 +8,7 @@ use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
 use mosaic_engine::model::entry::{EntryRef, ReplyPolicy};
 use mosaic_engine::replica::{Cursor, Draft, PostView, READ_MARKS, Replica, Text};
 
-use super::answer::blocking;
-use super::resolve;
+use super::answer::{blocking, route};
 use super::types::{
     AttachFile, Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Policy, PostCreate, Reaction,
     Record, ReplyRule, Version, WallAdmit, WallComment, WallDelete, WallEdit, WallHide,
@@ -17,6 +16,7 @@ use super::types::{
     parse_rfc3339, rfc3339,
 };
 use super::view::{self, Extras};
+use super::{older, resolve};
 use crate::app::App;
 use crate::clock;
 
@@ -25,7 +25,7 @@ const STEP: usize = 256;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<PostCreate, _>(router, create);
-    let router = blocking::<WallList, _>(router, list);
+    let router = route::<WallList, _, _>(router, older::list);
     let router = blocking::<WallShow, _>(router, show);
     let router = blocking::<WallEdit, _>(router, edit);
     let router = blocking::<WallDelete, _>(router, delete);
@@ -125,7 +125,7 @@ fn cursor(replica: &Replica, before: Option<&str>) -> Result<Option<Cursor>, Err
     Ok(Some(Cursor { time_ms: view.time_ms, id: view.id }))
 }
 
-fn list(app: &App, request: WallList) -> Result<Vec<Record>, ErrorRecord> {
+pub(super) fn list(app: &App, request: WallList) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let account = resolve::account(&replica, request.who.as_deref())?;
     let window = Window::new(request.limit, request.since.as_deref(), request.until.as_deref())?;
