@@ -15,7 +15,7 @@ use crate::description::Description;
 use crate::entropy::Entropy;
 use crate::hash::{AccountId, BlobHash, DeviceId, DocumentId, Incarnation, SpaceId};
 use crate::identity::{CertificatePath, DeviceSecret, Verifier};
-use crate::store::{Batch, Store, Table, keys};
+use crate::store::{Batch, Store, StoreError, Table, keys};
 
 mod accounts;
 mod append;
@@ -26,6 +26,7 @@ mod epochs;
 mod error;
 mod exchange;
 mod files;
+mod forks;
 mod maps;
 mod packs;
 mod peers;
@@ -79,6 +80,10 @@ impl std::fmt::Debug for Replica {
         f.debug_struct("Replica").field("store", &self.store).finish_non_exhaustive()
     }
 }
+
+/// Bytes of one commit at which a long operation begins the next one; what one chain adds
+/// stays far below the store's limit.
+const COMMIT_BYTES_WISHED: usize = 4 * 1024 * 1024;
 
 const SETTING_ACCOUNT: &str = "account";
 const SETTING_INCARNATION: &str = "incarnation";
@@ -353,17 +358,22 @@ impl Replica {
         }
     }
 
+    fn load_documents(&self, state: &mut State, space: &SpaceId) -> Result<(), EngineError> {
+        if !state.docs.contains_key(space) {
+            let rows = self.scan_all(Table::Meta, &keys::space_documents(space))?;
+            let docs = rows.iter().filter_map(|(key, _)| keys::parse_space_document(key));
+            state.docs.insert(*space, docs.collect());
+        }
+        Ok(())
+    }
+
     /// Documents of a space, with their descriptions.
     pub(crate) fn documents(
         &self,
         state: &mut State,
         space: &SpaceId,
     ) -> Result<Vec<(DocumentId, Arc<Description>)>, EngineError> {
-        if !state.docs.contains_key(space) {
-            let rows = self.scan_all(Table::Meta, &keys::space_documents(space))?;
-            let docs = rows.iter().filter_map(|(key, _)| keys::parse_space_document(key));
-            state.docs.insert(*space, docs.collect());
-        }
+        self.load_documents(state, space)?;
         let docs: Vec<DocumentId> = state.docs.get(space).into_iter().flatten().copied().collect();
         let mut out = Vec::with_capacity(docs.len());
         for doc in docs {
@@ -406,6 +416,22 @@ impl Replica {
         Ok(Some(out.into()))
     }
 
+    /// Commits what has gathered once it is a lot, and goes on; others may come between.
+    pub(crate) fn commit_large<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        work: &mut Work,
+    ) -> Result<MutexGuard<'a, State>, EngineError> {
+        if work.batch.bytes() < COMMIT_BYTES_WISHED {
+            return Ok(state);
+        }
+        let mut large = std::mem::take(work);
+        work.arriving = std::mem::take(&mut large.arriving);
+        work.arrived = large.arrived;
+        self.finish(state, large)?;
+        Ok(self.lock())
+    }
+
     /// Ends a commit: signs heads, numbers events, waits for the disk, tells listeners.
     pub(crate) fn finish<'a>(
         &'a self,
@@ -430,12 +456,17 @@ impl Replica {
                 drop(state);
                 let durable = pending.wait();
                 state = self.lock();
+                // Others were shown digests without this commit meanwhile.
+                state.digests.retain(|section, _| !spaces.contains(&section.space));
                 durable
             }
             Ok(pending) => pending.wait(),
         };
         if let Err(error) = durable {
-            state.failed = Some(error.to_string());
+            // What is over a limit was not written at all; anything else, who knows.
+            if !matches!(error, StoreError::Refused { .. }) {
+                state.failed = Some(error.to_string());
+            }
             state.dirty = true;
             return Err(error.into());
         }
@@ -452,9 +483,14 @@ impl Replica {
         for account in &work.accounts {
             state.authorities.remove(account);
             let descriptions = &state.descriptions;
-            state.maps.retain(|doc, _| {
+            let others = |doc: &DocumentId| {
                 descriptions.get(doc).is_some_and(|description| description.account != *account)
-            });
+            };
+            state.maps.retain(|doc, _| others(doc));
+            state.cuts.retain(|doc, _| others(doc));
+        }
+        for doc in &work.maps {
+            state.maps.remove(doc);
         }
         for doc in &work.cuts {
             state.cuts.remove(doc);

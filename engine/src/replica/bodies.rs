@@ -89,6 +89,7 @@ impl Replica {
         id: &ChangeId,
         bytes: Vec<u8>,
     ) -> Result<(), EngineError> {
+        work.needed.insert((id.blob(), None));
         self.put_blob(&mut work.batch, &id.blob(), bytes)
     }
 
@@ -126,7 +127,7 @@ impl Replica {
             let place = keys::body(&body.hash, &row.doc);
             let state = if gone {
                 BodyState::Dropped
-            } else if local {
+            } else if local || self.is_held(work, &body.hash, &row.doc)? {
                 BodyState::Held
             } else if let Some(blob) =
                 work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
@@ -139,6 +140,7 @@ impl Replica {
             };
             work.batch.put(Table::Meta, place, vec![state as u8]);
             if state == BodyState::Held {
+                work.needed.insert((body.hash, Some(row.doc)));
                 work.batch.put(Table::Meta, keys::held(&row.doc, &body.hash), Vec::new());
             }
             if state == BodyState::Wanted {
@@ -151,6 +153,16 @@ impl Replica {
             self.drop_bodies(work, target, &row.doc)?;
         }
         Ok(())
+    }
+
+    /// Whether a body is here for a document already.
+    fn is_held(&self, work: &Work, hash: &BlobHash, doc: &DocumentId) -> Result<bool, EngineError> {
+        if work.needed.contains(&(*hash, Some(*doc))) {
+            return Ok(true);
+        }
+        let state = self.store.get(Table::Meta, &keys::body(hash, doc))?;
+        let held = state.as_deref().and_then(BodyState::parse) == Some(BodyState::Held);
+        Ok(held && !work.dropped.contains(hash))
     }
 
     /// Whether a tombstone in `doc` withdraws the entry.
@@ -207,6 +219,8 @@ impl Replica {
                 );
                 work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
                 work.batch.delete(Table::Meta, keys::held(doc, &body.hash));
+                work.needed.remove(&(body.hash, Some(*doc)));
+                work.dropped.insert(body.hash);
                 self.remove_blob_unless_used(work, &body.hash, doc)?;
             }
         }
@@ -219,6 +233,12 @@ impl Replica {
         hash: &BlobHash,
         but: &DocumentId,
     ) -> Result<(), EngineError> {
+        // Whoever writes an entry chooses what it names: perhaps somebody else's change.
+        let change = ChangeId::from_bytes(*hash.as_bytes());
+        let mut needed = work.needed.range((*hash, None)..).take_while(|(other, _)| other == hash);
+        if needed.any(|(_, doc)| *doc != Some(*but)) || self.entry_row(&change)?.is_some() {
+            return Ok(());
+        }
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
             let elsewhere = keys::parse_space_document(&key) != Some(*but);
             if elsewhere && BodyState::parse(&value) == Some(BodyState::Held) {

@@ -49,14 +49,21 @@ impl Replica {
         let hash = intake.body.hash;
         intake.writer.finish(Some(&hash))?;
         let mut batch = Batch::new();
+        let mut used = false;
         let state = self.lock();
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
             let Some(doc) = keys::parse_space_document(&key) else { continue };
-            if BodyState::parse(&value) == Some(BodyState::Wanted) {
+            let known = BodyState::parse(&value);
+            used |= matches!(known, Some(BodyState::Wanted | BodyState::Held));
+            if known == Some(BodyState::Wanted) {
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));
                 batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
             }
+        }
+        if !used {
+            // Withdrawn while it was on its way.
+            self.store.blob_remove(&hash)?;
         }
         let pending = self.store.submit(batch)?;
         drop(state);

@@ -98,6 +98,10 @@ impl Replica {
         let Some(subscription) = self.limit_of(state, description)? else { return Ok(true) };
         let Some(owner) = description.space.account() else { return Ok(true) };
         let newest = self.last_page(state, &owner, DocumentKind::Wall)?.unwrap_or(0);
+        if description.kind == DocumentKind::Guest && description.page > newest {
+            // Beside no page: a guest does not say what the newest one is.
+            return Ok(false);
+        }
         if description.page >= newest || state.demanded.contains(&(owner, description.page)) {
             return Ok(true);
         }
@@ -260,8 +264,19 @@ impl Replica {
         for (doc, description) in self.documents(&mut state, &space)? {
             // The own replies on this wall are own data.
             let mine = Some(description.account) == me;
-            if is_paged(&description) && description.page == page && !mine {
-                self.evict_document(&mut state, &mut work, &doc, &description)?;
+            if !is_paged(&description) || description.page != page || mine {
+                continue;
+            }
+            for hash in self.bodies_in(&doc)? {
+                let place = keys::body(&hash, &doc);
+                work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
+                work.batch.delete(Table::Meta, keys::held(&doc, &hash));
+                self.remove_blob_unless_used(&mut work, &hash, &doc)?;
+                state = self.commit_large(state, &mut work)?;
+            }
+            for (key, _) in self.chains_of(&mut state, &doc)? {
+                self.evict_chain(&mut state, &mut work, &key, &description)?;
+                state = self.commit_large(state, &mut work)?;
             }
         }
         state.uses.remove(&space);
@@ -269,46 +284,41 @@ impl Replica {
         self.finish(state, work)
     }
 
-    fn evict_document(
+    fn evict_chain(
         &self,
         state: &mut State,
         work: &mut Work,
-        doc: &DocumentId,
+        key: &ChainKey,
         description: &Description,
     ) -> Result<(), EngineError> {
-        for hash in self.bodies_in(doc)? {
-            work.batch.put(Table::Meta, keys::body(&hash, doc), vec![BodyState::Evicted as u8]);
-            work.batch.delete(Table::Meta, keys::held(doc, &hash));
-            self.remove_blob_unless_used(work, &hash, doc)?;
-        }
-        for (key, mut chain) in self.chains_of(state, doc)? {
-            for item in self.log_items(&key, 1, chain.held)? {
-                let row = crate::view::EntryRow {
-                    doc: key.doc,
-                    device: key.device,
-                    incarnation: key.incarnation,
-                    n: item.n,
-                    time_ms: item.time_ms,
-                    kind: item.entry.kind(),
-                };
-                for (row, _) in rows_of(description, &item.id, &row, &item.entry) {
-                    work.batch.delete(Table::Rows, row);
-                }
-                for body in crate::view::bodies_of(&item.entry) {
-                    work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
-                }
-                work.batch.delete(Table::Truth, keys::chain_change(&key, item.n));
-                work.batch.delete(Table::Truth, keys::blob(&item.id.blob()));
+        let mut chain = self.chain(state, &description.space.id(), key)?;
+        for item in self.log_items(key, 1, chain.held)? {
+            let row = crate::view::EntryRow {
+                doc: key.doc,
+                device: key.device,
+                incarnation: key.incarnation,
+                n: item.n,
+                time_ms: item.time_ms,
+                kind: item.entry.kind(),
+            };
+            for (row, _) in rows_of(description, &item.id, &row, &item.entry) {
+                work.batch.delete(Table::Rows, row);
             }
-            let mut fresh = ChainState::fresh(key.origin(&description.space.id()));
-            fresh.head = std::mem::take(&mut chain.head);
-            fresh.known = chain.known;
-            fresh.known_link = chain.known_link;
-            fresh.evicted = true;
-            state.dirty = true;
-            state.chains.insert(key, fresh);
-            work.chains.insert(key);
+            for body in crate::view::bodies_of(&item.entry) {
+                work.batch.delete(Table::Meta, keys::wanted(&key.doc, &body.hash));
+            }
+            work.batch.delete(Table::Truth, keys::chain_change(key, item.n));
+            work.batch.delete(Table::Truth, keys::blob(&item.id.blob()));
         }
+        let mut fresh = ChainState::fresh(key.origin(&description.space.id()));
+        fresh.head = std::mem::take(&mut chain.head);
+        fresh.known = chain.known;
+        fresh.known_link = chain.known_link;
+        fresh.evicted = true;
+        state.dirty = true;
+        state.chains.insert(*key, fresh);
+        work.chains.insert(*key);
+        work.cuts.insert(key.doc);
         Ok(())
     }
 

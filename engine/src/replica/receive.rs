@@ -11,18 +11,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::append::{LogChange, has_room};
+use super::forks::{goes_on, place};
 use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
 use crate::chain::{ChainKey, SignedHead, extend};
 use crate::change::{Actor, BuiltChange, log};
-use crate::codec::{Reader, Writer};
+use crate::codec::Reader;
 use crate::description::{Description, DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeHash, ChangeId, DeviceId, Link};
 use crate::identity::CertificatePath;
 use crate::model::entry::Entry;
-use crate::store::{Table, keys};
-use crate::sync::exchange::{
-    ChainReceipt, ForkReport, GapReport, Reason, Receipt, Received, Section, Verdict,
-};
+use crate::sync::exchange::{ChainReceipt, GapReport, Reason, Receipt, Received, Section, Verdict};
 use crate::view;
 use crate::wire::{Changes, Content, Part};
 
@@ -36,7 +34,7 @@ const UNLIMITED: Limit = (u64::MAX, Verdict::Accepted { held_n: u64::MAX });
 
 /// A stop on the way: what the peer is told.
 #[derive(Debug)]
-enum Stop {
+pub(super) enum Stop {
     Engine(EngineError),
     Verdict(Verdict),
 }
@@ -47,37 +45,39 @@ impl<E: Into<EngineError>> From<E> for Stop {
     }
 }
 
-const fn refused(reason: Reason) -> Stop {
+pub(super) const fn refused(reason: Reason) -> Stop {
     Stop::Verdict(Verdict::Refused(reason))
 }
 
-const fn deferred(reason: Reason) -> Stop {
+pub(super) const fn deferred(reason: Reason) -> Stop {
     Stop::Verdict(Verdict::Deferred(reason))
 }
 
 /// What is settled about one received chain before its data is looked at.
-struct Arrival {
-    description: Arc<Description>,
-    key: ChainKey,
-    section: Section,
-    head: Proven,
-    chain: ChainState,
+pub(super) struct Arrival {
+    pub description: Arc<Description>,
+    pub key: ChainKey,
+    pub section: Section,
+    pub head: Proven,
+    pub chain: ChainState,
+    /// The device, if it was not known before.
+    pub introduced: Option<KnownDevice>,
 }
 
 /// A head that is verified, now or when it was stored.
-struct Proven {
-    n: u64,
-    link: Link,
-    bytes: Vec<u8>,
+pub(super) struct Proven {
+    pub n: u64,
+    pub link: Link,
+    pub bytes: Vec<u8>,
 }
 
 /// One change on its way in.
-struct Step {
-    id: ChangeId,
-    data: StepData,
+pub(super) struct Step {
+    pub id: ChangeId,
+    pub data: StepData,
 }
 
-enum StepData {
+pub(super) enum StepData {
     Log { built: BuiltChange, time_ms: u64, value: Vec<u8> },
     Raw(Bytes),
     Id,
@@ -113,6 +113,7 @@ impl Replica {
             for (index, received) in part {
                 let result = self.take_chain(&mut state, &mut work, received, &mut receipt)?;
                 receipts.insert(index, result);
+                state = self.commit_large(state, &mut work)?;
             }
             arriving = std::mem::take(&mut work.arriving);
             receipt.bodies += work.arrived;
@@ -141,7 +142,7 @@ impl Replica {
         };
         let Ok(head) = SignedHead::from_bytes(&received.head) else { return Ok(answer) };
         answer.chain = Some(head.claimed_chain());
-        answer.verdict = match self.arrive(state, work, &head, &received) {
+        answer.verdict = match self.arrive(state, &head, &received) {
             Err(Stop::Engine(error)) => return Err(error),
             Err(Stop::Verdict(verdict)) => verdict,
             Ok(arrival) => {
@@ -164,7 +165,6 @@ impl Replica {
     fn arrive(
         &self,
         state: &mut State,
-        work: &mut Work,
         head: &SignedHead,
         received: &Received,
     ) -> Result<Arrival, Stop> {
@@ -197,16 +197,13 @@ impl Replica {
             })?;
             Proven { n: verified.n(), link: verified.link(), bytes }
         };
-        // A genesis names its device without asking it. Only a head that the device signed
-        // for a document of the account says that it agrees.
-        if new {
-            self.remember_device(state, work, (*device).clone());
-        }
-        Ok(Arrival { description, key, section, head, chain })
+        let introduced = new.then(|| (*device).clone());
+        Ok(Arrival { description, key, section, head, chain, introduced })
     }
 
-    /// The device behind a chain, and whether it is new: known, or proven by the path that
-    /// came along.
+    /// The device behind a chain: known, or proven by the path that came along. Anybody can
+    /// write a first record that names a stranger's device, so a new path is remembered
+    /// only when the device has signed a head of that account.
     fn prove_device(
         &self,
         state: &mut State,
@@ -235,20 +232,24 @@ impl Replica {
         receipt: &mut Receipt,
     ) -> Result<(u64, Verdict), Stop> {
         let limit = self.writable_up_to(state, &arrival)?;
-        let steps = self.steps(&arrival, &received.parts, received.fork)?;
-        let forked = received.fork
-            || (arrival.head.n == arrival.chain.known
-                && arrival.head.link != arrival.chain.known_link);
-        if forked {
-            self.notice_own(state, work, &arrival)?;
-            return self.take_fork(state, work, &arrival, &steps, receipt);
-        }
-        self.ensure_document(state, work, &arrival.description)?;
-        self.notice_own(state, work, &arrival)?;
-        self.know_head(state, work, &arrival);
+        let mut steps = self.steps(&arrival, &received.parts, received.fork)?;
         if limit.0 == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
         }
+        if let Some(device) = arrival.introduced.clone() {
+            self.remember_device(state, work, device);
+        }
+        self.notice_own(state, work, &arrival)?;
+        if received.fork && goes_on(&arrival, &steps) {
+            steps.drain(..place(arrival.chain.held).min(steps.len()));
+        } else if received.fork
+            || (arrival.head.n == arrival.chain.known
+                && arrival.head.link != arrival.chain.known_link)
+        {
+            return self.take_fork(state, work, &arrival, &steps, receipt);
+        }
+        self.ensure_document(state, work, &arrival.description)?;
+        self.know_head(state, work, &arrival);
         let (stored, stop) = self.store_steps(state, work, &arrival, steps, limit)?;
         receipt.changes += stored;
         let held_n = self.chain(state, &arrival.section.space, &arrival.key)?.held;
@@ -287,8 +288,10 @@ impl Replica {
                 .max();
             return Ok((in_log.max(in_doc.unwrap_or(0)), Verdict::Refused(Reason::Void)));
         }
+        // What a suspended device says about devices counts by rank as before.
+        let silent = standing.suspended && description.kind != DocumentKind::AccountLog;
         let suspended = (arrival.chain.held, Verdict::Deferred(Reason::Authority));
-        Ok(if standing.suspended { suspended } else { UNLIMITED })
+        Ok(if silent { suspended } else { UNLIMITED })
     }
 
     /// Turns parts into consecutive changes with ids and links, and proves them by the
@@ -323,7 +326,7 @@ impl Replica {
         Ok(steps)
     }
 
-    /// A peer that shows more of the own chain than is known here: this store is a restored
+    /// A peer that shows of the own chain what is not known here: this store is a restored
     /// or copied one. From now on it writes under a new life, so that nothing is written
     /// twice under one number.
     fn notice_own(
@@ -335,7 +338,7 @@ impl Replica {
         let own = state.own.as_ref().is_some_and(|own| {
             own.device() == arrival.key.device && own.incarnation == arrival.key.incarnation
         });
-        if own && arrival.head.n > arrival.chain.known {
+        if own && self.is_unknown(arrival)? {
             self.start_new_life(state, work)?;
         }
         Ok(())
@@ -343,7 +346,7 @@ impl Replica {
 
     /// Notes a head as the newest known one of its chain.
     fn know_head(&self, state: &mut State, work: &mut Work, arrival: &Arrival) {
-        let Some(chain) = state.chains.get_mut(&arrival.key) else { return };
+        let chain = state.chains.entry(arrival.key).or_insert_with(|| arrival.chain.clone());
         if arrival.head.n > chain.known {
             state.dirty = true;
             chain.head = arrival.head.bytes.clone();
@@ -435,42 +438,6 @@ impl Replica {
                 .count();
         }
         Ok(unheld > UNHELD_CHAINS_MAX)
-    }
-
-    /// Keeps a second branch of a chain as evidence: its head and the ids that lead to it.
-    fn take_fork(
-        &self,
-        state: &mut State,
-        work: &mut Work,
-        arrival: &Arrival,
-        steps: &[Step],
-        receipt: &mut Receipt,
-    ) -> Result<(u64, Verdict), Stop> {
-        let chain = &arrival.chain;
-        let ours = self.change_ids(&arrival.key, 1, chain.held)?;
-        let differs = steps.iter().zip(&ours).any(|(step, id)| step.id != *id)
-            || (steps.len() as u64 == chain.known && arrival.head.link != chain.known_link);
-        let proven = steps.len() as u64 == arrival.head.n && differs;
-        if !proven {
-            // Not a branch: a longer version of ours, or nothing that shows one.
-            return Err(deferred(Reason::Moved));
-        }
-        let evidence = keys::fork(&arrival.key, &BlobHash::of(&arrival.head.bytes));
-        let new = self.store.get(Table::Meta, &evidence)?.is_none();
-        let room = self.scan_all(Table::Meta, &keys::fork_prefix(&arrival.key))?.len() < 4;
-        if new && room {
-            let mut w = Writer::new();
-            w.raw(&arrival.head.bytes).u64(arrival.head.n);
-            w.raw(arrival.head.link.as_bytes());
-            for step in steps {
-                w.raw(step.id.as_bytes());
-            }
-            work.batch.put(Table::Meta, evidence, w.finish());
-            work.spaces.insert(arrival.section.space);
-            state.forks.remove(&arrival.key);
-        }
-        receipt.forks.push(ForkReport { chain: arrival.key, new });
-        Ok((1, Verdict::Accepted { held_n: chain.held }))
     }
 
     /// Pages that a page start names and that are not known here at all.

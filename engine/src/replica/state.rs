@@ -228,6 +228,8 @@ pub(crate) struct Work {
     pub signed: BTreeMap<ChainKey, Arc<Description>>,
     /// Accounts whose authority must be folded again.
     pub accounts: BTreeSet<AccountId>,
+    /// Maps that have to be made again.
+    pub maps: BTreeSet<DocumentId>,
     /// Documents that got cuts.
     pub cuts: BTreeSet<DocumentId>,
     /// Spaces whose digests change.
@@ -240,5 +242,9 @@ pub(crate) struct Work {
     pub arriving: HashMap<BlobHash, Bytes>,
     /// Those that were wanted.
     pub arrived: u64,
+    /// Blobs that this commit relies on: changes, and bodies with their documents.
+    pub needed: BTreeSet<(BlobHash, Option<DocumentId>)>,
+    /// Bodies that this commit drops.
+    pub dropped: BTreeSet<BlobHash>,
     pub events: Vec<Event>,
 }

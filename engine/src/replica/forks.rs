@@ -1,0 +1,104 @@
+//! Chains with two histories: which branch is followed, and evidence of the others.
+
+use super::exchange::Branch;
+use super::receive::{Arrival, Step, StepData, Stop, deferred, refused};
+use super::{EngineError, Replica, State, Work};
+use crate::chain::extend;
+use crate::codec::Writer;
+use crate::hash::{BlobHash, ChangeId, Link};
+use crate::store::{Table, keys};
+use crate::sync::exchange::{ForkReport, Reason, Receipt, Verdict};
+
+/// Other branches of one chain that are kept as evidence.
+const BRANCHES_MAX: usize = 4;
+
+impl Replica {
+    /// Whether a head is of no version of the chain that is followed here.
+    pub(super) fn is_unknown(&self, arrival: &Arrival) -> Result<bool, EngineError> {
+        let (head, chain) = (&arrival.head, &arrival.chain);
+        if head.n >= chain.known {
+            return Ok(head.n > chain.known || head.link != chain.known_link);
+        }
+        let ids = self.change_ids(&arrival.key, 1, head.n)?;
+        let origin = arrival.key.origin(&arrival.section.space);
+        Ok(ids.len() as u64 == head.n && link_after(origin, &ids) != head.link)
+    }
+
+    /// Keeps a second branch of a chain as evidence: its head and the ids that lead to it.
+    pub(super) fn take_fork(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+        steps: &[Step],
+        receipt: &mut Receipt,
+    ) -> Result<(u64, Verdict), Stop> {
+        let chain = &arrival.chain;
+        let ids: Vec<ChangeId> = steps.iter().map(|step| step.id).collect();
+        let ours = self.change_ids(&arrival.key, 1, chain.held)?;
+        let origin = arrival.key.origin(&arrival.section.space);
+        let differs = ids.iter().zip(&ours).any(|(id, our)| id != our)
+            || ids
+                .get(..place(chain.known))
+                .is_some_and(|ids| chain.known > 0 && link_after(origin, ids) != chain.known_link);
+        let proven = ids.len() as u64 == arrival.head.n && differs;
+        let Ok(head) = arrival.head.bytes.as_slice().try_into() else {
+            return Err(refused(Reason::Malformed));
+        };
+        if !proven {
+            // Not a branch: a longer version of ours, or nothing that shows one.
+            return Err(deferred(Reason::Moved));
+        }
+        let mut branches = self.branches(state, &arrival.key)?;
+        let known = branches.iter().any(|branch| branch.ids.starts_with(&ids));
+        // A branch that went on takes the place of its shorter self.
+        let outgrown = branches.iter().any(|branch| ids.starts_with(&branch.ids));
+        let new = !known && !outgrown;
+        if !known && (outgrown || branches.len() < BRANCHES_MAX) {
+            for old in branches.iter().filter(|branch| ids.starts_with(&branch.ids)) {
+                let evidence = keys::fork(&arrival.key, &BlobHash::of(&old.head));
+                work.batch.delete(Table::Meta, evidence);
+            }
+            let mut w = Writer::new();
+            w.raw(&arrival.head.bytes).u64(arrival.head.n);
+            w.raw(arrival.head.link.as_bytes());
+            for id in &ids {
+                w.raw(id.as_bytes());
+            }
+            let evidence = keys::fork(&arrival.key, &BlobHash::of(&arrival.head.bytes));
+            work.batch.put(Table::Meta, evidence, w.finish());
+            work.spaces.insert(arrival.section.space);
+            let (n, link) = (arrival.head.n, arrival.head.link);
+            branches.retain(|branch| !ids.starts_with(&branch.ids));
+            branches.push(Branch { head, n, link, ids });
+            state.dirty = true;
+            state.forks.insert(arrival.key, branches);
+        }
+        receipt.forks.push(ForkReport { chain: arrival.key, new });
+        Ok((1, Verdict::Accepted { held_n: chain.held }))
+    }
+}
+
+/// Whether a whole branch, with data, is the one that is followed here: a newcomer follows
+/// the first of which the changes come.
+pub(super) fn goes_on(arrival: &Arrival, steps: &[Step]) -> bool {
+    let chain = &arrival.chain;
+    let next = steps.get(place(chain.held));
+    if next.is_none_or(|step| matches!(step.data, StepData::Id)) {
+        return false;
+    }
+    let ids: Vec<ChangeId> = steps.iter().map(|step| step.id).collect();
+    let origin = arrival.key.origin(&arrival.section.space);
+    let reaches =
+        |n: u64, link: Link| ids.get(..place(n)).is_some_and(|ids| link_after(origin, ids) == link);
+    reaches(chain.held, chain.link) && reaches(chain.known, chain.known_link)
+}
+
+fn link_after(origin: Link, ids: &[ChangeId]) -> Link {
+    (1..).zip(ids).fold(origin, |link, (n, id)| extend(&link, n, id))
+}
+
+/// A number of changes as a place in a list.
+pub(super) fn place(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
