@@ -74,6 +74,8 @@ pub struct Authority {
     pub guests: BTreeMap<AccountId, bool>,
     /// Epoch keys of the private sector, oldest first, with their sealed copies.
     pub epochs: Vec<(EpochId, Vec<Wrap>)>,
+    /// Devices that wrote of an epoch: they hold its key, whoever it is sealed to.
+    pub epoch_authors: BTreeMap<EpochId, BTreeSet<DeviceId>>,
     /// The epoch that the account began with; it names private documents.
     pub root_epoch: Option<EpochId>,
     /// Items that count for nothing, by id.
@@ -131,6 +133,28 @@ impl Authority {
             .max()
             .unwrap_or(0);
         if n <= in_log.max(in_doc) { Standing::Valid } else { Standing::Void }
+    }
+
+    /// Cuts that count among the [`Entry::Cut`]s that the account wrote into one of its
+    /// documents: those of devices that revoked the subject, as far as their own writing
+    /// there counts. Nobody cuts for himself.
+    #[must_use]
+    pub fn counting_cuts(&self, mut items: Vec<LogItem>) -> Vec<Tip> {
+        let rank = |device: &DeviceId| self.devices.get(device).map_or(0, |d| d.verified.rank());
+        // Who revokes is of higher rank, so what cuts an author is known before him.
+        items.sort_by_key(|item| std::cmp::Reverse(rank(&item.device)));
+        let mut cuts: Vec<Tip> = Vec::new();
+        for item in &items {
+            let Entry::Cut { device, tips } = &item.entry else { continue };
+            let revoked = self.devices.get(device).and_then(|known| known.revoked.as_ref());
+            let entitled = revoked.is_some_and(|revocation| revocation.by.contains(&item.device));
+            let standing = self.standing(&item.doc, &item.device, &item.incarnation, item.n, &cuts);
+            if entitled && standing == Standing::Valid {
+                let about = |tip: &&Tip| tip.device == *device && tip.doc == item.doc;
+                cuts.extend(tips.iter().filter(about).copied());
+            }
+        }
+        cuts
     }
 
     /// Whether the device may write now.
@@ -311,6 +335,7 @@ impl<'a, 'b> Fold<'a, 'b> {
             policy: ReplyPolicy::Everyone,
             guests: BTreeMap::new(),
             epochs: Vec::new(),
+            epoch_authors: BTreeMap::new(),
             root_epoch: root_epoch(&counting, self.first),
             void,
         };
@@ -323,7 +348,10 @@ impl<'a, 'b> Fold<'a, 'b> {
                     authority.guests.insert(*account, false);
                 }
                 Entry::Policy { reply } => authority.policy = *reply,
-                Entry::Epoch { epoch, wraps } => authority.epochs.push((*epoch, wraps.clone())),
+                Entry::Epoch { epoch, wraps } => {
+                    authority.epoch_authors.entry(*epoch).or_default().insert(item.device);
+                    authority.epochs.push((*epoch, wraps.clone()));
+                }
                 _ => {}
             }
         }

@@ -232,7 +232,11 @@ impl Replica {
     /// Writes one entry into the own account log.
     fn account_entry(&self, entry: Entry, now_ms: u64) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
-        self.check_writer(&mut state)?;
+        if matches!(entry, Entry::Restore { .. }) {
+            self.check_not_revoked(&mut state)?;
+        } else {
+            self.check_writer(&mut state)?;
+        }
         let mut work = Work::default();
         let log = DocumentKind::AccountLog;
         let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
@@ -306,7 +310,7 @@ impl Replica {
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
-        self.check_writer(&mut state)?;
+        self.check_not_revoked(&mut state)?;
         let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
         let (account, me) = (own.account, own.device());
         let authority = self
@@ -396,6 +400,15 @@ impl Replica {
         }
     }
 
+    /// As [`Replica::check_writer`] for restoring and revoking: a stolen phone may suspend
+    /// every other device, so a suspended one can still answer; ranks decide who prevails.
+    fn check_not_revoked(&self, state: &mut State) -> Result<(), EngineError> {
+        match self.check_writer(state) {
+            Err(EngineError::Suspended(_)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Cuts that an account wrote into one of its documents.
     pub(crate) fn own_cuts(
         &self,
@@ -410,17 +423,15 @@ impl Replica {
         if let Some(known) = state.cuts.get(&doc) {
             return Ok(known.clone());
         }
-        let mut cuts = Vec::new();
+        let Some(authority) = self.authority_of(state, &description.account)? else {
+            return Ok(Arc::default());
+        };
+        let mut items = Vec::new();
         for (key, chain) in self.chains_of(state, &doc)? {
-            for item in self.log_items(&key, 1, chain.held)? {
-                if let Entry::Cut { device, tips } = item.entry
-                    && device != item.device
-                {
-                    cuts.extend(tips);
-                }
-            }
+            let all = self.log_items(&key, 1, chain.held)?.into_iter();
+            items.extend(all.filter(|item| matches!(item.entry, Entry::Cut { .. })));
         }
-        let cuts = Arc::new(cuts);
+        let cuts = Arc::new(authority.counting_cuts(items));
         state.cuts.insert(doc, cuts.clone());
         Ok(cuts)
     }

@@ -48,11 +48,14 @@ impl Replica {
             state.owners.insert(space, owner);
         }
         state.descriptions.insert(doc, description.clone());
+        // Loaded before it is added to: what is loaded later would lack it.
+        self.load_documents(state, &space)?;
         if let Some(docs) = state.docs.get_mut(&space) {
             docs.insert(doc);
         }
-        if description.space.account() == Some(description.account) {
-            let last = state.pages.entry((space, description.kind)).or_insert(0);
+        if description.space.account() == Some(description.account)
+            && let Some(last) = state.pages.get_mut(&(space, description.kind))
+        {
             *last = description.page.max(*last);
         }
         Ok(description)
@@ -67,8 +70,10 @@ impl Replica {
         entry: Entry,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let description = self.ensure_document(state, work, description)?;
         let value = entry.encode();
+        // What nobody could read would end the chain for ever.
+        Entry::decode(&value).map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let description = self.ensure_document(state, work, description)?;
         let (mut key, mut chain) = self.own_chain(state, &description)?;
         if !has_room(&chain, &entry, value.len()) {
             self.start_new_life(state, work)?;

@@ -6,6 +6,7 @@ use super::{EngineError, Replica, State, Work};
 use crate::authority::Authority;
 use crate::description::DocumentKind;
 use crate::hash::{AccountId, DeviceId, EpochId, SealKey};
+use crate::limits::DEVICES_MAX;
 use crate::model::entry::{Entry, Wrap};
 use crate::seal::EpochKey;
 
@@ -41,8 +42,10 @@ impl Replica {
         let key = EpochKey::generate(&*self.entropy);
         let epoch = key.id();
         let wraps = self.wraps(&key, &account, devices)?;
-        let entry = Entry::Epoch { epoch, wraps };
-        self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
+        for part in wraps.chunks(DEVICES_MAX) {
+            let entry = Entry::Epoch { epoch, wraps: part.to_vec() };
+            self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
+        }
         if let Some(own) = state.own.as_mut() {
             own.ring.insert(epoch, key);
         }
@@ -99,8 +102,8 @@ impl Replica {
             .authority_of(state, &account)?
             .ok_or_else(|| EngineError::corrupt("own account log is missing"))?;
         self.load_ring(state)?;
-        let usable = usable_epoch(&authority);
         let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let usable = usable_epoch(&authority, |epoch| own.ring.contains_key(epoch));
         if let Some(key) = usable.and_then(|epoch| own.ring.get(&epoch)) {
             return Ok(key.clone());
         }
@@ -125,8 +128,8 @@ impl Replica {
     }
 }
 
-/// The newest epoch (by first appearance) that is sealed to no revoked device.
-fn usable_epoch(authority: &Authority) -> Option<EpochId> {
+/// The newest epoch (by first appearance) whose key is here and no revoked device's.
+fn usable_epoch(authority: &Authority, is_here: impl Fn(&EpochId) -> bool) -> Option<EpochId> {
     let mut holders: BTreeMap<EpochId, BTreeSet<DeviceId>> = BTreeMap::new();
     let mut order = Vec::new();
     for (epoch, wraps) in &authority.epochs {
@@ -135,11 +138,15 @@ fn usable_epoch(authority: &Authority) -> Option<EpochId> {
         }
         holders.entry(*epoch).or_default().extend(wraps.iter().map(|wrap| wrap.device));
     }
+    for (epoch, authors) in &authority.epoch_authors {
+        holders.entry(*epoch).or_default().extend(authors);
+    }
     let revoked = |device: &DeviceId| {
         authority.devices.get(device).is_none_or(|standing| standing.revoked.is_some())
     };
     order
         .into_iter()
         .rev()
+        .filter(is_here)
         .find(|epoch| holders.get(epoch).is_some_and(|devices| !devices.iter().any(revoked)))
 }
