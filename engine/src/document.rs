@@ -162,6 +162,28 @@ impl MapDocument {
         Ok(document)
     }
 
+    /// As [`MapDocument::load`], but leaves out what does not pass and what builds on that:
+    /// changes that were sealed when they came were stored before anybody could look.
+    #[must_use]
+    pub fn load_sound(doc: DocumentId, stored: &[StoredChange<'_>]) -> Self {
+        let scanned = stored.iter().filter_map(|change| {
+            prescan(change.bytes).ok().map(|scan| (scan.start_operation, *change))
+        });
+        let mut ordered: Vec<_> = scanned.collect();
+        ordered.sort_by_key(|(start, change)| (*start, change.actor, change.n));
+        let mut document = Self::new(doc);
+        for (_, change) in ordered {
+            let position = document.next_position(change.actor);
+            if let (true, Ok(gated)) =
+                (position.n == change.n, document.gate(change.bytes, position))
+                && let Err(_unsound) = document.apply_vetted(gated)
+            {
+                break;
+            }
+        }
+        document
+    }
+
     /// Returns the document's id.
     #[must_use]
     pub const fn id(&self) -> DocumentId {

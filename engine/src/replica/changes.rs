@@ -147,8 +147,9 @@ impl Replica {
             return Ok(view);
         }
         let plain = self.opened(&mut state, description, &key, n, previous, &view.bytes)?;
-        if let Some(plain) = plain {
-            let scan = prescan(&plain).map_err(EngineError::corrupt)?;
+        if let Some(plain) = plain
+            && let Ok(scan) = prescan(&plain)
+        {
             view.hash = Some(scan.hash);
             view.dependencies = Some(scan.dependencies);
             view.edits =

@@ -244,22 +244,28 @@ impl Replica {
         let plain = match self.open_change(state, description, &key, n, chain.link, stored)? {
             Opened::Plain(plain) => plain,
             Opened::NoKey => {
-                // Proven and sealed: kept until the key arrives.
-                let bytes = stored.to_vec();
-                self.add_map_change(state, work, description, key, bytes, None, false)?;
-                state.maps.remove(&key.doc);
-                return Ok(None);
+                return self.keep_unopened(state, work, description, key, stored);
             }
             Opened::Invalid => return Ok(Some(Verdict::Refused(Reason::InvalidChange))),
         };
         self.load_map(state, description)?;
         let map = state.maps.entry(key.doc).or_insert_with(|| MapDocument::new(key.doc));
         let actor = Actor::of(&key);
-        let previous = map.tip(&actor).map(|(_, hash)| hash);
+        let (before, previous) = map.tip(&actor).map_or((0, None), |(n, hash)| (n, Some(hash)));
+        if before != chain.held && description.kind == DocumentKind::Private {
+            // It follows changes that are not open yet.
+            return self.keep_unopened(state, work, description, key, stored);
+        }
         let gated = match map.gate(&plain, ChainPosition { actor, n, previous }) {
             Ok(gated) => gated,
             Err(GateError::Deferred { .. }) => {
-                return Ok(Some(Verdict::Deferred(Reason::Gap)));
+                return self.keep_on_void(
+                    state,
+                    work,
+                    description,
+                    key,
+                    (stored, plain.as_slice()),
+                );
             }
             Err(GateError::Quarantined(_)) => {
                 return Ok(Some(Verdict::Deferred(Reason::Deferred)));
@@ -269,6 +275,47 @@ impl Replica {
         let hash = gated.hash();
         map.apply_vetted(gated).map_err(EngineError::corrupt)?;
         self.add_map_change(state, work, description, key, stored.to_vec(), Some(hash), false)?;
+        Ok(None)
+    }
+
+    /// Proven and sealed: kept until the keys are here.
+    fn keep_unopened(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Arc<Description>,
+        key: ChainKey,
+        stored: &[u8],
+    ) -> Result<Option<Verdict>, EngineError> {
+        self.add_map_change(state, work, description, key, stored.to_vec(), None, false)?;
+        state.maps.remove(&key.doc);
+        work.maps.insert(key.doc);
+        Ok(None)
+    }
+
+    /// A change that builds on one beyond a cut, which its author could not know of: from
+    /// now on that one stays.
+    fn keep_on_void(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: &Arc<Description>,
+        key: ChainKey,
+        (stored, plain): (&[u8], &[u8]),
+    ) -> Result<Option<Verdict>, EngineError> {
+        let loaded = self.map_changes(state, description, &key.doc)?;
+        let whole = load_changes(description, key.doc, loaded.iter())?;
+        let actor = Actor::of(&key);
+        let position = whole.next_position(actor);
+        let next = self.chain(state, &description.space.id(), &key)?.held + 1;
+        let gated = match whole.gate(plain, position) {
+            Ok(gated) if position.n == next => gated,
+            _ => return Ok(Some(Verdict::Deferred(Reason::Gap))),
+        };
+        let hash = gated.hash();
+        self.add_map_change(state, work, description, key, stored.to_vec(), Some(hash), false)?;
+        state.maps.remove(&key.doc);
+        work.maps.insert(key.doc);
         Ok(None)
     }
 
@@ -337,10 +384,8 @@ impl Replica {
             let Some(change) = loaded.get(index) else { continue };
             waiting.extend(change.scan.dependencies.iter().filter_map(|hash| by_hash.get(hash)));
         }
-        let stored = kept.iter().filter_map(|index| loaded.get(*index)).map(|change| {
-            StoredChange { actor: Actor::of(&change.key), n: change.n, bytes: &change.plain }
-        });
-        let map = MapDocument::load(doc, stored).map_err(EngineError::corrupt)?;
+        let stored = kept.iter().filter_map(|index| loaded.get(*index));
+        let map = load_changes(description, doc, stored)?;
         state.maps.insert(doc, map);
         Ok(())
     }
@@ -361,12 +406,34 @@ impl Replica {
                     .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
                 let opened = self.open_change(state, description, &key, n, link, &stored)?;
                 let Opened::Plain(plain) = opened else { break };
-                let scan = prescan(&plain).map_err(EngineError::corrupt)?;
+                // What was sealed when it came may be anything: it ends its chain here.
+                let Ok(scan) = prescan(&plain) else { break };
                 loaded.push(Loaded { key, n, plain, scan });
                 link = extend(&link, n, &id);
             }
         }
         Ok(drop_orphans(loaded))
+    }
+}
+
+fn load_changes<'a>(
+    description: &Description,
+    doc: DocumentId,
+    loaded: impl Iterator<Item = &'a Loaded>,
+) -> Result<MapDocument, EngineError> {
+    let stored: Vec<StoredChange<'_>> = loaded
+        .map(|change| StoredChange {
+            actor: Actor::of(&change.key),
+            n: change.n,
+            bytes: &change.plain,
+        })
+        .collect();
+    match MapDocument::load(doc, stored.iter().copied()) {
+        Ok(map) => Ok(map),
+        Err(_) if description.kind == DocumentKind::Private => {
+            Ok(MapDocument::load_sound(doc, &stored))
+        }
+        Err(error) => Err(EngineError::corrupt(error)),
     }
 }
 
