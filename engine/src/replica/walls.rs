@@ -129,19 +129,15 @@ impl Replica {
             }
         }
         let mut all = Vec::new();
+        let last = cursor.and_then(|cursor| self.author_of(&cursor.id));
         for account in accounts {
             // Entries of one time are ordered by account and id, across walls.
-            let from = cursor.map(|cursor| Cursor {
-                time_ms: cursor.time_ms.saturating_add(1),
-                id: ChangeId::from_bytes([0xff; 32]),
+            let from = cursor.and_then(|cursor| match last {
+                Some(last) if account == last => Some(cursor),
+                Some(last) if account > last => before(cursor.time_ms),
+                _ => Some(Cursor { id: LAST_ID, ..cursor }),
             });
-            let order = |view: &PostView| (!view.time_ms, view.account, view.id);
-            let after = cursor
-                .and_then(|cursor| Some((!cursor.time_ms, self.author_of(&cursor.id)?, cursor.id)));
-            let posts = self.wall(&account, from, limit + 16)?;
-            all.extend(
-                posts.into_iter().filter(|view| after.is_none_or(|after| order(view) > after)),
-            );
+            all.extend(self.wall(&account, from, limit)?);
         }
         all.sort_by_key(|view| (!view.time_ms, view.account, view.id));
         all.truncate(limit);
@@ -180,17 +176,21 @@ impl Replica {
             }
         }
         let mut state = self.lock();
-        let root_ms = self.entry_row(target)?.map_or(0, |row| row.time_ms);
+        let Some(root) = self.entry_row(target)? else { return Ok(Vec::new()) };
+        let Some(wall) = self.description(&mut state, &root.doc)? else { return Ok(Vec::new()) };
         let mut out = Vec::new();
         let mut seen = std::collections::BTreeSet::from([*target]);
-        let mut waiting = vec![(*target, root_ms)];
+        let mut waiting = vec![(*target, root.time_ms)];
         while let Some((above, above_ms)) = waiting.pop() {
             let mut level = Vec::new();
             for (key, value) in self.scan_all(Table::Rows, &keys::responses(&above))? {
                 let (Some(id), [0x04]) = (keys::parse_last(&key), value.as_ref()) else { continue };
                 let Some(mut view) = self.shown(&mut state, &id)? else { continue };
+                // On another wall its owner's word counts, not this one's.
+                let page = self.description(&mut state, &view.doc)?;
+                let here = page.is_some_and(|p| p.space == wall.space && p.page == wall.page);
                 let wanted = (with_hidden || !view.hidden) && !unseen.contains(&view.account);
-                if wanted && seen.insert(id) {
+                if here && wanted && seen.insert(id) {
                     view.time_ms = view.time_ms.max(above_ms);
                     level.push(view);
                 }
@@ -470,6 +470,13 @@ impl Replica {
             })
             .collect())
     }
+}
+
+const LAST_ID: ChangeId = ChangeId::from_bytes([0xff; 32]);
+
+/// Where the entries of one time begin.
+fn before(time_ms: u64) -> Option<Cursor> {
+    time_ms.checked_add(1).map(|time_ms| Cursor { time_ms, id: LAST_ID })
 }
 
 /// The one id that fits, or why not.
