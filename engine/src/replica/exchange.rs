@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{EngineError, Replica, State};
+use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::change::log::LogFields;
 use crate::codec::{Reader, Writer};
@@ -74,6 +74,23 @@ impl Replica {
         Ok(tips)
     }
 
+    /// A chain as others may see it. Of an own one that is what is on the disk: a head that a
+    /// crash takes back must not be known elsewhere, or its number is signed twice.
+    fn durable(
+        &self,
+        state: &State,
+        key: &ChainKey,
+        chain: ChainState,
+    ) -> Result<ChainState, EngineError> {
+        if state.own.as_ref().is_none_or(|own| own.device() != key.device) {
+            return Ok(chain);
+        }
+        match self.store.get(Table::Meta, &keys::head(key))? {
+            Some(bytes) => ChainState::decode(&bytes).map_err(EngineError::corrupt),
+            None => Ok(ChainState { head: Vec::new(), known: 0, held: 0, ..chain }),
+        }
+    }
+
     fn document_tips(
         &self,
         state: &mut State,
@@ -82,6 +99,7 @@ impl Replica {
     ) -> Result<Vec<KnownTip>, EngineError> {
         let mut tips = Vec::new();
         for (chain, known) in self.chains_of(state, doc)? {
+            let known = self.durable(state, &chain, known)?;
             if known.known > 0 {
                 tips.push(KnownTip {
                     chain,
@@ -177,6 +195,7 @@ impl Replica {
             return Ok(None);
         };
         let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        let chain = self.durable(&state, &tip.chain, chain)?;
         if chain.known_link != tip.link && chain.known <= tip.n {
             return self.branch_part(&mut state, tip, first_n, bytes_max);
         }
@@ -197,11 +216,13 @@ impl Replica {
         if !description.kind.is_log() {
             return Ok(None);
         }
-        let chains: Vec<_> = self
-            .chains_of(&mut state, doc)?
-            .into_iter()
-            .filter(|(_, chain)| chain.known > 0)
-            .collect();
+        let mut chains = Vec::new();
+        for (key, chain) in self.chains_of(&mut state, doc)? {
+            let chain = self.durable(&state, &key, chain)?;
+            if chain.known > 0 {
+                chains.push((key, chain));
+            }
+        }
         let closed = !chains.is_empty()
             && chains.iter().any(|(_, chain)| chain.entries >= PAGE_ENTRIES_MAX)
             && chains.iter().all(|(_, chain)| chain.held == chain.known);
@@ -412,6 +433,7 @@ impl Exchange for Replica {
         };
         let space: SpaceId = description.space.id();
         let known = self.chain(&mut state, &space, chain)?;
+        let known = self.durable(&state, chain, known)?;
         let branches = self.branches(&mut state, chain)?;
         drop(state);
         let mut links = Vec::new();
@@ -443,6 +465,7 @@ impl Exchange for Replica {
         known.path.encode(&mut w);
         let path = Bytes::from(w.finish());
         let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        let chain = self.durable(&state, &tip.chain, chain)?;
         let branches = self.branches(&mut state, &tip.chain)?;
         let other = branches.iter().find(|branch| branch.link == tip.link);
         let head: HeadBytes = match other {

@@ -14,7 +14,7 @@ const PACKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Inner {
-    packs: HashMap<BlobHash, (Section, Bytes)>,
+    packs: HashMap<BlobHash, (Section, Bytes, usize)>,
     order: VecDeque<BlobHash>,
     bytes: usize,
 }
@@ -33,15 +33,17 @@ impl Packs {
     /// Adds a pack; the oldest ones go when there are too many.
     pub(crate) fn insert(&self, section: Section, hash: BlobHash, bytes: Bytes) {
         let mut inner = self.lock();
-        inner.bytes += bytes.len();
-        if let Some((_, old)) = inner.packs.insert(hash, (section, bytes)) {
-            inner.bytes -= old.len();
-        } else {
-            inner.order.push_back(hash);
+        // Several sessions may give the same.
+        if let Some((_, _, users)) = inner.packs.get_mut(&hash) {
+            *users += 1;
+            return;
         }
+        inner.bytes += bytes.len();
+        inner.packs.insert(hash, (section, bytes, 1));
+        inner.order.push_back(hash);
         while inner.bytes > PACKS_BYTES_MAX && inner.order.len() > 1 {
             let Some(oldest) = inner.order.pop_front() else { break };
-            if let Some((_, old)) = inner.packs.remove(&oldest) {
+            if let Some((_, old, _)) = inner.packs.remove(&oldest) {
                 inner.bytes -= old.len();
             }
         }
@@ -49,13 +51,19 @@ impl Packs {
 
     /// Returns a pack and the section it belongs to.
     pub(crate) fn get(&self, hash: &BlobHash) -> Option<(Section, Bytes)> {
-        self.lock().packs.get(hash).cloned()
+        self.lock().packs.get(hash).map(|(section, bytes, _)| (*section, bytes.clone()))
     }
 
-    /// Forgets a pack that nobody will ask for again.
+    /// Forgets a pack once everybody it was announced to is through with it.
     pub(crate) fn release(&self, hash: &BlobHash) {
         let mut inner = self.lock();
-        if let Some((_, old)) = inner.packs.remove(hash) {
+        if let Some((_, _, users)) = inner.packs.get_mut(hash)
+            && *users > 1
+        {
+            *users -= 1;
+            return;
+        }
+        if let Some((_, old, _)) = inner.packs.remove(hash) {
             inner.bytes -= old.len();
             inner.order.retain(|kept| kept != hash);
         }
