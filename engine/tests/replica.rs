@@ -17,6 +17,9 @@ use mosaic_engine::store::faulty::{Fault, Faulty};
 use mosaic_engine::store::memory::MemoryStore;
 use mosaic_engine::sync::exchange::{Exchange, Receipt, Received, Verdict};
 
+#[path = "replica/hostile.rs"]
+mod hostile;
+
 const NOW: u64 = 1_700_000_000_000;
 
 fn replica(seed: u64) -> Replica {

@@ -1,0 +1,358 @@
+//! What a device can do with other software: entries that no honest replica writes, signed
+//! as they should be.
+
+use mosaic_engine::chain::{ChainKey, VerifiedHead, extend};
+use mosaic_engine::change::{Actor, log};
+use mosaic_engine::codec::Writer;
+use mosaic_engine::description::{Description, DocumentKind};
+use mosaic_engine::hash::{DeviceId, Incarnation, Link};
+use mosaic_engine::identity::{CertificatePath, Genesis, Verifier};
+use mosaic_engine::model::entry::{BodyRef, Entry, Tip, Wrap};
+use mosaic_engine::seal::{EpochKey, SealPlace, seal};
+use mosaic_engine::wire::{Changes, Content, LogItem, Part};
+
+use super::*;
+
+struct Forger {
+    secret: DeviceSecret,
+    path: CertificatePath,
+}
+
+const LIFE: Incarnation = Incarnation::from_bytes([9; 16]);
+
+impl Forger {
+    fn stranger(seed: u64) -> Self {
+        let secret = DeviceSecret::generate(&SeededEntropy::new(seed));
+        let genesis = Genesis::create(&secret, [7; 32], NOW, &SeededEntropy::new(seed + 1));
+        Self { secret, path: CertificatePath::first(genesis) }
+    }
+
+    /// A second device of an account, with a will of its own.
+    fn linked(first: &Replica, seed: u64) -> Self {
+        let secret = DeviceSecret::generate(&SeededEntropy::new(seed));
+        let offer =
+            first.offer_device(secret.id(), secret.seal_key(), LINKED_DEVICE_RANK, NOW).unwrap();
+        let certificate = offer.accept(&secret).unwrap();
+        let path = first.add_device(&certificate, "phone", NOW).unwrap();
+        Self { secret, path }
+    }
+
+    fn account(&self) -> AccountId {
+        self.path.account()
+    }
+
+    fn id(&self) -> DeviceId {
+        self.secret.id()
+    }
+
+    fn key(&self, description: &Description) -> ChainKey {
+        ChainKey { doc: description.id(), device: self.id(), incarnation: LIFE }
+    }
+
+    fn sign(&self, description: &Description, n: usize, link: Link, changes: Changes) -> Received {
+        let device = self.path.verify(&Verifier::default()).unwrap();
+        let n = n as u64;
+        let head = VerifiedHead::sign(description, &device, &self.secret, LIFE, n, link).unwrap();
+        let mut path = Writer::new();
+        self.path.encode(&mut path);
+        Received {
+            path: path.finish().into(),
+            description: Some(description.clone()),
+            head: head.signed().encode().try_into().unwrap(),
+            fork: false,
+            parts: vec![Part { first_n: 1, content: Content::Changes(changes) }],
+        }
+    }
+
+    /// A whole chain of entries, and their ids.
+    fn write(&self, description: &Description, entries: &[Entry]) -> (Received, Vec<ChangeId>) {
+        let key = self.key(description);
+        let origin = key.origin(&description.space.id());
+        let (mut link, mut previous) = (origin, None);
+        let (mut ids, mut items) = (Vec::new(), Vec::new());
+        for (n, entry) in (1..).zip(entries) {
+            let value = entry.encode();
+            let (actor, tag) = (Actor::of(&key), log::tag(&origin));
+            let built = log::build(actor, n, previous, tag, NOW, &value).unwrap();
+            link = extend(&link, n, &built.id);
+            previous = Some(built.hash);
+            ids.push(built.id);
+            items.push(LogItem { time_ms: NOW, value: value.into() });
+        }
+        (self.sign(description, entries.len(), link, Changes::Log(items)), ids)
+    }
+
+    /// A chain of one sealed change that holds `plain`.
+    fn seal(&self, description: &Description, epoch: &EpochKey, plain: &[u8]) -> Received {
+        let key = self.key(description);
+        let space = description.space.id();
+        let place = SealPlace { space, chain: key, n: 1, previous_link: key.origin(&space) };
+        let stored = seal(epoch, &place, plain, &SeededEntropy::new(5)).unwrap();
+        let link = extend(&key.origin(&space), 1, &ChangeId::of(&stored));
+        self.sign(description, 1, link, Changes::Raw(vec![stored.into()]))
+    }
+}
+
+fn reply(target: ChangeId, names: ChangeId) -> Entry {
+    let body = BodyRef { hash: names.blob(), size: 40 };
+    Entry::Reply { target, body, attachments: Vec::new() }
+}
+
+fn hub_of(accounts: &[AccountId]) -> Replica {
+    let (hub, _) = person(3, "hub");
+    for account in accounts {
+        hub.subscribe(Subscription::whole(*account)).unwrap();
+    }
+    hub
+}
+
+fn take(to: &Replica, from: &Forger, received: Received) -> Verdict {
+    let receipt = to.receive(&from.id(), vec![received], NOW).unwrap();
+    receipt.chains.first().unwrap().verdict
+}
+
+#[test]
+fn a_change_named_as_a_body_is_not_dropped_with_it() {
+    let (laptop, ada) = person(1, "laptop");
+    let hub = hub_of(&[ada]);
+    let post = laptop.post(draft("hello"), None, NOW).unwrap();
+    give(&laptop, &hub);
+    let mallory = Forger::stranger(50);
+    let page = Description::guest(ada, mallory.account(), 0);
+    let first = reply(post, post);
+    let (_, ids) = mallory.write(&page, std::slice::from_ref(&first));
+    let withdrawn = Entry::Tombstone { target: ids[0] };
+    let (chain, _) = mallory.write(&page, &[first, withdrawn]);
+    assert_eq!(take(&hub, &mallory, chain), Verdict::Accepted { held_n: 2 });
+    assert_eq!(texts(&hub, &ada), ["hello"]);
+    sound(&hub);
+}
+
+#[test]
+fn a_path_that_anybody_can_write_keeps_no_device_out() {
+    let (laptop, ada) = person(1, "laptop");
+    let hub = hub_of(&[ada]);
+    let mallory = Forger::stranger(50);
+    // A first record needs no signature: this one names the laptop.
+    let genesis = Genesis { device: laptop.own_device(), ..mallory.path.genesis.clone() };
+    let path = CertificatePath::first(genesis);
+    let page = Description::guest(ada, path.account(), 0);
+    let target = ChangeId::of(b"any");
+    let own = Description::guest(ada, mallory.account(), 0);
+    let (mut forged, _) = mallory.write(&own, &[reply(target, target)]);
+    forged.head[33..65].copy_from_slice(page.id().as_bytes());
+    forged.head[65..97].copy_from_slice(laptop.own_device().as_bytes());
+    let mut bytes = Writer::new();
+    path.encode(&mut bytes);
+    let forged = Received { path: bytes.finish().into(), description: Some(page), ..forged };
+    assert!(matches!(take(&hub, &mallory, forged), Verdict::Refused(_)));
+    laptop.post(draft("hello"), None, NOW).unwrap();
+    give(&laptop, &hub);
+    assert_eq!(texts(&hub, &ada), ["hello"]);
+}
+
+#[test]
+fn a_refused_guest_does_not_come_in_by_another_wall() {
+    let (laptop, ada) = person(1, "laptop");
+    let mallory = Forger::stranger(50);
+    let hub = hub_of(&[ada, mallory.account()]);
+    let post = laptop.post(draft("hello"), None, NOW).unwrap();
+    laptop.admit_guest(mallory.account(), false, NOW).unwrap();
+    give(&laptop, &hub);
+    let elsewhere = Description::guest(mallory.account(), mallory.account(), 0);
+    let (chain, _) = mallory.write(&elsewhere, &[reply(post, post)]);
+    assert_eq!(take(&hub, &mallory, chain), Verdict::Accepted { held_n: 1 });
+    assert_eq!(hub.replies(&post, true, false).unwrap(), []);
+    assert_eq!(hub.show(&post).unwrap().replies, 0);
+}
+
+#[test]
+fn a_revoked_device_does_not_extend_its_own_cut() {
+    let (ada_laptop, ada) = person(1, "laptop");
+    let (pc, bob) = person(4, "pc");
+    let hub = hub_of(&[ada]);
+    let post = ada_laptop.post(draft("hello"), None, NOW).unwrap();
+    give(&ada_laptop, &hub);
+    let phone = Forger::linked(&pc, 60);
+    let page = Description::guest(ada, bob, 0);
+    let ChainKey { doc, device, incarnation } = phone.key(&page);
+    let link = Link::from_bytes([1; 32]);
+    let tips = vec![Tip { doc, device, incarnation, n: 1000, link }];
+    let cut = Entry::Cut { device: pc.own_device(), tips };
+    let (chain, _) = phone.write(&page, &[cut, reply(post, post)]);
+    assert_eq!(take(&hub, &phone, chain), Verdict::Accepted { held_n: 2 });
+    give(&pc, &hub);
+    assert_eq!(hub.replies(&post, true, false).unwrap().len(), 1);
+    pc.revoke_device(phone.id(), "stolen", NOW + 1).unwrap();
+    give(&pc, &hub);
+    assert_eq!(hub.replies(&post, true, false).unwrap(), []);
+}
+
+#[test]
+fn junk_that_was_sealed_when_it_came_spoils_no_map() {
+    let (laptop, ada) = person(1, "laptop");
+    let bob = AccountId::from_bytes([8; 32]);
+    laptop.set_listed(BLOCKS, bob, true, NOW).unwrap();
+    let phone = Forger::linked(&laptop, 60);
+    let documents = laptop.document_list().unwrap();
+    let (_, blocks) = documents.into_iter().find(|(_, d)| d.kind == DocumentKind::Private).unwrap();
+    let epoch = EpochKey::generate(&SeededEntropy::new(70));
+    let sealed = phone.seal(&blocks, &epoch, b"no change at all");
+    assert_eq!(take(&laptop, &phone, sealed), Verdict::Accepted { held_n: 1 });
+    // Now the key comes.
+    let seal_key = DeviceSecret::generate(&SeededEntropy::new(1001)).seal_key();
+    let wrapped = epoch.wrap(&ada, &seal_key, &SeededEntropy::new(71)).unwrap();
+    let wraps = vec![Wrap { device: laptop.own_device(), sealed: wrapped }];
+    let account = Description::own(ada, DocumentKind::AccountLog, 0);
+    let (log, _) = phone.write(&account, &[Entry::Epoch { epoch: epoch.id(), wraps }]);
+    assert_eq!(take(&laptop, &phone, log), Verdict::Accepted { held_n: 1 });
+    assert!(laptop.accounts_in(BLOCKS).unwrap().contains(&bob));
+    let eve = AccountId::from_bytes([6; 32]);
+    laptop.set_listed(BLOCKS, eve, true, NOW + 1).unwrap();
+    assert_eq!(laptop.accounts_in(BLOCKS).unwrap().len(), 2);
+}
+
+#[test]
+fn a_guest_does_not_say_which_page_is_the_newest() {
+    let (laptop, ada) = person(1, "laptop");
+    let (hub, _) = person(3, "hub");
+    hub.subscribe(Subscription { bytes_max: 1000, ..Subscription::whole(ada) }).unwrap();
+    let post = laptop.post(draft("hello"), None, NOW).unwrap();
+    give(&laptop, &hub);
+    let mallory = Forger::stranger(50);
+    let page = Description::guest(ada, mallory.account(), 1000);
+    let many: Vec<Entry> = (0..100).map(|_| reply(post, post)).collect();
+    let (chain, _) = mallory.write(&page, &many);
+    assert!(matches!(take(&hub, &mallory, chain), Verdict::Deferred(_)));
+    assert_eq!(texts(&hub, &ada), ["hello"]);
+}
+
+#[test]
+fn a_suspended_laptop_of_higher_rank_frees_itself() {
+    let (laptop, _) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    give(&laptop, &phone);
+    phone.suspend_device(laptop.own_device(), true, NOW + 1).unwrap();
+    give(&phone, &laptop);
+    assert!(laptop.post(draft("hello"), None, NOW + 2).is_err());
+    laptop.suspend_device(laptop.own_device(), false, NOW + 2).unwrap();
+    laptop.post(draft("hello"), None, NOW + 3).unwrap();
+    laptop.revoke_device(phone.own_device(), "stolen", NOW + 4).unwrap();
+}
+
+#[test]
+fn what_nobody_could_read_is_not_written() {
+    let (laptop, ada) = person(1, "laptop");
+    let body = laptop.add_file(&mut &b"bytes"[..], 100).unwrap();
+    let attachment = Attachment {
+        body,
+        media_type: "image/png".into(),
+        name: "x".repeat(300),
+        alt: String::new(),
+    };
+    let bad = Draft { text: "look".into(), attachments: vec![attachment] };
+    assert!(laptop.post(bad, None, NOW).is_err());
+    laptop.post(draft("hello"), None, NOW).unwrap();
+    assert_eq!(texts(&laptop, &ada), ["hello"]);
+    sound(&laptop);
+}
+
+#[test]
+fn a_feed_goes_on_through_many_posts_of_one_time() {
+    let (laptop, _) = person(1, "laptop");
+    for n in 0..60 {
+        laptop.post(draft(&n.to_string()), None, NOW).unwrap();
+    }
+    let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), None);
+    loop {
+        let page = laptop.feed(cursor, 7).unwrap();
+        let Some(last) = page.last() else { break };
+        cursor = Some(mosaic_engine::replica::Cursor { time_ms: last.time_ms, id: last.id });
+        for view in &page {
+            assert!(seen.insert(view.id));
+        }
+    }
+    assert_eq!(seen.len(), 60);
+}
+
+/// Gives every known head with its whole chain, as a session does where chains are forked.
+fn give_whole(from: &Replica, to: &Replica, forked: bool) -> Receipt {
+    let mut moved = Vec::new();
+    let mut sections = to.kept_sections().unwrap();
+    sections.sort_by_key(|section| section.class);
+    for section in sections {
+        let tips = from.tips(&section).unwrap();
+        for tip in &tips {
+            let branches = tips.iter().filter(|other| other.chain == tip.chain).count();
+            let intro = from.introduce(tip).unwrap().unwrap();
+            moved.push(Received {
+                path: intro.path,
+                description: Some(intro.description),
+                head: intro.head,
+                fork: forked || branches > 1,
+                parts: from.part(tip, 1, usize::MAX).unwrap().into_iter().collect(),
+            });
+        }
+    }
+    to.receive(&from.own_device(), moved, NOW).unwrap()
+}
+
+#[test]
+fn a_forked_chain_reaches_newcomers_and_its_branches_may_grow() {
+    let secret = || DeviceSecret::generate(&SeededEntropy::new(77));
+    let store = MemoryStore::new();
+    let open = |store: MemoryStore, seed, identity: bool| {
+        let secret = identity.then(secret);
+        let options = ReplicaOptions { secret, fresh_incarnation: false };
+        Replica::open(Arc::new(store), Arc::new(SeededEntropy::new(seed)), options).unwrap()
+    };
+    let laptop = open(store.clone(), 1, false);
+    let ada = laptop.create_account(secret(), "laptop", [7; 32], NOW).unwrap();
+    let hub = hub_of(&[ada]);
+    laptop.post(draft("common"), None, NOW).unwrap();
+    let again = open(store.snapshot(), 3, true);
+    laptop.post(draft("one"), None, NOW + 1).unwrap();
+    again.post(draft("two"), None, NOW + 2).unwrap();
+    give(&laptop, &hub);
+    let receipt = give_whole(&again, &hub, true);
+    assert_eq!(receipt.forks.iter().filter(|fork| fork.new).count(), 1);
+    let (newcomer, _) = person(5, "newcomer");
+    newcomer.subscribe(Subscription::whole(ada)).unwrap();
+    give_whole(&hub, &newcomer, false);
+    let wall = newcomer.wall(&ada, None, 10).unwrap();
+    assert_eq!(wall.len(), 2);
+    assert!(wall.iter().any(|view| view.disputed));
+    agree(&hub, &newcomer);
+    for n in 0..6 {
+        again.post(draft("more"), None, NOW + 3 + n).unwrap();
+        give_whole(&again, &hub, true);
+    }
+    give_whole(&hub, &newcomer, false);
+    agree(&hub, &newcomer);
+    // Who hears of the other branch writes on under a new life.
+    give_whole(&hub, &laptop, true);
+    laptop.post(draft("after"), None, NOW + 20).unwrap();
+    give(&laptop, &hub);
+    assert!(texts(&hub, &ada).contains(&"after".to_owned()));
+}
+
+#[test]
+fn an_edit_that_builds_on_a_void_one_is_not_lost() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let tablet = link(&laptop, 6, "tablet");
+    let hub = hub_of(&[ada]);
+    give(&laptop, &phone);
+    give(&laptop, &tablet);
+    phone.edit_profile(vec![("name".into(), Some("Thief".into()))], NOW).unwrap();
+    give(&phone, &hub);
+    give(&phone, &tablet);
+    laptop.revoke_device(phone.own_device(), "stolen", NOW + 1).unwrap();
+    give(&laptop, &hub);
+    assert_eq!(hub.profile(&ada).unwrap(), []);
+    tablet.edit_profile(vec![("bio".into(), Some("honest".into()))], NOW + 2).unwrap();
+    give(&tablet, &hub);
+    let profile = hub.profile(&ada).unwrap();
+    assert!(profile.iter().any(|field| field.key == "bio"));
+    sound(&hub);
+}
