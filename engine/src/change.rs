@@ -100,8 +100,6 @@ pub(crate) const fn checksum(hash: &ChangeHash) -> [u8; 4] {
 
 #[cfg(any(test, feature = "test-utils"))]
 #[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::type_complexity,
     reason = "what tests are made of may panic"

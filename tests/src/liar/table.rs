@@ -211,6 +211,7 @@ pub fn post() -> Entry {
 }
 
 /// Entries that do not decode, or not in the one form.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn entry_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
     let target = ChangeId::of(b"t");
     let raw = |build: &dyn Fn(&mut Writer)| {
@@ -398,6 +399,7 @@ fn limit_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
 }
 
 /// Honest chains of which the data is not what the head signs, or not all there.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn shape_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
     let mut honest = author.chain(&wall(author, 0));
     honest.entry(now_ms, post().encode()).entry(now_ms + 1, post().encode());
@@ -443,17 +445,17 @@ fn shape_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
         ),
         offer(
             "shape: the last change is missing",
-            { with(&fresh(), &|r| r.parts[0].truncate(1)) },
+            with(&fresh(), &|r| r.parts[0].truncate(1)),
             link,
         ),
         offer(
             "shape: ids of something else",
-            { with(&fresh(), &|r| r.parts = only(1, Content::Ids(ids.clone()))) },
+            with(&fresh(), &|r| r.parts = only(1, Content::Ids(ids.clone()))),
             link,
         ),
         offer(
             "shape: bytes in place of entries",
-            { with(&fresh(), &|r| r.parts = only(1, Content::Changes(raw.clone()))) },
+            with(&fresh(), &|r| r.parts = only(1, Content::Changes(raw.clone()))),
             Answer::Refused(Reason::Malformed),
         ),
         offer(
@@ -467,8 +469,8 @@ fn shape_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
             },
             link,
         ),
-        offer("shape: an entry altered", { with(&fresh(), &|r| alter_entry(r)) }, link),
-        offer("shape: the changes swapped", { with(&fresh(), &|r| swap_entries(r)) }, link),
+        offer("shape: an entry altered", with(&fresh(), &|r| alter_entry(r)), link),
+        offer("shape: the changes swapped", with(&fresh(), &|r| swap_entries(r)), link),
     ]
 }
 
