@@ -73,6 +73,11 @@ fn one(
         missing = missing.saturating_add(n.saturating_sub(held.get(chain).copied().unwrap_or(0)));
     }
     let missing_bodies = replica.missing_bodies_count(section).map_err(failed)?;
+    // a peer says how many it lacks, not where; account logs name none
+    let missing_there = match section.class {
+        SectionClass::Authority => 0,
+        _ => record.missing_there,
+    };
     let digest = replica.digest(section).map_err(failed)?;
     let digest = blake3::Hash::from_bytes(digest).to_hex();
     let mut state = SyncState {
@@ -83,12 +88,12 @@ fn one(
         unsent_changes: unsent,
         missing_changes: missing,
         missing_bodies,
-        peer_missing_bodies: record.missing_there,
+        peer_missing_bodies: missing_there,
         reasons: known.map(|known| known.reasons.clone()).unwrap_or_default(),
         checked_at: known.map(|known| rfc3339(known.checked_ms)),
         ..SyncState::default()
     };
-    let open = unsent > 0 || missing > 0 || missing_bodies > 0 || record.missing_there > 0;
+    let open = unsent > 0 || missing > 0 || missing_bodies > 0 || missing_there > 0;
     state.state = match known {
         None => "unknown",
         Some(known) if known.state == "failed" => "failed",

@@ -87,6 +87,12 @@ impl BlobHandler {
         self.shared.bytes_sent.load(Ordering::Relaxed)
     }
 
+    /// Whether anything is being served at this moment.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.shared.running.available_permits() < self.shared.limits.requests_max
+    }
+
     /// Requests refused so far.
     #[must_use]
     pub fn refused(&self) -> u64 {

@@ -31,6 +31,8 @@ const SESSIONS_MAX: u32 = 256;
 const OUTCOMES_WAITING: usize = 64;
 /// How long a peer that lacks files is left to fetch them before it is asked again.
 const FETCH_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is asked again without having come further.
+const FETCH_TRIES: u32 = 3;
 
 /// All sync sessions of an endpoint.
 #[derive(Debug)]
@@ -136,6 +138,7 @@ impl Sessions {
     /// the files that are named.
     pub(crate) async fn round(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
         let mut report = self.ask(ticket).await?;
+        let mut tries = FETCH_TRIES;
         loop {
             let live = self.peers.live(&ticket.device);
             let (Some(outcome), Some(live)) = (&mut report.outcome, live) else {
@@ -144,20 +147,19 @@ impl Sessions {
             if outcome.missing_here > 0 {
                 self.fetch_files(&live.fetcher, outcome).await;
             }
-            if outcome.missing_there == 0 {
+            if outcome.missing_there == 0 || tries == 0 {
                 return Ok(report);
             }
             // it may be fetching files from us at this moment
-            let (missing, sent) = (outcome.missing_there, self.blobs.bytes_sent());
+            let missing = outcome.missing_there;
             sleep(FETCH_PAUSE).await;
-            let moving = self.blobs.bytes_sent() != sent;
+            while self.blobs.is_busy() {
+                sleep(FETCH_PAUSE).await;
+            }
             let again = self.ask(ticket).await?;
             let fewer = again.outcome.as_ref().is_some_and(|again| again.missing_there < missing);
-            let counters = sum(&report.counters, &again.counters);
-            report = Report { counters, ..again };
-            if !moving && !fewer {
-                return Ok(report);
-            }
+            tries = if fewer { FETCH_TRIES } else { tries - 1 };
+            report = Report { counters: sum(&report.counters, &again.counters), ..again };
         }
     }
 
@@ -264,6 +266,7 @@ impl Sessions {
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
         let lag = Arc::default();
+        let refresh = commands.clone();
         let live = Live {
             commands,
             connection: connection.clone(),
@@ -280,7 +283,7 @@ impl Sessions {
         Some(async move {
             let wanted = Arc::new(Notify::new());
             let noting = tokio::spawn(note_all(self.peers.clone(), noted, wanted.clone()));
-            let fetching = tokio::spawn(self.clone().fetch_all(files_from, wanted));
+            let fetching = tokio::spawn(self.clone().fetch_all(files_from, refresh, wanted));
             drive(session, connection.clone(), stream, seat, asked).await;
             let _ = noting.await;
             fetching.abort();
@@ -290,13 +293,21 @@ impl Sessions {
     }
 
     /// Fetches wanted files each time an outcome leaves some open.
-    async fn fetch_all(self: Arc<Self>, fetcher: Arc<Fetcher>, wanted: Arc<Notify>) {
+    async fn fetch_all(
+        self: Arc<Self>,
+        fetcher: Arc<Fetcher>,
+        commands: mpsc::Sender<Command>,
+        wanted: Arc<Notify>,
+    ) {
         loop {
             wanted.notified().await;
             let replica = self.replica.clone();
             let kept = tokio::task::spawn_blocking(move || replica.kept_sections()).await;
             let Ok(Ok(sections)) = kept else { continue };
-            fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await;
+            if fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await > 0 {
+                // the other side shall know that they are here
+                let _ = commands.try_send(Command::Refresh);
+            }
         }
     }
 }
