@@ -3,7 +3,7 @@
 //! - [`author`]: a device that signs any bytes as a change and any chain as a head;
 //! - [`table`]: every lie, and what an honest node says to it;
 //! - [`hub`]: a replica that shows something else than it holds;
-//! - [`line`]: how lies reach a replica of this process; [`net`]: a running node.
+//! - [`line`](mod@line): how lies reach a replica of this process; [`net`]: a running node.
 
 pub mod author;
 pub mod heads;

@@ -212,7 +212,8 @@ fn the_repository_names_no_machine() {
     for file in files(&[".rs", ".toml", ".md", ".yml", ".lock", "run", ".sh"]) {
         for (number, line) in file.text.lines().enumerate() {
             let at_root = |at: usize| {
-                !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '$')
+                !line[..at]
+                    .ends_with(|before: char| before.is_alphanumeric() || "$]".contains(before))
             };
             let found =
                 |root: &String| line.match_indices(root.as_str()).any(|(at, _)| at_root(at));

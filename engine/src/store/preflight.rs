@@ -47,7 +47,7 @@ pub struct TornTail {
     pub kept: PathBuf,
 }
 
-/// What [`salvage`] did.
+/// What [`DiskStore::salvage`](super::disk::DiskStore::salvage) did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salvaged {
     /// Whole batches kept, in all journals.
