@@ -22,16 +22,18 @@ struct Gone {
 pub(super) async fn list(app: Arc<App>, request: WallList) -> Outcome {
     let (looking, asked) = (app.clone(), request.clone());
     let listed = tokio::task::spawn_blocking(move || {
-        let records = wall::list(&looking, asked.clone())?;
+        let replica = looking.replica()?;
+        let start = wall::cursor(&replica, asked.before.as_deref())?;
+        let records = wall::list(&looking, &asked, start)?;
         let limit = asked.limit.map_or(0, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let gone =
             if records.len() < limit { next_page(&looking, &asked, &records)? } else { None };
-        Ok::<_, ErrorRecord>((records, gone))
+        Ok::<_, ErrorRecord>((records, gone, start))
     });
-    let (mut records, gone) = listed.await.map_err(|error| failed(&error))??;
+    let (mut records, gone, start) = listed.await.map_err(|error| failed(&error))??;
     let Some(gone) = gone else { return Ok(records.into()) };
     if fetch(&app, gone).await? {
-        let again = tokio::task::spawn_blocking(move || wall::list(&app, request)).await;
+        let again = tokio::task::spawn_blocking(move || wall::list(&app, &request, start)).await;
         return Ok(again.map_err(|error| failed(&error))??.into());
     }
     let message = "Older posts are not kept here, and no peer gave them.".to_owned();

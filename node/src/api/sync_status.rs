@@ -14,6 +14,9 @@ use super::types::{ErrorKind, ErrorRecord, Record, SyncState, SyncStatus, rfc333
 use crate::app::App;
 use crate::peers::{PeerRecord, Peers, SectionRecord, section_key};
 
+/// Chains looked at for what is missing in one section.
+const CHAINS_MAX: usize = 16 * 1024;
+
 /// Every kept section at every peer that may read it.
 pub(super) fn status(app: &App, request: SyncStatus) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
@@ -61,16 +64,21 @@ fn one(
 ) -> Result<SyncState, ErrorRecord> {
     let shown: HashMap<ChainKey, u64> =
         replica.shown(device, section).map_err(failed)?.into_iter().collect();
-    let (mut unsent, mut missing) = (0u64, 0u64);
-    let mut held: HashMap<ChainKey, u64> = HashMap::new();
+    let (mut unsent, mut missing, mut absent) = (0u64, 0u64, 0u64);
+    let mut known_here: HashMap<ChainKey, u64> = HashMap::new();
     for tip in replica.tips(section).map_err(failed)? {
         let there = shown.get(&tip.chain).copied().unwrap_or(0);
         unsent = unsent.saturating_add(tip.n.saturating_sub(there));
-        let here = held.entry(tip.chain).or_default();
-        *here = tip.held_n.max(*here);
+        absent = absent.saturating_add(tip.n.saturating_sub(tip.held_n));
+        let here = known_here.entry(tip.chain).or_default();
+        *here = tip.n.max(*here);
     }
     for (chain, n) in &shown {
-        missing = missing.saturating_add(n.saturating_sub(held.get(chain).copied().unwrap_or(0)));
+        let here = known_here.get(chain).copied().unwrap_or(0);
+        missing = missing.saturating_add(n.saturating_sub(here));
+    }
+    for open in replica.incomplete(section, CHAINS_MAX).map_err(failed)? {
+        missing = missing.saturating_add(open.tip.n.saturating_sub(open.tip.held_n));
     }
     let missing_bodies = replica.missing_bodies_count(section).map_err(failed)?;
     // a peer says how many it lacks, not where; account logs name none
@@ -104,6 +112,10 @@ fn one(
     }
     .to_owned();
     explain(&mut state);
+    if absent > missing {
+        let count = absent - missing;
+        state.reasons.push(format!("{count} changes are known and not kept here, by choice"));
+    }
     if let Some(failure) = &record.failure {
         state.reasons.push(failure.clone());
     }

@@ -119,17 +119,25 @@ impl Window {
     }
 }
 
-fn cursor(replica: &Replica, before: Option<&str>) -> Result<Option<Cursor>, ErrorRecord> {
+/// Where a list begins: after the named post.
+pub(super) fn cursor(
+    replica: &Replica,
+    before: Option<&str>,
+) -> Result<Option<Cursor>, ErrorRecord> {
     let Some(text) = before else { return Ok(None) };
     let view = replica.show(&resolve::entry(replica, text)?)?;
     Ok(Some(Cursor { time_ms: view.time_ms, id: view.id }))
 }
 
-pub(super) fn list(app: &App, request: WallList) -> Result<Vec<Record>, ErrorRecord> {
+/// Posts of a wall after `start`, whether what `start` names is still here or not.
+pub(super) fn list(
+    app: &App,
+    request: &WallList,
+    start: Option<Cursor>,
+) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let account = resolve::account(&replica, request.who.as_deref())?;
     let window = Window::new(request.limit, request.since.as_deref(), request.until.as_deref())?;
-    let start = cursor(&replica, request.before.as_deref())?;
     let views = window.collect(
         start,
         |view| request.deleted || !view.deleted,

@@ -37,13 +37,13 @@ impl Drop for Place {
     }
 }
 
-/// Fetches the files of `sections` that are wanted here; returns how many came.
+/// Fetches the files of `sections` that are wanted here; returns how many came, and their bytes.
 pub(super) async fn fetch_wanted(
     replica: &Arc<Replica>,
     fetcher: &Fetcher,
     fetching: &Fetching,
     sections: Vec<Section>,
-) -> u64 {
+) -> (u64, u64) {
     let looking = replica.clone();
     let wanted = tokio::task::spawn_blocking(move || {
         let mut wanted = Vec::new();
@@ -55,16 +55,19 @@ pub(super) async fn fetch_wanted(
         wanted.dedup_by_key(|file| file.hash);
         wanted
     });
-    let mut came = 0;
+    let (mut came, mut bytes) = (0, 0u64);
     for file in wanted.await.unwrap_or_default() {
         let Some(_place) = fetching.begin(file.hash) else { continue };
         match fetch_one(replica, fetcher, &file).await {
-            Ok(true) => came += 1,
+            Ok(true) => {
+                came += 1;
+                bytes = bytes.saturating_add(file.size);
+            }
             Ok(false) => {}
             Err(error) => tracing::info!(%error, hash = %file.hash, "a file did not come"),
         }
     }
-    came
+    (came, bytes)
 }
 
 async fn fetch_one(

@@ -145,7 +145,9 @@ impl Sessions {
                 return Ok(report);
             };
             if outcome.missing_here > 0 {
-                self.fetch_files(&live.fetcher, outcome).await;
+                let (files, bytes) = self.fetch_files(&live.fetcher, outcome).await;
+                report.counters.bodies = report.counters.bodies.saturating_add(files);
+                report.counters.body_bytes = report.counters.body_bytes.saturating_add(bytes);
             }
             if outcome.missing_there == 0 || tries == 0 {
                 return Ok(report);
@@ -180,10 +182,9 @@ impl Sessions {
     }
 
     /// Fetches the files that an outcome left open, and corrects what it says is missing.
-    async fn fetch_files(&self, fetcher: &Fetcher, outcome: &mut Outcome) {
+    async fn fetch_files(&self, fetcher: &Fetcher, outcome: &mut Outcome) -> (u64, u64) {
         let sections: Vec<_> = outcome.sections.iter().map(|section| section.section).collect();
         let came = fetch_wanted(&self.replica, fetcher, &self.fetching, sections.clone()).await;
-        outcome.counters.bodies = outcome.counters.bodies.saturating_add(came);
         let (replica, before) = (self.replica.clone(), outcome.missing_here);
         let counting = tokio::task::spawn_blocking(move || {
             let counts = sections.iter().map(|section| replica.missing_bodies_count(section));
@@ -192,6 +193,7 @@ impl Sessions {
         if let Ok(Ok(missing)) = counting.await {
             outcome.missing_here = missing.min(before);
         }
+        came
     }
 
     /// Fetches one file from the first peer that serves it, those with open sessions first.
@@ -304,7 +306,7 @@ impl Sessions {
             let replica = self.replica.clone();
             let kept = tokio::task::spawn_blocking(move || replica.kept_sections()).await;
             let Ok(Ok(sections)) = kept else { continue };
-            if fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await > 0 {
+            if fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await.0 > 0 {
                 // the other side shall know that they are here
                 let _ = commands.try_send(Command::Refresh);
             }
