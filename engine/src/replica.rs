@@ -447,6 +447,7 @@ impl Replica {
         let spaces = std::mem::take(&mut work.spaces);
         state.digests.retain(|section, _| !spaces.contains(&section.space));
         let events = std::mem::take(&mut work.events);
+        let files = std::mem::take(&mut work.files);
         let early = may_pipeline(&work, &events);
         let waiting = self.store.submit(std::mem::take(&mut work.batch));
         let durable = match waiting {
@@ -474,6 +475,10 @@ impl Replica {
             state.dirty = false;
         }
         drop(state);
+        // After the rows: a crash between them leaves a file too many, never one too few.
+        for file in files {
+            self.store.blob_remove(&file)?;
+        }
         self.tell(&events);
         Ok(())
     }

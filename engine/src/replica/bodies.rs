@@ -247,7 +247,7 @@ impl Replica {
         }
         work.batch.delete(Table::Truth, keys::blob(hash));
         if self.store.blob_info(hash)?.is_some() {
-            self.store.blob_remove(hash)?;
+            work.files.push(*hash);
         }
         Ok(())
     }

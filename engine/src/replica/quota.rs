@@ -184,7 +184,9 @@ impl Replica {
         let demanded =
             |page: u64| owner.is_some_and(|owner| state.demanded.contains(&(owner, page)));
         documents.sort_by_key(|(page, _, _)| (!demanded(*page), std::cmp::Reverse(*page)));
-        let uses = self.cached_uses(state, &section.space)?;
+        // Reading what every page takes is dear, and of no use where nothing is limited.
+        let limited = documents.iter().any(|(_, _, limit)| limit.is_some());
+        let uses = if limited { self.cached_uses(state, &section.space)? } else { Vec::new() };
         let used = |page: u64| uses.iter().find(|u| u.page == page).map_or(0, |u| u.bytes);
         let (mut total, mut at, mut newest) = (0u64, None, true);
         let mut out = Vec::new();

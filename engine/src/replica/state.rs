@@ -247,4 +247,6 @@ pub(crate) struct Work {
     /// Bodies that this commit drops.
     pub dropped: BTreeSet<BlobHash>,
     pub events: Vec<Event>,
+    /// Blob files that nothing names any more once this is durable.
+    pub files: Vec<BlobHash>,
 }
