@@ -6,7 +6,7 @@ use std::process::Command;
 
 use clap::Args;
 use mosaic_engine::limits::BODY_BYTES_MAX;
-use mosaic_node::api::types::{AttachFile, ErrorKind};
+use mosaic_node::api::types::{AttachFile, ErrorKind, ErrorRecord};
 
 use crate::error::Failure;
 use crate::output::Output;
@@ -78,7 +78,7 @@ impl TextSource {
 fn from_file(path: &Path) -> Result<String, Failure> {
     let file = std::fs::File::open(path).map_err(|error| {
         let message = format!("cannot read {}: {error}", path.display());
-        Failure::new(ErrorKind::NotFound, message)
+        ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic help post")
     })?;
     bounded(file, &path.display().to_string())
 }
@@ -170,7 +170,8 @@ impl Attachments {
 pub(crate) fn attach_file(path: &Path, alt: Option<String>) -> Result<AttachFile, Failure> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| {
-        Failure::new(ErrorKind::NotFound, format!("cannot attach {shown}: {error}"))
+        let message = format!("cannot attach {shown}: {error}");
+        ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic help post")
     })?;
     if !metadata.is_file() {
         return Err(Failure::usage(

@@ -142,7 +142,7 @@ impl ErrorKind {
             Self::Conflict => "mosaic status",
             Self::Corrupt => "mosaic store verify",
             Self::NoNode => "mosaic node start",
-            Self::Timeout => "mosaic node wait --timeout 60s",
+            Self::Timeout => "mosaic status",
         }
     }
 }
