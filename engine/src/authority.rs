@@ -42,6 +42,25 @@ pub struct Revocation {
     pub cuts: BTreeMap<(DocumentId, Incarnation), Tip>,
 }
 
+impl Revocation {
+    /// The version up to which one chain of the device stays, by the account's log and by
+    /// the cuts that stand in the document itself.
+    #[must_use]
+    pub fn cut(
+        &self,
+        doc: &DocumentId,
+        device: &DeviceId,
+        incarnation: &Incarnation,
+        own_cuts: &[Tip],
+    ) -> Option<Tip> {
+        let in_doc = own_cuts.iter().filter(|tip| {
+            tip.doc == *doc && tip.device == *device && tip.incarnation == *incarnation
+        });
+        let in_log = self.cuts.get(&(*doc, *incarnation));
+        in_doc.chain(in_log).max_by_key(|tip| tip.n).copied()
+    }
+}
+
 /// What is settled about one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceStanding {
@@ -125,14 +144,8 @@ impl Authority {
         let Some(revocation) = &known.revoked else {
             return Standing::Valid;
         };
-        let in_log = revocation.cuts.get(&(*doc, *incarnation)).map_or(0, |tip| tip.n);
-        let in_doc = own_cuts
-            .iter()
-            .filter(|tip| tip.device == *device && tip.incarnation == *incarnation)
-            .map(|tip| tip.n)
-            .max()
-            .unwrap_or(0);
-        if n <= in_log.max(in_doc) { Standing::Valid } else { Standing::Void }
+        let cut = revocation.cut(doc, device, incarnation, own_cuts);
+        if n <= cut.map_or(0, |tip| tip.n) { Standing::Valid } else { Standing::Void }
     }
 
     /// Cuts that count among the [`Entry::Cut`]s that the account wrote into one of its

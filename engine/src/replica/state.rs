@@ -179,6 +179,8 @@ pub(crate) struct State {
     pub owners: HashMap<SpaceId, AccountId>,
     /// Documents of each space, loaded once.
     pub docs: HashMap<SpaceId, BTreeSet<DocumentId>>,
+    /// Whether a chain holds another branch than a cut names, once it holds that much.
+    pub branches_cut: HashMap<(ChainKey, Link), bool>,
     /// Cuts that stand in a document itself, worked out lately.
     pub cuts: HashMap<DocumentId, Arc<Vec<Tip>>>,
     /// Newest page of rows of pages that the space's owner writes.

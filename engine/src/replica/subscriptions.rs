@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::{EngineError, Replica, State};
-use crate::chain::ChainKey;
+use crate::chain::{ChainKey, extend};
 use crate::change::value::Value;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, SectionClass, Space};
 use crate::hash::AccountId;
+use crate::model::entry::Tip;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::Section;
 
@@ -306,8 +307,13 @@ impl Replica {
             authority.devices.get(&key.device).is_some_and(|device| device.revoked.is_some());
         let cuts = if revoked { self.own_cuts(state, description)? } else { Default::default() };
         let standing = authority.standing(&key.doc, &key.device, &key.incarnation, n, &cuts);
+        let revoked = authority.devices.get(&key.device).and_then(|d| d.revoked.as_ref());
+        let cut = revoked.and_then(|r| r.cut(&key.doc, &key.device, &key.incarnation, &cuts));
         Ok(match standing {
-            Standing::Valid => false,
+            Standing::Valid => match cut {
+                Some(cut) => self.is_other_branch(state, description, key, &cut)?,
+                None => false,
+            },
             Standing::Void => true,
             // Without the account's log, the certificate path is all there is to judge by.
             Standing::UnknownDevice => {
@@ -315,5 +321,35 @@ impl Replica {
                 self.last_page(state, &description.account, kind)?.is_some()
             }
         })
+    }
+
+    /// Whether the changes held of a chain do not lead to what a cut names: the revoker saw
+    /// another branch, and nothing of this one counts.
+    fn is_other_branch(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        cut: &Tip,
+    ) -> Result<bool, EngineError> {
+        let space = description.space.id();
+        let chain = self.chain(state, &space, key)?;
+        if chain.held < cut.n {
+            return Ok(false);
+        }
+        if chain.held == cut.n {
+            return Ok(chain.link != cut.link);
+        }
+        if let Some(other) = state.branches_cut.get(&(*key, cut.link)) {
+            return Ok(*other);
+        }
+        let ids = self.change_ids(key, 1, cut.n)?;
+        let link = (1..).zip(&ids).fold(key.origin(&space), |link, (n, id)| extend(&link, n, id));
+        let whole = ids.len() as u64 == cut.n;
+        let other = whole && link != cut.link;
+        if whole {
+            state.branches_cut.insert((*key, cut.link), other);
+        }
+        Ok(other)
     }
 }

@@ -5,7 +5,7 @@ use mosaic_engine::chain::{ChainKey, VerifiedHead, extend};
 use mosaic_engine::change::{Actor, log};
 use mosaic_engine::codec::Writer;
 use mosaic_engine::description::{Description, DocumentKind};
-use mosaic_engine::hash::{DeviceId, Incarnation, Link};
+use mosaic_engine::hash::{BlobHash, DeviceId, Incarnation, Link};
 use mosaic_engine::identity::{CertificatePath, Genesis, Verifier};
 use mosaic_engine::model::entry::{BodyRef, Entry, Tip, Wrap};
 use mosaic_engine::seal::{EpochKey, SealPlace, seal};
@@ -355,4 +355,27 @@ fn an_edit_that_builds_on_a_void_one_is_not_lost() {
     let profile = hub.profile(&ada).unwrap();
     assert!(profile.iter().any(|field| field.key == "bio"));
     sound(&hub);
+}
+
+#[test]
+fn a_cut_of_one_branch_keeps_nothing_of_another() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = Forger::linked(&laptop, 2);
+    let hub = hub_of(&[ada]);
+    give(&laptop, &hub);
+    let page = Description::own(ada, DocumentKind::Wall, 0);
+    let post = |n: u8| Entry::Post {
+        body: BodyRef { hash: BlobHash::of(&[n]), size: 20 },
+        attachments: Vec::new(),
+        quote: None,
+    };
+    let (seen, _) = phone.write(&page, &[post(1)]);
+    let (other, _) = phone.write(&page, &[post(2), post(3)]);
+    assert_eq!(take(&laptop, &phone, seen), Verdict::Accepted { held_n: 1 });
+    assert_eq!(take(&hub, &phone, other), Verdict::Accepted { held_n: 2 });
+    assert_eq!(hub.wall(&ada, None, 10).unwrap().len(), 2);
+    laptop.revoke_device(phone.id(), "lost", NOW).unwrap();
+    give(&laptop, &hub);
+    assert_eq!(laptop.wall(&ada, None, 10).unwrap().len(), 1);
+    assert_eq!(hub.wall(&ada, None, 10).unwrap().len(), 0);
 }
