@@ -3,15 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mosaic_engine::description::DocumentKind;
+use mosaic_engine::hash::AccountId;
 use mosaic_engine::replica::{Draft, Replica, Subscription, Text};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::api::types::{
-    DeviceInvite, DeviceLink, IdentityCreate, Linked, NodeTicket, PATHS, Record, Request,
-    SyncResult, SyncRun,
+    AttachFile, DeviceInvite, DeviceLink, EventWatch, IdentityCreate, Linked, NodeTicket, PATHS,
+    PostCreate, Record, Request, SyncResult, SyncRun, SyncStatus, WallSave,
 };
+use crate::blobs::BLOBS_ALPN;
 use crate::client::{Answer, Client};
+use crate::endpoint::{Net, NetOptions};
 use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
 
 struct Home {
@@ -187,4 +191,87 @@ async fn every_operation_of_the_contract_is_answered() {
     }
     assert!(open.is_empty(), "{open:?}");
     assert!(!Home::new(&root, "nobody").home().exists(), "reading makes no home");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_with_a_file_is_pushed_and_the_file_follows() {
+    let root = tempfile::tempdir().unwrap();
+    let (laptop, hub) = (Home::new(&root, "laptop"), Home::new(&root, "hub"));
+    laptop.init("Ada").await;
+    hub.init("Hub").await;
+    let (laptop, hub) = (laptop.serve().await, hub.serve().await);
+    let account = laptop.replica().account().unwrap();
+    hub.replica().subscribe(Subscription::whole(account)).unwrap();
+    assert_eq!(laptop.sync_with(&hub).await.state, "in-sync");
+
+    let wanted =
+        EventWatch { types: vec!["post.created".to_owned()], since: Some(0), count: Some(1) };
+    let mut watching = hub.client.call(&wanted).await.unwrap();
+    let path = root.path().join("picture.bin");
+    std::fs::write(&path, vec![7u8; 3_000_000]).unwrap();
+    let file = AttachFile { path: path.display().to_string(), ..AttachFile::default() };
+    let request = PostCreate { attachments: vec![file], ..PostCreate::default() };
+    let posted = all(&laptop.client, request).await;
+    let [Record::Post(post)] = posted.as_slice() else { panic!("{posted:?}") };
+    let Some(Record::Event(event)) = next(&mut watching).await else { panic!("not pushed") };
+    assert_eq!(event.data["id"], post.id.as_str());
+
+    let met = laptop.sync_with(&hub).await;
+    assert_eq!((met.state.as_str(), met.peer_missing_bodies), ("in-sync", Some(0)), "{met:?}");
+    let states = all(&laptop.client, SyncStatus::default()).await;
+    let kept = states.iter().filter_map(|record| match record {
+        Record::SyncStatus(state) => Some((state.section.as_str(), state.state.as_str())),
+        _ => None,
+    });
+    let kept: Vec<_> = kept.collect();
+    let expected = [("authority", "in-sync"), ("public", "in-sync"), ("visitors", "in-sync")];
+    assert_eq!(kept, expected);
+    let saved = root.path().join("saved.bin");
+    let path = saved.display().to_string();
+    let save = WallSave { id: post.id.clone(), path, ..WallSave::default() };
+    let records = all(&hub.client, save).await;
+    assert!(matches!(records.as_slice(), [Record::Saved(_)]), "{records:?}");
+    assert_eq!(std::fs::read(&saved).unwrap(), vec![7u8; 3_000_000]);
+    laptop.stop().await;
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stock_client_fetches_what_is_public_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::new(&root, "laptop");
+    home.init("Ada").await;
+    let node = home.serve().await;
+    let replica = node.replica();
+    node.post("for everybody");
+    let friend = AccountId::from_bytes([3; 32]);
+    replica.follow(friend, Some("bob"), clock::now_ms()).unwrap();
+    let mut hashes = [Vec::new(), Vec::new()];
+    for (doc, description) in replica.document_list().unwrap() {
+        for change in replica.changes(&doc).unwrap() {
+            let (id, bytes) = (change.id, change.bytes.clone());
+            let private = usize::from(description.kind == DocumentKind::Private);
+            hashes[private].push((iroh_blobs::Hash::from_bytes(*id.as_bytes()), bytes));
+        }
+    }
+    let [public, private] = hashes;
+    assert!(!public.is_empty() && !private.is_empty());
+    let stranger = Net::bind(&[9; 32], &NetOptions::default(), vec![]).await.unwrap();
+    let ticket = crate::ticket::NodeTicket::parse(&node.ticket().await).unwrap();
+    let connection = stranger.connect(&ticket, BLOBS_ALPN).await.unwrap();
+    let stock = iroh_blobs::store::mem::MemStore::new();
+    for (hash, bytes) in public {
+        stock.remote().fetch(connection.clone(), hash).await.unwrap();
+        assert_eq!(stock.get_bytes(hash).await.unwrap(), bytes);
+    }
+    let unknown = (iroh_blobs::Hash::new(b"nobody has this"), bytes::Bytes::new());
+    let mut answers = Vec::new();
+    for (hash, _) in private.into_iter().chain([unknown]) {
+        let refused = stock.remote().fetch(connection.clone(), hash).await.unwrap_err();
+        answers.push(refused.to_string());
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    stranger.close().await;
+    node.stop().await;
 }
