@@ -191,7 +191,8 @@ impl NetHub {
         let endpoint = runtime.block_on(bind(secret));
         let (sender, outcomes) = mpsc::unbounded_channel();
         let blobs = BlobHandler::new(Arc::new(Source(hub.clone())), ServeLimits::default());
-        let protocol = HubProtocol { hub, outcomes: sender, endpoint: endpoint.clone() };
+        let packs = Arc::default();
+        let protocol = HubProtocol { hub, outcomes: sender, endpoint: endpoint.clone(), packs };
         let router = runtime.block_on(async {
             Router::builder(endpoint)
                 .accept(BLOBS_ALPN, blobs)
@@ -205,6 +206,12 @@ impl NetHub {
     #[must_use]
     pub fn ticket(&self) -> NodeTicket {
         ticket(&self.protocol.endpoint)
+    }
+
+    /// Packs that it was told to fetch so far.
+    #[must_use]
+    pub fn packs(&self) -> Vec<PackRef> {
+        self.protocol.packs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Dials a node and returns what the first round came to; `None` if the session ended

@@ -1,14 +1,14 @@
 //! A session of a lying hub over a real connection.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use iroh::protocol::{AcceptError, ProtocolHandler};
 use mosaic_engine::hash::{BlobHash, DeviceId};
-use mosaic_engine::sync::exchange::Exchange;
+use mosaic_engine::sync::exchange::{Exchange, PackRef};
 use mosaic_engine::sync::outcome::Outcome;
 use mosaic_engine::sync::{Input, Options, Output, Role, Session};
 use mosaic_engine::wire::{FRAME_PREFIX_BYTES, frame_length};
@@ -42,6 +42,8 @@ pub struct HubProtocol {
     pub outcomes: mpsc::UnboundedSender<Outcome>,
     /// Opens connections for blobs to where a session leads.
     pub endpoint: iroh::Endpoint,
+    /// Packs that it was told to fetch.
+    pub packs: Arc<Mutex<Vec<PackRef>>>,
 }
 
 impl ProtocolHandler for HubProtocol {
@@ -63,6 +65,10 @@ impl HubProtocol {
             }
         }
         self.endpoint.connect(address, iroh_blobs::ALPN).await.ok()
+    }
+
+    fn note(&self, pack: PackRef) {
+        self.packs.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
     }
 
     /// Runs one session until it or the connection ends.
@@ -88,6 +94,7 @@ impl HubProtocol {
                         Output::Send(frame) if send.write_all(&frame).await.is_err() => return,
                         Output::Send(_) => {}
                         Output::Fetch(pack) => {
+                            self.note(pack);
                             let bytes = fetch(blobs.as_ref(), pack.hash, pack.size).await;
                             inputs.push(Input::Fetched { hash: pack.hash, bytes });
                         }

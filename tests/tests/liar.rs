@@ -1,0 +1,214 @@
+//! The liar against a running node: everything is refused for its reason, and the node
+//! keeps serving; and a hub of hers that lies over the network.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use mosaic_engine::change::lies::deflated_zeros;
+use mosaic_engine::change::raw;
+use mosaic_engine::entropy::{Entropy, SeededEntropy};
+use mosaic_engine::hash::DeviceId;
+use mosaic_engine::identity::{CertificatePath, DeviceSecret};
+use mosaic_engine::replica::{Replica, ReplicaOptions, Subscription};
+use mosaic_engine::store::memory::MemoryStore;
+use mosaic_node::ticket::NodeTicket;
+use mosaic_tests::home::{Home, Node, field};
+use mosaic_tests::liar::author::{Author, encode_path};
+use mosaic_tests::liar::heads::forged_chains;
+use mosaic_tests::liar::hub::{Hub, Show};
+use mosaic_tests::liar::line::{Heard, Speaker, Way};
+use mosaic_tests::liar::net::{NetHub, NetLine};
+use mosaic_tests::liar::pump::now_ms;
+use mosaic_tests::liar::table::{Answer, lies, map_lies, post, wall};
+use serde_json::Value;
+
+/// A phone that Ada enrolled: its keys are taken out of its home, with its path.
+fn enrolled(home: &Home) -> Author {
+    let bytes = std::fs::read(home.path.join("device.key")).unwrap();
+    let secret = || DeviceSecret::from_bytes(&bytes.as_slice().try_into().unwrap()).unwrap();
+    let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(u64::from(std::process::id())));
+    Author::enrolled(secret(), path_of(home, secret()), entropy)
+}
+
+fn path_of(home: &Home, secret: DeviceSecret) -> CertificatePath {
+    let marks = tempfile::tempdir().unwrap();
+    let options = mosaic_engine::store::disk::DiskOptions::new(&home.path, marks.path());
+    let disk = mosaic_engine::store::disk::DiskStore::open(&options).unwrap();
+    let options = ReplicaOptions { secret: Some(secret), fresh_incarnation: false };
+    let entropy = Arc::new(SeededEntropy::new(1));
+    let replica = Replica::open(Arc::new(disk.store.clone()), entropy, options).unwrap();
+    let path = replica.path(&replica.device().unwrap()).unwrap().expect("a path");
+    replica.close().unwrap();
+    path
+}
+
+fn resident_bytes(node: &Node) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", node.pid())).unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn every_lie_is_refused_by_a_running_node() {
+    let root = tempfile::tempdir().unwrap();
+    let laptop = Home::init(root.path(), "laptop");
+    let phone = mosaic_tests::home::link(&laptop, root.path(), "phone");
+    let author = enrolled(&phone);
+    laptop.ok(&["post", "before"]);
+    let mut node = laptop.node();
+    let ticket = NodeTicket::parse(&node.ticket()).unwrap();
+    let mut speaker = Speaker::new(NetLine::new(author.secret(), &ticket));
+    let mut wrong = BTreeMap::new();
+    for way in [Way::Inline, Way::Pack] {
+        for lie in lies(&author, now_ms()) {
+            let heard = speaker.offer(&lie.received, way);
+            if heard != Heard::Answer(lie.answer) {
+                wrong.insert((way.name(), lie.what), (heard, lie.answer));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "heard, and expected: {wrong:#?}");
+    // Everything is warm now: the bombs once more, under watch.
+    let before = resident_bytes(&node);
+    for lie in map_lies(&author) {
+        for way in [Way::Inline, Way::Pack] {
+            assert_eq!(speaker.offer(&lie.received, way), Heard::Answer(lie.answer));
+        }
+    }
+    let grown = resident_bytes(&node).saturating_sub(before);
+    assert!(grown < 2_000_000, "{grown} bytes");
+    for garbage in [&[0, 0, 0, 1, 99][..], &[0xff; 4], &[0, 0, 0, 2, 7, 0xff]] {
+        assert!(matches!(speaker.say(garbage), Heard::Closed(_)), "{garbage:?}");
+    }
+    let mut honest = author.chain(&wall(&author, 0));
+    honest.entry(now_ms(), post().encode());
+    let answer = speaker.offer(&honest.offer(&author), Way::Inline);
+    assert_eq!(answer, Heard::Answer(Answer::Accepted));
+    assert!(node.runs());
+    laptop.ok(&["post", "after"]);
+    let wall = laptop.ok(&["wall", "list", "--json"]);
+    assert!(wall.contains("before") && wall.contains("after"), "{wall}");
+    drop(speaker);
+    node.stop();
+    assert_eq!(laptop.run(&["store", "verify"]).code, 0);
+}
+
+fn liar(args: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_liar")).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
+
+#[test]
+fn the_program_offers_any_file_and_says_what_the_node_said() {
+    let root = tempfile::tempdir().unwrap();
+    let laptop = Home::init(root.path(), "laptop");
+    let phone = mosaic_tests::home::link(&laptop, root.path(), "phone");
+    let author = enrolled(&phone);
+    let (key, path) = (phone.path.join("device.key"), root.path().join("phone.path"));
+    std::fs::write(&path, encode_path(author.path())).unwrap();
+    let bombs = [
+        ("deflated", raw::chunk(2, &deflated_zeros(256 << 20))),
+        ("small", raw::chunk(2, &deflated_zeros(8 << 20))),
+        ("random", (0u16..5000).map(|n| n.wrapping_mul(40_503).to_le_bytes()[1]).collect()),
+    ];
+    let mut files = Vec::new();
+    for (name, bytes) in bombs {
+        files.push(root.path().join(name));
+        std::fs::write(files.last().unwrap(), bytes).unwrap();
+    }
+    let node = laptop.node();
+    let ticket = node.ticket();
+    let mut args = vec!["offer", "--key", text(&key), "--path", text(&path), "--node", &ticket];
+    for file in &files {
+        args.extend(["--file", text(file)]);
+    }
+    let told = liar(&args);
+    assert!(told.len() >= 18, "{told:?}");
+    for line in &told {
+        let verdict = field(line, "verdict");
+        // What is too large for any message or pack never reaches the gate.
+        let deferred = verdict == "deferred" && line["reason"] == "pack";
+        assert!(verdict == "refused" || deferred || verdict == "closed", "{line}");
+    }
+    // Somebody who is nobody here.
+    let nobody = root.path().join("nobody.key");
+    let identity = liar(&["identity", text(&nobody)]);
+    assert_eq!(identity[0]["type"], "identity");
+    let told =
+        liar(&["offer", "--key", text(&nobody), "--node", &ticket, "--file", text(&files[2])]);
+    for line in &told {
+        assert_eq!(
+            (line["verdict"].as_str(), line["reason"].as_str()),
+            (Some("refused"), Some("not_kept"))
+        );
+    }
+    laptop.ok(&["post", "still here"]);
+    node.stop();
+    assert_eq!(laptop.run(&["store", "verify"]).code, 0);
+}
+
+fn texts(home: &Home, account: &str) -> Vec<String> {
+    let wall = home.json(&["wall", "list", account]);
+    wall.iter().map(|post| post["text"].as_str().unwrap_or("missing").to_owned()).collect()
+}
+
+#[test]
+fn a_hub_that_lies_over_the_network_is_not_believed() {
+    let root = tempfile::tempdir().unwrap();
+    let (laptop, bob) = (Home::init(root.path(), "laptop"), Home::init(root.path(), "bob"));
+    let ada = laptop.account();
+    let store = MemoryStore::new();
+    let secret = || DeviceSecret::generate(&SeededEntropy::new(81));
+    let open = |store: MemoryStore, own: bool| {
+        let options = ReplicaOptions { secret: own.then(secret), fresh_incarnation: false };
+        let entropy = Arc::new(SeededEntropy::new(82));
+        Arc::new(Replica::open(Arc::new(store), entropy, options).unwrap())
+    };
+    let inner = open(store.clone(), false);
+    inner.create_account(secret(), "hub", [0; 32], 1).unwrap();
+    let account = mosaic_engine::hash::AccountId::parse_hex(&ada).unwrap();
+    inner.subscribe(Subscription::whole(account)).unwrap();
+    let hub = Arc::new(Hub::new(inner.clone()));
+    let mut net = NetHub::new(&secret(), hub.clone());
+    laptop.ok(&["post", "first"]);
+    let node = laptop.node();
+    let ticket = NodeTicket::parse(&node.ticket()).unwrap();
+    net.meet(&ticket).expect("a round");
+    let older = store.snapshot();
+    laptop.ok(&["post", "second"]);
+    net.meet(&ticket).expect("a round");
+    bob.ok(&["follow", &ada]);
+    // Bodies with a bit altered: missing, and said to be.
+    hub.set_show(Show::AlteredBodies);
+    let result = bob.sync(&net.ticket().to_string());
+    assert_eq!(texts(&bob, &ada), ["missing", "missing"]);
+    assert_eq!(result["missing_bodies"], 2, "{result}");
+    assert_ne!(result["state"], "in-sync", "{result}");
+    hub.set_show(Show::Truth);
+    bob.sync(&net.ticket().to_string());
+    assert_eq!(texts(&bob, &ada), ["second", "first"]);
+    // A device that Ada never had.
+    let forger = Author::stranger(Arc::new(SeededEntropy::new(83)), now_ms());
+    let device = DeviceId::from_bytes(*ticket.device.as_bytes());
+    let first = inner.path(&device).unwrap().expect("the laptop's path");
+    hub.set_show(Show::Also(forged_chains(&forger, &first, now_ms())));
+    let result = bob.sync(&net.ticket().to_string());
+    assert!(result["reasons"].to_string().contains("certificate"), "{result}");
+    assert_eq!(texts(&bob, &ada), ["second", "first"]);
+    // The day before yesterday once more.
+    hub.set_show(Show::Truth);
+    hub.become_replica(open(older, true));
+    let result = bob.sync(&net.ticket().to_string());
+    let told = format!("{result} {:?}", bob.json(&["sync", "status"]));
+    assert!(told.contains("showed before"), "{told}");
+    assert_eq!(texts(&bob, &ada), ["second", "first"]);
+    node.stop();
+    assert_eq!(bob.run(&["store", "verify"]).code, 0);
+}
