@@ -139,6 +139,15 @@ impl App {
         })
     }
 
+    /// Removes the keys of a device that did not come to join an account, and the home if there
+    /// was nothing else in it.
+    pub(crate) fn forget_device(&self) {
+        if self.opened().is_none() {
+            let _ = std::fs::remove_file(self.options.home.join("device.key"));
+            let _ = std::fs::remove_dir(&self.options.home);
+        }
+    }
+
     /// Becomes the device of an account that another device vouched for.
     pub(crate) fn adopt(&self, path: CertificatePath) -> Result<Arc<Replica>, ErrorRecord> {
         self.found(|replica, secret| {

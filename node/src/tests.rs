@@ -123,17 +123,18 @@ async fn next(answer: &mut Answer) -> Option<Record> {
     Some(serde_json::from_slice(&line).unwrap())
 }
 
-/// Links `phone` to the account of `laptop`, which runs; returns what both screens show.
-async fn link(laptop: &Client, phone: &Arc<App>) -> (Linked, Linked) {
+/// Links `phone` to the account of `laptop`, which runs; returns the ticket and what both
+/// screens show.
+async fn link(laptop: &Client, phone: &Arc<App>) -> (String, Linked, Linked) {
     let invite = DeviceInvite { wait: true, ..DeviceInvite::default() };
     let mut inviting = laptop.call(&invite).await.unwrap();
     let Some(Record::Ticket(ticket)) = next(&mut inviting).await else { panic!("no ticket") };
     let name = Some("phone".to_owned());
-    let request = DeviceLink { ticket: ticket.ticket, name };
+    let request = DeviceLink { ticket: ticket.ticket.clone(), name };
     let joined = all(&Client::local(phone.router()), request).await;
     let Some(Record::Linked(joined)) = joined.last() else { panic!("{joined:?}") };
     let Some(Record::Linked(linked)) = next(&mut inviting).await else { panic!("not told") };
-    (linked, joined.clone())
+    (ticket.ticket, linked, joined.clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,8 +148,16 @@ async fn two_devices_and_a_hub_agree() {
     let node = laptop.serve().await;
     node.post("before the phone");
     let app = phone.open();
-    let (told, joined) = link(&node.client, &app).await;
+    let (ticket, told, joined) = link(&node.client, &app).await;
     assert_eq!(told, joined);
+    let third = Home::new(&root, "third");
+    let spent = DeviceLink { ticket: ticket.clone(), ..DeviceLink::default() };
+    let refused = all(&Client::local(third.open().router()), spent).await;
+    assert!(
+        matches!(refused.as_slice(), [Record::Error(error)] if error.code == 15),
+        "{refused:?}"
+    );
+    assert!(!third.home().exists(), "a refused link changes nothing");
     assert_eq!(wall(&app.replica().unwrap()), wall(&node.replica()));
     assert_eq!(wall(&node.replica()).len(), 1);
     app.close().await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use mosaic_engine::change::value::Value;
+use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::limits::DEVICE_NAME_BYTES_MAX;
 use tokio::time::timeout;
 
@@ -124,10 +125,10 @@ async fn link(app: Arc<App>, request: DeviceLink) -> Outcome {
     let secret = tokio::task::spawn_blocking(move || making.new_device()).await;
     let secret = secret.map_err(|error| failed(&error))??;
     Ok(Answer::running(move |sink| async move {
-        let options = app.net_options(Vec::new())?;
-        let net = Net::bind(&secret.signing_seed(), &options, Vec::new()).await?;
-        let joined = link::join(&net, &ticket, &secret, &name, app.entropy()).await;
-        net.close().await;
+        let joined = join(&app, &ticket, &secret, &name).await;
+        if joined.is_err() {
+            app.forget_device();
+        }
         let joined = joined?;
         let (adopting, path) = (app.clone(), joined.path);
         let adopted = tokio::task::spawn_blocking(move || adopting.adopt(path)).await;
@@ -142,6 +143,19 @@ async fn link(app: Arc<App>, request: DeviceLink) -> Outcome {
         let _ = sink.send(linked).await;
         Ok(())
     }))
+}
+
+async fn join(
+    app: &App,
+    ticket: &LinkTicket,
+    secret: &DeviceSecret,
+    name: &str,
+) -> Result<link::Joined, ErrorRecord> {
+    let options = app.net_options(Vec::new())?;
+    let net = Net::bind(&secret.signing_seed(), &options, Vec::new()).await?;
+    let joined = link::join(&net, ticket, secret, name, app.entropy()).await;
+    net.close().await;
+    Ok(joined?)
 }
 
 /// Brings the account's documents from the inviter. The link holds also if this fails.
