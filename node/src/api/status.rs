@@ -36,8 +36,10 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
     let devices: Vec<DeviceId> = peers.keys().copied().collect();
     let (mut missing_changes, mut missing_bodies) = (0u64, 0u64);
     for section in replica.kept_sections().map_err(sync_status::failed)? {
-        for tip in replica.tips(&section).map_err(sync_status::failed)? {
-            missing_changes = missing_changes.saturating_add(tip.n.saturating_sub(tip.held_n));
+        // What a revoked device wrote beyond its cut is nowhere missing.
+        for open in replica.incomplete(&section, usize::MAX).map_err(sync_status::failed)? {
+            let count = open.tip.n.saturating_sub(open.tip.held_n);
+            missing_changes = missing_changes.saturating_add(count);
         }
         let missing = replica.missing_bodies_count(&section).map_err(sync_status::failed)?;
         missing_bodies = missing_bodies.saturating_add(missing);
