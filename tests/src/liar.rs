@@ -10,5 +10,6 @@ pub mod heads;
 pub mod hub;
 pub mod line;
 pub mod net;
+pub mod odd;
 pub mod pump;
 pub mod table;
