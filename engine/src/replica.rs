@@ -138,18 +138,8 @@ impl Replica {
         self.load_ring(&mut state)
     }
 
-    /// Starts a new writing life: our own chains may have gone on elsewhere.
-    ///
-    /// # Errors
-    /// If there is no identity or the store fails.
-    pub fn renew_incarnation(&self) -> Result<(), EngineError> {
-        let mut state = self.lock();
-        let fresh = self.random_incarnation();
-        state.own.as_mut().ok_or(EngineError::NoIdentity)?.incarnation = fresh;
-        self.write_incarnation(&state)
-    }
-
-    /// As [`Replica::renew_incarnation`], as part of a commit.
+    /// Starts a new writing life as part of a commit: the own chains may have gone on
+    /// elsewhere.
     pub(crate) fn start_new_life(
         &self,
         state: &mut State,

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::{EngineError, Replica};
 use crate::chain::{ChainKey, extend};
-use crate::change::Actor;
 use crate::change::log::LogFields;
 use crate::change::prescan::prescan;
 use crate::change::value::Value;
@@ -187,11 +186,5 @@ impl Replica {
     /// If the store fails.
     pub fn bodies_held(&self) -> Result<u64, EngineError> {
         Ok(self.scan_all(Table::Meta, keys::HELD)?.len() as u64)
-    }
-
-    /// The actor that stands for a chain inside Automerge.
-    #[must_use]
-    pub fn actor(key: &ChainKey) -> Actor {
-        Actor::of(key)
     }
 }

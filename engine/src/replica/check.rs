@@ -76,24 +76,13 @@ impl Replica {
         for table in Table::ALL {
             self.store.verify(table, &mut count)?;
         }
-        for (doc, description) in self.all_documents()? {
+        for (doc, description) in self.document_list()? {
             report.documents += 1;
             self.verify_document(&doc, &description, &mut report)?;
         }
         self.verify_bodies(&mut report)?;
         self.verify_rows(&mut report)?;
         Ok(report)
-    }
-
-    pub(crate) fn all_documents(&self) -> Result<Vec<(DocumentId, Description)>, EngineError> {
-        let mut state = self.lock();
-        let mut out = Vec::new();
-        for space in self.known_spaces()? {
-            for (doc, description) in self.documents(&mut state, &space)? {
-                out.push((doc, (*description).clone()));
-            }
-        }
-        Ok(out)
     }
 
     fn verify_document(
@@ -260,7 +249,7 @@ impl Replica {
     /// Every row that the held changes give.
     fn expected_rows(&self) -> Result<Rows, EngineError> {
         let mut rows = Rows::new();
-        for (doc, description) in self.all_documents()? {
+        for (doc, description) in self.document_list()? {
             let chains = self.chains_of(&mut self.lock(), &doc)?;
             for (key, chain) in chains {
                 for (n, id) in (1..).zip(self.change_ids(&key, 1, chain.held)?) {
@@ -307,7 +296,14 @@ impl Replica {
     /// # Errors
     /// If the store fails or is damaged.
     pub fn document_list(&self) -> Result<Vec<(DocumentId, Description)>, EngineError> {
-        self.all_documents()
+        let mut state = self.lock();
+        let mut out = Vec::new();
+        for space in self.known_spaces()? {
+            for (doc, description) in self.documents(&mut state, &space)? {
+                out.push((doc, (*description).clone()));
+            }
+        }
+        Ok(out)
     }
 
     /// Chains of a document.

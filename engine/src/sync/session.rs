@@ -292,7 +292,7 @@ impl Session {
         self.out.poll()
     }
 
-    /// Whether more frames are welcome; otherwise the stream should not be read for now.
+    /// Whether more frames are welcome; while they are not, the stream should not be read.
     #[must_use]
     pub fn wants_frames(&self) -> bool {
         self.taker.wants_frames()

@@ -38,12 +38,19 @@ impl From<EngineError> for ErrorRecord {
             EngineError::IdentityExists(_) => {
                 Self::new(ErrorKind::Conflict, message).with_hint("mosaic identity show")
             }
-            EngineError::NotFound { what: "document", .. } => {
-                Self::new(ErrorKind::NotFound, message).with_hint("mosaic doc list")
+            EngineError::NotFound { what, .. } => {
+                let hint = match what {
+                    "document" => "mosaic doc list",
+                    "account" => "mosaic identity list",
+                    "device" => "mosaic device list",
+                    "subscription" => "mosaic sub list",
+                    _ => "mosaic wall list",
+                };
+                Self::new(ErrorKind::NotFound, message).with_hint(hint)
             }
-            EngineError::NotFound { .. }
-            | EngineError::MissingBlob(_)
-            | EngineError::MissingDocument(_) => Self::new(ErrorKind::NotFound, message),
+            EngineError::MissingBlob(_) | EngineError::MissingDocument(_) => {
+                Self::new(ErrorKind::NotFound, message)
+            }
             EngineError::Ambiguous { what, text, candidates } => {
                 let message = format!("'{text}' fits {} {what}s", candidates.len());
                 Self { candidates, ..Self::new(ErrorKind::Ambiguous, message) }
