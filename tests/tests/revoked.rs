@@ -37,6 +37,8 @@ fn what_a_revoked_phone_writes_is_void_everywhere() {
     // The phone has heard of its end by now: it can write nothing more.
     let refused = phone.run(&["post", "again"]);
     assert_eq!(refused.code, 4, "{}", refused.err);
+    let status = phone.json(&["status"]);
+    assert!(status[0]["warnings"][0].as_str().unwrap().contains("revoked"), "{status:?}");
     meet(&phone, &second);
     meet(&laptop, &second);
     meet(&laptop, &first);

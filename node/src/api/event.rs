@@ -24,7 +24,7 @@ async fn watch(app: Arc<App>, request: EventWatch) -> Outcome {
         let mut news = app.news();
         let from = match request.since {
             Some(since) => since,
-            None => read(&replica, 0, |replica, _| last(replica)).await?,
+            None => read(&replica, 0, |replica, _| Ok(replica.journal_end()?)).await?,
         };
         let mut watcher = Watcher { replica, request, sink, next: from, sent: 0 };
         loop {
@@ -94,18 +94,6 @@ impl Watcher {
         let time = rfc3339(clock::now_ms());
         let record = Event { seq, time, event: event.to_owned(), actor, doc, data };
         self.sink.send(Record::Event(record)).await.is_ok()
-    }
-}
-
-/// The number of the newest event.
-fn last(replica: &Replica) -> Result<u64, ErrorRecord> {
-    let mut number = 0;
-    loop {
-        let (events, _) = replica.journal(number, STEP)?;
-        match events.last() {
-            Some((newest, _)) => number = *newest,
-            None => return Ok(number),
-        }
     }
 }
 

@@ -6,14 +6,20 @@ use mosaic_engine::store::StoreError;
 use super::types::{ErrorKind, ErrorRecord};
 use crate::error::NodeError;
 
+/// Prints a ticket for a new device, on a device that is linked.
+pub(super) const NEW_LINK: &str = "mosaic device invite";
+/// Prints the ticket of a node, on that node.
+pub(super) const NODE_TICKET: &str = "mosaic node ticket";
+
 impl From<NodeError> for ErrorRecord {
     fn from(error: NodeError) -> Self {
         let message = error.to_string();
         match error {
             NodeError::LooseMode { .. } => Self::new(ErrorKind::Denied, message),
             NodeError::NoIdentity { .. } => Self::new(ErrorKind::NoIdentity, message),
-            NodeError::Exists { .. } | NodeError::TicketSpent { .. } => {
-                Self::new(ErrorKind::Conflict, message)
+            NodeError::Exists { .. } => Self::new(ErrorKind::Conflict, message),
+            NodeError::TicketSpent { .. } => {
+                Self::new(ErrorKind::Conflict, message).with_hint(NEW_LINK)
             }
             NodeError::Damaged { .. } => Self::new(ErrorKind::Corrupt, message),
             NodeError::Config { .. } | NodeError::Ticket { .. } => {

@@ -10,6 +10,7 @@ use mosaic_engine::limits::DEVICE_NAME_BYTES_MAX;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
+use super::failure::NEW_LINK;
 use super::identity::identity;
 use super::types::{
     DeviceInvite, DeviceLink, ErrorKind, ErrorRecord, IdentityCreate, Linked, Notice, Record,
@@ -119,7 +120,8 @@ async fn serve_until_equal(
 }
 
 async fn link(app: Arc<App>, request: DeviceLink) -> Outcome {
-    let ticket = LinkTicket::parse(&request.ticket)?;
+    let ticket = LinkTicket::parse(&request.ticket)
+        .map_err(|error| ErrorRecord::from(error).with_hint(NEW_LINK))?;
     let name = device_name(request.name)?;
     let making = app.clone();
     let secret = tokio::task::spawn_blocking(move || making.new_device()).await;

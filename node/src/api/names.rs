@@ -3,6 +3,7 @@
 use mosaic_engine::hash::{AccountId, DeviceId};
 use mosaic_engine::replica::Replica;
 
+use super::failure::NODE_TICKET;
 use super::types::{ErrorKind, ErrorRecord};
 use crate::network::Network;
 use crate::peers::PeerRecord;
@@ -19,7 +20,8 @@ pub(super) fn peer(
 ) -> Result<NodeTicket, ErrorRecord> {
     let text = text.trim();
     if text.starts_with("mosaic") && text.len() > 32 {
-        return Ok(NodeTicket::parse(text)?);
+        return NodeTicket::parse(text)
+            .map_err(|error| ErrorRecord::from(error).with_hint(NODE_TICKET));
     }
     let records = network.peers().records();
     let named: Vec<_> = records

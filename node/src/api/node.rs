@@ -7,6 +7,7 @@ use mosaic_engine::hash::DeviceId;
 use mosaic_engine::replica::Replica;
 
 use super::answer::{Answer, Outcome, route};
+use super::failure::NODE_TICKET;
 use super::names;
 use super::sync_status;
 use super::types::{
@@ -83,7 +84,8 @@ async fn peers(app: Arc<App>, request: NodePeers) -> Outcome {
 }
 
 async fn connect(app: Arc<App>, request: NodeConnect) -> Outcome {
-    let ticket = NodeTicket::parse(&request.ticket)?;
+    let ticket = NodeTicket::parse(&request.ticket)
+        .map_err(|error| ErrorRecord::from(error).with_hint(NODE_TICKET))?;
     let (replica, network) = (app.replica()?, app.network().await?);
     if ticket.device == network.net().device() {
         return Err(ErrorRecord::new(ErrorKind::Usage, "that is this node's own ticket"));

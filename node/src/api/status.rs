@@ -45,9 +45,17 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         missing_bodies = missing_bodies.saturating_add(missing);
     }
     let authority = replica.authority(&account)?;
-    let writing = authority.map_or(0, |authority| {
+    let writing = authority.as_ref().map_or(0, |authority| {
         authority.devices.keys().filter(|device| authority.may_write(device)).count()
     });
+    let mut warnings = app.warnings();
+    let own = authority.as_ref().and_then(|authority| authority.devices.get(&device));
+    if own.is_some_and(|standing| standing.revoked.is_some()) {
+        warnings
+            .push("this device was revoked: what is written here counts nowhere else".to_owned());
+    } else if own.is_some_and(|standing| standing.suspended) {
+        warnings.push("this device is suspended: what is written here does not count".to_owned());
+    }
     let count = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
     Ok(Record::Status(Status {
         account: Some(account.to_string()),
@@ -66,6 +74,6 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         missing_bodies,
         documents: count(replica.document_list()?.len()),
         store_bytes: replica.store().stats().disk_bytes,
-        warnings: app.warnings(),
+        warnings,
     }))
 }
