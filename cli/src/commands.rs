@@ -10,6 +10,7 @@ mod identity;
 mod init;
 mod man;
 mod node;
+mod part;
 mod people;
 mod post;
 mod profile;
@@ -22,8 +23,6 @@ mod version;
 mod wall;
 mod watch;
 
-use std::io::IsTerminal;
-
 use clap::Subcommand;
 use mosaic_node::api::types::{ErrorKind, ErrorRecord};
 
@@ -33,9 +32,6 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::log;
 use crate::output::{self, Output};
-
-/// Records on one screen, when a person reads and no limit was given.
-const SCREEN_LIMIT: u64 = 20;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -175,11 +171,4 @@ fn bare(output: &mut Output) -> Result<(), Failure> {
     }
     output::short_help(&mut args::tree());
     Err(Failure::Told(ErrorKind::Usage))
-}
-
-/// Returns the limit of a list: what was asked for; else a screenful for a person and all for
-/// a pipe.
-fn limit(asked: Option<u64>, context: &Context<'_>) -> Option<u64> {
-    let screen = context.output.is_terminal() && std::io::stdout().is_terminal();
-    asked.or(screen.then_some(SCREEN_LIMIT))
 }

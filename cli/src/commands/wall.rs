@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use mosaic_node::api::types::{ReplyRule, WallHistory, WallList, WallPolicy, WallSave, WallShow};
 
-use super::limit;
+use super::part::Part;
 use super::post::Post;
 use crate::context::{Context, Print};
 use crate::error::Failure;
 use crate::input::{self, Attachments, TextSource};
-use crate::quantity;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wall {
@@ -142,18 +141,8 @@ pub(crate) struct List {
     /// Account id or @petname; default: you
     #[arg(value_name = "WHO")]
     who: Option<String>,
-    /// At most so many; default: 20 on a terminal, else all
-    #[arg(short = 'n', long, value_name = "N")]
-    limit: Option<u64>,
-    /// Only posts older than this one
-    #[arg(long, value_name = "ID")]
-    before: Option<String>,
-    /// Only since then: 2h, yesterday, 2026-11-22 or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = quantity::instant)]
-    since: Option<String>,
-    /// Only before then
-    #[arg(long, value_name = "TIME", value_parser = quantity::instant)]
-    until: Option<String>,
+    #[command(flatten)]
+    part: Part,
     /// Also show texts that lost against a concurrent edit
     #[arg(long)]
     conflicts: bool,
@@ -216,10 +205,10 @@ impl List {
     async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let request = WallList {
             who: self.who,
-            limit: limit(self.limit, context),
-            before: self.before,
-            since: self.since,
-            until: self.until,
+            limit: self.part.limit(context),
+            before: self.part.before,
+            since: self.part.since,
+            until: self.part.until,
             conflicts: self.conflicts,
             deleted: self.deleted,
             names: self.names || !context.output.is_json(),
