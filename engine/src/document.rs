@@ -118,7 +118,7 @@ pub struct Candidate {
 }
 
 /// A map document: text keys, scalar values, many devices.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MapDocument {
     doc: DocumentId,
     inner: Automerge,

@@ -20,6 +20,7 @@ use crate::store::{Batch, Store, StoreError, Table, keys};
 mod accounts;
 mod append;
 mod bodies;
+mod bridges;
 mod changes;
 mod check;
 mod epochs;
@@ -35,6 +36,7 @@ mod quota;
 mod read;
 mod receive;
 mod state;
+mod steps;
 mod subscriptions;
 mod walls;
 
@@ -482,10 +484,12 @@ impl Replica {
                 descriptions.get(doc).is_some_and(|description| description.account != *account)
             };
             state.maps.retain(|doc, _| others(doc));
+            state.shown.retain(|doc, _| others(doc));
             state.cuts.retain(|doc, _| others(doc));
         }
         for doc in &work.maps {
             state.maps.remove(doc);
+            state.shown.remove(doc);
         }
         for doc in &work.cuts {
             state.cuts.remove(doc);

@@ -16,9 +16,12 @@ use mosaic_engine::store::Store;
 use mosaic_engine::store::faulty::{Fault, Faulty};
 use mosaic_engine::store::memory::MemoryStore;
 use mosaic_engine::sync::exchange::{Exchange, Receipt, Received, Verdict};
+use mosaic_engine::wire::Part;
 
 #[path = "replica/hostile.rs"]
 mod hostile;
+#[path = "replica/standing.rs"]
+mod standing;
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -63,13 +66,18 @@ fn give(from: &Replica, to: &Replica) -> Receipt {
                 let held = to.chain_tips(&tip.chain).unwrap();
                 let held = held.iter().map(|(_, known)| known.held_n).max().unwrap_or(0);
                 let intro = from.introduce(&tip).unwrap().unwrap();
-                let part = from.part(&tip, held + 1, usize::MAX).unwrap();
+                let mut parts = Vec::new();
+                while let Some(part) = from.part(&tip, next(&parts, held), usize::MAX).unwrap()
+                    && !part.content.is_empty()
+                {
+                    parts.push(part);
+                }
                 moved.push(Received {
                     path: intro.path,
                     description: Some(intro.description),
                     head: intro.head,
                     fork: false,
-                    parts: part.into_iter().collect(),
+                    parts,
                 });
             }
         }
@@ -85,6 +93,10 @@ fn give(from: &Replica, to: &Replica) -> Receipt {
         to.receive_bodies(&from.own_device(), bodies).unwrap();
     }
     total
+}
+
+fn next(parts: &[Part], held: u64) -> u64 {
+    parts.last().map_or(held, Part::last_n) + 1
 }
 
 fn draft(text: &str) -> Draft {

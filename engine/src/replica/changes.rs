@@ -167,8 +167,8 @@ impl Replica {
         let description =
             self.description(&mut state, doc)?.ok_or(EngineError::MissingDocument(*doc))?;
         if !description.kind.is_log() {
-            self.load_map(&mut state, &description)?;
-            let map = state.maps.get(doc).ok_or(EngineError::MissingDocument(*doc))?;
+            let map = self.shown_map(&mut state, &description)?;
+            let map = map.ok_or(EngineError::MissingDocument(*doc))?;
             return Ok((map.heads(), map.entries()));
         }
         drop(state);

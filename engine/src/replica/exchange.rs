@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::forks::place;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::change::log::LogFields;
-use crate::codec::{Reader, Writer};
+use crate::codec::Writer;
 use crate::description::{DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
 use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES, HEAD_AHEAD_MAX, PAGE_ENTRIES_MAX};
@@ -21,15 +22,6 @@ use crate::wire::{ChangePacker, Changes, Content, HeadBytes, LogItem, Part};
 /// Larger bodies travel as blobs of their own.
 const PACKED_BODY_BYTES_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
 
-/// The other branch of a forked chain, kept as evidence: its head and all its ids.
-#[derive(Debug, Clone)]
-pub(crate) struct Branch {
-    pub head: HeadBytes,
-    pub n: u64,
-    pub link: Link,
-    pub ids: Vec<ChangeId>,
-}
-
 impl From<EngineError> for ExchangeError {
     fn from(error: EngineError) -> Self {
         Self::Store(error.to_string())
@@ -37,28 +29,6 @@ impl From<EngineError> for ExchangeError {
 }
 
 impl Replica {
-    /// Other branches of a chain that are known here.
-    pub(crate) fn branches(
-        &self,
-        state: &mut State,
-        key: &ChainKey,
-    ) -> Result<Vec<Branch>, EngineError> {
-        if let Some(known) = state.forks.get(key) {
-            return Ok(known.clone());
-        }
-        let mut branches = Vec::new();
-        for (_, value) in self.scan_all(Table::Meta, &keys::fork_prefix(key))? {
-            let mut r = Reader::new(&value);
-            let head = r.array("head").map_err(EngineError::corrupt)?;
-            let n = r.u64("n").map_err(EngineError::corrupt)?;
-            let link = Link::from_bytes(r.array("link").map_err(EngineError::corrupt)?);
-            let ids = r.rest().chunks_exact(32).filter_map(|id| id.try_into().ok());
-            branches.push(Branch { head, n, link, ids: ids.map(ChangeId::from_bytes).collect() });
-        }
-        state.forks.insert(*key, branches.clone());
-        Ok(branches)
-    }
-
     /// All known heads of a section.
     pub(crate) fn section_tips(
         &self,
@@ -200,7 +170,16 @@ impl Replica {
             return self.branch_part(&mut state, tip, first_n, bytes_max);
         }
         drop(state);
-        let last = tip.n.min(chain.held);
+        let last = chain.held;
+        if last < chain.known {
+            // What is kept is proven by the ids of what is not; without them by nothing.
+            let Some(ids) = self.bridge(&tip.chain, &chain)? else { return Ok(None) };
+            if first_n > last {
+                let skip = place(first_n - last - 1);
+                let ids = ids.into_iter().skip(skip).take(bytes_max / 32).collect();
+                return Ok(Some(Part { first_n, content: Content::Ids(ids) }));
+            }
+        }
         if first_n == 0 || first_n > last {
             return Ok(None);
         }
@@ -560,9 +539,10 @@ impl Exchange for Replica {
             let chain = self.chain(&mut state, &section.space, &tip.chain)?;
             let wanted = chain.known_link == tip.link
                 && tip.held_n < tip.n
-                && chain.invalid_from == 0
                 && !chain.evicted
-                && !self.is_cut(&mut state, &tip.chain, tip.held_n + 1)?
+                && (state.gapped.contains(&tip.chain)
+                    || (chain.invalid_from == 0
+                        && self.is_wanted(&mut state, &tip.chain, tip.held_n + 1)?))
                 && self.takes(&mut state, &tip.chain)?;
             if wanted && out.len() < limit {
                 out.push(Incomplete { tip, section: *section });

@@ -1,18 +1,50 @@
 //! Chains with two histories: which branch is followed, and evidence of the others.
 
-use super::exchange::Branch;
-use super::receive::{Arrival, Step, StepData, Stop, deferred, refused};
+use super::receive::{Arrival, Stop, deferred, refused};
+use super::steps::{Step, StepData};
 use super::{EngineError, Replica, State, Work};
-use crate::chain::extend;
-use crate::codec::Writer;
+use crate::chain::{ChainKey, extend};
+use crate::codec::{Reader, Writer};
 use crate::hash::{BlobHash, ChangeId, Link};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{ForkReport, Reason, Receipt, Verdict};
+use crate::wire::HeadBytes;
 
 /// Other branches of one chain that are kept as evidence.
 const BRANCHES_MAX: usize = 4;
 
+/// The other branch of a forked chain, kept as evidence: its head and all its ids.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    pub head: HeadBytes,
+    pub n: u64,
+    pub link: Link,
+    pub ids: Vec<ChangeId>,
+}
+
 impl Replica {
+    /// Other branches of a chain that are known here.
+    pub(crate) fn branches(
+        &self,
+        state: &mut State,
+        key: &ChainKey,
+    ) -> Result<Vec<Branch>, EngineError> {
+        if let Some(known) = state.forks.get(key) {
+            return Ok(known.clone());
+        }
+        let mut branches = Vec::new();
+        for (_, value) in self.scan_all(Table::Meta, &keys::fork_prefix(key))? {
+            let mut r = Reader::new(&value);
+            let head = r.array("head").map_err(EngineError::corrupt)?;
+            let n = r.u64("n").map_err(EngineError::corrupt)?;
+            let link = Link::from_bytes(r.array("link").map_err(EngineError::corrupt)?);
+            let ids = r.rest().chunks_exact(32).filter_map(|id| id.try_into().ok());
+            branches.push(Branch { head, n, link, ids: ids.map(ChangeId::from_bytes).collect() });
+        }
+        state.forks.insert(*key, branches.clone());
+        Ok(branches)
+    }
+
     /// Whether a head is of no version of the chain that is followed here.
     pub(super) fn is_unknown(&self, arrival: &Arrival) -> Result<bool, EngineError> {
         let (head, chain) = (&arrival.head, &arrival.chain);

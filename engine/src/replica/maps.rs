@@ -82,8 +82,7 @@ impl Replica {
     ) -> Result<Vec<Field>, EngineError> {
         let doc = description.id();
         let Some(description) = self.description(state, &doc)? else { return Ok(Vec::new()) };
-        self.load_map(state, &description)?;
-        let Some(map) = state.maps.get(&doc) else { return Ok(Vec::new()) };
+        let Some(map) = self.shown_map(state, &description)? else { return Ok(Vec::new()) };
         let entries = map.entries();
         Ok(entries
             .into_iter()
@@ -145,12 +144,12 @@ impl Replica {
             self.start_new_life(state, work)?;
             (key, chain) = self.own_chain(state, &description)?;
         }
-        self.load_map(state, &description)?;
         let sealing = match description.kind {
             DocumentKind::Private => Some(self.current_epoch(state, work, now_ms)?),
             _ => None,
         };
-        let map = state.maps.get(&key.doc).ok_or(EngineError::MissingDocument(key.doc))?;
+        let map = self.shown_map(state, &description)?;
+        let map = map.ok_or(EngineError::MissingDocument(key.doc))?;
         let n = chain.held + 1;
         let position = ChainPosition { actor: Actor::of(&key), n, previous: chain.last };
         let edits: Vec<_> =
@@ -171,8 +170,16 @@ impl Replica {
             }
         };
         state.dirty = true;
-        if let Some(map) = state.maps.get_mut(&key.doc) {
-            map.apply_vetted(gated).map_err(EngineError::corrupt)?;
+        match state.shown.get_mut(&key.doc) {
+            Some(shown) => {
+                shown.apply_vetted(gated).map_err(EngineError::corrupt)?;
+                work.maps.insert(key.doc);
+            }
+            None => {
+                if let Some(map) = state.maps.get_mut(&key.doc) {
+                    map.apply_vetted(gated).map_err(EngineError::corrupt)?;
+                }
+            }
         }
         let id = self.add_map_change(state, work, &description, key, stored, Some(hash), true)?;
         work.signed.insert(key, description);
@@ -249,6 +256,7 @@ impl Replica {
             Opened::Invalid => return Ok(Some(Verdict::Refused(Reason::InvalidChange))),
         };
         self.load_map(state, description)?;
+        let void = self.is_void(state, description, &key, n)?;
         let map = state.maps.entry(key.doc).or_insert_with(|| MapDocument::new(key.doc));
         let actor = Actor::of(&key);
         let (before, previous) = map.tip(&actor).map_or((0, None), |(n, hash)| (n, Some(hash)));
@@ -258,14 +266,10 @@ impl Replica {
         }
         let gated = match map.gate(&plain, ChainPosition { actor, n, previous }) {
             Ok(gated) => gated,
-            Err(GateError::Deferred { .. }) => {
-                return self.keep_on_void(
-                    state,
-                    work,
-                    description,
-                    key,
-                    (stored, plain.as_slice()),
-                );
+            Err(GateError::Deferred { missing }) => {
+                let counts = !void || Self::awaits(state, &key.doc);
+                Self::await_dependencies(state, key.doc, missing.into_iter().filter(|_| counts));
+                return Ok(Some(Verdict::Deferred(Reason::Gap)));
             }
             Err(GateError::Quarantined(_)) => {
                 return Ok(Some(Verdict::Deferred(Reason::Deferred)));
@@ -273,7 +277,14 @@ impl Replica {
             Err(_) => return Ok(Some(Verdict::Refused(Reason::InvalidChange))),
         };
         let hash = gated.hash();
+        if void || state.shown.contains_key(&key.doc) {
+            // What is shown is worked out again after the commit.
+            let before = map.clone();
+            state.shown.entry(key.doc).or_insert(before);
+            work.maps.insert(key.doc);
+        }
         map.apply_vetted(gated).map_err(EngineError::corrupt)?;
+        Self::arrived(state, &key.doc, &hash);
         self.add_map_change(state, work, description, key, stored.to_vec(), Some(hash), false)?;
         Ok(None)
     }
@@ -288,32 +299,6 @@ impl Replica {
         stored: &[u8],
     ) -> Result<Option<Verdict>, EngineError> {
         self.add_map_change(state, work, description, key, stored.to_vec(), None, false)?;
-        state.maps.remove(&key.doc);
-        work.maps.insert(key.doc);
-        Ok(None)
-    }
-
-    /// A change that builds on one beyond a cut, which its author could not know of: from
-    /// now on that one stays.
-    fn keep_on_void(
-        &self,
-        state: &mut State,
-        work: &mut Work,
-        description: &Arc<Description>,
-        key: ChainKey,
-        (stored, plain): (&[u8], &[u8]),
-    ) -> Result<Option<Verdict>, EngineError> {
-        let loaded = self.map_changes(state, description, &key.doc)?;
-        let whole = load_changes(description, key.doc, loaded.iter())?;
-        let actor = Actor::of(&key);
-        let position = whole.next_position(actor);
-        let next = self.chain(state, &description.space.id(), &key)?.held + 1;
-        let gated = match whole.gate(plain, position) {
-            Ok(gated) if position.n == next => gated,
-            _ => return Ok(Some(Verdict::Deferred(Reason::Gap))),
-        };
-        let hash = gated.hash();
-        self.add_map_change(state, work, description, key, stored.to_vec(), Some(hash), false)?;
         state.maps.remove(&key.doc);
         work.maps.insert(key.doc);
         Ok(None)
@@ -356,9 +341,20 @@ impl Replica {
         Ok(sealed.open(epoch, &place).map_or(Opened::Invalid, Opened::Plain))
     }
 
-    /// Puts the merged map into the cache: all held changes that are not void, and those
-    /// beyond a cut that a kept one depends on.
-    pub(crate) fn load_map(
+    /// The map as people see it.
+    pub(crate) fn shown_map<'a>(
+        &self,
+        state: &'a mut State,
+        description: &Arc<Description>,
+    ) -> Result<Option<&'a MapDocument>, EngineError> {
+        self.load_map(state, description)?;
+        let doc = description.id();
+        Ok(state.shown.get(&doc).or_else(|| state.maps.get(&doc)))
+    }
+
+    /// Puts the merged map into the cache: of all held changes; and, where that differs, of
+    /// those that are not void and those beyond a cut that a kept one depends on.
+    fn load_map(
         &self,
         state: &mut State,
         description: &Arc<Description>,
@@ -367,13 +363,13 @@ impl Replica {
         if state.maps.contains_key(&doc) {
             return Ok(());
         }
-        let loaded = self.map_changes(state, description, &doc)?;
+        let (loaded, orphans) = drop_orphans(self.map_changes(state, description, &doc)?);
         let mut kept: BTreeSet<usize> = BTreeSet::new();
         let by_hash: HashMap<ChangeHash, usize> =
             loaded.iter().enumerate().map(|(index, change)| (change.scan.hash, index)).collect();
         let mut waiting = Vec::new();
         for (index, change) in loaded.iter().enumerate() {
-            if !self.is_cut(state, &change.key, change.n)? {
+            if !self.is_void(state, description, &change.key, change.n)? {
                 waiting.push(index);
             }
         }
@@ -384,9 +380,36 @@ impl Replica {
             let Some(change) = loaded.get(index) else { continue };
             waiting.extend(change.scan.dependencies.iter().filter_map(|hash| by_hash.get(hash)));
         }
-        let stored = kept.iter().filter_map(|index| loaded.get(*index));
-        let map = load_changes(description, doc, stored)?;
-        state.maps.insert(doc, map);
+        let whole = load_changes(description, doc, loaded.iter())?;
+        if kept.len() < loaded.len() {
+            let kept = kept.iter().filter_map(|index| loaded.get(*index));
+            state.shown.insert(doc, load_changes(description, doc, kept)?);
+        }
+        state.maps.insert(doc, whole);
+        self.await_orphans(state, description, &orphans)
+    }
+
+    /// Opened changes that count may build on what a revoked device wrote after its cut.
+    fn await_orphans(
+        &self,
+        state: &mut State,
+        description: &Arc<Description>,
+        orphans: &[Loaded],
+    ) -> Result<(), EngineError> {
+        let doc = description.id();
+        let here: BTreeSet<ChangeHash> = orphans.iter().map(|change| change.scan.hash).collect();
+        for orphan in orphans {
+            if self.is_void(state, description, &orphan.key, orphan.n)? {
+                continue;
+            }
+            let map = state.maps.get(&doc);
+            let known = |hash: &ChangeHash| {
+                here.contains(hash) || map.is_some_and(|map| map.contains(hash))
+            };
+            let missing: Vec<ChangeHash> =
+                orphan.scan.dependencies.iter().filter(|hash| !known(hash)).copied().collect();
+            Self::await_dependencies(state, doc, missing);
+        }
         Ok(())
     }
 
@@ -412,7 +435,7 @@ impl Replica {
                 link = extend(&link, n, &id);
             }
         }
-        Ok(drop_orphans(loaded))
+        Ok(loaded)
     }
 }
 
@@ -437,8 +460,8 @@ fn load_changes<'a>(
     }
 }
 
-/// Without changes that depend on something not here (a sealed change not opened yet).
-fn drop_orphans(loaded: Vec<Loaded>) -> Vec<Loaded> {
+/// Sets apart changes that depend on something not here: a sealed change not opened yet.
+fn drop_orphans(loaded: Vec<Loaded>) -> (Vec<Loaded>, Vec<Loaded>) {
     let mut here: BTreeMap<ChangeHash, Vec<ChangeHash>> =
         loaded.iter().map(|c| (c.scan.hash, c.scan.dependencies.clone())).collect();
     loop {
@@ -454,7 +477,7 @@ fn drop_orphans(loaded: Vec<Loaded>) -> Vec<Loaded> {
             here.remove(&hash);
         }
     }
-    loaded.into_iter().filter(|change| here.contains_key(&change.scan.hash)).collect()
+    loaded.into_iter().partition(|change| here.contains_key(&change.scan.hash))
 }
 
 enum Opened {

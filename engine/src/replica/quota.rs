@@ -312,6 +312,9 @@ impl Replica {
             work.batch.delete(Table::Truth, keys::chain_change(key, item.n));
             work.batch.delete(Table::Truth, keys::blob(&item.id.blob()));
         }
+        for (n, _) in (chain.held + 1..).zip(self.change_ids(key, chain.held + 1, chain.known)?) {
+            work.batch.delete(Table::Truth, keys::chain_change(key, n));
+        }
         let mut fresh = ChainState::fresh(key.origin(&description.space.id()));
         fresh.head = std::mem::take(&mut chain.head);
         fresh.known = chain.known;

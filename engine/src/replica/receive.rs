@@ -12,17 +12,17 @@ use bytes::Bytes;
 
 use super::append::{LogChange, has_room};
 use super::forks::{goes_on, place};
+use super::steps::{Step, StepData};
 use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
-use crate::chain::{ChainKey, SignedHead, extend};
-use crate::change::{Actor, BuiltChange, log};
+use crate::chain::{ChainKey, SignedHead};
+use crate::change::BuiltChange;
 use crate::codec::Reader;
 use crate::description::{Description, DocumentKind, SectionClass};
-use crate::hash::{BlobHash, ChangeHash, ChangeId, DeviceId, Link};
+use crate::hash::{BlobHash, ChangeId, DeviceId, Link};
 use crate::identity::CertificatePath;
 use crate::model::entry::Entry;
 use crate::sync::exchange::{ChainReceipt, GapReport, Reason, Receipt, Received, Section, Verdict};
 use crate::view;
-use crate::wire::{Changes, Content, Part};
 
 /// Chains with known heads of one revoked or blocked device in one space: more is a flood.
 const UNHELD_CHAINS_MAX: usize = 64;
@@ -69,18 +69,6 @@ pub(super) struct Proven {
     pub n: u64,
     pub link: Link,
     pub bytes: Vec<u8>,
-}
-
-/// One change on its way in.
-pub(super) struct Step {
-    pub id: ChangeId,
-    pub data: StepData,
-}
-
-pub(super) enum StepData {
-    Log { built: BuiltChange, time_ms: u64, value: Vec<u8> },
-    Raw(Bytes),
-    Id,
 }
 
 impl Replica {
@@ -231,8 +219,20 @@ impl Replica {
         received: Received,
         receipt: &mut Receipt,
     ) -> Result<(u64, Verdict), Stop> {
-        let limit = self.writable_up_to(state, &arrival)?;
-        let mut steps = self.steps(&arrival, &received.parts, received.fork)?;
+        let mut limit = self.writable_up_to(state, &arrival)?;
+        let mut steps = match self.steps(&arrival, &received.parts, received.fork) {
+            Err(Stop::Verdict(verdict)) if verdict == Verdict::Deferred(Reason::Gap) => {
+                if arrival.chain.held < arrival.chain.known {
+                    state.gapped.insert(arrival.key);
+                }
+                return Err(Stop::Verdict(verdict));
+            }
+            steps => steps?,
+        };
+        if limit.1 == Verdict::Refused(Reason::Void) && !received.fork {
+            let Arrival { description, key, chain, .. } = &arrival;
+            limit.0 = limit.0.max(self.awaited_up_to(state, description, key, chain, &steps)?);
+        }
         if limit.0 == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
         }
@@ -250,9 +250,19 @@ impl Replica {
         }
         self.ensure_document(state, work, &arrival.description)?;
         self.know_head(state, work, &arrival);
+        let ids: Vec<ChangeId> = steps.iter().map(|step| step.id).collect();
         let (stored, stop) = self.store_steps(state, work, &arrival, steps, limit)?;
         receipt.changes += stored;
-        let held_n = self.chain(state, &arrival.section.space, &arrival.key)?.held;
+        let chain = self.chain(state, &arrival.section.space, &arrival.key)?;
+        let held_n = chain.held;
+        let room = stop != Some(Verdict::Deferred(Reason::Quota));
+        if room && chain.known_link == arrival.head.link {
+            let rest = ids.get(place(stored)..).unwrap_or_default();
+            Self::keep_ids(work, &arrival.key, held_n + 1, rest);
+        }
+        if !ids.is_empty() {
+            state.gapped.remove(&arrival.key);
+        }
         self.note_gaps(state, work, &arrival, receipt)?;
         Ok((held_n + 1, stop.unwrap_or(Verdict::Accepted { held_n })))
     }
@@ -292,38 +302,6 @@ impl Replica {
         let silent = standing.suspended && description.kind != DocumentKind::AccountLog;
         let suspended = (arrival.chain.held, Verdict::Deferred(Reason::Authority));
         Ok(if silent { suspended } else { UNLIMITED })
-    }
-
-    /// Turns parts into consecutive changes with ids and links, and proves them by the
-    /// head. What is held already is skipped.
-    fn steps(&self, arrival: &Arrival, parts: &[Part], whole: bool) -> Result<Vec<Step>, Stop> {
-        let chain = &arrival.chain;
-        let origin = arrival.key.origin(&arrival.section.space);
-        let (mut n, mut link, mut last) =
-            if whole { (0, origin, None) } else { (chain.held, chain.link, chain.last) };
-        let builder = Builder { actor: Actor::of(&arrival.key), tag: log::tag(&origin) };
-        let log_document = arrival.description.kind.is_log();
-        let mut steps = Vec::new();
-        for part in parts {
-            if part.first_n > n + 1 {
-                return Err(deferred(Reason::Gap));
-            }
-            let skip = usize::try_from(n + 1 - part.first_n).unwrap_or(usize::MAX);
-            let items = split(&part.content, log_document).ok_or(refused(Reason::Malformed))?;
-            for item in items.into_iter().skip(skip) {
-                if n >= arrival.head.n {
-                    return Err(refused(Reason::Link));
-                }
-                n += 1;
-                let (id, data) = builder.step(n, &mut last, item)?;
-                link = extend(&link, n, &id);
-                steps.push(Step { id, data });
-            }
-        }
-        if !steps.is_empty() && (n != arrival.head.n || link != arrival.head.link) {
-            return Err(refused(Reason::Link));
-        }
-        Ok(steps)
     }
 
     /// A peer that shows of the own chain what is not known here: this store is a restored
@@ -489,57 +467,6 @@ impl Replica {
             }
         };
         Ok(Section { space: description.space.id(), class })
-    }
-}
-
-struct Builder {
-    actor: Actor,
-    tag: u32,
-}
-
-enum Item<'a> {
-    Log(&'a crate::wire::LogItem),
-    Raw(&'a Bytes),
-    Id(&'a ChangeId),
-}
-
-/// The items of a part; `None` if they do not fit the document.
-fn split(content: &Content, log_document: bool) -> Option<Vec<Item<'_>>> {
-    match content {
-        Content::Changes(Changes::Log(items)) if log_document => {
-            Some(items.iter().map(Item::Log).collect())
-        }
-        Content::Changes(Changes::Raw(items)) if !log_document => {
-            Some(items.iter().map(Item::Raw).collect())
-        }
-        Content::Ids(ids) => Some(ids.iter().map(Item::Id).collect()),
-        Content::Changes(_) => None,
-    }
-}
-
-impl Builder {
-    /// Builds or names one change.
-    fn step(
-        &self,
-        n: u64,
-        last: &mut Option<ChangeHash>,
-        item: Item<'_>,
-    ) -> Result<(ChangeId, StepData), Stop> {
-        match item {
-            Item::Log(item) => {
-                let previous = if n == 1 { None } else { *last };
-                let value = item.value.to_vec();
-                let built = log::build(self.actor, n, previous, self.tag, item.time_ms, &value)
-                    .map_err(|_| refused(Reason::InvalidChange))?;
-                *last = Some(built.hash);
-                Ok((built.id, StepData::Log { built, time_ms: item.time_ms, value }))
-            }
-            Item::Raw(bytes) => Ok((ChangeId::of(bytes), StepData::Raw(bytes.clone()))),
-            Item::Id(id) => {
-                *last = None;
-                Ok((*id, StepData::Id))
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::exchange::Branch;
+use super::forks::Branch;
 use super::quota::PageUse;
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
@@ -174,7 +174,14 @@ pub(crate) struct State {
     pub descriptions: HashMap<DocumentId, Arc<Description>>,
     pub devices: HashMap<DeviceId, Arc<KnownDevice>>,
     pub authorities: HashMap<AccountId, Arc<Authority>>,
+    /// Maps of all changes held: what new changes are checked against.
     pub maps: HashMap<DocumentId, MapDocument>,
+    /// Maps without what counts for nothing, where that makes a difference.
+    pub shown: HashMap<DocumentId, MapDocument>,
+    /// Changes that changes which count build on and that are not here.
+    pub awaited: HashMap<DocumentId, BTreeSet<ChangeHash>>,
+    /// Chains that went on, while what lies before was not kept here.
+    pub gapped: BTreeSet<ChainKey>,
     pub digests: HashMap<Section, [u8; 32]>,
     pub owners: HashMap<SpaceId, AccountId>,
     /// Documents of each space, loaded once.
@@ -213,6 +220,8 @@ impl State {
             now_ms: self.now_ms,
             demanded: std::mem::take(&mut self.demanded),
             admitted: std::mem::take(&mut self.admitted),
+            awaited: std::mem::take(&mut self.awaited),
+            gapped: std::mem::take(&mut self.gapped),
             failed: self.failed.take(),
             ..Self::default()
         };

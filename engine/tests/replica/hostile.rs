@@ -9,7 +9,7 @@ use mosaic_engine::hash::{BlobHash, DeviceId, Incarnation, Link};
 use mosaic_engine::identity::{CertificatePath, Genesis, Verifier};
 use mosaic_engine::model::entry::{BodyRef, Entry, Tip, Wrap};
 use mosaic_engine::seal::{EpochKey, SealPlace, seal};
-use mosaic_engine::wire::{Changes, Content, LogItem, Part};
+use mosaic_engine::wire::{Changes, Content, LogItem};
 
 use super::*;
 

@@ -1,0 +1,102 @@
+//! Ids of changes whose bytes are not kept: void, invalid, or not to be had. They stand in
+//! for them, so that what is kept of a chain can still be proven by its newest head.
+
+use super::steps::Step;
+use super::{ChainState, EngineError, Replica, State, Work};
+use crate::chain::{ChainKey, extend};
+use crate::change::prescan::prescan;
+use crate::description::Description;
+use crate::hash::{ChangeHash, ChangeId, DocumentId};
+use crate::store::{Table, keys};
+
+impl Replica {
+    /// Keeps the ids of changes from `first_n` on in the place of their bytes.
+    pub(super) fn keep_ids(work: &mut Work, key: &ChainKey, first_n: u64, ids: &[ChangeId]) {
+        for (n, id) in (first_n..).zip(ids) {
+            work.batch.put(Table::Truth, keys::chain_change(key, n), id.as_bytes().to_vec());
+        }
+    }
+
+    /// The ids that lead from the held changes of a chain to its newest known head, if they
+    /// are all here.
+    pub(super) fn bridge(
+        &self,
+        key: &ChainKey,
+        chain: &ChainState,
+    ) -> Result<Option<Vec<ChangeId>>, EngineError> {
+        let first = chain.held + 1;
+        let ids = self.change_ids(key, first, chain.known)?;
+        let whole = ids.len() as u64 == chain.known.saturating_sub(chain.held);
+        let link = (first..).zip(&ids).fold(chain.link, |link, (n, id)| extend(&link, n, id));
+        Ok((whole && link == chain.known_link).then_some(ids))
+    }
+
+    /// Notes what a change that counts builds on and what is not here: it is wanted
+    /// even if its author was revoked since.
+    pub(super) fn await_dependencies(
+        state: &mut State,
+        doc: DocumentId,
+        missing: impl IntoIterator<Item = ChangeHash>,
+    ) {
+        let awaited = state.awaited.entry(doc).or_default();
+        for hash in missing {
+            if awaited.len() < AWAITED_MAX {
+                awaited.insert(hash);
+            }
+        }
+        if awaited.is_empty() {
+            state.awaited.remove(&doc);
+        }
+    }
+
+    /// How many changes of a chain lead up to the last one that is waited for.
+    pub(super) fn awaited_up_to(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        chain: &ChainState,
+        steps: &[Step],
+    ) -> Result<u64, EngineError> {
+        let Some(awaited) = state.awaited.get(&key.doc).cloned() else { return Ok(0) };
+        let (mut link, mut last) = (chain.link, 0);
+        for (n, step) in (chain.held + 1..).zip(steps) {
+            if let Some(bytes) = step.raw()
+                && let Some(plain) = self.opened(state, description, key, n, link, bytes)?
+                && prescan(&plain).is_ok_and(|scan| awaited.contains(&scan.hash))
+            {
+                last = n;
+            }
+            link = extend(&link, n, &step.id);
+        }
+        Ok(last)
+    }
+
+    /// Whether change `n` of a chain would be kept: it counts, or what counts may build on it.
+    pub(super) fn is_wanted(
+        &self,
+        state: &mut State,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<bool, EngineError> {
+        Ok(Self::awaits(state, &key.doc) || !self.is_cut(state, key, n)?)
+    }
+
+    /// Whether changes of a map are waited for that only void chains can hold.
+    pub(super) fn awaits(state: &State, doc: &DocumentId) -> bool {
+        state.awaited.contains_key(doc)
+    }
+
+    /// Notes that a change is here now.
+    pub(super) fn arrived(state: &mut State, doc: &DocumentId, hash: &ChangeHash) {
+        if let Some(awaited) = state.awaited.get_mut(doc) {
+            awaited.remove(hash);
+            if awaited.is_empty() {
+                state.awaited.remove(doc);
+            }
+        }
+    }
+}
+
+/// Changes waited for in one document: what 64 waiting changes may depend on.
+const AWAITED_MAX: usize = 64 * crate::limits::CHANGE_DEPENDENCIES_MAX;

@@ -1,0 +1,136 @@
+//! The changes of one received chain, built or named one by one and proven by its head.
+
+use bytes::Bytes;
+
+use super::Replica;
+use super::receive::{Arrival, Stop, deferred, refused};
+use crate::chain::extend;
+use crate::change::{Actor, BuiltChange, log};
+use crate::hash::{ChangeHash, ChangeId};
+use crate::sync::exchange::Reason;
+use crate::wire::{Changes, Content, Part};
+
+/// One change on its way in.
+pub(super) struct Step {
+    pub id: ChangeId,
+    pub data: StepData,
+}
+
+impl Step {
+    /// The stored bytes, of a change that came whole as such.
+    pub fn raw(&self) -> Option<&Bytes> {
+        match &self.data {
+            StepData::Raw(bytes) => Some(bytes),
+            StepData::Log { .. } | StepData::Id => None,
+        }
+    }
+}
+
+pub(super) enum StepData {
+    Log { built: BuiltChange, time_ms: u64, value: Vec<u8> },
+    Raw(Bytes),
+    Id,
+}
+
+impl Replica {
+    /// Turns parts into consecutive changes with ids and links, and proves them by the
+    /// head. What is held already is skipped.
+    pub(super) fn steps(
+        &self,
+        arrival: &Arrival,
+        parts: &[Part],
+        whole: bool,
+    ) -> Result<Vec<Step>, Stop> {
+        let chain = &arrival.chain;
+        let origin = arrival.key.origin(&arrival.section.space);
+        let (mut n, mut link, mut last) =
+            if whole { (0, origin, None) } else { (chain.held, chain.link, chain.last) };
+        let builder = Builder { actor: Actor::of(&arrival.key), tag: log::tag(&origin) };
+        let log_document = arrival.description.kind.is_log();
+        let mut steps = Vec::new();
+        let ahead = parts.first().is_some_and(|part| part.first_n > n + 1);
+        if ahead && !whole {
+            // They go on after what is known but not kept: its ids stand in for it.
+            for id in self.bridge(&arrival.key, chain)?.unwrap_or_default() {
+                n += 1;
+                link = extend(&link, n, &id);
+                last = None;
+                steps.push(Step { id, data: StepData::Id });
+            }
+        }
+        for part in parts {
+            if part.first_n > n + 1 {
+                return Err(deferred(Reason::Gap));
+            }
+            let skip = usize::try_from(n + 1 - part.first_n).unwrap_or(usize::MAX);
+            let items = split(&part.content, log_document).ok_or(refused(Reason::Malformed))?;
+            for item in items.into_iter().skip(skip) {
+                if n >= arrival.head.n {
+                    return Err(refused(Reason::Link));
+                }
+                n += 1;
+                let (id, data) = builder.step(n, &mut last, item)?;
+                link = extend(&link, n, &id);
+                steps.push(Step { id, data });
+            }
+        }
+        if !steps.is_empty() && (n != arrival.head.n || link != arrival.head.link) {
+            return Err(refused(Reason::Link));
+        }
+        Ok(steps)
+    }
+}
+
+struct Builder {
+    actor: Actor,
+    tag: u32,
+}
+
+enum Item<'a> {
+    Log(&'a crate::wire::LogItem),
+    Raw(&'a Bytes),
+    Id(&'a ChangeId),
+}
+
+/// The items of a part; `None` if they do not fit the document.
+fn split(content: &Content, log_document: bool) -> Option<Vec<Item<'_>>> {
+    match content {
+        Content::Changes(Changes::Log(items)) if log_document => {
+            Some(items.iter().map(Item::Log).collect())
+        }
+        Content::Changes(Changes::Raw(items)) if !log_document => {
+            Some(items.iter().map(Item::Raw).collect())
+        }
+        Content::Ids(ids) => Some(ids.iter().map(Item::Id).collect()),
+        Content::Changes(_) => None,
+    }
+}
+
+impl Builder {
+    /// Builds or names one change.
+    fn step(
+        &self,
+        n: u64,
+        last: &mut Option<ChangeHash>,
+        item: Item<'_>,
+    ) -> Result<(ChangeId, StepData), Stop> {
+        match item {
+            Item::Log(item) => {
+                let previous = if n == 1 { None } else { *last };
+                if n > 1 && previous.is_none() {
+                    return Err(deferred(Reason::Gap));
+                }
+                let value = item.value.to_vec();
+                let built = log::build(self.actor, n, previous, self.tag, item.time_ms, &value)
+                    .map_err(|_| refused(Reason::InvalidChange))?;
+                *last = Some(built.hash);
+                Ok((built.id, StepData::Log { built, time_ms: item.time_ms, value }))
+            }
+            Item::Raw(bytes) => Ok((ChangeId::of(bytes), StepData::Raw(bytes.clone()))),
+            Item::Id(id) => {
+                *last = None;
+                Ok((*id, StepData::Id))
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a revocation settles, whatever came first.
+
+use super::*;
+
+/// Gives all that several replicas have, in turn, until all had every chance.
+fn settle(all: &[&Replica]) {
+    for _ in 0..3 {
+        for from in all {
+            for to in all.iter().filter(|to| to.own_device() != from.own_device()) {
+                give(from, to);
+            }
+        }
+    }
+}
+
+fn fields(replica: &Replica, account: &AccountId) -> Vec<(String, Value)> {
+    let profile = replica.profile(account).unwrap();
+    profile.into_iter().map(|field| (field.key, field.value)).collect()
+}
+
+fn put(key: &str, value: &str) -> Vec<(String, Option<Value>)> {
+    vec![(key.into(), Some(value.into()))]
+}
+
+#[test]
+fn honest_edits_on_void_ones_reach_all_whatever_came_first() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let tablet = link(&laptop, 6, "tablet");
+    give(&laptop, &phone);
+    give(&laptop, &tablet);
+    let watching = |seed| {
+        let (hub, _) = person(seed, "hub");
+        hub.subscribe(Subscription::whole(ada)).unwrap();
+        hub
+    };
+    let (early, late, latest) = (watching(3), watching(4), watching(5));
+    // The tablet builds on what the phone wrote, twice, before it hears of the revocation.
+    for n in 0..3 {
+        phone.edit_profile(put("name", &format!("Thief {n}")), NOW).unwrap();
+    }
+    give(&phone, &tablet);
+    tablet.edit_profile(put("bio", "honest"), NOW + 2).unwrap();
+    tablet.edit_profile(put("city", "London"), NOW + 3).unwrap();
+    phone.edit_profile(put("name", "Nobody builds on this"), NOW + 4).unwrap();
+    give(&phone, &early);
+    laptop.revoke_device(phone.own_device(), "stolen", NOW + 1).unwrap();
+    // One hears of the writing first, one of the revocation, one of the tablet.
+    give(&tablet, &early);
+    give(&laptop, &early);
+    give(&laptop, &late);
+    give(&phone, &late);
+    give(&tablet, &late);
+    give(&laptop, &latest);
+    give(&tablet, &latest);
+    give(&phone, &latest);
+    settle(&[&laptop, &tablet, &early, &late, &latest]);
+    let expected = fields(&early, &ada);
+    assert!(expected.contains(&("city".into(), "London".into())), "{expected:?}");
+    assert!(expected.contains(&("name".into(), "Thief 2".into())), "{expected:?}");
+    for replica in [&laptop, &tablet, &late, &latest] {
+        assert_eq!(fields(replica, &ada), expected);
+        agree(&early, replica);
+        sound(replica);
+        for section in replica.kept_sections().unwrap() {
+            assert_eq!(replica.incomplete(&section, 10).unwrap(), []);
+        }
+    }
+    // Who comes now hears all of it from one of them, whatever that one kept.
+    for from in [&early, &late, &latest, &laptop] {
+        let newcomer = watching(20);
+        give(from, &newcomer);
+        assert_eq!(fields(&newcomer, &ada), expected);
+        agree(&newcomer, from);
+    }
+}
+
+#[test]
+fn sealed_edits_on_void_ones_reach_own_devices_whatever_came_first() {
+    let (laptop, _) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let tablet = link(&laptop, 6, "tablet");
+    give(&laptop, &phone);
+    give(&laptop, &tablet);
+    let account = |n: u8| AccountId::from_bytes([n; 32]);
+    phone.set_listed(BLOCKS, account(1), true, NOW).unwrap();
+    phone.set_listed(BLOCKS, account(2), true, NOW).unwrap();
+    give(&phone, &tablet);
+    tablet.set_listed(BLOCKS, account(3), true, NOW).unwrap();
+    tablet.set_listed(BLOCKS, account(4), true, NOW).unwrap();
+    phone.set_listed(BLOCKS, account(5), true, NOW).unwrap();
+    laptop.revoke_device(phone.own_device(), "stolen", NOW + 1).unwrap();
+    settle(&[&laptop, &tablet]);
+    let expected = std::collections::BTreeSet::from([1, 2, 3, 4].map(account));
+    for replica in [&laptop, &tablet] {
+        assert_eq!(replica.accounts_in(BLOCKS).unwrap(), expected);
+    }
+    agree(&laptop, &tablet);
+    // The laptop goes on where all agree.
+    laptop.set_listed(BLOCKS, account(6), true, NOW + 2).unwrap();
+    settle(&[&laptop, &tablet]);
+    assert_eq!(tablet.accounts_in(BLOCKS).unwrap().len(), 5);
+}
+
+#[test]
+fn what_stays_of_a_cut_chain_reaches_newcomers() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let (hub, _) = person(3, "hub");
+    let (late, _) = person(4, "late");
+    for replica in [&hub, &late] {
+        replica.subscribe(Subscription::whole(ada)).unwrap();
+    }
+    give(&laptop, &phone);
+    phone.post(draft("before"), None, NOW).unwrap();
+    give(&phone, &laptop);
+    laptop.revoke_device(phone.own_device(), "lost", NOW + 1).unwrap();
+    phone.post(draft("after"), None, NOW + 2).unwrap();
+    give(&laptop, &hub);
+    give(&phone, &hub);
+    phone.post(draft("and after"), None, NOW + 3).unwrap();
+    give(&phone, &hub);
+    give(&hub, &late);
+    assert_eq!(texts(&hub, &ada), ["before"]);
+    assert_eq!(texts(&late, &ada), ["before"]);
+    agree(&hub, &late);
+    sound(&hub);
+    sound(&late);
+}
