@@ -39,7 +39,7 @@ impl TextSource {
     ///
     /// # Errors
     /// If it cannot be read, is not UTF-8, is empty or too long.
-    pub(crate) fn read(
+    pub(crate) async fn read(
         &self,
         no_input: bool,
         optional: bool,
@@ -47,9 +47,12 @@ impl TextSource {
     ) -> Result<Option<String>, Failure> {
         let person = io::stdin().is_terminal() && !no_input;
         let text = match (&self.text, &self.file) {
-            (Some(dash), _) if dash == "-" => bounded(io::stdin().lock(), "stdin")?,
+            (Some(dash), _) if dash == "-" => piped().await?,
             (Some(text), _) => text.clone(),
-            (None, Some(path)) => from_file(path)?,
+            (None, Some(path)) => {
+                let path = path.clone();
+                crate::apart(move || from_file(&path)).await?
+            }
             (None, None) if self.edit && !person => {
                 return Err(Failure::usage(
                     "an editor needs a terminal: give the text as argument, with - or with --file",
@@ -59,7 +62,7 @@ impl TextSource {
             (None, None) if self.edit || (person && !optional) => edit(before)?,
             (None, None) if optional => return Ok(None),
             (None, None) if no_input => String::new(),
-            (None, None) => bounded(io::stdin().lock(), "stdin")?,
+            (None, None) => piped().await?,
         };
         let text = trim_one_break(&text).to_owned();
         if text.len() > BODY_BYTES_MAX {
@@ -73,6 +76,10 @@ impl TextSource {
         }
         Ok(Some(text))
     }
+}
+
+async fn piped() -> Result<String, Failure> {
+    crate::apart(|| bounded(io::stdin().lock(), "stdin")).await
 }
 
 fn from_file(path: &Path) -> Result<String, Failure> {
@@ -197,13 +204,11 @@ pub(crate) fn absolute_text(path: &Path) -> Result<String, Failure> {
 ///
 /// # Errors
 /// If stdin cannot be read or there are none.
-pub(crate) fn ids(given: &[String]) -> Result<Vec<String>, Failure> {
+pub(crate) async fn ids(given: &[String]) -> Result<Vec<String>, Failure> {
     let mut ids = Vec::new();
     for id in given {
         if id == "-" {
-            let text = io::read_to_string(io::stdin().lock()).map_err(|error| {
-                Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}"))
-            })?;
+            let text = crate::apart(|| all(io::stdin().lock())).await?;
             let words = text.lines().filter_map(|line| line.split('\t').next());
             ids.extend(words.map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned));
         } else {
@@ -216,18 +221,20 @@ pub(crate) fn ids(given: &[String]) -> Result<Vec<String>, Failure> {
     Ok(ids)
 }
 
+fn all(from: impl Read) -> Result<String, Failure> {
+    io::read_to_string(from)
+        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}")))
+}
+
 /// Returns a word, or the first line of stdin for `-`.
 ///
 /// # Errors
 /// If stdin cannot be read or is empty.
-pub(crate) fn word_or_stdin(given: &str) -> Result<String, Failure> {
+pub(crate) async fn word_or_stdin(given: &str) -> Result<String, Failure> {
     if given != "-" {
         return Ok(given.to_owned());
     }
-    let mut line = String::new();
-    io::stdin()
-        .read_line(&mut line)
-        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}")))?;
+    let line = line("stdin").await?;
     let word = line.trim();
     if word.is_empty() {
         return Err(Failure::usage("there is nothing on stdin", "mosaic device invite"));
@@ -235,11 +242,23 @@ pub(crate) fn word_or_stdin(given: &str) -> Result<String, Failure> {
     Ok(word.to_owned())
 }
 
+/// Reads a line of stdin; `what` names it in the error.
+async fn line(what: &'static str) -> Result<String, Failure> {
+    crate::apart(move || {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map_err(|error| {
+            Failure::new(ErrorKind::Error, format!("cannot read {what}: {error}"))
+        })?;
+        Ok(line)
+    })
+    .await
+}
+
 /// Lets a person type `name` again before something that cannot be taken back.
 ///
 /// # Errors
 /// If nobody is there to ask: the flag is named.
-pub(crate) fn confirmation(
+pub(crate) async fn confirmation(
     output: &mut Output,
     no_input: bool,
     question: &str,
@@ -249,9 +268,8 @@ pub(crate) fn confirmation(
         let message = format!("this cannot be undone: without a terminal it needs {flag}");
         return Err(Failure::usage(message, format!("mosaic device revoke DEVICE {flag}")));
     }
-    output
-        .ask(question)
-        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read the answer: {error}")))
+    output.question(question);
+    Ok(line("the answer").await?.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]
@@ -274,15 +292,15 @@ mod tests {
         assert!(bounded(&[0xff][..], "x").is_err());
     }
 
-    #[test]
-    fn an_argument_is_taken_as_it_is() {
+    #[tokio::test]
+    async fn an_argument_is_taken_as_it_is() {
         let source = TextSource { text: Some("hi\n".into()), ..TextSource::default() };
-        assert_eq!(source.read(true, false, "").unwrap().as_deref(), Some("hi"));
+        assert_eq!(source.read(true, false, "").await.unwrap().as_deref(), Some("hi"));
         let source = TextSource { text: Some(" ".into()), ..TextSource::default() };
-        assert!(source.read(true, false, "").is_err());
+        assert!(source.read(true, false, "").await.is_err());
         let source = TextSource::default();
-        assert_eq!(source.read(true, true, "").unwrap(), None);
-        assert!(source.read(true, false, "").is_err());
+        assert_eq!(source.read(true, true, "").await.unwrap(), None);
+        assert!(source.read(true, false, "").await.is_err());
     }
 
     #[test]

@@ -44,6 +44,20 @@ async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// Runs what blocks, such as waiting for stdin, on a thread of its own, so that timeouts and
+/// Ctrl-C end the command all the same; the thread then ends with the process.
+///
+/// # Errors
+/// Those of `work`.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Failure::new(ErrorKind::Error, error.to_string())),
+    }
+}
+
 /// Runs two things side by side until both are done.
 async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
     tokio::join!(one, other)
@@ -60,7 +74,7 @@ fn drive<'a>(
         .enable_all()
         .build()
         .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let late = async {
             match stop.limit {
                 Some(limit) => tokio::time::sleep(limit).await,
@@ -74,11 +88,16 @@ fn drive<'a>(
             }
         };
         let outcome = tokio::select! {
-            outcome = command(context) => outcome,
-            () = late => Err(Failure::new(ErrorKind::Timeout, "the time given by --timeout is over")),
+            // In order: the handler of Ctrl-C is in place before the command starts.
+            biased;
             _ = interrupted => Err(Failure::new(ErrorKind::Interrupted, "interrupted")),
+            () = late => Err(Failure::new(ErrorKind::Timeout, "the time given by --timeout is over")),
+            outcome = command(context) => outcome,
         };
         context.close().await;
         outcome
-    })
+    });
+    // A thread that still waits for stdin does not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }

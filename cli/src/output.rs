@@ -248,13 +248,10 @@ impl Output {
         say(&text);
     }
 
-    /// Asks a person for a line. Call only if somebody can answer.
-    pub(crate) fn ask(&mut self, question: &str) -> io::Result<String> {
+    /// Asks a person something. Call only if somebody can answer.
+    pub(crate) fn question(&mut self, question: &str) {
         self.clear_progress();
         say(&format!("{} ", sanitize::line(question)));
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// Prints what is left and returns the exit code.

@@ -114,6 +114,50 @@ fn a_reader_that_leaves_early_is_no_failure() {
     assert!(output.stderr.is_empty());
 }
 
+/// Waits for the end of a child that holds an open pipe as its stdin.
+fn end(mut child: std::process::Child) -> Option<i32> {
+    let stdin = child.stdin.take();
+    let ended = child.wait().expect("mosaic ends").code();
+    drop(stdin);
+    ended
+}
+
+/// Whether the process handles SIGINT itself.
+#[cfg(target_os = "linux")]
+fn catches_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+    u64::from_str_radix(caught.trim(), 16).expect("a mask") & (1 << 1) != 0
+}
+
+#[test]
+fn a_pipe_that_stays_open_does_not_hold_up_the_timeout() {
+    let home = tempfile::tempdir().expect("a folder");
+    let made = run(home.path(), &["init", "--name", "Ada"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for args in [&["post", "-"][..], &["wall", "delete", "-"], &["device", "link", "-"]] {
+        let mut command = mosaic(home.path());
+        command.args(args).args(["--timeout", "100ms"]).stdin(Stdio::piped());
+        assert_eq!(end(command.spawn().expect("mosaic runs")), Some(124), "{args:?}");
+    }
+    let bench = ["bench", "merge", "--size", "large", "--runs", "100", "--timeout", "10ms"];
+    assert_eq!(run(home.path(), &bench).status.code(), Some(124));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_the_wait_for_a_pipe() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = mosaic(home.path());
+    let child = command.args(["post", "-"]).stdin(Stdio::piped()).spawn().expect("mosaic runs");
+    while !catches_interrupts(child.id()) {
+        std::thread::yield_now();
+    }
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+    assert_eq!(end(child), Some(130));
+}
+
 #[test]
 fn what_cannot_be_undone_names_the_flag_that_confirms_it() {
     let home = tempfile::tempdir().expect("a folder");

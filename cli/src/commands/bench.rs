@@ -46,7 +46,7 @@ enum Size {
 impl Bench {
     pub(crate) async fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Self::Merge(options) => merge::run(options, context.output),
+            Self::Merge(options) => merge::run(options, context.output).await,
             Self::Sync(options) => sync::run(options, context.output).await,
         }
     }

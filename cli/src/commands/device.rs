@@ -79,7 +79,7 @@ impl Device {
         match self {
             Self::Invite { ttl, no_wait } => invite(ttl, no_wait, context).await,
             Self::Link { ticket, name } => {
-                let ticket = input::word_or_stdin(&ticket)?;
+                let ticket = input::word_or_stdin(&ticket).await?;
                 context.answer(&DeviceLink { ticket, name }, Print::Value, &linked).await
             }
             Self::List { who } => context.show(&DeviceList { who }).await,
@@ -142,7 +142,7 @@ async fn revoke(
         None => {
             let question = format!("Revoke {device} for ever? Type its name to go on:");
             let no_input = context.globals.no_input;
-            input::confirmation(context.output, no_input, &question, "--confirm NAME")?
+            input::confirmation(context.output, no_input, &question, "--confirm NAME").await?
         }
     };
     let say = |record: &Record| {

@@ -69,7 +69,7 @@ impl Node {
             Self::Status => context.show(&NodeStatus {}).await,
             Self::Peers { connected } => context.show(&NodePeers { connected }).await,
             Self::Connect { ticket, name } => {
-                let ticket = input::word_or_stdin(&ticket)?;
+                let ticket = input::word_or_stdin(&ticket).await?;
                 context.show(&NodeConnect { ticket, name }).await
             }
             Self::Ticket => context.answer(&NodeTicket {}, Print::Value, &|_| None).await,

@@ -23,7 +23,8 @@ pub(crate) struct Post {
 impl Post {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let optional = !self.attachments.is_empty() || self.quote.is_some();
-        let text = self.text.read(context.globals.no_input, optional, "")?.unwrap_or_default();
+        let text =
+            self.text.read(context.globals.no_input, optional, "").await?.unwrap_or_default();
         let request =
             PostCreate { text, attachments: self.attachments.files()?, quote: self.quote };
         let say = |record: &Record| {

@@ -15,18 +15,24 @@ use crate::output::Output;
 /// Fields of the profile that are edited in turn.
 const FIELDS: u64 = 16;
 
-pub(super) fn run(options: &Options, output: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(options: &Options, output: &mut Output) -> Result<(), Failure> {
     let edits = match options.size {
         Size::Small => 100,
         Size::Medium => 500,
         Size::Large => 2000,
     };
-    let (own, own_changes) = write(options.seed, b"laptop", edits)?;
-    let (other, other_changes) = write(options.seed, b"phone", edits)?;
-    let doc = document(options.seed);
+    let (seed, runs) = (options.seed, options.runs);
+    let samples = crate::apart(move || measure(seed, runs, edits)).await?;
     let case = format!("profile-two-devices-{edits}-edits-each");
+    report("merge", &case, options, &samples, output)
+}
+
+fn measure(seed: u64, runs: u64, edits: u64) -> Result<Vec<Sample>, Failure> {
+    let (own, own_changes) = write(seed, b"laptop", edits)?;
+    let (other, other_changes) = write(seed, b"phone", edits)?;
+    let doc = document(seed);
     let mut samples = Vec::new();
-    for _ in 0..options.runs {
+    for _ in 0..runs {
         let stored =
             (1..).zip(&own_changes).map(|(n, bytes)| StoredChange { actor: own, n, bytes });
         let mut document = MapDocument::load(doc, stored).map_err(wrong)?;
@@ -41,7 +47,7 @@ pub(super) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         merged?;
         samples.push(Sample { elapsed_us, changes: edits, wire_bytes: None });
     }
-    report("merge", &case, options, &samples, output)
+    Ok(samples)
 }
 
 fn document(seed: u64) -> DocumentId {

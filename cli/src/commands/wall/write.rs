@@ -20,7 +20,7 @@ pub(super) async fn edit(
     } else {
         String::new()
     };
-    let text = text.read(context.globals.no_input, false, &before)?.unwrap_or_default();
+    let text = text.read(context.globals.no_input, false, &before).await?.unwrap_or_default();
     let say = |_: &Record| Some("Edited. The old text stays in its history.".to_owned());
     context.answer(&WallEdit { id, text }, Print::Nothing, &say).await
 }
@@ -38,7 +38,7 @@ async fn text_of(id: &str, context: &mut Context<'_>) -> Result<String, Failure>
 }
 
 pub(super) async fn delete(ids: &[String], context: &mut Context<'_>) -> Result<(), Failure> {
-    let ids = input::ids(ids)?;
+    let ids = input::ids(ids).await?;
     let say = |record: &Record| match record {
         Record::Deleted(deleted) => Some(format!(
             "Deleted {}. Everyone who syncs will drop it; copies made before may remain.",
@@ -56,7 +56,7 @@ pub(super) async fn comment(
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let optional = !attachments.is_empty();
-    let text = text.read(context.globals.no_input, optional, "")?.unwrap_or_default();
+    let text = text.read(context.globals.no_input, optional, "").await?.unwrap_or_default();
     let request = WallComment { id, text, attachments: attachments.files()? };
     let say = |_: &Record| Some("Commented.".to_owned());
     context.answer(&request, Print::Value, &say).await
