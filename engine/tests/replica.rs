@@ -20,6 +20,8 @@ use mosaic_engine::wire::Part;
 
 #[path = "replica/hostile.rs"]
 mod hostile;
+#[path = "replica/limits.rs"]
+mod limits;
 #[path = "replica/standing.rs"]
 mod standing;
 

@@ -10,10 +10,10 @@ use crate::change::prescan::{Scan, prescan};
 use crate::change::value::Value;
 use crate::change::{Actor, ChainPosition};
 use crate::description::{Description, DocumentKind};
-use crate::document::{Candidate, DocumentError, MapDocument, StoredChange};
+use crate::document::{Candidate, DocumentError, GatedChange, MapDocument, StoredChange};
 use crate::hash::{AccountId, ChangeHash, ChangeId, DocumentId, Link, derive};
 use crate::limits::{MAP_BYTES_MAX, MAP_CHANGES_MAX};
-use crate::seal::{SealPlace, SealedChange, seal};
+use crate::seal::{EpochKey, SealPlace, SealedChange, seal};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{Reason, Verdict};
 use crate::view::EntryRow;
@@ -38,6 +38,13 @@ struct Loaded {
     n: u64,
     plain: Vec<u8>,
     scan: Scan,
+}
+
+/// A change of our own, not yet stored.
+struct AuthoredMap {
+    gated: GatedChange,
+    /// What is stored and sent of it: sealed or plain.
+    stored: Vec<u8>,
 }
 
 impl Replica {
@@ -139,36 +146,19 @@ impl Replica {
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
         let description = self.ensure_document(state, work, description)?;
-        let (mut key, mut chain) = self.own_chain(state, &description)?;
-        if chain.held >= MAP_CHANGES_MAX || chain.bytes + 4096 > MAP_BYTES_MAX {
-            self.start_new_life(state, work)?;
-            (key, chain) = self.own_chain(state, &description)?;
-        }
         let sealing = match description.kind {
             DocumentKind::Private => Some(self.current_epoch(state, work, now_ms)?),
             _ => None,
         };
-        let map = self.shown_map(state, &description)?;
-        let map = map.ok_or(EngineError::MissingDocument(key.doc))?;
-        let n = chain.held + 1;
-        let position = ChainPosition { actor: Actor::of(&key), n, previous: chain.last };
-        let edits: Vec<_> =
-            edits.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-        let gated = map.author(position, &edits).map_err(author_error)?;
+        let (mut key, mut chain) = self.own_chain(state, &description)?;
+        let mut built = self.author_map(state, &description, key, &chain, edits, &sealing)?;
+        if !has_room(&chain, built.stored.len()) {
+            self.start_new_life(state, work)?;
+            (key, chain) = self.own_chain(state, &description)?;
+            built = self.author_map(state, &description, key, &chain, edits, &sealing)?;
+        }
+        let AuthoredMap { gated, stored } = built;
         let hash = gated.hash();
-        let stored = match &sealing {
-            None => gated.bytes().to_vec(),
-            Some(epoch) => {
-                let place = SealPlace {
-                    space: description.space.id(),
-                    chain: key,
-                    n,
-                    previous_link: chain.link,
-                };
-                seal(epoch, &place, gated.bytes(), &*self.entropy)
-                    .map_err(|error| EngineError::Invalid(error.to_string()))?
-            }
-        };
         state.dirty = true;
         match state.shown.get_mut(&key.doc) {
             Some(shown) => {
@@ -184,6 +174,35 @@ impl Replica {
         let id = self.add_map_change(state, work, &description, key, stored, Some(hash), true)?;
         work.signed.insert(key, description);
         Ok(id)
+    }
+
+    /// Builds the next change of an own map chain, sealed if `sealing` has a key.
+    fn author_map(
+        &self,
+        state: &mut State,
+        description: &Arc<Description>,
+        key: ChainKey,
+        chain: &ChainState,
+        edits: &Edits,
+        sealing: &Option<EpochKey>,
+    ) -> Result<AuthoredMap, EngineError> {
+        let map = self.shown_map(state, description)?;
+        let map = map.ok_or(EngineError::MissingDocument(key.doc))?;
+        let n = chain.held + 1;
+        let position = ChainPosition { actor: Actor::of(&key), n, previous: chain.last };
+        let edits: Vec<_> =
+            edits.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let gated = map.author(position, &edits).map_err(author_error)?;
+        let stored = match sealing {
+            None => gated.bytes().to_vec(),
+            Some(epoch) => {
+                let space = description.space.id();
+                let place = SealPlace { space, chain: key, n, previous_link: chain.link };
+                seal(epoch, &place, gated.bytes(), &*self.entropy)
+                    .map_err(|error| EngineError::Invalid(error.to_string()))?
+            }
+        };
+        Ok(AuthoredMap { gated, stored })
     }
 
     #[expect(clippy::too_many_arguments, reason = "one place adds map changes, from two sides")]
@@ -242,9 +261,7 @@ impl Replica {
     ) -> Result<Option<Verdict>, EngineError> {
         let space = description.space.id();
         let chain = self.chain(state, &space, &key)?;
-        let full =
-            chain.held >= MAP_CHANGES_MAX || chain.bytes + stored.len() as u64 > MAP_BYTES_MAX;
-        if full {
+        if !has_room(&chain, stored.len()) {
             return Ok(Some(Verdict::Refused(Reason::Limit)));
         }
         let n = chain.held + 1;
@@ -478,6 +495,12 @@ fn drop_orphans(loaded: Vec<Loaded>) -> (Vec<Loaded>, Vec<Loaded>) {
         }
     }
     loaded.into_iter().partition(|change| here.contains_key(&change.scan.hash))
+}
+
+/// Whether a chain may take a change of so many stored bytes: the same rule for our own as for
+/// what others wrote, else nobody takes what we wrote.
+const fn has_room(chain: &ChainState, bytes: usize) -> bool {
+    chain.held < MAP_CHANGES_MAX && chain.bytes.saturating_add(bytes as u64) <= MAP_BYTES_MAX
 }
 
 enum Opened {

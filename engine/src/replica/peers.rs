@@ -18,10 +18,7 @@ impl Replica {
         let mut tips = Vec::new();
         for (key, value) in self.scan_all(Table::Meta, &keys::shown_prefix(remote, section))? {
             let Some(chain) = keys::parse_chain_suffix(&key) else { continue };
-            let n = Reader::new(&value)
-                .varint(HEAD_AHEAD_MAX, "shown n")
-                .map_err(EngineError::corrupt)?;
-            tips.push((chain, n));
+            tips.extend(shown_n(&value).map(|n| (chain, n)));
         }
         Ok(tips)
     }
@@ -35,16 +32,13 @@ impl Replica {
         let mut batch = Batch::new();
         for (chain, n) in tips {
             let key = keys::shown(remote, section, chain);
-            if let Some(known) = self.store.get(Table::Meta, &key)? {
-                let known = Reader::new(&known)
-                    .varint(HEAD_AHEAD_MAX, "shown n")
-                    .map_err(EngineError::corrupt)?;
-                if known >= *n {
-                    continue;
-                }
+            let n = (*n).min(HEAD_AHEAD_MAX);
+            let known = self.store.get(Table::Meta, &key)?;
+            if known.and_then(|known| shown_n(&known)).is_some_and(|known| known >= n) {
+                continue;
             }
             let mut w = Writer::new();
-            w.varint(*n);
+            w.varint(n);
             batch.put(Table::Meta, key, w.finish());
         }
         if !batch.is_empty() {
@@ -78,4 +72,10 @@ impl Replica {
             })
             .collect())
     }
+}
+
+/// Reads what a peer showed of a chain. A row that does not read is as good as none: it only
+/// helps to notice a peer that went back.
+fn shown_n(row: &[u8]) -> Option<u64> {
+    Reader::new(row).varint(HEAD_AHEAD_MAX, "shown n").ok()
 }

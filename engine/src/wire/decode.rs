@@ -199,7 +199,9 @@ fn read_group(r: &mut Reader<'_>) -> Result<TipGroup, DecodeError> {
         return Err(DecodeError::Unknown { reading: "tips form", value: form });
     }
     let tips = list(r, "tips", |r| {
-        Ok(WireTip { tag: r.array("chain tag")?, n: number(r, "n")?, link: r.array("keyed link")? })
+        let tag = r.array("chain tag")?;
+        let n = r.varint(HEAD_AHEAD_MAX, "n")?;
+        Ok(WireTip { tag, n, link: r.array("keyed link")? })
     })?;
     Ok(TipGroup { section, tips })
 }

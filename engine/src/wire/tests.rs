@@ -247,6 +247,16 @@ fn packs_are_one_form_and_bounded() {
 }
 
 #[test]
+fn a_tip_names_no_more_changes_than_a_chain_may_have() {
+    for (n, fits) in [(HEAD_AHEAD_MAX, true), (HEAD_AHEAD_MAX + 1, false), (u64::MAX, false)] {
+        let tips = vec![WireTip { tag: [7; 16], n, link: [8; 8] }];
+        let group = TipGroup { section: section(1), tips };
+        let bytes = Message::Tips { round: 1, last: true, groups: vec![group] }.encode();
+        assert_eq!(Message::decode(&bytes).is_ok(), fits, "{n}");
+    }
+}
+
+#[test]
 fn a_wall_post_costs_at_most_45_bytes() {
     let entry: &'static [u8] = Box::leak(vec![2; 1 + 32 + 2 + 1 + 1].into_boxed_slice());
     let times: Vec<u64> = (0..1024).map(|n| 1_700_000_000_000 + n * 86_400_000).collect();
