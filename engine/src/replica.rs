@@ -39,6 +39,7 @@ mod state;
 mod steps;
 mod subscriptions;
 mod walls;
+mod withdrawals;
 
 pub use crate::sync::exchange::Section;
 pub use accounts::LINKED_DEVICE_RANK;
@@ -110,6 +111,8 @@ impl Replica {
             packs: packs::Packs::default(),
         };
         replica.load_own(options)?;
+        replica.lock().unsettled = true;
+        replica.settle_withdrawals()?;
         Ok(replica)
     }
 
@@ -433,6 +436,7 @@ impl Replica {
         if let Some(why) = &state.failed {
             return Err(EngineError::Denied(format!("the store failed before: {why}")));
         }
+        self.mark_unsettled(&mut state, &mut work)?;
         self.sign_heads(&mut state, &mut work)?;
         self.write_journal(&mut state, &mut work);
         self.forget_derived(&mut state, &work);

@@ -2,6 +2,7 @@
 //! function of one entry and where it stands, so the rows of a set of entries do not
 //! depend on the order in which they came, and can be dropped and built again.
 
+use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation};
@@ -34,6 +35,12 @@ impl EntryRow {
         w.raw(self.doc.as_bytes()).raw(self.device.as_bytes()).raw(self.incarnation.as_bytes());
         w.varint(self.n).u64(self.time_ms).u8(self.kind);
         w.finish()
+    }
+
+    /// The chain it stands in.
+    #[must_use]
+    pub const fn chain(&self) -> ChainKey {
+        ChainKey { doc: self.doc, device: self.device, incarnation: self.incarnation }
     }
 
     /// Decodes a row's value.

@@ -42,10 +42,13 @@ fn person(seed: u64, name: &str) -> (Replica, AccountId) {
 }
 
 fn link(first: &Replica, seed: u64, name: &str) -> Replica {
+    link_ranked(first, seed, name, LINKED_DEVICE_RANK)
+}
+
+fn link_ranked(first: &Replica, seed: u64, name: &str, rank: u8) -> Replica {
     let second = replica(seed);
     let secret = DeviceSecret::generate(&SeededEntropy::new(seed + 1000));
-    let offer =
-        first.offer_device(secret.id(), secret.seal_key(), LINKED_DEVICE_RANK, NOW).unwrap();
+    let offer = first.offer_device(secret.id(), secret.seal_key(), rank, NOW).unwrap();
     let certificate = offer.accept(&secret).unwrap();
     let path = first.add_device(&certificate, name, NOW).unwrap();
     second.adopt(secret, path).unwrap();

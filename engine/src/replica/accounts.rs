@@ -337,6 +337,7 @@ impl Replica {
             .collect();
         self.add_epoch(&mut state, &mut work, &seals, now_ms)?;
         self.finish(state, work)?;
+        self.settle_withdrawals()?;
         Ok(id)
     }
 

@@ -132,7 +132,7 @@ impl Replica {
         for (key, value) in view::rows_of(description, &id, &row, &change.entry) {
             work.batch.put(Table::Rows, key, value);
         }
-        self.note_bodies(work, &id, &row, &change.entry, local)?;
+        self.note_bodies(state, work, &id, &row, &change.entry, local)?;
         if description.kind == DocumentKind::AccountLog {
             work.accounts.insert(description.account);
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{EngineError, Replica, Work};
+use super::{EngineError, Replica, State, Work};
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES};
 use crate::model::entry::{BodyRef, Entry};
@@ -112,20 +112,21 @@ impl Replica {
     /// Notes the bodies that a new entry names or withdraws.
     pub(crate) fn note_bodies(
         &self,
+        state: &mut State,
         work: &mut Work,
         id: &ChangeId,
         row: &EntryRow,
         entry: &Entry,
         local: bool,
     ) -> Result<(), EngineError> {
-        let gone = self.is_withdrawn(work, id, &row.doc)?
-            || match entry {
-                Entry::Edit { target, .. } => self.is_withdrawn(work, target, &row.doc)?,
-                _ => false,
-            };
+        let gone = self.is_gone(state, work, id, entry, &row.doc)?;
         for body in bodies_of(entry) {
             let place = keys::body(&body.hash, &row.doc);
+            self.note_naming(work, &body.hash, &row.doc)?;
             let state = if gone {
+                if self.is_named_by_another(state, work, &body.hash, &row.doc, &[*id])? {
+                    continue;
+                }
                 BodyState::Dropped
             } else if local || self.is_held(work, &body.hash, &row.doc)? {
                 BodyState::Held
@@ -150,7 +151,7 @@ impl Replica {
         }
         if let Entry::Tombstone { target } = entry {
             work.withdrawn.insert(*target, row.doc);
-            self.drop_bodies(work, target, &row.doc)?;
+            self.drop_bodies(state, work, target, &row.doc)?;
         }
         Ok(())
     }
@@ -163,68 +164,6 @@ impl Replica {
         let state = self.store.get(Table::Meta, &keys::body(hash, doc))?;
         let held = state.as_deref().and_then(BodyState::parse) == Some(BodyState::Held);
         Ok(held && !work.dropped.contains(hash))
-    }
-
-    /// Whether a tombstone in `doc` withdraws the entry.
-    pub(crate) fn is_withdrawn(
-        &self,
-        work: &Work,
-        id: &ChangeId,
-        doc: &DocumentId,
-    ) -> Result<bool, EngineError> {
-        if work.withdrawn.get(id) == Some(doc) {
-            return Ok(true);
-        }
-        for (key, value) in self.scan_all(Table::Rows, &keys::modifications(id))? {
-            let (Some(by), [0x11]) = (keys::parse_last(&key), value.as_ref()) else { continue };
-            let Some(row) = self.store.get(Table::Rows, &keys::entry(&by))? else { continue };
-            if EntryRow::decode(&row).map_err(EngineError::corrupt)?.doc == *doc {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Drops the bodies of an entry and of its edits.
-    fn drop_bodies(
-        &self,
-        work: &mut Work,
-        target: &ChangeId,
-        doc: &DocumentId,
-    ) -> Result<(), EngineError> {
-        let mut ids = vec![*target];
-        for (key, value) in self.scan_all(Table::Rows, &keys::modifications(target))? {
-            if value.as_ref() == [0x10] {
-                ids.extend(keys::parse_last(&key));
-            }
-        }
-        let edits = work.entries.iter().filter(
-            |(_, (_, entry))| matches!(entry, Entry::Edit { target: edited, .. } if edited == target),
-        );
-        ids.extend(edits.map(|(id, _)| *id));
-        for id in ids {
-            let found = match work.entries.get(&id) {
-                Some((row, entry)) => Some((*row, entry.clone())),
-                None => self.entry(&id)?,
-            };
-            let Some((row, entry)) = found else { continue };
-            if row.doc != *doc {
-                continue;
-            }
-            for body in bodies_of(&entry) {
-                work.batch.put(
-                    Table::Meta,
-                    keys::body(&body.hash, doc),
-                    vec![BodyState::Dropped as u8],
-                );
-                work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
-                work.batch.delete(Table::Meta, keys::held(doc, &body.hash));
-                work.needed.remove(&(body.hash, Some(*doc)));
-                work.dropped.insert(body.hash);
-                self.remove_blob_unless_used(work, &body.hash, doc)?;
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn remove_blob_unless_used(

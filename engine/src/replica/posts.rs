@@ -2,7 +2,7 @@
 
 use super::{EngineError, Replica, State, Work};
 use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, ChangeId, DocumentId};
+use crate::hash::{AccountId, ChangeId};
 use crate::limits::{ATTACHMENTS_MAX, EMOJI_BYTES_MAX};
 use crate::model::entry::{Attachment, Entry, EntryRef};
 use crate::store::{Table, keys};
@@ -274,15 +274,14 @@ impl Replica {
                 continue;
             };
             let account = self.description(state, &row.doc)?.map(|d| d.account);
-            if found == emoji && account == Some(me) && !self.withdrawn(&id, &row.doc)? {
+            if found == emoji
+                && account == Some(me)
+                && !self.is_withdrawn(state, &Work::default(), &id, &row.doc)?
+            {
                 return Ok(Some(id));
             }
         }
         Ok(None)
-    }
-
-    fn withdrawn(&self, id: &ChangeId, doc: &DocumentId) -> Result<bool, EngineError> {
-        self.is_withdrawn(&Work::default(), id, doc)
     }
 }
 

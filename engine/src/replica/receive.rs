@@ -107,6 +107,7 @@ impl Replica {
             receipt.bodies += work.arrived;
             self.finish(state, work)?;
         }
+        self.settle_withdrawals()?;
         if !arriving.is_empty() {
             receipt.bodies += self.take_bodies(arriving.into_values().collect())?.0;
         }

@@ -1,6 +1,6 @@
 //! What a replica keeps in memory: caches over the store, and the work of one commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -204,6 +204,8 @@ pub(crate) struct State {
     pub demanded: BTreeSet<(AccountId, u64)>,
     /// The time that the last exchange was told.
     pub now_ms: u64,
+    /// Somebody's tombstones are to be looked at again.
+    pub unsettled: bool,
     pub journal: u64,
     pub failed: Option<String>,
     /// Caches were changed for a commit that has not been handed to the store.
@@ -223,6 +225,7 @@ impl State {
             awaited: std::mem::take(&mut self.awaited),
             gapped: std::mem::take(&mut self.gapped),
             failed: self.failed.take(),
+            unsettled: true,
             ..Self::default()
         };
     }
@@ -249,6 +252,10 @@ pub(crate) struct Work {
     pub entries: HashMap<ChangeId, (EntryRow, Entry)>,
     /// Entries withdrawn, with the document that says so.
     pub withdrawn: HashMap<ChangeId, DocumentId>,
+    /// Bodies that entries of this commit name.
+    pub named: HashSet<(DocumentId, BlobHash)>,
+    /// Those that other entries of their document name too.
+    pub shared: HashSet<(DocumentId, BlobHash)>,
     /// Bodies that came along with the changes, until one wants them.
     pub arriving: HashMap<BlobHash, Bytes>,
     /// Those that were wanted.

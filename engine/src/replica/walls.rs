@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::{EngineError, FOLLOWS, Replica, State, Text};
-use crate::chain::ChainKey;
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, Incarnation};
 use crate::model::entry::{Attachment, BodyRef, Entry, EntryRef};
@@ -240,7 +239,7 @@ impl Replica {
     ) -> Result<Option<PostView>, EngineError> {
         let Some((row, entry)) = self.entry(id)? else { return Ok(None) };
         let Some(description) = self.description(state, &row.doc)? else { return Ok(None) };
-        let key = chain_of(&row);
+        let key = row.chain();
         if self.is_void(state, &description, &key, row.n)? {
             return Ok(None);
         }
@@ -332,7 +331,7 @@ impl Replica {
                 Entry::Hide { .. } | Entry::Unhide { .. } => Some(by.doc) == wall,
                 _ => false,
             };
-            if counts && !self.is_cut(state, &chain_of(&by), by.n)? {
+            if counts && !self.is_cut(state, &by.chain(), by.n)? {
                 out.push(Modification { id, row: by, entry });
             }
         }
@@ -380,7 +379,7 @@ impl Replica {
             let Some(id) = keys::parse_last(&key) else { continue };
             let Some((row, entry)) = self.entry(&id)? else { continue };
             let Some(description) = self.description(state, &row.doc)? else { continue };
-            let counts = !self.is_void(state, &description, &chain_of(&row), row.n)?
+            let counts = !self.is_void(state, &description, &row.chain(), row.n)?
                 && self.is_admitted_guest(state, &description)?
                 && self.same_page(state, view, &description)?;
             if !counts {
@@ -496,8 +495,4 @@ pub(crate) fn one<T: Copy + Ord + std::fmt::Display>(
             candidates: several.iter().map(ToString::to_string).collect(),
         }),
     }
-}
-
-const fn chain_of(row: &EntryRow) -> ChainKey {
-    ChainKey { doc: row.doc, device: row.device, incarnation: row.incarnation }
 }

@@ -14,6 +14,8 @@
 //! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
 //! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a document |
+//! | Meta | `i ‖ doc ‖ hash` | empty: several entries of a document name this body |
+//! | Meta | `y ‖ account` | empty: its tombstones are to be looked at again |
 //! | Meta | `k ‖ hash` | recipe of a pack |
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
@@ -176,6 +178,21 @@ pub const HELD: &[u8] = b"u";
 pub fn held_prefix(doc: &DocumentId) -> Vec<u8> {
     join(b'u', &[doc.as_bytes()])
 }
+
+/// A body that several entries of a document name.
+#[must_use]
+pub fn shared(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
+    join(b'i', &[doc.as_bytes(), hash.as_bytes()])
+}
+
+/// An account whose tombstones are to be looked at again.
+#[must_use]
+pub fn unsettled(account: &AccountId) -> Vec<u8> {
+    join(b'y', &[account.as_bytes()])
+}
+
+/// All such accounts.
+pub const UNSETTLED: &[u8] = b"y";
 
 /// Recipe of a pack.
 #[must_use]

@@ -7,7 +7,7 @@ use mosaic_engine::codec::Writer;
 use mosaic_engine::description::{Description, DocumentKind};
 use mosaic_engine::hash::{BlobHash, DeviceId, Incarnation, Link};
 use mosaic_engine::identity::{CertificatePath, Genesis, Verifier};
-use mosaic_engine::model::entry::{BodyRef, Entry, Tip, Wrap};
+use mosaic_engine::model::entry::{BodyRef, Entry, EntryRef, Tip, Wrap};
 use mosaic_engine::seal::{EpochKey, SealPlace, seal};
 use mosaic_engine::wire::{Changes, Content, LogItem};
 
@@ -378,4 +378,37 @@ fn a_cut_of_one_branch_keeps_nothing_of_another() {
     give(&laptop, &hub);
     assert_eq!(laptop.wall(&ada, None, 10).unwrap().len(), 1);
     assert_eq!(hub.wall(&ada, None, 10).unwrap().len(), 0);
+}
+
+#[test]
+fn a_body_that_two_entries_name_goes_with_the_last_of_them() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = Forger::linked(&laptop, 2);
+    let page = Description::own(ada, DocumentKind::Wall, 0);
+    let mut blob = vec![0; 16];
+    blob.extend_from_slice(b"shared");
+    let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };
+    let post = |quote| Entry::Post { body, attachments: Vec::new(), quote };
+    let other = EntryRef { account: ada, entry: ChangeId::of(b"any") };
+    let (_, ids) = phone.write(&page, &[post(None), post(Some(other))]);
+    let gone = |n: usize| Entry::Tombstone { target: ids[n] };
+    let all = [post(None), post(Some(other)), gone(0), gone(1)];
+    let orders: [&[usize]; 3] = [&[1, 2, 3, 4], &[3, 4], &[2, 4]];
+    for order in orders {
+        let hub = hub_of(&[ada]);
+        give(&laptop, &hub);
+        for n in order {
+            let (chain, _) = phone.write(&page, &all[..*n]);
+            take(&hub, &phone, chain);
+            hub.receive_bodies(&phone.id(), vec![blob.clone().into()]).unwrap();
+            let shown = |id| hub.show(id).unwrap().text;
+            let here = Text::Here("shared".into());
+            let expected = if *n < 4 { here } else { Text::Deleted };
+            assert_eq!(shown(&ids[1.min(n - 1)]), expected, "{n} of {order:?}");
+        }
+        let mut found = false;
+        hub.dump(&mut |_, _, value| found |= value.ends_with(b"shared")).unwrap();
+        assert!(!found);
+        sound(&hub);
+    }
 }

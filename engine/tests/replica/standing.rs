@@ -127,3 +127,67 @@ fn what_stays_of_a_cut_chain_reaches_newcomers() {
     sound(&hub);
     sound(&late);
 }
+
+#[test]
+fn a_void_tombstone_withdraws_nothing_for_long() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let tablet = link(&laptop, 6, "tablet");
+    let (early, late) = (person(3, "hub").0, person(4, "hub").0);
+    for hub in [&early, &late] {
+        hub.subscribe(Subscription::whole(ada)).unwrap();
+    }
+    let post = laptop.post(draft("mine"), None, NOW).unwrap();
+    let edited = laptop.post(draft("old"), None, NOW + 1).unwrap();
+    laptop.edit(edited, "new", NOW + 2).unwrap();
+    for replica in [&phone, &tablet, &early] {
+        give(&laptop, replica);
+    }
+    phone.delete(post, NOW + 3).unwrap();
+    phone.delete(edited, NOW + 3).unwrap();
+    give(&phone, &early);
+    assert_eq!(texts(&early, &ada), ["Deleted", "Deleted"]);
+    laptop.revoke_device(phone.own_device(), "stolen", NOW + 4).unwrap();
+    give(&laptop, &early);
+    give(&laptop, &late);
+    give(&phone, &late);
+    for replica in [&laptop, &early, &late] {
+        assert_eq!(texts(replica, &ada), ["new", "mine"]);
+        sound(replica);
+    }
+    // What a device that counts withdraws stays withdrawn.
+    give(&laptop, &tablet);
+    tablet.delete(post, NOW + 5).unwrap();
+    settle(&[&tablet, &early, &late, &laptop]);
+    for replica in [&tablet, &laptop, &early, &late] {
+        assert_eq!(texts(replica, &ada), ["new", "Deleted"]);
+        sound(replica);
+    }
+}
+
+#[test]
+fn a_later_cut_lets_tombstones_count_again() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let (hub, _) = person(3, "hub");
+    hub.subscribe(Subscription::whole(ada)).unwrap();
+    let tablet = link_ranked(&laptop, 6, "tablet", 150);
+    let post = laptop.post(draft("slip"), None, NOW).unwrap();
+    for replica in [&phone, &tablet, &hub] {
+        give(&laptop, replica);
+    }
+    phone.delete(post, NOW + 1).unwrap();
+    give(&phone, &tablet);
+    give(&phone, &hub);
+    laptop.revoke_device(phone.own_device(), "lost", NOW + 2).unwrap();
+    give(&laptop, &hub);
+    assert_eq!(texts(&hub, &ada), ["slip"]);
+    // The tablet had seen the phone's deletion: its cut lets it stand.
+    tablet.revoke_device(phone.own_device(), "lost", NOW + 3).unwrap();
+    give(&tablet, &hub);
+    assert_eq!(hub.show(&post).unwrap().text, Text::Deleted);
+    let mut found = false;
+    hub.dump(&mut |_, _, value| found |= value.windows(4).any(|bytes| bytes == b"slip")).unwrap();
+    assert!(!found);
+    sound(&hub);
+}
