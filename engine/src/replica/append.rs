@@ -8,7 +8,7 @@ use crate::change::{Actor, BuiltChange, log};
 use crate::codec::Writer;
 use crate::description::{Description, DocumentKind, Space};
 use crate::hash::{AccountId, ChangeId, DocumentId};
-use crate::limits::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX};
+use crate::limits::{ENTRY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{self, EntryRow};
@@ -222,18 +222,20 @@ impl Replica {
         value_bytes: usize,
     ) -> Result<(Description, bool), EngineError> {
         let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
-        let Some(page) = self.last_page(state, &account, kind)? else {
+        let Some(page) = self.row_end(state, &account, kind)? else {
             return Ok((Description::own(account, kind, 0), false));
         };
         let description = Description::own(account, kind, page);
         let (_, chain) = self.own_chain(state, &description)?;
         let full =
             chain.entries >= PAGE_ENTRIES_MAX || chain.bytes + value_bytes as u64 > PAGE_BYTES_MAX;
-        if full {
-            Ok((Description::own(account, kind, page + 1), true))
-        } else {
-            Ok((description, false))
+        if !full {
+            let untouched = chain.held == 0 && !self.follows_on(state, &account, kind, page)?;
+            return Ok((description, untouched));
         }
+        let next = Description::own(account, kind, page + 1);
+        let (_, chain) = self.own_chain(state, &next)?;
+        Ok((next, chain.held == 0))
     }
 
     /// Writes an entry to the newest own page of a kind, turning the page when it is full.
@@ -274,6 +276,66 @@ impl Replica {
         Ok(last)
     }
 
+    /// The last page of an account's row of pages: a page follows on one that is full. What
+    /// a device wrote far ahead, by mistake or to use up the numbers, belongs to no row.
+    fn row_end(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+        kind: DocumentKind,
+    ) -> Result<Option<u64>, EngineError> {
+        let space = Space::Account(*account).id();
+        let mut end = match state.row_ends.get(&(space, kind)) {
+            Some(page) => *page,
+            None => {
+                let pages = self.documents(state, &space)?;
+                let own = |d: &Description| d.kind == kind && d.account == *account;
+                let first = pages.iter().filter(|(_, d)| own(d)).map(|(_, d)| d.page).min();
+                match first {
+                    Some(page) if self.follows_on(state, account, kind, page)? => page,
+                    _ => return Ok(None),
+                }
+            }
+        };
+        loop {
+            let next = Description::own(*account, kind, end + 1).id();
+            if self.description(state, &next)?.is_none() {
+                break;
+            }
+            let chains = self.chains_of(state, &Description::own(*account, kind, end).id())?;
+            if !chains.iter().any(|(_, chain)| is_full(chain)) {
+                break;
+            }
+            end += 1;
+        }
+        state.row_ends.insert((space, kind), end);
+        Ok(Some(end))
+    }
+
+    /// Whether the first page known here is the first of all, or says what stands in the one
+    /// before, which is still on its way.
+    fn follows_on(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+        kind: DocumentKind,
+        page: u64,
+    ) -> Result<bool, EngineError> {
+        let Some(before) = page.checked_sub(1) else { return Ok(true) };
+        let before = Description::own(*account, kind, before).id();
+        let doc = Description::own(*account, kind, page).id();
+        for (key, chain) in self.chains_of(state, &doc)? {
+            for item in self.log_items(&key, 1, chain.held.min(1))? {
+                if let Entry::PageStart { previous } = item.entry
+                    && previous.iter().any(|tip| tip.doc == before)
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     fn page_tips(
         &self,
         state: &mut State,
@@ -289,6 +351,11 @@ impl Replica {
         tips.truncate(crate::limits::PAGE_TIPS_MAX);
         Ok(tips)
     }
+}
+
+/// Whether somebody may have turned the page because of this chain.
+const fn is_full(chain: &ChainState) -> bool {
+    chain.entries >= PAGE_ENTRIES_MAX || chain.bytes + ENTRY_BYTES_MAX as u64 > PAGE_BYTES_MAX
 }
 
 /// Whether a chain may take one more entry: part of validity.

@@ -192,6 +192,8 @@ pub(crate) struct State {
     pub cuts: HashMap<DocumentId, Arc<Vec<Tip>>>,
     /// Newest page of rows of pages that the space's owner writes.
     pub pages: HashMap<(SpaceId, DocumentKind), u64>,
+    /// Last page of unbroken rows of pages, as far as it was followed.
+    pub row_ends: HashMap<(SpaceId, DocumentKind), u64>,
     /// Other branches of forked chains.
     pub forks: HashMap<ChainKey, Vec<Branch>>,
     /// Certificates that verified, by issuer and bytes.

@@ -412,3 +412,47 @@ fn a_body_that_two_entries_name_goes_with_the_last_of_them() {
         sound(&hub);
     }
 }
+
+#[test]
+fn a_page_far_ahead_leads_nobody_there() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = Forger::linked(&laptop, 2);
+    let tablet = link(&laptop, 6, "tablet");
+    let post = |n: u8| Entry::Post {
+        body: BodyRef { hash: BlobHash::of(&[n]), size: 20 },
+        attachments: Vec::new(),
+        quote: None,
+    };
+    for page in [1 << 32, (1 << 32) - 1, 1_000_000, 1] {
+        for kind in [DocumentKind::Wall, DocumentKind::AccountLog] {
+            let entry = match kind {
+                DocumentKind::Wall => post(1),
+                _ => Entry::RenameDevice { device: phone.id(), name: "x".into() },
+            };
+            let ahead = Description::own(ada, kind, page);
+            let (chain, _) = phone.write(&ahead, std::slice::from_ref(&entry));
+            assert_eq!(take(&laptop, &phone, chain), Verdict::Accepted { held_n: 1 });
+        }
+    }
+    let page_of = |replica: &Replica, id: &ChangeId| {
+        let doc = replica.show(id).unwrap().doc;
+        let documents = replica.document_list().unwrap();
+        documents.into_iter().find(|(other, _)| *other == doc).unwrap().1.page
+    };
+    let first = laptop.post(draft("here"), None, NOW + 1).unwrap();
+    assert_eq!(page_of(&laptop, &first), 0);
+    laptop.revoke_device(phone.id(), "stolen", NOW + 2).unwrap();
+    give(&laptop, &tablet);
+    let second = tablet.post(draft("and here"), None, NOW + 3).unwrap();
+    assert_eq!(page_of(&tablet, &second), 0);
+    // Pages that are full are turned as ever, over what stands in the next one.
+    for n in 0..1200 {
+        laptop.post(draft("x"), None, NOW + 4 + n).unwrap();
+    }
+    let last = laptop.post(draft("last"), None, NOW + 2000).unwrap();
+    assert_eq!(page_of(&laptop, &last), 1);
+    give(&laptop, &tablet);
+    let after = tablet.post(draft("after"), None, NOW + 2001).unwrap();
+    assert_eq!(page_of(&tablet, &after), 1);
+    sound(&tablet);
+}
