@@ -252,7 +252,7 @@ fn a_tip_names_no_more_changes_than_a_chain_may_have() {
         let tips = vec![WireTip { tag: [7; 16], n, link: [8; 8] }];
         let group = TipGroup { section: section(1), tips };
         let bytes = Message::Tips { round: 1, last: true, groups: vec![group] }.encode();
-        assert_eq!(Message::decode(&bytes).is_ok(), fits, "{n}");
+        assert_eq!(Message::decode(&bytes.into()).is_ok(), fits, "{n}");
     }
 }
 
