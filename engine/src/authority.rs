@@ -57,7 +57,7 @@ impl Revocation {
             tip.doc == *doc && tip.device == *device && tip.incarnation == *incarnation
         });
         let in_log = self.cuts.get(&(*doc, *incarnation));
-        in_doc.chain(in_log).max_by_key(|tip| tip.n).copied()
+        in_doc.chain(in_log).max_by_key(|tip| (tip.n, tip.link)).copied()
     }
 }
 
@@ -101,17 +101,6 @@ pub struct Authority {
     pub void: BTreeSet<ChangeId>,
 }
 
-/// What holds for a change at position `n` of a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Counts.
-    Valid,
-    /// The device is not one that this account log names.
-    UnknownDevice,
-    /// Beyond the cut of a revoked device.
-    Void,
-}
-
 impl Authority {
     /// Folds an account log. `path` is that of the first device; `admit` verifies a
     /// certificate by its issuer (and may remember that it did).
@@ -121,38 +110,18 @@ impl Authority {
         path: &CertificatePath,
         items: &[LogItem],
         admit: &mut Admit<'_>,
+        agreed: &Agreed<'_>,
     ) -> Self {
-        let mut fold = Fold::new(first, path, items, admit);
+        let mut fold = Fold::new(first, path, items, admit, agreed);
         fold.settle_devices();
         fold.finish()
-    }
-
-    /// Returns the standing of change `n` of a chain of `device` in `doc`.
-    /// `own_cuts` are the cuts that the account wrote in that very document.
-    #[must_use]
-    pub fn standing(
-        &self,
-        doc: &DocumentId,
-        device: &DeviceId,
-        incarnation: &Incarnation,
-        n: u64,
-        own_cuts: &[Tip],
-    ) -> Standing {
-        let Some(known) = self.devices.get(device) else {
-            return Standing::UnknownDevice;
-        };
-        let Some(revocation) = &known.revoked else {
-            return Standing::Valid;
-        };
-        let cut = revocation.cut(doc, device, incarnation, own_cuts);
-        if n <= cut.map_or(0, |tip| tip.n) { Standing::Valid } else { Standing::Void }
     }
 
     /// Cuts that count among the [`Entry::Cut`]s that the account wrote into one of its
     /// documents: those of devices that revoked the subject, as far as their own writing
     /// there counts. Nobody cuts for himself.
     #[must_use]
-    pub fn counting_cuts(&self, mut items: Vec<LogItem>) -> Vec<Tip> {
+    pub fn counting_cuts(&self, mut items: Vec<LogItem>, agreed: &Agreed<'_>) -> Vec<Tip> {
         let rank = |device: &DeviceId| self.devices.get(device).map_or(0, |d| d.verified.rank());
         // Who revokes is of higher rank, so what cuts an author is known before him.
         items.sort_by_key(|item| std::cmp::Reverse(rank(&item.device)));
@@ -161,8 +130,15 @@ impl Authority {
             let Entry::Cut { device, tips } = &item.entry else { continue };
             let revoked = self.devices.get(device).and_then(|known| known.revoked.as_ref());
             let entitled = revoked.is_some_and(|revocation| revocation.by.contains(&item.device));
-            let standing = self.standing(&item.doc, &item.device, &item.incarnation, item.n, &cuts);
-            if entitled && standing == Standing::Valid {
+            let author = self.devices.get(&item.device).map(|known| known.revoked.as_ref());
+            let counts = match author {
+                None => false,
+                Some(None) => true,
+                Some(Some(revocation)) => revocation
+                    .cut(&item.doc, &item.device, &item.incarnation, &cuts)
+                    .is_some_and(|cut| item.n <= agreed(&cut)),
+            };
+            if entitled && counts {
                 let about = |tip: &&Tip| tip.device == *device && tip.doc == item.doc;
                 cuts.extend(tips.iter().filter(about).copied());
             }
@@ -199,12 +175,17 @@ impl Authority {
 /// Verifies a certificate as issued by the given device; `None` if it does not hold.
 pub type Admit<'a> = dyn FnMut(&VerifiedDevice, &Certificate) -> Option<VerifiedDevice> + 'a;
 
+/// How many changes of a chain, as it is followed here, lie on the branch that a cut names
+/// and are not beyond it. A number alone would let a revoked device fill in what it likes.
+pub type Agreed<'a> = dyn Fn(&Tip) -> u64 + 'a;
+
 struct Fold<'a, 'b> {
     account: AccountId,
     /// First device and the time of its genesis.
     first: (DeviceId, u64),
     items: &'a [LogItem],
     admit: &'a mut Admit<'b>,
+    agreed: &'a Agreed<'a>,
     devices: BTreeMap<DeviceId, DeviceStanding>,
     settled: BTreeSet<DeviceId>,
 }
@@ -215,6 +196,7 @@ impl<'a, 'b> Fold<'a, 'b> {
         path: &CertificatePath,
         items: &'a [LogItem],
         admit: &'a mut Admit<'b>,
+        agreed: &'a Agreed<'a>,
     ) -> Self {
         let standing = DeviceStanding {
             verified: first.clone(),
@@ -232,6 +214,7 @@ impl<'a, 'b> Fold<'a, 'b> {
             first: first_written,
             items,
             admit,
+            agreed,
             devices,
             settled: BTreeSet::new(),
         }
@@ -260,7 +243,8 @@ impl<'a, 'b> Fold<'a, 'b> {
     fn counts(&self, item: &LogItem) -> bool {
         let Some(author) = self.devices.get(&item.device) else { return false };
         author.revoked.as_ref().is_none_or(|revocation| {
-            revocation.cuts.get(&(item.doc, item.incarnation)).is_some_and(|tip| item.n <= tip.n)
+            let cut = revocation.cuts.get(&(item.doc, item.incarnation));
+            cut.is_some_and(|tip| item.n <= (self.agreed)(tip))
         })
     }
 
@@ -300,7 +284,7 @@ impl<'a, 'b> Fold<'a, 'b> {
             }
             for tip in tips.iter().filter(|tip| tip.device == subject) {
                 let kept = revocation.cuts.entry((tip.doc, tip.incarnation)).or_insert(*tip);
-                if tip.n > kept.n {
+                if (tip.n, tip.link) > (kept.n, kept.link) {
                     *kept = *tip;
                 }
             }

@@ -23,10 +23,12 @@ mod bodies;
 mod bridges;
 mod changes;
 mod check;
+mod cuts;
 mod epochs;
 mod error;
 mod exchange;
 mod files;
+mod follow;
 mod forks;
 mod maps;
 mod packs;
@@ -490,6 +492,7 @@ impl Replica {
             state.maps.retain(|doc, _| others(doc));
             state.shown.retain(|doc, _| others(doc));
             state.cuts.retain(|doc, _| others(doc));
+            state.awaited.retain(|doc, _| others(doc));
         }
         for doc in &work.maps {
             state.maps.remove(doc);
@@ -497,6 +500,7 @@ impl Replica {
         }
         for doc in &work.cuts {
             state.cuts.remove(doc);
+            state.agreed.retain(|tip, _| tip.doc != *doc);
         }
         for space in &work.spaces {
             state.uses.remove(space);

@@ -42,7 +42,7 @@ pub struct EntryRef {
 }
 
 /// A version of one chain: `n` changes that end in `link`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tip {
     /// The document.
     pub doc: DocumentId,

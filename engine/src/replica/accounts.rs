@@ -39,6 +39,13 @@ impl Replica {
         let Some(path) = self.first_path(account)? else { return Ok(None) };
         let first = path.verify(&self.verifier).map_err(EngineError::corrupt)?;
         let items = self.account_log(state, account)?;
+        let cuts = items.iter().filter_map(|item| match &item.entry {
+            Entry::Cut { tips, .. } => Some(tips.as_slice()),
+            _ => None,
+        });
+        let log = |d: &Description| d.kind == DocumentKind::AccountLog;
+        let agreed = self.agreements(state, cuts.flatten(), log)?;
+        let agreed = |tip: &Tip| agreed.get(tip).copied().unwrap_or(0);
         let memo = &mut state.admitted;
         let mut admit = |issuer: &crate::identity::VerifiedDevice, certificate: &Certificate| {
             let key = (issuer.device(), certificate.encode());
@@ -49,7 +56,8 @@ impl Replica {
             memo.insert(key, verified.clone());
             Some(verified)
         };
-        let authority = Arc::new(Authority::fold(&first, &path, &items, &mut admit));
+        let authority = Authority::fold(&first, &path, &items, &mut admit, &agreed);
+        let authority = Arc::new(authority);
         state.authorities.insert(*account, authority.clone());
         Ok(Some(authority))
     }
@@ -408,33 +416,6 @@ impl Replica {
             Err(EngineError::Suspended(_)) => Ok(()),
             other => other,
         }
-    }
-
-    /// Cuts that an account wrote into one of its documents.
-    pub(crate) fn own_cuts(
-        &self,
-        state: &mut State,
-        description: &Description,
-    ) -> Result<Arc<Vec<Tip>>, EngineError> {
-        let in_log = description.space.account() == Some(description.account);
-        if in_log || !description.kind.is_log() {
-            return Ok(Arc::default());
-        }
-        let doc = description.id();
-        if let Some(known) = state.cuts.get(&doc) {
-            return Ok(known.clone());
-        }
-        let Some(authority) = self.authority_of(state, &description.account)? else {
-            return Ok(Arc::default());
-        };
-        let mut items = Vec::new();
-        for (key, chain) in self.chains_of(state, &doc)? {
-            let all = self.log_items(&key, 1, chain.held)?.into_iter();
-            items.extend(all.filter(|item| matches!(item.entry, Entry::Cut { .. })));
-        }
-        let cuts = Arc::new(authority.counting_cuts(items));
-        state.cuts.insert(doc, cuts.clone());
-        Ok(cuts)
     }
 }
 

@@ -82,6 +82,13 @@ impl Replica {
         Ok(Self::awaits(state, &key.doc) || !self.is_cut(state, key, n)?)
     }
 
+    /// Whether a chain went on lately without what comes before. If nobody gives that, it is
+    /// not asked for again and again.
+    pub(super) fn is_gapped(state: &State, key: &ChainKey) -> bool {
+        let since = state.gapped.get(key);
+        since.is_some_and(|since| state.now_ms.saturating_sub(*since) < GAP_ASKED_MS)
+    }
+
     /// Whether changes of a map are waited for that only void chains can hold.
     pub(super) fn awaits(state: &State, doc: &DocumentId) -> bool {
         state.awaited.contains_key(doc)
@@ -97,6 +104,9 @@ impl Replica {
         }
     }
 }
+
+/// How long the changes before a gap are asked for.
+const GAP_ASKED_MS: u64 = 120_000;
 
 /// Changes waited for in one document: what 64 waiting changes may depend on.
 const AWAITED_MAX: usize = 64 * crate::limits::CHANGE_DEPENDENCIES_MAX;

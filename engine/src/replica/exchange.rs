@@ -540,7 +540,7 @@ impl Exchange for Replica {
             let wanted = chain.known_link == tip.link
                 && tip.held_n < tip.n
                 && !chain.evicted
-                && (state.gapped.contains(&tip.chain)
+                && (Self::is_gapped(&state, &tip.chain)
                     || (chain.invalid_from == 0
                         && self.is_wanted(&mut state, &tip.chain, tip.held_n + 1)?))
                 && self.takes(&mut state, &tip.chain)?;

@@ -88,26 +88,45 @@ impl Replica {
         let new = !known && !outgrown;
         if !known && (outgrown || branches.len() < BRANCHES_MAX) {
             for old in branches.iter().filter(|branch| ids.starts_with(&branch.ids)) {
-                let evidence = keys::fork(&arrival.key, &BlobHash::of(&old.head));
-                work.batch.delete(Table::Meta, evidence);
+                Self::forget_branch(work, &arrival.key, old);
             }
-            let mut w = Writer::new();
-            w.raw(&arrival.head.bytes).u64(arrival.head.n);
-            w.raw(arrival.head.link.as_bytes());
-            for id in &ids {
-                w.raw(id.as_bytes());
-            }
-            let evidence = keys::fork(&arrival.key, &BlobHash::of(&arrival.head.bytes));
-            work.batch.put(Table::Meta, evidence, w.finish());
-            work.spaces.insert(arrival.section.space);
             let (n, link) = (arrival.head.n, arrival.head.link);
             branches.retain(|branch| !ids.starts_with(&branch.ids));
-            branches.push(Branch { head, n, link, ids });
+            let branch = Branch { head, n, link, ids };
+            Self::note_branch(work, &arrival.key, &branch);
+            branches.push(branch);
+            work.spaces.insert(arrival.section.space);
             state.dirty = true;
             state.forks.insert(arrival.key, branches);
+            self.judge_again(state, work, arrival);
         }
         receipt.forks.push(ForkReport { chain: arrival.key, new });
         Ok((1, Verdict::Accepted { held_n: chain.held }))
+    }
+
+    /// A branch that became known may be the one that a cut names.
+    fn judge_again(&self, state: &mut State, work: &mut Work, arrival: &Arrival) {
+        let account = arrival.description.account;
+        state.agreed.retain(|tip, _| tip.doc != arrival.key.doc);
+        state.unsettled = true;
+        work.accounts.insert(account);
+        work.batch.put(Table::Meta, keys::unsettled(&account), Vec::new());
+    }
+
+    /// Keeps a branch as evidence.
+    pub(super) fn note_branch(work: &mut Work, key: &ChainKey, branch: &Branch) {
+        let mut w = Writer::new();
+        w.raw(&branch.head).u64(branch.n).raw(branch.link.as_bytes());
+        for id in &branch.ids {
+            w.raw(id.as_bytes());
+        }
+        let evidence = keys::fork(key, &BlobHash::of(&branch.head));
+        work.batch.put(Table::Meta, evidence, w.finish());
+    }
+
+    /// Takes a branch out of the evidence: it went on, or is followed now.
+    pub(super) fn forget_branch(work: &mut Work, key: &ChainKey, branch: &Branch) {
+        work.batch.delete(Table::Meta, keys::fork(key, &BlobHash::of(&branch.head)));
     }
 }
 

@@ -224,15 +224,14 @@ impl Replica {
         let mut steps = match self.steps(&arrival, &received.parts, received.fork) {
             Err(Stop::Verdict(verdict)) if verdict == Verdict::Deferred(Reason::Gap) => {
                 if arrival.chain.held < arrival.chain.known {
-                    state.gapped.insert(arrival.key);
+                    state.gapped.insert(arrival.key, state.now_ms);
                 }
                 return Err(Stop::Verdict(verdict));
             }
             steps => steps?,
         };
-        if limit.1 == Verdict::Refused(Reason::Void) && !received.fork {
-            let Arrival { description, key, chain, .. } = &arrival;
-            limit.0 = limit.0.max(self.awaited_up_to(state, description, key, chain, &steps)?);
+        if limit.1 == Verdict::Refused(Reason::Void) {
+            self.look_at_cut(state, &arrival, received.fork, &steps, &mut limit)?;
         }
         if limit.0 == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
@@ -260,6 +259,9 @@ impl Replica {
         if room && chain.known_link == arrival.head.link {
             let rest = ids.get(place(stored)..).unwrap_or_default();
             Self::keep_ids(work, &arrival.key, held_n + 1, rest);
+            if arrival.description.kind == DocumentKind::AccountLog && !rest.is_empty() {
+                work.accounts.insert(arrival.description.account);
+            }
         }
         if !ids.is_empty() {
             state.gapped.remove(&arrival.key);
@@ -288,21 +290,50 @@ impl Replica {
             let judged = log_here.is_some() && description.kind != DocumentKind::AccountLog;
             return if judged { Err(deferred(Reason::Authority)) } else { Ok(UNLIMITED) };
         };
-        if let Some(revocation) = &standing.revoked {
-            let cuts = self.own_cuts(state, description)?;
-            let key = &arrival.key;
-            let in_log = revocation.cuts.get(&(key.doc, key.incarnation)).map_or(0, |tip| tip.n);
-            let in_doc = cuts
-                .iter()
-                .filter(|tip| tip.device == key.device && tip.incarnation == key.incarnation)
-                .map(|tip| tip.n)
-                .max();
-            return Ok((in_log.max(in_doc.unwrap_or(0)), Verdict::Refused(Reason::Void)));
+        if standing.revoked.is_some() {
+            let held = arrival.chain.held;
+            let up_to = match self.cut_of(state, description, &arrival.key)? {
+                Some(cut)
+                    if self
+                        .agreed(state, description, &cut)?
+                        .is_some_and(|common| common < held) =>
+                {
+                    held
+                }
+                Some(cut) => cut.n,
+                None => 0,
+            };
+            return Ok((up_to, Verdict::Refused(Reason::Void)));
         }
         // What a suspended device says about devices counts by rank as before.
         let silent = standing.suspended && description.kind != DocumentKind::AccountLog;
         let suspended = (arrival.chain.held, Verdict::Deferred(Reason::Authority));
         Ok(if silent { suspended } else { UNLIMITED })
+    }
+
+    /// Of a revoked device nothing is stored that leads past what its cut names, and beyond
+    /// the cut only what changes that count build on.
+    fn look_at_cut(
+        &self,
+        state: &mut State,
+        arrival: &Arrival,
+        whole: bool,
+        steps: &[Step],
+        limit: &mut Limit,
+    ) -> Result<(), EngineError> {
+        let Arrival { description, key, chain, section, .. } = arrival;
+        let (from, link) =
+            if whole { (0, key.origin(&section.space)) } else { (chain.held, chain.link) };
+        if let Some(cut) = self.cut_of(state, description, key)?
+            && Self::passes_by(from, link, steps, &cut)
+        {
+            limit.0 = limit.0.min(chain.held);
+        }
+        if !whole {
+            let awaited = self.awaited_up_to(state, description, key, chain, steps)?;
+            limit.0 = limit.0.max(awaited);
+        }
+        Ok(())
     }
 
     /// A peer that shows of the own chain what is not known here: this store is a restored

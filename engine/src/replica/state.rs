@@ -180,14 +180,14 @@ pub(crate) struct State {
     pub shown: HashMap<DocumentId, MapDocument>,
     /// Changes that changes which count build on and that are not here.
     pub awaited: HashMap<DocumentId, BTreeSet<ChangeHash>>,
-    /// Chains that went on, while what lies before was not kept here.
-    pub gapped: BTreeSet<ChainKey>,
+    /// Chains that went on, while what lies before was not kept here; and since when.
+    pub gapped: BTreeMap<ChainKey, u64>,
     pub digests: HashMap<Section, [u8; 32]>,
     pub owners: HashMap<SpaceId, AccountId>,
     /// Documents of each space, loaded once.
     pub docs: HashMap<SpaceId, BTreeSet<DocumentId>>,
-    /// Whether a chain holds another branch than a cut names, once it holds that much.
-    pub branches_cut: HashMap<(ChainKey, Link), bool>,
+    /// How much of the branch that a cut names is followed, once that much is held.
+    pub agreed: HashMap<Tip, u64>,
     /// Cuts that stand in a document itself, worked out lately.
     pub cuts: HashMap<DocumentId, Arc<Vec<Tip>>>,
     /// Newest page of rows of pages that the space's owner writes.

@@ -4,12 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{EngineError, Replica, State};
-use crate::chain::{ChainKey, extend};
 use crate::change::value::Value;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::description::{Description, SectionClass, Space};
+use crate::description::{SectionClass, Space};
 use crate::hash::AccountId;
-use crate::model::entry::Tip;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::Section;
 
@@ -278,78 +276,5 @@ impl Replica {
 
     pub(crate) fn keeps(&self, state: &mut State, section: &Section) -> Result<bool, EngineError> {
         Ok(self.sections_kept(state)?.contains(section))
-    }
-
-    /// Whether change `n` of a chain is beyond the cut of a revoked device, or by a device
-    /// that the account's log does not name.
-    pub(crate) fn is_cut(
-        &self,
-        state: &mut State,
-        key: &ChainKey,
-        n: u64,
-    ) -> Result<bool, EngineError> {
-        let Some(description) = self.description(state, &key.doc)? else { return Ok(true) };
-        self.is_void(state, &description, key, n)
-    }
-
-    pub(crate) fn is_void(
-        &self,
-        state: &mut State,
-        description: &Description,
-        key: &ChainKey,
-        n: u64,
-    ) -> Result<bool, EngineError> {
-        use crate::authority::Standing;
-        let Some(authority) = self.authority_of(state, &description.account)? else {
-            return Ok(false);
-        };
-        let revoked =
-            authority.devices.get(&key.device).is_some_and(|device| device.revoked.is_some());
-        let cuts = if revoked { self.own_cuts(state, description)? } else { Default::default() };
-        let standing = authority.standing(&key.doc, &key.device, &key.incarnation, n, &cuts);
-        let revoked = authority.devices.get(&key.device).and_then(|d| d.revoked.as_ref());
-        let cut = revoked.and_then(|r| r.cut(&key.doc, &key.device, &key.incarnation, &cuts));
-        Ok(match standing {
-            Standing::Valid => match cut {
-                Some(cut) => self.is_other_branch(state, description, key, &cut)?,
-                None => false,
-            },
-            Standing::Void => true,
-            // Without the account's log, the certificate path is all there is to judge by.
-            Standing::UnknownDevice => {
-                let kind = crate::description::DocumentKind::AccountLog;
-                self.last_page(state, &description.account, kind)?.is_some()
-            }
-        })
-    }
-
-    /// Whether the changes held of a chain do not lead to what a cut names: the revoker saw
-    /// another branch, and nothing of this one counts.
-    fn is_other_branch(
-        &self,
-        state: &mut State,
-        description: &Description,
-        key: &ChainKey,
-        cut: &Tip,
-    ) -> Result<bool, EngineError> {
-        let space = description.space.id();
-        let chain = self.chain(state, &space, key)?;
-        if chain.held < cut.n {
-            return Ok(false);
-        }
-        if chain.held == cut.n {
-            return Ok(chain.link != cut.link);
-        }
-        if let Some(other) = state.branches_cut.get(&(*key, cut.link)) {
-            return Ok(*other);
-        }
-        let ids = self.change_ids(key, 1, cut.n)?;
-        let link = (1..).zip(&ids).fold(key.origin(&space), |link, (n, id)| extend(&link, n, id));
-        let whole = ids.len() as u64 == cut.n;
-        let other = whole && link != cut.link;
-        if whole {
-            state.branches_cut.insert((*key, cut.link), other);
-        }
-        Ok(other)
     }
 }

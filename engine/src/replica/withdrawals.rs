@@ -205,6 +205,9 @@ impl Replica {
                     if description.account != *account || !description.kind.is_log() {
                         continue;
                     }
+                    for (key, _) in self.chains_of(&mut state, &doc)? {
+                        self.follow_cut(&mut state, &mut work, &description, &key)?;
+                    }
                     for target in self.targets(&mut state, &doc)? {
                         self.settle(&mut state, &mut work, &target, &doc)?;
                     }
@@ -227,6 +230,7 @@ impl Replica {
             if chain.modifications == 0 {
                 continue;
             }
+            // A chain that is shortened by this very commit is looked at as it is stored.
             for item in self.log_items(&key, 1, chain.held)? {
                 if let Entry::Tombstone { target } = item.entry {
                     targets.insert(target);

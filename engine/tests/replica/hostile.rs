@@ -6,7 +6,7 @@ use mosaic_engine::change::{Actor, log};
 use mosaic_engine::codec::Writer;
 use mosaic_engine::description::{Description, DocumentKind};
 use mosaic_engine::hash::{BlobHash, DeviceId, Incarnation, Link};
-use mosaic_engine::identity::{CertificatePath, Genesis, Verifier};
+use mosaic_engine::identity::{CertificateOffer, CertificatePath, Genesis, Verifier};
 use mosaic_engine::model::entry::{BodyRef, Entry, EntryRef, Tip, Wrap};
 use mosaic_engine::seal::{EpochKey, SealPlace, seal};
 use mosaic_engine::wire::{Changes, Content, LogItem};
@@ -455,4 +455,62 @@ fn a_page_far_ahead_leads_nobody_there() {
     let after = tablet.post(draft("after"), None, NOW + 2001).unwrap();
     assert_eq!(page_of(&tablet, &after), 1);
     sound(&tablet);
+}
+
+/// What the account log settles, as people are told.
+fn standing(replica: &Replica, account: &AccountId) -> Vec<(DeviceId, String, bool)> {
+    let authority = replica.authority(account).unwrap().unwrap();
+    let devices = authority.devices.iter();
+    devices.map(|(id, device)| (*id, device.name.clone(), device.revoked.is_some())).collect()
+}
+
+#[test]
+fn a_cut_of_one_branch_lets_no_other_bring_in_devices() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = Forger::linked(&laptop, 2);
+    let log = Description::own(ada, DocumentKind::AccountLog, 0);
+    let thief = DeviceSecret::generate(&SeededEntropy::new(99));
+    let verified = phone.path.verify(&Verifier::default()).unwrap();
+    let offer =
+        CertificateOffer::issue(&verified, &phone.secret, thief.id(), thief.seal_key(), 50, NOW);
+    let certificate = offer.unwrap().accept(&thief).unwrap();
+    let add = Entry::AddDevice { certificate: certificate.encode(), name: "thief".into() };
+    let name = |name: &str| Entry::RenameDevice { device: phone.id(), name: name.into() };
+    let shown = phone.write(&log, &[name("old"), name("shown"), name("seen")]).0;
+    let hidden = phone.write(&log, &[name("old"), add.clone()]).0;
+    let longer = phone.write(&log, &[name("old"), add, name("x"), name("y")]).0;
+    take(&laptop, &phone, shown.clone());
+    // Some hear of the hidden branch first, some of the revocation.
+    let before = [&hidden, &longer].map(|branch| {
+        let hub = hub_of(&[ada]);
+        give(&laptop, &hub_of(&[ada]));
+        take(&hub, &phone, branch.clone());
+        hub
+    });
+    laptop.revoke_device(phone.id(), "stolen", NOW + 1).unwrap();
+    let after = [&hidden, &longer].map(|branch| {
+        let hub = hub_of(&[ada]);
+        let tips = laptop.tips(&laptop.kept_sections().unwrap()[0]).unwrap();
+        assert!(!tips.is_empty());
+        for tip in tips.iter().filter(|tip| tip.chain.device != phone.id()) {
+            let intro = laptop.introduce(tip).unwrap().unwrap();
+            let parts = laptop.part(tip, 1, usize::MAX).unwrap().into_iter().collect();
+            let (path, description) = (intro.path, Some(intro.description));
+            let chain = Received { path, description, head: intro.head, fork: false, parts };
+            hub.receive(&laptop.own_device(), vec![chain], NOW).unwrap();
+        }
+        take(&hub, &phone, branch.clone());
+        hub
+    });
+    let expected = standing(&laptop, &ada);
+    assert!(!expected.iter().any(|(device, ..)| *device == thief.id()));
+    for hub in before.iter().chain(&after) {
+        give(&laptop, hub);
+        assert!(!standing(hub, &ada).iter().any(|(device, ..)| *device == thief.id()));
+        for _ in 0..2 {
+            give_whole(&laptop, hub, true);
+        }
+        assert_eq!(standing(hub, &ada), expected);
+        sound(hub);
+    }
 }
