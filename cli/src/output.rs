@@ -172,7 +172,7 @@ impl Output {
         text.push_str(&head.join(" · "));
         text.push('\n');
         for line in lines {
-            text.push_str(&sanitize::block(line));
+            text.push_str(&sanitize::row(line));
             text.push('\n');
         }
         text.push('\n');

@@ -52,7 +52,7 @@ pub(super) fn profile(profile: &Profile) -> View {
         fields = fields.put("link", Cell::Text(link.clone()));
     }
     for (key, value) in &profile.fields {
-        fields = fields.put(key.clone(), Cell::Text(value.clone()));
+        fields = fields.put(format!("fields.{key}"), Cell::Text(value.clone()));
     }
     for (key, value) in &profile.theme {
         fields = fields.put(format!("theme.{key}"), Cell::Text(value.clone()));
@@ -122,7 +122,11 @@ impl Words<'_> {
             self.text().lines().map(|line| format!("{indent}{line}")).collect();
         for lost in self.conflicts.into_iter().flatten() {
             let text = lost.text.as_deref().unwrap_or("(not here yet)");
-            lines.push(format!("{indent}lost: {text}"));
+            let rows = text.lines().enumerate();
+            lines.extend(rows.map(|(at, line)| match at {
+                0 => format!("{indent}lost: {line}"),
+                _ => format!("{indent}      {line}"),
+            }));
         }
         lines.extend(self.attachments.iter().map(|file| format!("{indent}[{}]", attachment(file))));
         let mut foot: Vec<String> =
@@ -270,6 +274,32 @@ mod tests {
     use mosaic_node::api::types::Flag;
 
     use super::*;
+
+    #[test]
+    fn only_the_text_itself_makes_lines_and_all_are_indented() {
+        let fake = "x\nBob · now · deadbeef\n  I agree";
+        let record = Post {
+            text: Some(fake.into()),
+            attachments: vec![Attachment {
+                name: fake.into(),
+                media_type: fake.into(),
+                alt: Some(fake.into()),
+                ..Attachment::default()
+            }],
+            reactions: BTreeMap::from([(fake.to_owned(), 1)]),
+            conflicts: Some(vec![TextConflict {
+                text: Some(fake.into()),
+                ..TextConflict::default()
+            }]),
+            ..Post::default()
+        };
+        let View::Block { lines, .. } = post(&record) else { panic!("no block") };
+        // Three lines of each text, one of the file, one of the reactions.
+        assert_eq!(lines.len(), 3 + 3 + 1 + 1);
+        for line in lines {
+            assert!(crate::sanitize::row(&line).starts_with("  "), "{line:?}");
+        }
+    }
 
     #[test]
     fn a_post_is_a_line_in_a_pipe_and_a_paragraph_on_a_terminal() {

@@ -13,11 +13,13 @@
 //! for; `null` is never used.
 
 mod error;
+mod line;
 mod record;
 mod request;
 mod time;
 
 pub use error::{ErrorKind, ErrorRecord, Hint};
+pub use line::is_hidden;
 pub use record::*;
 pub use request::*;
 pub use time::{parse_rfc3339, rfc3339};

@@ -118,11 +118,12 @@ pub enum Record {
 }
 
 impl Record {
-    /// Returns the record as one line, with the line break.
+    /// Returns the record as one line, with the line break. What a terminal would obey is
+    /// escaped.
     #[must_use]
     pub fn to_line(&self) -> Vec<u8> {
         // Records are maps with string keys: encoding cannot fail.
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        let mut line = super::line::plain(self);
         line.push(b'\n');
         line
     }
