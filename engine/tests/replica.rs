@@ -18,6 +18,8 @@ use mosaic_engine::store::memory::MemoryStore;
 use mosaic_engine::sync::exchange::{Exchange, Receipt, Received, Verdict};
 use mosaic_engine::wire::Part;
 
+#[path = "replica/forks.rs"]
+mod forks;
 #[path = "replica/hostile.rs"]
 mod hostile;
 #[path = "replica/limits.rs"]

@@ -166,8 +166,10 @@ impl Replica {
         };
         let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
         let chain = self.durable(&state, &tip.chain, chain)?;
-        if chain.known_link != tip.link && chain.known <= tip.n {
-            return self.branch_part(&mut state, tip, first_n, bytes_max);
+        if chain.known_link != tip.link
+            && let Some(part) = self.branch_part(&mut state, tip, first_n, bytes_max)?
+        {
+            return Ok(Some(part));
         }
         drop(state);
         let last = chain.held;

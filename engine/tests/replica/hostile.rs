@@ -11,6 +11,7 @@ use mosaic_engine::model::entry::{BodyRef, Entry, EntryRef, Tip, Wrap};
 use mosaic_engine::seal::{EpochKey, SealPlace, seal};
 use mosaic_engine::wire::{Changes, Content, LogItem};
 
+use super::forks::give_whole;
 use super::*;
 
 struct Forger {
@@ -273,67 +274,6 @@ fn a_feed_goes_on_through_many_posts_of_one_time() {
         }
     }
     assert_eq!(seen.len(), 60);
-}
-
-/// Gives every known head with its whole chain, as a session does where chains are forked.
-fn give_whole(from: &Replica, to: &Replica, forked: bool) -> Receipt {
-    let mut moved = Vec::new();
-    let mut sections = to.kept_sections().unwrap();
-    sections.sort_by_key(|section| section.class);
-    for section in sections {
-        let tips = from.tips(&section).unwrap();
-        for tip in &tips {
-            let branches = tips.iter().filter(|other| other.chain == tip.chain).count();
-            let intro = from.introduce(tip).unwrap().unwrap();
-            moved.push(Received {
-                path: intro.path,
-                description: Some(intro.description),
-                head: intro.head,
-                fork: forked || branches > 1,
-                parts: from.part(tip, 1, usize::MAX).unwrap().into_iter().collect(),
-            });
-        }
-    }
-    to.receive(&from.own_device(), moved, NOW).unwrap()
-}
-
-#[test]
-fn a_forked_chain_reaches_newcomers_and_its_branches_may_grow() {
-    let secret = || DeviceSecret::generate(&SeededEntropy::new(77));
-    let store = MemoryStore::new();
-    let open = |store: MemoryStore, seed, identity: bool| {
-        let secret = identity.then(secret);
-        let options = ReplicaOptions { secret, fresh_incarnation: false };
-        Replica::open(Arc::new(store), Arc::new(SeededEntropy::new(seed)), options).unwrap()
-    };
-    let laptop = open(store.clone(), 1, false);
-    let ada = laptop.create_account(secret(), "laptop", [7; 32], NOW).unwrap();
-    let hub = hub_of(&[ada]);
-    laptop.post(draft("common"), None, NOW).unwrap();
-    let again = open(store.snapshot(), 3, true);
-    laptop.post(draft("one"), None, NOW + 1).unwrap();
-    again.post(draft("two"), None, NOW + 2).unwrap();
-    give(&laptop, &hub);
-    let receipt = give_whole(&again, &hub, true);
-    assert_eq!(receipt.forks.iter().filter(|fork| fork.new).count(), 1);
-    let (newcomer, _) = person(5, "newcomer");
-    newcomer.subscribe(Subscription::whole(ada)).unwrap();
-    give_whole(&hub, &newcomer, false);
-    let wall = newcomer.wall(&ada, None, 10).unwrap();
-    assert_eq!(wall.len(), 2);
-    assert!(wall.iter().any(|view| view.disputed));
-    agree(&hub, &newcomer);
-    for n in 0..6 {
-        again.post(draft("more"), None, NOW + 3 + n).unwrap();
-        give_whole(&again, &hub, true);
-    }
-    give_whole(&hub, &newcomer, false);
-    agree(&hub, &newcomer);
-    // Who hears of the other branch writes on under a new life.
-    give_whole(&hub, &laptop, true);
-    laptop.post(draft("after"), None, NOW + 20).unwrap();
-    give(&laptop, &hub);
-    assert!(texts(&hub, &ada).contains(&"after".to_owned()));
 }
 
 #[test]
