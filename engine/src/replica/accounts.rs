@@ -333,7 +333,11 @@ impl Replica {
             _ => return Err(EngineError::Denied("only a device of higher rank can revoke".into())),
         }
         let mut work = Work::default();
-        self.write_cuts(&mut state, &mut work, &account, device, now_ms)?;
+        // They come before the revocation, and count only once it stands.
+        for (description, entry) in self.cuts_for(&mut state, &account, device)? {
+            self.append_cut(&mut state, &mut work, description, entry, now_ms)?;
+            state = self.commit_large(state, &mut work)?;
+        }
         let entry = Entry::Revoke { device, reason: reason.chars().take(64).collect() };
         let log = DocumentKind::AccountLog;
         let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
@@ -349,18 +353,20 @@ impl Replica {
         Ok(id)
     }
 
-    /// Cuts for every chain of `device` that is held here: in the account log for the own
-    /// space, in the very document for guest pages in other spaces.
-    fn write_cuts(
+    /// Cuts for every chain of `device` that is held here: in the account log (`None`) for
+    /// the own space, in the very document for guest pages in other spaces.
+    fn cuts_for(
         &self,
         state: &mut State,
-        work: &mut Work,
         account: &AccountId,
         device: DeviceId,
-        now_ms: u64,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Vec<(Option<Arc<Description>>, Entry)>, EngineError> {
         let own = Space::Account(*account).id();
-        let mut tips: Vec<Tip> = Vec::new();
+        let (mut tips, mut cuts): (Vec<Tip>, Vec<_>) = (Vec::new(), Vec::new());
+        let parts = |tips: &[Tip]| -> Vec<Entry> {
+            let parts = tips.chunks(CUT_ITEMS_MAX).map(<[Tip]>::to_vec);
+            parts.map(|tips| Entry::Cut { device, tips }).collect()
+        };
         for space in self.known_spaces()? {
             for (doc, description) in self.documents(state, &space)? {
                 if description.account != *account {
@@ -369,17 +375,29 @@ impl Replica {
                 let here = self.device_tips(state, &doc, &device)?;
                 if space == own {
                     tips.extend(here);
-                } else if !here.is_empty() {
-                    let entry = Entry::Cut { device, tips: here };
-                    self.append(state, work, &description, entry, now_ms)?;
+                } else {
+                    let here = parts(&here).into_iter();
+                    cuts.extend(here.map(|entry| (Some(description.clone()), entry)));
                 }
             }
         }
         tips.sort_unstable();
-        for part in tips.chunks(CUT_ITEMS_MAX) {
-            let entry = Entry::Cut { device, tips: part.to_vec() };
-            self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
-        }
+        cuts.extend(parts(&tips).into_iter().map(|entry| (None, entry)));
+        Ok(cuts)
+    }
+
+    fn append_cut(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        description: Option<Arc<Description>>,
+        cut: Entry,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        match description {
+            Some(description) => self.append(state, work, &description, cut, now_ms)?,
+            None => self.append_to_pages(state, work, DocumentKind::AccountLog, cut, now_ms)?,
+        };
         Ok(())
     }
 

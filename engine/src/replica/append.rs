@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::{ChainState, EngineError, Event, Replica, State, Work};
 use crate::chain::{ChainKey, VerifiedHead, extend};
 use crate::change::{Actor, BuiltChange, log};
-use crate::codec::Writer;
+use crate::codec::{Reader, Writer};
 use crate::description::{Description, DocumentKind, Space};
 use crate::hash::{AccountId, ChangeId, DocumentId};
-use crate::limits::{ENTRY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX};
+use crate::limits::{
+    ENTRY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX, PAGE_NUMBER_MAX,
+};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{self, EntryRow};
@@ -38,6 +40,9 @@ impl Replica {
         if let Some(known) = self.description(state, &doc)? {
             return Ok(known);
         }
+        // What nobody could read back would close the store for ever.
+        Description::decode(&mut Reader::new(&description.encode()))
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
         let description = Arc::new(description.clone());
         let space = description.space.id();
         state.dirty = true;
@@ -229,7 +234,7 @@ impl Replica {
         let (_, chain) = self.own_chain(state, &description)?;
         let full =
             chain.entries >= PAGE_ENTRIES_MAX || chain.bytes + value_bytes as u64 > PAGE_BYTES_MAX;
-        if !full {
+        if !full || page >= PAGE_NUMBER_MAX {
             let untouched = chain.held == 0 && !self.follows_on(state, &account, kind, page)?;
             return Ok((description, untouched));
         }
@@ -370,7 +375,7 @@ pub(crate) fn has_room(chain: &ChainState, entry: &Entry, value_bytes: usize) ->
 
 /// Reads a journal row.
 pub(crate) fn decode_event(value: &[u8]) -> Result<Event, crate::codec::DecodeError> {
-    let mut r = crate::codec::Reader::new(value);
+    let mut r = Reader::new(value);
     let event = Event::Entry {
         id: ChangeId::from_bytes(r.array("event id")?),
         kind: r.u8("event kind")?,

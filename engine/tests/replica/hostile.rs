@@ -14,46 +14,53 @@ use mosaic_engine::wire::{Changes, Content, LogItem};
 use super::forks::give_whole;
 use super::*;
 
-struct Forger {
+pub(crate) struct Forger {
     secret: DeviceSecret,
     path: CertificatePath,
+    life: Incarnation,
 }
 
 const LIFE: Incarnation = Incarnation::from_bytes([9; 16]);
 
 impl Forger {
-    fn stranger(seed: u64) -> Self {
+    pub(crate) fn stranger(seed: u64) -> Self {
         let secret = DeviceSecret::generate(&SeededEntropy::new(seed));
         let genesis = Genesis::create(&secret, [7; 32], NOW, &SeededEntropy::new(seed + 1));
-        Self { secret, path: CertificatePath::first(genesis) }
+        Self { secret, path: CertificatePath::first(genesis), life: LIFE }
     }
 
     /// A second device of an account, with a will of its own.
-    fn linked(first: &Replica, seed: u64) -> Self {
+    pub(crate) fn linked(first: &Replica, seed: u64) -> Self {
         let secret = DeviceSecret::generate(&SeededEntropy::new(seed));
         let offer =
             first.offer_device(secret.id(), secret.seal_key(), LINKED_DEVICE_RANK, NOW).unwrap();
         let certificate = offer.accept(&secret).unwrap();
         let path = first.add_device(&certificate, "phone", NOW).unwrap();
-        Self { secret, path }
+        Self { secret, path, life: LIFE }
     }
 
-    fn account(&self) -> AccountId {
+    /// The same device with another writing life.
+    pub(crate) fn in_life(self, life: Incarnation) -> Self {
+        Self { life, ..self }
+    }
+
+    pub(crate) fn account(&self) -> AccountId {
         self.path.account()
     }
 
-    fn id(&self) -> DeviceId {
+    pub(crate) fn id(&self) -> DeviceId {
         self.secret.id()
     }
 
     fn key(&self, description: &Description) -> ChainKey {
-        ChainKey { doc: description.id(), device: self.id(), incarnation: LIFE }
+        ChainKey { doc: description.id(), device: self.id(), incarnation: self.life }
     }
 
     fn sign(&self, description: &Description, n: usize, link: Link, changes: Changes) -> Received {
         let device = self.path.verify(&Verifier::default()).unwrap();
         let n = n as u64;
-        let head = VerifiedHead::sign(description, &device, &self.secret, LIFE, n, link).unwrap();
+        let head =
+            VerifiedHead::sign(description, &device, &self.secret, self.life, n, link).unwrap();
         let mut path = Writer::new();
         self.path.encode(&mut path);
         Received {
@@ -66,7 +73,11 @@ impl Forger {
     }
 
     /// A whole chain of entries, and their ids.
-    fn write(&self, description: &Description, entries: &[Entry]) -> (Received, Vec<ChangeId>) {
+    pub(crate) fn write(
+        &self,
+        description: &Description,
+        entries: &[Entry],
+    ) -> (Received, Vec<ChangeId>) {
         let key = self.key(description);
         let origin = key.origin(&description.space.id());
         let (mut link, mut previous) = (origin, None);
@@ -94,7 +105,7 @@ impl Forger {
     }
 }
 
-fn reply(target: ChangeId, names: ChangeId) -> Entry {
+pub(crate) fn reply(target: ChangeId, names: ChangeId) -> Entry {
     let body = BodyRef { hash: names.blob(), size: 40 };
     Entry::Reply { target, body, attachments: Vec::new() }
 }
@@ -107,7 +118,7 @@ fn hub_of(accounts: &[AccountId]) -> Replica {
     hub
 }
 
-fn take(to: &Replica, from: &Forger, received: Received) -> Verdict {
+pub(crate) fn take(to: &Replica, from: &Forger, received: Received) -> Verdict {
     let receipt = to.receive(&from.id(), vec![received], NOW).unwrap();
     receipt.chains.first().unwrap().verdict
 }

@@ -1,5 +1,9 @@
 //! What a revocation settles, whatever came first.
 
+use mosaic_engine::description::Description;
+use mosaic_engine::hash::Incarnation;
+
+use super::hostile::{Forger, reply, take};
 use super::*;
 
 /// Gives all that several replicas have, in turn, until all had every chance.
@@ -190,4 +194,27 @@ fn a_later_cut_lets_tombstones_count_again() {
     hub.dump(&mut |_, _, value| found |= value.windows(4).any(|bytes| bytes == b"slip")).unwrap();
     assert!(!found);
     sound(&hub);
+}
+
+#[test]
+fn a_thief_with_many_lives_is_revoked_like_any_other() {
+    let (laptop, ada) = person(1, "laptop");
+    let (friend, bob) = person(4, "pc");
+    laptop.follow(bob, None, NOW).unwrap();
+    let target = friend.post(draft("hello"), None, NOW).unwrap();
+    give(&friend, &laptop);
+    let mut phone = Forger::linked(&laptop, 60);
+    let page = Description::guest(bob, ada, 0);
+    for life in 0..300u16 {
+        let mut bytes = [1; 16];
+        bytes[..2].copy_from_slice(&life.to_be_bytes());
+        phone = phone.in_life(Incarnation::from_bytes(bytes));
+        let (chain, _) = phone.write(&page, &[reply(target, target)]);
+        assert_eq!(take(&laptop, &phone, chain), Verdict::Accepted { held_n: 1 });
+    }
+    laptop.revoke_device(phone.id(), "stolen", NOW + 1).unwrap();
+    let authority = laptop.authority(&ada).unwrap().unwrap();
+    assert!(authority.devices.get(&phone.id()).unwrap().revoked.is_some());
+    assert_eq!(laptop.show(&target).unwrap().replies, 300);
+    sound(&laptop);
 }
