@@ -20,6 +20,10 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 
 async fn watch(app: Arc<App>, request: EventWatch) -> Outcome {
     let replica = app.replica()?;
+    if let Some(unknown) = request.types.iter().find(|wanted| !EVENTS.contains(&wanted.as_str())) {
+        let message = format!("'{unknown}' is no event; there are {}", EVENTS.join(", "));
+        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help watch"));
+    }
     Ok(Answer::running(move |sink| async move {
         let mut news = app.news();
         let from = match request.since {
@@ -127,6 +131,28 @@ fn describe(event: &Happened) -> Option<Described> {
     }
 }
 
+/// Every event there is.
+const EVENTS: [&str; 18] = [
+    "comment.created",
+    "comment.hidden",
+    "comment.shown",
+    "device.linked",
+    "device.renamed",
+    "device.restored",
+    "device.revoked",
+    "device.suspended",
+    "gap",
+    "guest.admitted",
+    "guest.refused",
+    "head.known",
+    "map.changed",
+    "policy.changed",
+    "post.created",
+    "post.deleted",
+    "post.edited",
+    "reaction.added",
+];
+
 /// Names of entry kinds; page starts, cuts and keys happen for the engine's own sake.
 const fn event_name(kind: u8) -> Option<&'static str> {
     match kind {
@@ -147,5 +173,22 @@ const fn event_name(kind: u8) -> Option<&'static str> {
         0x26 => Some("guest.refused"),
         0x27 => Some("policy.changed"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_named_and_documented() {
+        let named = (0..=u8::MAX).filter_map(event_name).chain(["gap", "head.known"]);
+        let named: std::collections::BTreeSet<_> = named.collect();
+        assert_eq!(named.into_iter().collect::<Vec<_>>(), EVENTS);
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md"));
+        let text = text.unwrap();
+        for event in EVENTS {
+            assert!(text.contains(&format!("`{event}`")), "{event} is not in docs/api.md");
+        }
     }
 }
