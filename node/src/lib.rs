@@ -27,6 +27,7 @@ mod serve;
 pub mod session;
 mod socket;
 mod source;
+mod standing;
 pub mod ticket;
 
 pub use api::types::ErrorRecord as ApiError;

@@ -15,9 +15,10 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::endpoint::Net;
 use crate::session::{Command, Fetcher};
+use crate::standing::Standing;
 use crate::ticket::{Address, NodeTicket, TICKET_ADDRESSES_MAX};
 
-/// Peers remembered; strangers beyond it are served but not remembered.
+/// Peers remembered; beyond it those that nobody asked for make room, longest away first.
 pub(crate) const PEERS_MAX: usize = 4096;
 /// Reasons kept of one section.
 const REASONS_MAX: usize = 8;
@@ -26,6 +27,8 @@ const REASONS_MAX: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct PeerRecord {
+    /// Whether the user named it: by a ticket, or to connect to it.
+    pub asked: bool,
     /// Local name.
     pub name: Option<String>,
     /// Where it was reached last, `ip:port` or a relay's URL.
@@ -84,11 +87,14 @@ pub(crate) struct Peers {
     replica: Arc<Replica>,
     inner: Mutex<Inner>,
     writing: Mutex<()>,
+    peers_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     records: HashMap<DeviceId, PeerRecord>,
+    /// Of connected strangers, until they leave.
+    visitors: HashMap<DeviceId, PeerRecord>,
     live: HashMap<DeviceId, Live>,
 }
 
@@ -100,6 +106,11 @@ impl PeerRecord {
             Err(_) => Address::Relay(text.clone()),
         });
         NodeTicket { device, addresses: addresses.collect() }
+    }
+
+    /// Whether this home met it by its user's wish.
+    pub(crate) fn chosen(&self) -> bool {
+        self.asked || self.dial || self.name.is_some() || !self.addresses.is_empty()
     }
 
     fn reached_at(&mut self, ticket: &NodeTicket) {
@@ -123,26 +134,43 @@ impl Peers {
     /// nothing that the next session does not bring again.
     pub(crate) fn load(replica: Arc<Replica>) -> Result<Self, EngineError> {
         let records = Self::stored(&replica)?.into_iter().collect();
-        let inner = Mutex::new(Inner { records, live: HashMap::new() });
-        Ok(Self { replica, inner, writing: Mutex::default() })
+        let inner = Mutex::new(Inner { records, ..Inner::default() });
+        Ok(Self { replica, inner, writing: Mutex::default(), peers_max: PEERS_MAX })
     }
 
-    /// The records as they are stored.
+    /// The records as they are stored, without those of devices that are strangers by now.
     pub(crate) fn stored(replica: &Replica) -> Result<BTreeMap<DeviceId, PeerRecord>, EngineError> {
-        let stored = replica.peers()?.into_iter();
-        Ok(stored
-            .filter_map(|(device, bytes)| Some((device, serde_json::from_slice(&bytes).ok()?)))
-            .collect())
+        let mut records = BTreeMap::new();
+        for (device, bytes) in replica.peers()? {
+            let Ok(record) = serde_json::from_slice::<PeerRecord>(&bytes) else { continue };
+            if record.chosen() || Standing::of(replica, &device)? != Standing::Stranger {
+                records.insert(device, record);
+            }
+        }
+        Ok(records)
     }
 
-    /// All records, by device.
+    /// The records of all that are remembered, by device.
     pub(crate) fn records(&self) -> BTreeMap<DeviceId, PeerRecord> {
         self.lock().records.iter().map(|(device, record)| (*device, record.clone())).collect()
     }
 
-    /// One record; empty for a stranger.
+    /// Those, and the strangers who are connected.
+    pub(crate) fn met(&self) -> BTreeMap<DeviceId, PeerRecord> {
+        let mut met = self.records();
+        let inner = self.lock();
+        for device in inner.live.keys() {
+            let visitor = || inner.visitors.get(device).cloned().unwrap_or_default();
+            met.entry(*device).or_insert_with(visitor);
+        }
+        met
+    }
+
+    /// One record; empty for somebody never compared.
     pub(crate) fn record(&self, device: &DeviceId) -> PeerRecord {
-        self.lock().records.get(device).cloned().unwrap_or_default()
+        let inner = self.lock();
+        let record = inner.records.get(device).or_else(|| inner.visitors.get(device));
+        record.cloned().unwrap_or_default()
     }
 
     /// Changes a record and stores it; committed when it returns. May block.
@@ -153,14 +181,12 @@ impl Peers {
     ) -> Result<PeerRecord, EngineError> {
         // records are stored in the order in which they change
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.make_room(device)?;
         let mut inner = self.lock();
-        let full = inner.records.len() >= PEERS_MAX && !inner.records.contains_key(device);
-        let mut record = inner.records.get(device).cloned().unwrap_or_default();
-        change(&mut record);
-        if full {
-            return Ok(record);
-        }
-        inner.records.insert(*device, record.clone());
+        let visitor = inner.visitors.remove(device);
+        let record = inner.records.entry(*device).or_insert_with(|| visitor.unwrap_or_default());
+        change(record);
+        let record = record.clone();
         drop(inner);
         let bytes = serde_json::to_vec(&record).unwrap_or_default();
         self.replica.put_peer(device, bytes)?;
@@ -175,6 +201,7 @@ impl Peers {
         dial: bool,
     ) -> Result<PeerRecord, EngineError> {
         self.update(&ticket.device, |record| {
+            record.asked = true;
             record.reached_at(ticket);
             record.dial |= dial;
             if name.is_some() {
@@ -183,7 +210,52 @@ impl Peers {
         })
     }
 
-    /// Takes note of an outcome. May block.
+    /// Forgets a peer and ends the session with it; `None` if it was not known. May block.
+    pub(crate) fn forget(&self, device: &DeviceId) -> Result<Option<PeerRecord>, EngineError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        let (record, live) = (inner.records.remove(device), inner.live.remove(device));
+        drop(inner);
+        if let Some(live) = live {
+            live.connection.close(0u32.into(), b"forgotten");
+        }
+        if record.is_some() {
+            self.replica.forget_peer(device)?;
+        }
+        Ok(record)
+    }
+
+    /// Forgets what a stranger showed, once it has left. May block.
+    pub(crate) fn forget_visitor(&self, device: &DeviceId) -> Result<(), EngineError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.lock();
+        let stays = inner.records.contains_key(device) || inner.live.contains_key(device);
+        drop(inner);
+        if stays { Ok(()) } else { self.replica.forget_peer(device) }
+    }
+
+    /// Makes room for one more record if there is none of `device` and all places are taken.
+    fn make_room(&self, device: &DeviceId) -> Result<(), EngineError> {
+        let mut inner = self.lock();
+        if inner.records.contains_key(device) || inner.records.len() < self.peers_max {
+            return Ok(());
+        }
+        let unasked = inner
+            .records
+            .iter()
+            .filter(|(device, record)| !record.chosen() && !inner.live.contains_key(*device));
+        let oldest = unasked.min_by_key(|(_, record)| record.seen_ms);
+        let Some(oldest) = oldest.map(|(device, _)| *device) else {
+            let message = format!("{} peers are remembered: forget one first", self.peers_max);
+            return Err(EngineError::Denied(message));
+        };
+        inner.records.remove(&oldest);
+        drop(inner);
+        self.replica.forget_peer(&oldest)
+    }
+
+    /// Takes note of an outcome; of a stranger's only for as long as it is connected: whoever
+    /// calls shall not stand in the answer to what is in sync. May block.
     pub(crate) fn note(&self, outcome: &Outcome) -> Result<(), EngineError> {
         let now = clock::now_ms();
         let mut digests = Vec::new();
@@ -192,7 +264,7 @@ impl Peers {
             let digest = digest.map_err(|error| EngineError::Corrupt(error.to_string()))?;
             digests.push(blake3::Hash::from_bytes(digest).to_hex().to_string());
         }
-        self.update(&outcome.remote, |record| {
+        let change = |record: &mut PeerRecord| {
             record.seen_ms = now;
             record.failure = None;
             record.missing_there = outcome.missing_there;
@@ -209,8 +281,26 @@ impl Peers {
                 known.durable_there = outcome.durable_there.or(known.durable_there);
                 known.checked_ms = now;
             }
-        })?;
+        };
+        if self.keeps(outcome)? {
+            self.update(&outcome.remote, change)?;
+            return Ok(());
+        }
+        let mut inner = self.lock();
+        if inner.live.contains_key(&outcome.remote) {
+            change(inner.visitors.entry(outcome.remote).or_default());
+        }
         Ok(())
+    }
+
+    /// Whether what comes of a session with this device is remembered.
+    fn keeps(&self, outcome: &Outcome) -> Result<bool, EngineError> {
+        if self.lock().records.contains_key(&outcome.remote) {
+            return Ok(true);
+        }
+        // before the first round nothing of a device is known that a look could find
+        Ok(outcome.kind == OutcomeKind::Round
+            && Standing::of(&self.replica, &outcome.remote)? != Standing::Stranger)
     }
 
     /// The open session with a peer.
@@ -248,6 +338,7 @@ impl Peers {
         let same = |live: &Live| live.connection.stable_id() == connection.stable_id();
         if inner.live.get(device).is_some_and(same) {
             inner.live.remove(device);
+            inner.visitors.remove(device);
         }
     }
 

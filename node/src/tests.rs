@@ -18,6 +18,8 @@ use crate::client::{Answer, Client};
 use crate::endpoint::{Net, NetOptions};
 use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
 
+mod strangers;
+
 struct Home {
     folder: PathBuf,
 }

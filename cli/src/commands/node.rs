@@ -7,11 +7,14 @@ mod start;
 use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
-use mosaic_node::api::types::{NodeConnect, NodePeers, NodeStatus, NodeStop, NodeTicket, Record};
+use mosaic_node::api::types::{
+    NodeConnect, NodeForget, NodePeers, NodeStatus, NodeStop, NodeTicket, Record,
+};
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
 use crate::input;
+use crate::render::short;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Node {
@@ -37,6 +40,12 @@ pub(crate) enum Node {
         /// What you call it
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
+    },
+    /// Forget a peer; whoever counts is listed by `mosaic node peers`
+    Forget {
+        /// Its name, or the start of its device id
+        #[arg(value_name = "PEER")]
+        peer: String,
     },
     /// Print a ticket with which others connect to this node
     Ticket,
@@ -72,11 +81,21 @@ impl Node {
                 let ticket = input::word_or_stdin(&ticket).await?;
                 context.show(&NodeConnect { ticket, name }).await
             }
+            Self::Forget { peer } => forget(peer, context).await,
             Self::Ticket => context.answer(&NodeTicket {}, Print::Value, &|_| None).await,
             Self::Logs(logs) => logs.run(context).await,
             Self::Wait => start::wait(context).await,
         }
     }
+}
+
+async fn forget(peer: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    let say = |record: &Record| {
+        let Record::Peer(peer) = record else { return None };
+        let name = peer.name.clone().unwrap_or_else(|| short(&peer.device));
+        Some(format!("{name} is forgotten; it no longer counts here."))
+    };
+    context.answer(&NodeForget { peer }, Print::Nothing, &say).await
 }
 
 /// Stops the node and returns when it is gone.

@@ -58,6 +58,25 @@ impl Replica {
         Ok(())
     }
 
+    /// Forgets a peer: its record, and what it showed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn forget_peer(&self, device: &DeviceId) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        for (key, _) in self.scan_all(Table::Meta, &keys::shown_by(device))? {
+            batch.delete(Table::Meta, key);
+        }
+        let record = keys::peer(device);
+        if self.store.get(Table::Meta, &record)?.is_some() {
+            batch.delete(Table::Meta, record);
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch)?;
+        }
+        Ok(())
+    }
+
     /// All records about peers.
     ///
     /// # Errors

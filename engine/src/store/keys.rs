@@ -225,6 +225,12 @@ pub fn shown_prefix(peer: &DeviceId, section: &Section) -> Vec<u8> {
     join(b'a', &[peer.as_bytes(), section.space.as_bytes(), &[section.class as u8]])
 }
 
+/// All that a peer showed.
+#[must_use]
+pub fn shown_by(peer: &DeviceId) -> Vec<u8> {
+    join(b'a', &[peer.as_bytes()])
+}
+
 /// Reads the chain at the end of a key.
 #[must_use]
 pub fn parse_chain_suffix(key: &[u8]) -> Option<ChainKey> {

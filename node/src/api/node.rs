@@ -11,8 +11,8 @@ use super::failure::NODE_TICKET;
 use super::names;
 use super::sync_status;
 use super::types::{
-    API_VERSION, ErrorKind, ErrorRecord, Node, NodeConnect, NodePeers, NodeStatus, NodeStop,
-    NodeTicket as TicketRequest, Peer, Record, Ticket, rfc3339,
+    API_VERSION, ErrorKind, ErrorRecord, Node, NodeConnect, NodeForget, NodePeers, NodeStatus,
+    NodeStop, NodeTicket as TicketRequest, Peer, Record, Ticket, rfc3339,
 };
 use crate::app::App;
 use crate::network::Network;
@@ -24,6 +24,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = route(router, stop);
     let router = route(router, peers);
     let router = route(router, connect);
+    let router = route(router, forget);
     route(router, ticket)
 }
 
@@ -63,7 +64,7 @@ async fn peers(app: Arc<App>, request: NodePeers) -> Outcome {
     let listing = tokio::task::spawn_blocking(move || {
         let states = sync_status::all(&app, &replica)?;
         let mut list = Vec::new();
-        for (device, record) in network.peers().records() {
+        for (device, record) in network.peers().met() {
             let live = network.peers().live(&device);
             if live.is_none() && request.connected {
                 continue;
@@ -101,6 +102,23 @@ async fn connect(app: Arc<App>, request: NodeConnect) -> Outcome {
     Ok(Record::Peer(peer(&network, &replica, &ticket.device, &record, live, "unknown")).into())
 }
 
+async fn forget(app: Arc<App>, request: NodeForget) -> Outcome {
+    let (replica, network) = (app.replica()?, app.network().await?);
+    let device = names::peer(&network, &replica, &request.peer)?.device;
+    let forgetting = tokio::task::spawn_blocking(move || {
+        let name = names::peer_name(&replica, &device, &network.peers().record(&device));
+        let Some(record) = network.peers().forget(&device)? else {
+            let message = format!("{} is no peer of this node", device.short());
+            return Err(
+                ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic node peers")
+            );
+        };
+        let forgotten = peer(&network, &replica, &device, &record, None, "unknown");
+        Ok(Record::Peer(Peer { name, forgotten: true.into(), ..forgotten }))
+    });
+    Ok(forgetting.await.map_err(|error| failed(&error))??.into())
+}
+
 async fn ticket(app: Arc<App>, _: TicketRequest) -> Outcome {
     let network: Arc<Network> = app.network().await?;
     let ticket = network.net().ticket().to_string();
@@ -133,6 +151,7 @@ fn peer(
         out_bytes: Some(record.out_bytes.saturating_add(sent)),
         sync_state: sync_state.to_owned(),
         seen_at: (record.seen_ms > 0).then(|| rfc3339(record.seen_ms)),
+        forgotten: false.into(),
     }
 }
 

@@ -13,7 +13,6 @@ use super::resolve;
 use super::sync_status;
 use super::types::{ErrorRecord, Record, Status, StatusShow, rfc3339};
 use crate::app::App;
-use crate::peers::Peers;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     blocking(router, status)
@@ -29,9 +28,14 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         .map(|(_, state)| state.state.as_str())
         .collect();
     let sync_state = overall(&counted).to_owned();
-    let (peers, connected) = match app.running_network() {
-        Some(network) => (network.peers().records(), network.peers().all_live().len()),
-        None => (Peers::stored(&replica)?, 0),
+    let peers = sync_status::peers(app, &replica)?;
+    let (connected, away) = match app.running_network() {
+        Some(network) => {
+            let live = |device: &&DeviceId| network.peers().live(device).is_some();
+            let here = peers.keys().filter(live).count();
+            (network.peers().all_live().len(), peers.len() - here)
+        }
+        None => (0, peers.len()),
     };
     let devices: Vec<DeviceId> = peers.keys().copied().collect();
     let (mut missing_changes, mut missing_bodies) = (0u64, 0u64);
@@ -67,7 +71,7 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         node_running: app.is_node(),
         node_started_at: app.node().map(|node| rfc3339(node.started_ms)),
         peers_connected: count(connected),
-        peers_away: count(peers.len().saturating_sub(connected)),
+        peers_away: count(away),
         sync_state,
         unsent_changes: sync_status::unsent(&replica, &devices)?,
         missing_changes,

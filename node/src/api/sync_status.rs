@@ -1,6 +1,6 @@
 //! What is known of each peer and section, without asking anybody.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mosaic_engine::chain::ChainKey;
 use mosaic_engine::description::{SectionClass, Space};
@@ -13,6 +13,7 @@ use super::sync::spaces;
 use super::types::{ErrorKind, ErrorRecord, Record, SyncState, SyncStatus, rfc3339};
 use crate::app::App;
 use crate::peers::{PeerRecord, Peers, SectionRecord, section_key};
+use crate::standing::Standing;
 
 /// Chains looked at for what is missing in one section.
 const CHAINS_MAX: usize = 16 * 1024;
@@ -30,10 +31,7 @@ pub(super) fn status(app: &App, request: SyncStatus) -> Result<Vec<Record>, Erro
 
 /// The state of every kept section at every peer that keeps it too, or that was never met.
 pub(super) fn all(app: &App, replica: &Replica) -> Result<Vec<(Section, SyncState)>, ErrorRecord> {
-    let records = match app.running_network() {
-        Some(network) => network.peers().records(),
-        None => Peers::stored(replica)?,
-    };
+    let records = peers(app, replica)?;
     let accounts: HashMap<SpaceId, AccountId> = accounts(replica)?;
     let mut states = Vec::new();
     for section in replica.kept_sections().map_err(failed)? {
@@ -41,7 +39,8 @@ pub(super) fn all(app: &App, replica: &Replica) -> Result<Vec<(Section, SyncStat
             let known = record.sections.get(&section_key(&section));
             let relevant = match known {
                 Some(known) => known.kept_there,
-                None => record.sections.is_empty(),
+                // one that was met and keeps nothing of ours matters only if it is to be met again
+                None => record.sections.is_empty() && (record.dial || record.seen_ms == 0),
             };
             if !relevant || !replica.may_read(device, &section).map_err(failed)? {
                 continue;
@@ -53,6 +52,21 @@ pub(super) fn all(app: &App, replica: &Replica) -> Result<Vec<(Section, SyncStat
         }
     }
     Ok(states)
+}
+
+/// The peers that count: those the user named, and devices of the accounts that are kept.
+pub(super) fn peers(
+    app: &App,
+    replica: &Replica,
+) -> Result<BTreeMap<DeviceId, PeerRecord>, ErrorRecord> {
+    let Some(network) = app.running_network() else { return Ok(Peers::stored(replica)?) };
+    let mut counted = BTreeMap::new();
+    for (device, record) in network.peers().records() {
+        if record.chosen() || Standing::of(replica, &device)? != Standing::Stranger {
+            counted.insert(device, record);
+        }
+    }
+    Ok(counted)
 }
 
 fn one(

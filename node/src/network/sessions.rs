@@ -290,6 +290,11 @@ impl Sessions {
             let _ = noting.await;
             fetching.abort();
             self.peers.leave(&remote, &connection);
+            let peers = self.peers.clone();
+            let left = tokio::task::spawn_blocking(move || peers.forget_visitor(&remote)).await;
+            if let Ok(Err(error)) = left {
+                tracing::warn!(%error, "what a stranger showed was not forgotten");
+            }
             drop(place);
         })
     }

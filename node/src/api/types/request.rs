@@ -454,6 +454,12 @@ requests! {
         /// Local name for it.
         name: Option<String>,
     }
+    /// Forgets a peer: its address and name, and how it stood. A device of an account that is kept
+    /// here is remembered again when it calls. Answers one `peer`.
+    "/v1/node/forget" any NodeForget {
+        /// Its name, or a prefix of its device id.
+        peer: String,
+    }
     /// Answers the node's own address as one `ticket` of kind `node`.
     "/v1/node/ticket" node NodeTicket {}
 

@@ -194,5 +194,7 @@ records! {
         sync_state: String,
         /// When it was last connected.
         seen_at: Option<String>,
+        /// Whether it is forgotten with this operation.
+        forgotten: Flag,
     }
 }
