@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::endpoint::Net;
-use crate::session::{Command, Fetcher};
+use crate::session::{Command, Fetcher, Tally};
 use crate::standing::Standing;
 use crate::ticket::{Address, NodeTicket, TICKET_ADDRESSES_MAX};
 
@@ -75,6 +75,7 @@ pub(crate) struct Live {
     pub commands: mpsc::Sender<Command>,
     pub connection: Connection,
     pub fetcher: Arc<Fetcher>,
+    pub tally: Arc<Tally>,
     /// Whether this side opened it.
     pub dialled: bool,
     /// News were lost: it is to compare when it has time.

@@ -8,6 +8,7 @@
 
 mod driver;
 mod stream;
+mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +27,7 @@ use crate::endpoint::Net;
 use crate::ticket::NodeTicket;
 
 pub(crate) use driver::drive;
+pub(crate) use tally::{Files, Tally};
 
 /// The protocol name.
 pub const SYNC_ALPN: &[u8] = b"mosaic/sync/1";
@@ -37,8 +39,8 @@ pub(crate) const COMMANDS_WAITING: usize = 64;
 /// What others ask of a running session.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Compare now and tell what came of it.
-    Round(oneshot::Sender<Report>),
+    /// Compare now and tell what came of it, and what moved since the sums were these.
+    Round(oneshot::Sender<Report>, Counters),
     /// Chains grew here.
     News(Vec<News>),
     /// What is kept here has changed, or news were lost.
@@ -52,6 +54,8 @@ pub(crate) struct Report {
     pub outcome: Option<Outcome>,
     /// Bytes and acts since it was asked for.
     pub counters: Counters,
+    /// The sums of the session since it was opened, files fetched beside it included.
+    pub total: Counters,
     /// Why the session ended, if it did.
     pub ended: Option<CloseReason>,
 }
@@ -64,6 +68,7 @@ pub(crate) struct Seat {
     pub commands: mpsc::Receiver<Command>,
     /// Gets every outcome, to be remembered.
     pub outcomes: mpsc::Sender<Outcome>,
+    pub tally: Arc<Tally>,
     /// Set when commands did not fit.
     pub lag: Arc<AtomicBool>,
 }

@@ -19,6 +19,7 @@ use crate::endpoint::{Net, NetOptions};
 use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
 
 mod strangers;
+mod transfer;
 
 struct Home {
     folder: PathBuf,

@@ -7,7 +7,7 @@ use axum::Router;
 use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::hash::SpaceId;
 use mosaic_engine::replica::Replica;
-use mosaic_engine::sync::outcome::{Outcome as Round, SectionState};
+use mosaic_engine::sync::outcome::{Counters, Outcome as Round, SectionState};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use super::answer::{Answer, Outcome, Sink, blocking, route};
 use super::names;
 use super::resolve;
 use super::sync_status::status;
-use super::types::{ErrorKind, ErrorRecord, Record, SyncResult, SyncRun};
+use super::types::{ErrorKind, ErrorRecord, Record, SessionTotals, SyncResult, SyncRun};
 use crate::app::App;
 use crate::clock;
 use crate::error::NodeError;
@@ -154,6 +154,7 @@ fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
         signatures_checked: counters.signatures_checked,
         in_changes: counters.changes,
         out_changes: counters.changes_sent,
+        session: Some(totals(&report.total)),
         ..SyncResult::default()
     };
     let ended = report.ended.map(|reason| format!("the session ended early: {}", reason.name()));
@@ -177,6 +178,19 @@ fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
     }
     .to_owned();
     record
+}
+
+const fn totals(of: &Counters) -> SessionTotals {
+    SessionTotals {
+        round_trips: of.round_trips,
+        control_bytes: of.control_bytes,
+        inline_bytes: of.inline_bytes,
+        blob_bytes: of.blob_bytes,
+        body_bytes: of.body_bytes,
+        signatures_checked: of.signatures_checked,
+        in_changes: of.changes,
+        out_changes: of.changes_sent,
+    }
 }
 
 fn reasons(round: &Round) -> Vec<String> {

@@ -1,21 +1,26 @@
 //! Attachments: fetched from a peer as blobs of their own, verified while they stream.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mosaic_engine::hash::BlobHash;
 use mosaic_engine::model::entry::BodyRef;
 use mosaic_engine::replica::{Replica, Section};
+use tokio::sync::Notify;
 
 use crate::blobs::{FetchCaps, FetchError, Want, fetch_streaming};
-use crate::session::Fetcher;
+use crate::session::{Fetcher, Tally};
 
 /// Files fetched for one section in one go.
 const FILES_MAX: usize = 1024;
 
 /// Files that some session is fetching at this moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fetching(Arc<Mutex<HashSet<BlobHash>>>);
+pub(super) struct Fetching {
+    running: Arc<Mutex<HashSet<BlobHash>>>,
+    ended: Arc<Notify>,
+}
 
 /// Holds a file's place among those being fetched.
 struct Place {
@@ -25,25 +30,55 @@ struct Place {
 
 impl Fetching {
     fn begin(&self, hash: BlobHash) -> Option<Place> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.insert(hash).then(|| Place { fetching: self.clone(), hash })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut running = self.fetching.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.fetching.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.hash);
+        drop(running);
+        self.fetching.ended.notify_waiters();
     }
 }
 
-/// Fetches the files of `sections` that are wanted here; returns how many came, and their bytes.
+/// Fetches the files of `sections` that are wanted here, and waits for those that another
+/// session fetches at this moment.
+pub(super) async fn fetch_all_wanted(
+    replica: &Arc<Replica>,
+    from: (&Fetcher, &Tally),
+    fetching: &Fetching,
+    sections: &[Section],
+) {
+    loop {
+        let mut ended = pin!(fetching.ended.notified());
+        // from here on, so that no end between the look and the wait is missed
+        ended.as_mut().enable();
+        let pass = fetch_wanted(replica, from, fetching, sections.to_vec()).await;
+        if !pass.taken {
+            return;
+        }
+        ended.await;
+    }
+}
+
+/// What one look at the wanted files came to.
+pub(super) struct Pass {
+    /// Files that came.
+    pub(super) came: u64,
+    /// Whether another session is fetching one of them.
+    taken: bool,
+}
+
+/// Fetches the files of `sections` that are wanted here and that no other session is fetching.
 pub(super) async fn fetch_wanted(
     replica: &Arc<Replica>,
-    fetcher: &Fetcher,
+    (fetcher, tally): (&Fetcher, &Tally),
     fetching: &Fetching,
     sections: Vec<Section>,
-) -> (u64, u64) {
+) -> Pass {
     let looking = replica.clone();
     let wanted = tokio::task::spawn_blocking(move || {
         let mut wanted = Vec::new();
@@ -55,19 +90,22 @@ pub(super) async fn fetch_wanted(
         wanted.dedup_by_key(|file| file.hash);
         wanted
     });
-    let (mut came, mut bytes) = (0, 0u64);
+    let mut pass = Pass { came: 0, taken: false };
     for file in wanted.await.unwrap_or_default() {
-        let Some(_place) = fetching.begin(file.hash) else { continue };
+        let Some(_place) = fetching.begin(file.hash) else {
+            pass.taken = true;
+            continue;
+        };
         match fetch_one(replica, fetcher, &file).await {
             Ok(true) => {
-                came += 1;
-                bytes = bytes.saturating_add(file.size);
+                pass.came += 1;
+                tally.fetched(file.size);
             }
             Ok(false) => {}
             Err(error) => tracing::info!(%error, hash = %file.hash, "a file did not come"),
         }
     }
-    (came, bytes)
+    pass
 }
 
 async fn fetch_one(

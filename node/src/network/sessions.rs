@@ -15,13 +15,14 @@ use mosaic_engine::sync::{News, Options, Role, Session};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::files::{Fetching, fetch_wanted, stream};
+use super::files::{Fetching, fetch_all_wanted, fetch_wanted, stream};
 use crate::blobs::{BlobHandler, FetchError};
 use crate::endpoint::Net;
 use crate::error::NodeError;
 use crate::peers::{Live, Peers};
 use crate::session::{
-    COMMANDS_WAITING, Command, Fetcher, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN, Seat, drive,
+    COMMANDS_WAITING, Command, Fetcher, Files, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN, Seat, Tally,
+    drive,
 };
 use crate::ticket::NodeTicket;
 
@@ -137,6 +138,16 @@ impl Sessions {
     /// Compares with a peer now, over the open session or a new one, and lets both sides fetch
     /// the files that are named.
     pub(crate) async fn round(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
+        let live = self.peers.live(&ticket.device);
+        let before = live.map_or_else(Files::default, |live| live.tally.files());
+        let report = self.rounds(ticket).await?;
+        let Some(live) = self.peers.live(&ticket.device) else { return Ok(report) };
+        let files = live.tally.files();
+        let counters = files.since(before).added_to(report.counters);
+        Ok(Report { counters, total: live.tally.total(), ..report })
+    }
+
+    async fn rounds(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
         let mut report = self.ask(ticket).await?;
         let mut tries = FETCH_TRIES;
         loop {
@@ -145,9 +156,7 @@ impl Sessions {
                 return Ok(report);
             };
             if outcome.missing_here > 0 {
-                let (files, bytes) = self.fetch_files(&live.fetcher, outcome).await;
-                report.counters.bodies = report.counters.bodies.saturating_add(files);
-                report.counters.body_bytes = report.counters.body_bytes.saturating_add(bytes);
+                self.fetch_files(&live, outcome).await;
             }
             if outcome.missing_there == 0 || tries == 0 {
                 return Ok(report);
@@ -171,7 +180,8 @@ impl Sessions {
         match live.filter(|live| live.connection.close_reason().is_none()) {
             Some(live) => {
                 // the receiver learns of a session that is gone
-                let _ = live.commands.send(Command::Round(asker)).await;
+                let before = live.tally.session();
+                let _ = live.commands.send(Command::Round(asker, before)).await;
             }
             None => self.dial(ticket, Some(asker)).await?,
         }
@@ -182,9 +192,10 @@ impl Sessions {
     }
 
     /// Fetches the files that an outcome left open, and corrects what it says is missing.
-    async fn fetch_files(&self, fetcher: &Fetcher, outcome: &mut Outcome) -> (u64, u64) {
+    async fn fetch_files(&self, live: &Live, outcome: &mut Outcome) {
         let sections: Vec<_> = outcome.sections.iter().map(|section| section.section).collect();
-        let came = fetch_wanted(&self.replica, fetcher, &self.fetching, sections.clone()).await;
+        let from = (&*live.fetcher, &*live.tally);
+        fetch_all_wanted(&self.replica, from, &self.fetching, &sections).await;
         let (replica, before) = (self.replica.clone(), outcome.missing_here);
         let counting = tokio::task::spawn_blocking(move || {
             let counts = sections.iter().map(|section| replica.missing_bodies_count(section));
@@ -193,7 +204,6 @@ impl Sessions {
         if let Ok(Ok(missing)) = counting.await {
             outcome.missing_here = missing.min(before);
         }
-        came
     }
 
     /// Fetches one file from the first peer that serves it, those with open sessions first.
@@ -267,12 +277,13 @@ impl Sessions {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
-        let lag = Arc::default();
+        let (lag, tally) = (Arc::default(), Arc::<Tally>::default());
         let refresh = commands.clone();
         let live = Live {
             commands,
             connection: connection.clone(),
             fetcher: fetcher.clone(),
+            tally: tally.clone(),
             dialled: role == Role::Initiator,
             lag: Arc::clone(&lag),
         };
@@ -280,8 +291,8 @@ impl Sessions {
             connection.close(3u32.into(), b"another session");
             return None;
         }
-        let (replica, files_from) = (self.replica.clone(), fetcher.clone());
-        let seat = Seat { replica, fetcher, commands: waiting, outcomes, lag };
+        let (replica, files_from) = (self.replica.clone(), (fetcher.clone(), tally.clone()));
+        let seat = Seat { replica, fetcher, commands: waiting, outcomes, tally, lag };
         Some(async move {
             let wanted = Arc::new(Notify::new());
             let noting = tokio::spawn(note_all(self.peers.clone(), noted, wanted.clone()));
@@ -302,7 +313,7 @@ impl Sessions {
     /// Fetches wanted files each time an outcome leaves some open.
     async fn fetch_all(
         self: Arc<Self>,
-        fetcher: Arc<Fetcher>,
+        (fetcher, tally): (Arc<Fetcher>, Arc<Tally>),
         commands: mpsc::Sender<Command>,
         wanted: Arc<Notify>,
     ) {
@@ -311,7 +322,8 @@ impl Sessions {
             let replica = self.replica.clone();
             let kept = tokio::task::spawn_blocking(move || replica.kept_sections()).await;
             let Ok(Ok(sections)) = kept else { continue };
-            if fetch_wanted(&self.replica, &fetcher, &self.fetching, sections).await.0 > 0 {
+            let from = (&*fetcher, &*tally);
+            if fetch_wanted(&self.replica, from, &self.fetching, sections).await.came > 0 {
                 // the other side shall know that they are here
                 let _ = commands.try_send(Command::Refresh);
             }

@@ -55,10 +55,10 @@ struct Driver {
     writer: Writer,
     fetches: JoinSet<(BlobHash, Option<Bytes>)>,
     go_on: bool,
-    /// Those who wait for the round under way, with the counters when it was asked for.
+    /// Those who wait for the round under way, with the sums when it was asked for.
     running: Vec<(oneshot::Sender<Report>, Counters)>,
     /// Those who wait for the next one.
-    waiting: Vec<oneshot::Sender<Report>>,
+    waiting: Vec<(oneshot::Sender<Report>, Counters)>,
     ended: Option<CloseReason>,
     seat: Seat,
 }
@@ -112,9 +112,9 @@ impl Driver {
         match command {
             Command::News(news) => Input::News(news),
             Command::Refresh => Input::Refresh,
-            Command::Round(asker) => {
+            Command::Round(asker, before) => {
                 if self.waiting.len() < ASKERS_MAX {
-                    self.waiting.push(asker);
+                    self.waiting.push((asker, before));
                 }
                 Input::Tick
             }
@@ -127,9 +127,7 @@ impl Driver {
         if busy || self.waiting.is_empty() || !self.running.is_empty() {
             return;
         }
-        let counters = self.session.as_ref().map(Session::counters).unwrap_or_default();
-        let askers = std::mem::take(&mut self.waiting);
-        self.running = askers.into_iter().map(|asker| (asker, counters)).collect();
+        self.running = std::mem::take(&mut self.waiting);
         self.handle(Input::Refresh).await;
         self.handle(Input::Tick).await;
     }
@@ -148,6 +146,7 @@ impl Driver {
             self.ended = Some(CloseReason::Store);
             return;
         };
+        self.seat.tally.set(session.counters());
         self.session = Some(session);
         let (mut batch, mut finished) = (BytesMut::new(), Vec::new());
         for output in outputs {
@@ -182,10 +181,10 @@ impl Driver {
     }
 
     fn answer(&mut self, outcome: Option<&Outcome>) {
-        let now = self.session.as_ref().map(Session::counters).unwrap_or_default();
+        let (now, total) = (self.seat.tally.session(), self.seat.tally.total());
         for (asker, before) in self.running.drain(..) {
             let (outcome, counters) = (outcome.cloned(), now.since(&before));
-            let _ = asker.send(Report { outcome, counters, ended: self.ended });
+            let _ = asker.send(Report { outcome, counters, total, ended: self.ended });
         }
     }
 }

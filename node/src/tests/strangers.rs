@@ -5,20 +5,20 @@ use crate::api::types::{NodeConnect, NodeForget, NodePeers, Peer, Status, Status
 use mosaic_engine::sync::exchange::Exchange;
 
 impl Node {
-    async fn connect_to(&self, other: &Self) {
+    pub(super) async fn connect_to(&self, other: &Self) {
         let request = NodeConnect { ticket: other.ticket().await, ..NodeConnect::default() };
         let records = all(&self.client, request).await;
         assert!(matches!(records.as_slice(), [Record::Peer(_)]), "{records:?}");
     }
 
-    async fn status(&self) -> Status {
+    pub(super) async fn status(&self) -> Status {
         match all(&self.client, StatusShow::default()).await.as_slice() {
             [Record::Status(status)] => status.clone(),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn peers(&self) -> Vec<Peer> {
+    pub(super) async fn peers(&self) -> Vec<Peer> {
         let records = all(&self.client, NodePeers::default()).await;
         records
             .into_iter()
@@ -29,7 +29,7 @@ impl Node {
             .collect()
     }
 
-    fn keeps(&self, other: &Self) {
+    pub(super) fn keeps(&self, other: &Self) {
         let account = other.replica().account().unwrap();
         self.replica().subscribe(Subscription::whole(account)).unwrap();
     }

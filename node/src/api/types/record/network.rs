@@ -33,7 +33,28 @@ records! {
         /// Whether it ends with this operation.
         removed: Flag,
     }
-    /// Outcome of one session with one peer.
+    /// Sums over an open session, both ways unless named otherwise.
+    SessionTotals {
+        /// Legs there and back.
+        round_trips: u64,
+        /// Bytes of control messages.
+        control_bytes: u64,
+        /// Bytes of changes sent inline.
+        inline_bytes: u64,
+        /// Bytes of packs by blob transfer.
+        blob_bytes: u64,
+        /// Bytes of bodies, and of attachments fetched.
+        body_bytes: u64,
+        /// Signatures this side checked.
+        signatures_checked: u64,
+        /// Changes received.
+        in_changes: u64,
+        /// Changes sent.
+        out_changes: u64,
+    }
+    /// Outcome of one session with one peer. The numbers are of what moved from the moment the
+    /// command was given, over a session that was open before too; `session` has the sums since
+    /// that session was opened.
     SyncResult {
         /// Device id of the peer, or the text it was asked for by if that is all we know.
         peer: String,
@@ -49,7 +70,7 @@ records! {
         inline_bytes: u64,
         /// Bytes of packs by blob transfer, both ways.
         blob_bytes: u64,
-        /// Bytes of bodies and attachments, both ways.
+        /// Bytes of bodies, both ways, and of attachments fetched.
         body_bytes: u64,
         /// Changes exchanged, both ways.
         changes: u64,
@@ -65,6 +86,8 @@ records! {
         peer_missing_bodies: Option<u64>,
         /// What keeps us from being in sync, one line each.
         reasons: Vec<String>,
+        /// Sums since the session was opened; absent if none was.
+        session: Option<SessionTotals>,
         /// Duration.
         elapsed_ms: u64,
     }
