@@ -27,6 +27,9 @@ use crate::view;
 /// Chains with known heads of one revoked or blocked device in one space: more is a flood.
 const UNHELD_CHAINS_MAX: usize = 64;
 
+/// The same for devices of one issuer that the account's log does not name (any more).
+const UNNAMED_CHAINS_MAX: usize = 512;
+
 /// Up to which change a chain is stored, and the verdict about what lies beyond.
 type Limit = (u64, Verdict);
 
@@ -288,7 +291,8 @@ impl Replica {
         let Some(standing) = authority.devices.get(&arrival.key.device) else {
             // Without the account's log only the certificate path speaks for a device.
             let judged = log_here.is_some() && description.kind != DocumentKind::AccountLog;
-            return if judged { Err(deferred(Reason::Authority)) } else { Ok(UNLIMITED) };
+            let unknown = (arrival.chain.held, Verdict::Deferred(Reason::Authority));
+            return Ok(if judged { unknown } else { UNLIMITED });
         };
         if standing.revoked.is_some() {
             let held = arrival.chain.held;
@@ -438,16 +442,33 @@ impl Replica {
         }
     }
 
+    /// Whether a device, or devices that one issuer brought in and that the account's log
+    /// does not name, have as many chains here as only a flood has.
     fn too_many_unheld(&self, state: &mut State, arrival: &Arrival) -> Result<bool, Stop> {
+        let device = arrival.key.device;
+        let authority = self.authority_of(state, &arrival.description.account)?;
+        let named = authority.is_none_or(|authority| authority.devices.contains_key(&device));
+        let issuer = match &arrival.introduced {
+            Some(known) => known.issuer(),
+            None => self.issuer_of(state, &device)?,
+        };
         let mut unheld = 0;
         for (doc, _) in self.documents(state, &arrival.section.space)? {
-            let chains = self.chains_of(state, &doc)?;
-            unheld += chains
-                .iter()
-                .filter(|(key, chain)| key.device == arrival.key.device && chain.held == 0)
-                .count();
+            for (key, chain) in self.chains_of(state, &doc)? {
+                let counts = key.device == device
+                    || (!named && self.issuer_of(state, &key.device)? == issuer);
+                unheld += usize::from(counts && chain.held == 0);
+            }
         }
-        Ok(unheld > UNHELD_CHAINS_MAX)
+        Ok(unheld > if named { UNHELD_CHAINS_MAX } else { UNNAMED_CHAINS_MAX })
+    }
+
+    fn issuer_of(
+        &self,
+        state: &mut State,
+        device: &DeviceId,
+    ) -> Result<Option<DeviceId>, EngineError> {
+        Ok(self.known_device(state, device)?.and_then(|known| known.issuer()))
     }
 
     /// Pages that a page start names and that are not known here at all.

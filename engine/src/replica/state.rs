@@ -145,6 +145,13 @@ pub struct KnownDevice {
     pub path: CertificatePath,
 }
 
+impl KnownDevice {
+    /// The device that brought it in; `None` for the first one.
+    pub(crate) fn issuer(&self) -> Option<DeviceId> {
+        self.path.certificates.last().map(|certificate| certificate.issuer)
+    }
+}
+
 /// The account and device that write here.
 #[derive(Debug)]
 pub struct Own {

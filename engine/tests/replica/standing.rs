@@ -218,3 +218,33 @@ fn a_thief_with_many_lives_is_revoked_like_any_other() {
     assert_eq!(laptop.show(&target).unwrap().replies, 300);
     sound(&laptop);
 }
+
+#[test]
+fn chains_of_a_device_that_is_no_longer_named_are_known_to_all() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link_ranked(&laptop, 2, "phone", 150);
+    let (early, late) = (person(3, "hub").0, person(4, "hub").0);
+    for hub in [&early, &late] {
+        hub.subscribe(Subscription::whole(ada)).unwrap();
+    }
+    give(&laptop, &phone);
+    let tablet = link(&phone, 6, "tablet");
+    give(&phone, &tablet);
+    tablet.post(draft("from the tablet"), None, NOW).unwrap();
+    give(&phone, &early);
+    give(&tablet, &early);
+    assert_eq!(texts(&early, &ada), ["from the tablet"]);
+    // The laptop had not heard of the tablet.
+    laptop.revoke_device(phone.own_device(), "lost", NOW + 1).unwrap();
+    give(&laptop, &early);
+    give(&laptop, &late);
+    settle(&[&early, &late, &tablet]);
+    for hub in [&early, &late] {
+        assert_eq!(texts(hub, &ada), Vec::<String>::new());
+        for section in hub.kept_sections().unwrap() {
+            assert_eq!(hub.incomplete(&section, 10).unwrap(), []);
+        }
+        sound(hub);
+    }
+    agree(&early, &late);
+}
