@@ -5,12 +5,18 @@
 //! already: no clock, no order of arrival, no tie-break decides. Whatever a revoked
 //! device wrote beyond its cut counts for nothing, its own additions and revocations
 //! included. Any device may suspend any other.
+//!
+//! Of words that replace one another the latest holds: those of one device in the order of
+//! its chains, others by claimed time. A device that was revoked since has no word where
+//! one in good standing has spoken.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation};
 use crate::identity::{Certificate, CertificatePath, VerifiedDevice};
 use crate::model::entry::{Entry, ReplyPolicy, Tip, Wrap};
+
+mod fold;
 
 /// One entry of an account log with the place where it stands.
 #[derive(Debug, Clone)]
@@ -76,6 +82,9 @@ pub struct DeviceStanding {
     pub added_ms: u64,
     /// May not write until restored.
     pub suspended: bool,
+    /// Who holds back what it wrote since, and the cuts that say so: those of at least its
+    /// rank who suspended it. Nothing is destroyed.
+    pub held_back: Option<Revocation>,
     /// May never write again.
     pub revoked: Option<Revocation>,
 }
@@ -99,11 +108,38 @@ pub struct Authority {
     pub root_epoch: Option<EpochId>,
     /// Items that count for nothing, by id.
     pub void: BTreeSet<ChangeId>,
+    /// When the word that holds was said, as far as devices in good standing said it.
+    pub said_ms: BTreeMap<Subject, u64>,
+}
+
+/// What only the latest word counts about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// Who may reply.
+    Policy,
+    /// Whether a guest is admitted.
+    Guest(AccountId),
+    /// What a device is called.
+    Name(DeviceId),
+}
+
+impl Subject {
+    /// What an entry is a word about.
+    #[must_use]
+    pub const fn of(entry: &Entry) -> Option<Self> {
+        match entry {
+            Entry::Policy { .. } => Some(Self::Policy),
+            Entry::Admit { account } | Entry::Refuse { account } => Some(Self::Guest(*account)),
+            Entry::RenameDevice { device, .. } => Some(Self::Name(*device)),
+            _ => None,
+        }
+    }
 }
 
 impl Authority {
-    /// Folds an account log. `path` is that of the first device; `admit` verifies a
-    /// certificate by its issuer (and may remember that it did).
+    /// Folds an account log. `path` is that of the first device; `items` come in the order
+    /// of pages, each chain in its own order; `admit` verifies a certificate by its issuer
+    /// (and may remember that it did).
     #[must_use]
     pub fn fold(
         first: &VerifiedDevice,
@@ -112,9 +148,7 @@ impl Authority {
         admit: &mut Admit<'_>,
         agreed: &Agreed<'_>,
     ) -> Self {
-        let mut fold = Fold::new(first, path, items, admit, agreed);
-        fold.settle_devices();
-        fold.finish()
+        fold::Fold::new(first, path, items, admit, agreed).finish()
     }
 
     /// Cuts that count among the [`Entry::Cut`]s that the account wrote into one of its
@@ -128,8 +162,10 @@ impl Authority {
         let mut cuts: Vec<Tip> = Vec::new();
         for item in &items {
             let Entry::Cut { device, tips } = &item.entry else { continue };
-            let revoked = self.devices.get(device).and_then(|known| known.revoked.as_ref());
-            let entitled = revoked.is_some_and(|revocation| revocation.by.contains(&item.device));
+            let subject = self.devices.get(device);
+            let judged =
+                subject.and_then(|known| known.revoked.as_ref().or(known.held_back.as_ref()));
+            let entitled = judged.is_some_and(|judged| judged.by.contains(&item.device));
             let author = self.devices.get(&item.device).map(|known| known.revoked.as_ref());
             let counts = match author {
                 None => false,
@@ -179,231 +215,5 @@ pub type Admit<'a> = dyn FnMut(&VerifiedDevice, &Certificate) -> Option<Verified
 /// and are not beyond it. A number alone would let a revoked device fill in what it likes.
 pub type Agreed<'a> = dyn Fn(&Tip) -> u64 + 'a;
 
-struct Fold<'a, 'b> {
-    account: AccountId,
-    /// First device and the time of its genesis.
-    first: (DeviceId, u64),
-    items: &'a [LogItem],
-    admit: &'a mut Admit<'b>,
-    agreed: &'a Agreed<'a>,
-    devices: BTreeMap<DeviceId, DeviceStanding>,
-    settled: BTreeSet<DeviceId>,
-}
-
-impl<'a, 'b> Fold<'a, 'b> {
-    fn new(
-        first: &VerifiedDevice,
-        path: &CertificatePath,
-        items: &'a [LogItem],
-        admit: &'a mut Admit<'b>,
-        agreed: &'a Agreed<'a>,
-    ) -> Self {
-        let standing = DeviceStanding {
-            verified: first.clone(),
-            path: CertificatePath::first(path.genesis.clone()),
-            name: String::new(),
-            added_by: None,
-            added_ms: path.genesis.created_ms,
-            suspended: false,
-            revoked: None,
-        };
-        let devices = BTreeMap::from([(first.device(), standing)]);
-        let first_written = (first.device(), path.genesis.created_ms);
-        Self {
-            account: first.account(),
-            first: first_written,
-            items,
-            admit,
-            agreed,
-            devices,
-            settled: BTreeSet::new(),
-        }
-    }
-
-    /// Takes the unsettled device of the highest rank, applies the revocations that bite
-    /// it, then lets its own counting entries add devices. Additions are strictly lower.
-    fn settle_devices(&mut self) {
-        while let Some(next) = self
-            .devices
-            .values()
-            .map(|d| (d.verified.rank(), d.verified.device()))
-            .filter(|(_, device)| !self.settled.contains(device))
-            .max()
-        {
-            let (rank, device) = next;
-            let revoked = self.revocation_of(device, rank);
-            if let Some(standing) = self.devices.get_mut(&device) {
-                standing.revoked = revoked;
-            }
-            self.settled.insert(device);
-            self.add_devices_of(device);
-        }
-    }
-
-    fn counts(&self, item: &LogItem) -> bool {
-        let Some(author) = self.devices.get(&item.device) else { return false };
-        author.revoked.as_ref().is_none_or(|revocation| {
-            let cut = revocation.cuts.get(&(item.doc, item.incarnation));
-            cut.is_some_and(|tip| item.n <= (self.agreed)(tip))
-        })
-    }
-
-    fn rank_of(&self, device: &DeviceId) -> u8 {
-        self.devices.get(device).map_or(0, |d| d.verified.rank())
-    }
-
-    fn revocation_of(&self, device: DeviceId, rank: u8) -> Option<Revocation> {
-        let mut out: Option<Revocation> = None;
-        for item in self.items {
-            let Entry::Revoke { device: subject, reason } = &item.entry else { continue };
-            let settled = self.settled.contains(&item.device);
-            if *subject != device || !settled || self.rank_of(&item.device) <= rank {
-                continue;
-            }
-            if !self.counts(item) {
-                continue;
-            }
-            let revocation = out.get_or_insert_with(|| Revocation {
-                by: BTreeSet::new(),
-                reason: reason.clone(),
-                cuts: BTreeMap::new(),
-            });
-            revocation.by.insert(item.device);
-            self.collect_cuts(item.device, device, revocation);
-        }
-        out
-    }
-
-    /// All counting cuts of one revoker: those before its revocation, and later ones that
-    /// extend them.
-    fn collect_cuts(&self, by: DeviceId, subject: DeviceId, revocation: &mut Revocation) {
-        for item in self.items.iter().filter(|item| item.device == by) {
-            let Entry::Cut { device, tips } = &item.entry else { continue };
-            if *device != subject || !self.counts(item) {
-                continue;
-            }
-            for tip in tips.iter().filter(|tip| tip.device == subject) {
-                let kept = revocation.cuts.entry((tip.doc, tip.incarnation)).or_insert(*tip);
-                if (tip.n, tip.link) > (kept.n, kept.link) {
-                    *kept = *tip;
-                }
-            }
-        }
-    }
-
-    fn add_devices_of(&mut self, author: DeviceId) {
-        let Some(issuer) = self.devices.get(&author).cloned() else { return };
-        let items = self.items;
-        for item in items.iter().filter(|item| item.device == author) {
-            let Entry::AddDevice { certificate, name } = &item.entry else { continue };
-            let Ok(certificate) = Certificate::from_bytes(certificate) else { continue };
-            if !self.counts(item) || self.devices.contains_key(&certificate.device) {
-                continue;
-            }
-            let Some(verified) = (self.admit)(&issuer.verified, &certificate) else { continue };
-            let standing = DeviceStanding {
-                path: issuer.path.clone().with(certificate),
-                name: name.clone(),
-                added_by: Some(author),
-                added_ms: item.time_ms,
-                suspended: false,
-                revoked: None,
-                verified,
-            };
-            self.devices.insert(standing.verified.device(), standing);
-        }
-    }
-
-    fn finish(mut self) -> Authority {
-        let mut counting: Vec<&LogItem> = Vec::new();
-        let mut void = BTreeSet::new();
-        for item in self.items {
-            if self.counts(item) {
-                counting.push(item);
-            } else {
-                void.insert(item.id);
-            }
-        }
-        counting.sort_by_key(|item| (item.time_ms, item.id));
-        self.settle_names_and_suspensions(&counting);
-        let mut authority = Authority {
-            account: self.account,
-            devices: self.devices,
-            policy: ReplyPolicy::Everyone,
-            guests: BTreeMap::new(),
-            epochs: Vec::new(),
-            epoch_authors: BTreeMap::new(),
-            root_epoch: root_epoch(&counting, self.first),
-            void,
-        };
-        for item in counting {
-            match &item.entry {
-                Entry::Admit { account } => {
-                    authority.guests.insert(*account, true);
-                }
-                Entry::Refuse { account } => {
-                    authority.guests.insert(*account, false);
-                }
-                Entry::Policy { reply } => authority.policy = *reply,
-                Entry::Epoch { epoch, wraps } => {
-                    authority.epoch_authors.entry(*epoch).or_default().insert(item.device);
-                    authority.epochs.push((*epoch, wraps.clone()));
-                }
-                _ => {}
-            }
-        }
-        authority
-    }
-
-    fn settle_names_and_suspensions(&mut self, counting: &[&LogItem]) {
-        // Latest word of each author about each subject, in chain order of that author.
-        let mut words: BTreeMap<(DeviceId, DeviceId), (bool, u64)> = BTreeMap::new();
-        for item in counting {
-            match &item.entry {
-                Entry::RenameDevice { device, name } => {
-                    if let Some(standing) = self.devices.get_mut(device) {
-                        standing.name.clone_from(name);
-                    }
-                }
-                Entry::Suspend { device } => {
-                    words.insert((*device, item.device), (true, item.time_ms));
-                }
-                Entry::Restore { device } => {
-                    words.insert((*device, item.device), (false, item.time_ms));
-                }
-                _ => {}
-            }
-        }
-        let ranks: BTreeMap<DeviceId, u8> =
-            self.devices.values().map(|d| (d.verified.device(), d.verified.rank())).collect();
-        let rank = |device: &DeviceId| ranks.get(device).copied().unwrap_or(0);
-        for standing in self.devices.values_mut() {
-            let device = standing.verified.device();
-            let about = |wanted: bool| {
-                words
-                    .iter()
-                    .filter(move |((subject, _), (suspend, _))| {
-                        *subject == device && *suspend == wanted
-                    })
-                    .map(|((_, author), _)| *author)
-            };
-            let strongest_restore = about(false).map(|author| rank(&author)).max();
-            standing.suspended = about(true)
-                .any(|author| strongest_restore.is_none_or(|restore| restore <= rank(&author)));
-        }
-    }
-}
-
-/// The first device writes its first epoch at the very time of its genesis.
-fn root_epoch(counting: &[&LogItem], first: (DeviceId, u64)) -> Option<EpochId> {
-    let (device, created_ms) = first;
-    counting
-        .iter()
-        .filter(|item| item.device == device && item.time_ms == created_ms)
-        .filter_map(|item| match &item.entry {
-            Entry::Epoch { epoch, .. } => Some((item.n, *epoch)),
-            _ => None,
-        })
-        .min()
-        .map(|(_, epoch)| epoch)
-}
+#[cfg(test)]
+mod tests;

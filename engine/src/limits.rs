@@ -34,6 +34,9 @@ pub const PACK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Certificates between genesis and a device.
 pub const CERTIFICATES_MAX: usize = 8;
+/// Devices that an account's log ever adds, revoked ones included: who would add more
+/// makes every fold dear.
+pub const DEVICES_EVER_MAX: usize = 256;
 /// Devices of one account.
 pub const DEVICES_MAX: usize = 64;
 /// Bytes of a device name.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{EngineError, KnownDevice, Own, Replica, State, Work};
-use crate::authority::{Authority, LogItem};
+use crate::authority::{Authority, LogItem, Subject};
 use crate::chain::ChainKey;
 use crate::codec::{Reader, Writer};
 use crate::description::{Description, DocumentKind, Space};
@@ -17,6 +17,9 @@ use crate::store::{Table, keys};
 
 /// Rank of a linked device unless told otherwise.
 pub const LINKED_DEVICE_RANK: u8 = 100;
+
+/// Certificates whose verification is remembered.
+const ADMITTED_MAX: usize = 16_384;
 
 impl Replica {
     /// What an account's log settles, as far as the log is here. `None` if nothing is
@@ -50,11 +53,14 @@ impl Replica {
         let mut admit = |issuer: &crate::identity::VerifiedDevice, certificate: &Certificate| {
             let key = (issuer.device(), certificate.encode());
             if let Some(known) = memo.get(&key) {
-                return Some(known.clone());
+                return known.clone();
             }
-            let verified = issuer.admit(certificate, &self.verifier).ok()?;
+            if memo.len() >= ADMITTED_MAX {
+                memo.clear();
+            }
+            let verified = issuer.admit(certificate, &self.verifier).ok();
             memo.insert(key, verified.clone());
-            Some(verified)
+            verified
         };
         let authority = Authority::fold(&first, &path, &items, &mut admit, &agreed);
         let authority = Arc::new(authority);
@@ -70,17 +76,17 @@ impl Replica {
         Ok(Some(CertificatePath::first(genesis)))
     }
 
-    /// All entries of an account's log that are here.
+    /// All entries of an account's log that are here, by page.
     pub(crate) fn account_log(
         &self,
         state: &mut State,
         account: &AccountId,
     ) -> Result<Vec<LogItem>, EngineError> {
         let mut items = Vec::new();
-        for (doc, description) in self.documents(state, &Space::Account(*account).id())? {
-            if description.kind != DocumentKind::AccountLog {
-                continue;
-            }
+        let mut pages = self.documents(state, &Space::Account(*account).id())?;
+        pages.retain(|(_, description)| description.kind == DocumentKind::AccountLog);
+        pages.sort_by_key(|(_, description)| description.page);
+        for (doc, _) in pages {
             for (key, chain) in self.chains_of(state, &doc)? {
                 items.extend(self.log_items(&key, 1, chain.held)?);
             }
@@ -245,6 +251,15 @@ impl Replica {
         } else {
             self.check_writer(&mut state)?;
         }
+        let mut now_ms = now_ms;
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        if let Some(subject) = Subject::of(&entry)
+            && let Some(authority) = self.authority_of(&mut state, &account)?
+            && let Some(said_ms) = authority.said_ms.get(&subject)
+        {
+            // Another device's clock may be ahead: the later word is the one that holds.
+            now_ms = now_ms.max(said_ms.saturating_add(1));
+        }
         let mut work = Work::default();
         let log = DocumentKind::AccountLog;
         let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
@@ -266,7 +281,8 @@ impl Replica {
         self.account_entry(Entry::RenameDevice { device, name: name.to_owned() }, now_ms)
     }
 
-    /// Suspends an own device, or restores it.
+    /// Suspends an own device, or restores it. While it is suspended only what is held here
+    /// of it is shown, unless it ranks higher.
     ///
     /// # Errors
     /// As [`Replica::rename_device`].
@@ -276,8 +292,21 @@ impl Replica {
         suspended: bool,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let entry = if suspended { Entry::Suspend { device } } else { Entry::Restore { device } };
-        self.account_entry(entry, now_ms)
+        if !suspended {
+            return self.account_entry(Entry::Restore { device }, now_ms);
+        }
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let mut work = Work::default();
+        for (description, entry) in self.cuts_for(&mut state, &account, device)? {
+            self.append_cut(&mut state, &mut work, description, entry, now_ms)?;
+            state = self.commit_large(state, &mut work)?;
+        }
+        let (log, entry) = (DocumentKind::AccountLog, Entry::Suspend { device });
+        let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
     }
 
     /// Admits a guest to the own wall, or refuses one.

@@ -48,6 +48,33 @@ impl Replica {
         })
     }
 
+    /// Whether change `n` of a chain is not shown: void, or held back while its device is
+    /// suspended.
+    pub(crate) fn is_hidden(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<bool, EngineError> {
+        if self.is_void(state, description, key, n)? {
+            return Ok(true);
+        }
+        let Some(authority) = self.authority_of(state, &description.account)? else {
+            return Ok(false);
+        };
+        let device = authority.devices.get(&key.device);
+        let Some(back) = device.filter(|d| d.revoked.is_none()).and_then(|d| d.held_back.as_ref())
+        else {
+            return Ok(false);
+        };
+        let cuts = self.own_cuts(state, description)?;
+        Ok(match back.cut(&key.doc, &key.device, &key.incarnation, &cuts) {
+            Some(cut) => n > self.agreed(state, description, &cut)?.unwrap_or(cut.n),
+            None => true,
+        })
+    }
+
     /// The version up to which a chain of a revoked device stays.
     pub(crate) fn cut_of(
         &self,

@@ -294,7 +294,9 @@ impl Replica {
             Err(_) => return Ok(Some(Verdict::Refused(Reason::InvalidChange))),
         };
         let hash = gated.hash();
-        if void || state.shown.contains_key(&key.doc) {
+        let hidden = void || self.is_hidden(state, description, &key, n)?;
+        let map = state.maps.entry(key.doc).or_insert_with(|| MapDocument::new(key.doc));
+        if hidden || state.shown.contains_key(&key.doc) {
             // What is shown is worked out again after the commit.
             let before = map.clone();
             state.shown.entry(key.doc).or_insert(before);
@@ -386,7 +388,7 @@ impl Replica {
             loaded.iter().enumerate().map(|(index, change)| (change.scan.hash, index)).collect();
         let mut waiting = Vec::new();
         for (index, change) in loaded.iter().enumerate() {
-            if !self.is_void(state, description, &change.key, change.n)? {
+            if !self.is_hidden(state, description, &change.key, change.n)? {
                 waiting.push(index);
             }
         }

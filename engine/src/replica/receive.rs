@@ -309,10 +309,9 @@ impl Replica {
             };
             return Ok((up_to, Verdict::Refused(Reason::Void)));
         }
-        // What a suspended device says about devices counts by rank as before.
-        let silent = standing.suspended && description.kind != DocumentKind::AccountLog;
-        let suspended = (arrival.chain.held, Verdict::Deferred(Reason::Authority));
-        Ok(if silent { suspended } else { UNLIMITED })
+        // What a suspended device writes is kept, whoever heard of what first; the view
+        // decides what is shown of it.
+        Ok(UNLIMITED)
     }
 
     /// Of a revoked device nothing is stored that leads past what its cut names, and beyond

@@ -203,8 +203,8 @@ pub(crate) struct State {
     pub row_ends: HashMap<(SpaceId, DocumentKind), u64>,
     /// Other branches of forked chains.
     pub forks: HashMap<ChainKey, Vec<Branch>>,
-    /// Certificates that verified, by issuer and bytes.
-    pub admitted: HashMap<(DeviceId, Vec<u8>), VerifiedDevice>,
+    /// Certificates and whether they verified, by issuer and bytes.
+    pub admitted: HashMap<(DeviceId, Vec<u8>), Option<VerifiedDevice>>,
     /// Sections kept; worked out again when something about it changes.
     pub kept: Option<Vec<Section>>,
     /// What pages of a space use, worked out lately.

@@ -240,7 +240,7 @@ impl Replica {
         let Some((row, entry)) = self.entry(id)? else { return Ok(None) };
         let Some(description) = self.description(state, &row.doc)? else { return Ok(None) };
         let key = row.chain();
-        if self.is_void(state, &description, &key, row.n)? {
+        if self.is_hidden(state, &description, &key, row.n)? {
             return Ok(None);
         }
         if !self.is_admitted_guest(state, &description)? {
@@ -331,7 +331,8 @@ impl Replica {
                 Entry::Hide { .. } | Entry::Unhide { .. } => Some(by.doc) == wall,
                 _ => false,
             };
-            if counts && !self.is_cut(state, &by.chain(), by.n)? {
+            let Some(place) = self.description(state, &by.doc)? else { continue };
+            if counts && !self.is_hidden(state, &place, &by.chain(), by.n)? {
                 out.push(Modification { id, row: by, entry });
             }
         }
@@ -379,7 +380,7 @@ impl Replica {
             let Some(id) = keys::parse_last(&key) else { continue };
             let Some((row, entry)) = self.entry(&id)? else { continue };
             let Some(description) = self.description(state, &row.doc)? else { continue };
-            let counts = !self.is_void(state, &description, &row.chain(), row.n)?
+            let counts = !self.is_hidden(state, &description, &row.chain(), row.n)?
                 && self.is_admitted_guest(state, &description)?
                 && self.same_page(state, view, &description)?;
             if !counts {

@@ -248,3 +248,81 @@ fn chains_of_a_device_that_is_no_longer_named_are_known_to_all() {
     }
     agree(&early, &late);
 }
+
+#[test]
+fn what_a_suspended_device_writes_is_kept_and_held_back() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let (early, late) = (person(3, "hub").0, person(4, "hub").0);
+    for hub in [&early, &late] {
+        hub.subscribe(Subscription::whole(ada)).unwrap();
+    }
+    give(&laptop, &phone);
+    phone.post(draft("before"), None, NOW).unwrap();
+    give(&phone, &laptop);
+    laptop.suspend_device(phone.own_device(), true, NOW + 1).unwrap();
+    phone.post(draft("after"), None, NOW + 2).unwrap();
+    phone.edit_profile(put("name", "Thief"), NOW + 2).unwrap();
+    give(&phone, &early);
+    assert_eq!(texts(&early, &ada), ["after", "before"]);
+    give(&laptop, &late);
+    settle(&[&laptop, &early, &late]);
+    give(&phone, &late);
+    settle(&[&laptop, &early, &late]);
+    for replica in [&early, &late, &laptop] {
+        assert_eq!(texts(replica, &ada), ["before"]);
+        assert_eq!(fields(replica, &ada), []);
+        for section in replica.kept_sections().unwrap() {
+            assert_eq!(replica.incomplete(&section, 10).unwrap(), []);
+        }
+    }
+    // It was in the other coat: nothing is lost.
+    laptop.suspend_device(phone.own_device(), false, NOW + 3).unwrap();
+    settle(&[&laptop, &early, &late, &phone]);
+    for replica in [&early, &late, &laptop, &phone] {
+        assert_eq!(texts(replica, &ada), ["after", "before"]);
+        assert_eq!(fields(replica, &ada).len(), 1);
+        agree(&laptop, replica);
+        sound(replica);
+    }
+}
+
+#[test]
+fn a_claimed_time_gives_nobody_the_last_word() {
+    use mosaic_engine::model::entry::ReplyPolicy;
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let tablet = link(&laptop, 6, "tablet");
+    let (hub, _) = person(3, "hub");
+    hub.subscribe(Subscription::whole(ada)).unwrap();
+    give(&laptop, &phone);
+    give(&laptop, &tablet);
+    let policy = |replica: &Replica| replica.authority(&ada).unwrap().unwrap().policy;
+    // A clock that is far ahead is not believed more than the word that answers it.
+    tablet.set_reply_policy(ReplyPolicy::Nobody, NOW * 2).unwrap();
+    give(&tablet, &laptop);
+    laptop.set_reply_policy(ReplyPolicy::Admitted, NOW + 1).unwrap();
+    assert_eq!(policy(&laptop), ReplyPolicy::Admitted);
+    // A thief names the last moment of all; once he is revoked others have the last word.
+    give(&laptop, &phone);
+    phone.set_reply_policy(ReplyPolicy::Nobody, u64::MAX).unwrap();
+    give(&phone, &laptop);
+    assert_eq!(policy(&laptop), ReplyPolicy::Nobody);
+    laptop.revoke_device(phone.own_device(), "stolen", NOW + 2).unwrap();
+    assert_eq!(policy(&laptop), ReplyPolicy::Admitted);
+    laptop.set_reply_policy(ReplyPolicy::Everyone, NOW + 3).unwrap();
+    // One device's words hold in the order in which it said them.
+    let suspended = |replica: &Replica| {
+        let authority = replica.authority(&ada).unwrap().unwrap();
+        authority.devices.get(&tablet.own_device()).unwrap().suspended
+    };
+    laptop.suspend_device(tablet.own_device(), true, NOW + 3_600_000).unwrap();
+    assert!(suspended(&laptop));
+    laptop.suspend_device(tablet.own_device(), false, NOW + 4).unwrap();
+    give(&phone, &hub);
+    give(&laptop, &hub);
+    for replica in [&laptop, &hub] {
+        assert!(!suspended(replica));
+        assert_eq!(policy(replica), ReplyPolicy::Everyone);
+    }
+}
