@@ -198,6 +198,7 @@ impl Replica {
         let page = Description::own(me, DocumentKind::Wall, description.page);
         let entry = if hidden { Entry::Hide { target } } else { Entry::Unhide { target } };
         let mut work = Work::default();
+        let now_ms = self.after_what_is_known(&mut state, &target, now_ms)?;
         let id = self.append(&mut state, &mut work, &page, entry, now_ms)?;
         self.finish(state, work)?;
         Ok(id)
@@ -220,7 +221,21 @@ impl Replica {
         if !matches!(description.kind, DocumentKind::Wall | DocumentKind::Guest) {
             return Err(EngineError::Denied(format!("{} cannot be changed", target.short())));
         }
+        let now_ms = self.after_what_is_known(state, target, now_ms)?;
         self.append(state, work, &description, entry(*target), now_ms)
+    }
+
+    /// The time to claim for a modification: later than that of each one known here, whatever
+    /// the clocks of their devices said. Who changes what he sees means it to be seen.
+    fn after_what_is_known(
+        &self,
+        state: &mut State,
+        target: &ChangeId,
+        now_ms: u64,
+    ) -> Result<u64, EngineError> {
+        let Some((row, _)) = self.entry(target)? else { return Ok(now_ms) };
+        let newest = self.modifications(state, target, &row)?.pop();
+        Ok(newest.map_or(now_ms, |known| now_ms.max(known.row.time_ms.saturating_add(1))))
     }
 
     /// An entry with its document.

@@ -71,9 +71,9 @@ pub struct Cursor {
 }
 
 /// A modification of an entry that counts.
-struct Modification {
+pub(super) struct Modification {
     id: ChangeId,
-    row: EntryRow,
+    pub(super) row: EntryRow,
     entry: Entry,
 }
 
@@ -311,7 +311,7 @@ impl Replica {
     }
 
     /// Modifications of an entry that count, by claimed time and id.
-    fn modifications(
+    pub(super) fn modifications(
         &self,
         state: &mut State,
         target: &ChangeId,

@@ -48,3 +48,20 @@ fn a_peer_that_shows_too_much_spoils_nothing() {
     assert_eq!(laptop.shown(&stranger, &section).unwrap(), [(tip.chain, HEAD_AHEAD_MAX)]);
     assert_eq!(texts(&laptop, &account), ["one"]);
 }
+
+#[test]
+fn an_edit_of_what_one_sees_wins_over_a_clock_that_is_ahead() {
+    let (laptop, account) = person(84, "laptop");
+    let phone = link(&laptop, 85, "phone");
+    let post = laptop.post(draft("first"), None, NOW).unwrap();
+    give(&laptop, &phone);
+    let ahead = NOW + 75 * 365 * 86_400_000;
+    phone.edit(post, "from the future", ahead).unwrap();
+    give(&phone, &laptop);
+    assert_eq!(texts(&laptop, &account), ["from the future"]);
+    laptop.edit(post, "second thoughts", NOW + 1).unwrap();
+    give(&laptop, &phone);
+    for replica in [&laptop, &phone] {
+        assert_eq!(texts(replica, &account), ["second thoughts"]);
+    }
+}
