@@ -17,10 +17,12 @@ mod session;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod sim;
 mod take;
+mod tally;
 
 pub use give::{INLINE_BODIES_MAX, INLINE_CHANGES_MAX, WINDOW};
 pub use round::{SPACES_MAX, TIPS_MAX};
 pub use session::{CloseReason, Input, News, Options, Output, Role, Session};
+pub use tally::Tally;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ pub mod home;
 pub mod link;
 mod network;
 mod peers;
+mod refusals;
 mod serve;
 pub mod session;
 mod socket;

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use iroh::endpoint::Connection;
-use mosaic_engine::hash::BlobHash;
+use mosaic_engine::hash::{BlobHash, DeviceId};
 use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::PackRef;
 use mosaic_engine::sync::outcome::{Counters, Outcome};
@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::blobs::{BLOBS_ALPN, FetchCaps, Want, fetch_many};
 use crate::endpoint::Net;
+use crate::refusals::Refusals;
 use crate::ticket::NodeTicket;
 
 pub(crate) use driver::drive;
@@ -63,6 +64,7 @@ pub(crate) struct Report {
 /// What a driver needs besides its stream.
 #[derive(Debug)]
 pub(crate) struct Seat {
+    pub remote: DeviceId,
     pub replica: Arc<Replica>,
     pub fetcher: Arc<Fetcher>,
     pub commands: mpsc::Receiver<Command>,
@@ -71,6 +73,8 @@ pub(crate) struct Seat {
     pub tally: Arc<Tally>,
     /// Set when commands did not fit.
     pub lag: Arc<AtomicBool>,
+    /// Counts what is not taken.
+    pub refusals: Arc<Refusals>,
 }
 
 /// Fetches packs from the peer of a session over a connection of their own.

@@ -43,14 +43,6 @@ fn build() -> PathBuf {
     }
     cargo.args(["build", "--quiet", "--workspace", "--tests", "--bin", "mosaic"]);
     cargo.arg("--target-dir").arg(folder.parent().expect("the target folder"));
-    // What `cargo test` says of this package is another one's business: a build script that
-    // looks at it would build itself, and all above it, anew each time.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(&name);
-        }
-    }
     if folder.ends_with("release") {
         cargo.arg("--release");
     }

@@ -44,6 +44,30 @@ fn path_of(home: &Home, secret: DeviceSecret) -> CertificatePath {
     path
 }
 
+/// What a node says that it did not take, by reason.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counted {
+    refused: BTreeMap<String, u64>,
+    deferred: BTreeMap<String, u64>,
+}
+
+impl Counted {
+    fn of(home: &Home) -> Self {
+        Self::in_record(&home.json(&["node", "status"])[0])
+    }
+
+    fn in_record(record: &Value) -> Self {
+        let map = |name: &str| serde_json::from_value(record[name].clone()).expect("counts");
+        Self { refused: map("refused"), deferred: map("deferred") }
+    }
+
+    fn add(&mut self, answer: &Answer) {
+        let Some(reason) = answer.reason() else { return };
+        let kind = if reason.is_refusal() { &mut self.refused } else { &mut self.deferred };
+        *kind.entry(reason.name().to_owned()).or_default() += 1;
+    }
+}
+
 fn resident_bytes(node: &Node) -> u64 {
     let statm = std::fs::read_to_string(format!("/proc/{}/statm", node.pid())).unwrap();
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
@@ -59,10 +83,11 @@ fn every_lie_is_refused_by_a_running_node() {
     let mut node = laptop.node();
     let ticket = NodeTicket::parse(&node.ticket()).unwrap();
     let mut speaker = Speaker::new(NetLine::new(author.secret(), &ticket));
-    let mut wrong = BTreeMap::new();
+    let (mut wrong, mut offered) = (BTreeMap::new(), Counted::default());
     for way in [Way::Inline, Way::Pack] {
         for lie in lies(&author, now_ms()) {
             let heard = speaker.offer(&lie.received, way);
+            offered.add(&lie.answer);
             if heard != Heard::Answer(lie.answer) {
                 wrong.insert((way.name(), lie.what), (heard, lie.answer));
             }
@@ -74,18 +99,28 @@ fn every_lie_is_refused_by_a_running_node() {
     for lie in map_lies(&author) {
         for way in [Way::Inline, Way::Pack] {
             assert_eq!(speaker.offer(&lie.received, way), Heard::Answer(lie.answer));
+            offered.add(&lie.answer);
         }
     }
     let grown = resident_bytes(&node).saturating_sub(before);
     assert!(grown < 2_000_000, "{grown} bytes");
     for garbage in [&[0, 0, 0, 1, 99][..], &[0xff; 4], &[0, 0, 0, 2, 7, 0xff]] {
         assert!(matches!(speaker.say(garbage), Heard::Closed(_)), "{garbage:?}");
+        *offered.refused.entry("frame".to_owned()).or_default() += 1;
     }
     let mut honest = author.chain(&wall(&author, 0));
     honest.entry(now_ms(), post().encode());
     let answer = speaker.offer(&honest.offer(&author), Way::Inline);
     assert_eq!(answer, Heard::Answer(Answer::Accepted));
     assert!(node.runs());
+    // Each reason was counted exactly as often as it was deserved.
+    assert_eq!(Counted::of(&laptop), offered);
+    let peers = laptop.json(&["node", "peers"]);
+    let phone = peers.iter().find(|peer| field(peer, "device") == author.device().to_string());
+    assert_eq!(Counted::in_record(phone.expect("the phone as a peer")), offered);
+    let shown = laptop.ok(&["node", "status"]);
+    let count = offered.refused["invalid_change"];
+    assert!(shown.contains(&format!("invalid_change {count}")), "{shown}");
     laptop.ok(&["post", "after"]);
     let wall = laptop.ok(&["wall", "list", "--json"]);
     assert!(wall.contains("before") && wall.contains("after"), "{wall}");
@@ -131,12 +166,13 @@ fn the_program_offers_any_file_and_says_what_the_node_said() {
     }
     let told = liar(&args);
     assert!(told.len() >= 18, "{told:?}");
+    let mut said = BTreeMap::<String, u64>::new();
     for line in &told {
-        let verdict = field(line, "verdict");
-        // What is too large for any message or pack never reaches the gate.
-        let deferred = verdict == "deferred" && line["reason"] == "pack";
-        assert!(verdict == "refused" || deferred || verdict == "closed", "{line}");
+        assert_eq!(field(line, "verdict"), "refused", "{line}");
+        *said.entry(field(line, "reason")).or_default() += 1;
     }
+    let counted = Counted { refused: said, ..Counted::default() };
+    assert_eq!(Counted::of(&laptop), counted);
     // Somebody who is nobody here.
     let nobody = root.path().join("nobody.key");
     let identity = liar(&["identity", text(&nobody)]);

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use mosaic_engine::hash::BlobHash;
 use mosaic_engine::identity::DeviceSecret;
+use mosaic_engine::limits::{CHANGE_BYTES_MAX, ENTRY_BYTES_MAX};
 use mosaic_engine::replica::Replica;
 use mosaic_engine::store::Table;
+use mosaic_engine::sync::Tally;
 use mosaic_engine::sync::exchange::Exchange;
-use mosaic_engine::wire::{Changes, Content};
-use mosaic_tests::liar::author::Author;
+use mosaic_engine::wire::{BodyPacker, ChangePacker, Changes, Content, LogItem, Part, Reason};
+use mosaic_tests::liar::author::{Author, Chain};
+use mosaic_tests::liar::line::{Heard, Pipe, Speaker, Way};
 use mosaic_tests::liar::table::{Answer, Offer, lies, post, wall};
 use mosaic_tests::people::{NOW_MS, draft, enrol, entropy, person, texts};
 
@@ -121,10 +125,7 @@ fn nobody_takes_another_devices_key_for_his_account() {
     let mut squat = chain.offer(&thief);
     squat.path = mosaic_tests::liar::author::encode_path(&path);
     let receipt = hub.receive(&thief.device(), vec![squat], NOW_MS).unwrap();
-    assert_eq!(
-        Answer::of(&receipt.chains[0].verdict),
-        Answer::Refused(mosaic_engine::wire::Reason::Signature)
-    );
+    assert_eq!(Answer::of(&receipt.chains[0].verdict), Answer::Refused(Reason::Signature));
     // What the laptop says is still believed to be Ada's.
     laptop.post(draft("mine"), None, NOW_MS).unwrap();
     let mut told = 0;
@@ -153,7 +154,7 @@ fn nobody_takes_another_devices_key_for_his_account() {
 #[test]
 fn a_body_of_another_size_than_named_is_not_taken() {
     let (laptop, author) = laptop_and_liar();
-    let body = bytes::Bytes::from(vec![b'x'; 100_000]);
+    let body = Bytes::from(vec![b'x'; 100_000]);
     let hash = BlobHash::of(&body);
     let named = mosaic_engine::model::entry::BodyRef { hash, size: 20 };
     let entry = mosaic_engine::model::entry::Entry::Post {
@@ -174,19 +175,22 @@ fn a_body_of_another_size_than_named_is_not_taken() {
 
 #[test]
 fn lies_are_refused_on_the_wire_as_well_inline_and_in_packs() {
-    use mosaic_tests::liar::line::{Heard, Pipe, Speaker, Way};
     let (laptop, author) = laptop_and_liar();
     let mut speaker = Speaker::new(Pipe::new(&laptop, author.device(), NOW_MS));
     let mut wrong = BTreeMap::new();
     for way in [Way::Inline, Way::Pack] {
         for lie in lies(&author, NOW_MS) {
             let heard = speaker.offer(&lie.received, way);
-            if heard != Heard::Answer(lie.answer) {
-                wrong.insert((way.name(), lie.what), (heard, lie.answer));
+            let counted = std::mem::take(&mut speaker.line().tally);
+            let expected: Vec<_> =
+                lie.answer.reason().map(|reason| (reason, 1)).into_iter().collect();
+            let exact = counted.iter().eq(expected);
+            if heard != Heard::Answer(lie.answer) || !exact {
+                wrong.insert((way.name(), lie.what), (heard, lie.answer, counted));
             }
         }
     }
-    assert!(wrong.is_empty(), "heard, and expected: {wrong:#?}");
+    assert!(wrong.is_empty(), "heard, expected, and counted: {wrong:#?}");
     let mut chain = author.chain(&wall(&author, 0));
     chain.entry(NOW_MS, post().encode());
     let honest = chain.offer(&author);
@@ -196,7 +200,6 @@ fn lies_are_refused_on_the_wire_as_well_inline_and_in_packs() {
 
 #[test]
 fn garbage_ends_the_session_and_nothing_else() {
-    use mosaic_tests::liar::line::{Heard, Pipe, Speaker};
     let (laptop, author) = laptop_and_liar();
     let mut speaker = Speaker::new(Pipe::new(&laptop, author.device(), NOW_MS));
     let frames: [&[u8]; 6] = [
@@ -212,4 +215,84 @@ fn garbage_ends_the_session_and_nothing_else() {
         assert!(matches!(heard, Heard::Closed(Some(1 | 2 | 5))), "{frame:?}: {heard:?}");
     }
     laptop.post(draft("still here"), None, NOW_MS).unwrap();
+}
+
+/// Bytes that are no pack of the chain, and what is wrong with them.
+fn spoilt_packs(author: &Author, chain: &Chain) -> Vec<(&'static str, Bytes, Reason)> {
+    let pack = |content: Content| {
+        let mut packer = ChangePacker::new();
+        packer.add(chain.key, &[Part { first_n: 1, content }]);
+        packer.finish()
+    };
+    let raw =
+        |bytes: usize| pack(Content::Changes(Changes::Raw(vec![Bytes::from(vec![7; bytes])])));
+    let log = |bytes: usize| {
+        let value = Bytes::from(vec![7; bytes]);
+        pack(Content::Changes(Changes::Log(vec![LogItem { time_ms: NOW_MS, value }])))
+    };
+    let honest = pack(chain.offer(author).parts[0].content.clone());
+    let with = |more: &[u8]| Bytes::from([&honest[..], more].concat());
+    let mut bodies = BodyPacker::new();
+    bodies.add(&[1; 40]);
+    let count = [&b"MOP1\x01"[..], &[0xff; 9], &[1]].concat();
+    vec![
+        ("no bytes", Bytes::new(), Reason::Malformed),
+        ("noise", vec![0x5a; 5000].into(), Reason::Malformed),
+        ("of another kind than any", Bytes::from_static(b"MOP1\x09\x00"), Reason::Malformed),
+        ("a byte short", honest.slice(..honest.len() - 1), Reason::Malformed),
+        ("a byte behind it", with(&[0]), Reason::Malformed),
+        ("bodies in place of changes", bodies.take(), Reason::Malformed),
+        ("an empty change", raw(0), Reason::Malformed),
+        ("u64::MAX documents", count.into(), Reason::Limit),
+        ("a change over the limit", raw(CHANGE_BYTES_MAX + 1), Reason::Limit),
+        ("an entry over the limit", log(ENTRY_BYTES_MAX + 1), Reason::Limit),
+        ("another chain's entry", log(ENTRY_BYTES_MAX), Reason::Link),
+    ]
+}
+
+#[test]
+fn a_pack_of_wrong_bytes_is_refused_and_the_chain_is_still_welcome() {
+    let (laptop, author) = laptop_and_liar();
+    let mut speaker = Speaker::new(Pipe::new(&laptop, author.device(), NOW_MS));
+    let mut chain = author.chain(&wall(&author, 0));
+    chain.entry(NOW_MS, post().encode());
+    let honest = chain.offer(&author);
+    let mut expected = Tally::default();
+    for (what, bytes, reason) in spoilt_packs(&author, &chain) {
+        let size = bytes.len() as u64;
+        let heard = speaker.offer_pack(&honest, bytes, size);
+        assert_eq!(heard, Heard::Answer(Answer::Refused(reason)), "{what}");
+        expected.add(reason);
+        assert_eq!(speaker.line().tally, expected, "{what}");
+    }
+    // What did not come may come another time: the bytes that were announced are not known.
+    let heard = speaker.offer_nothing(&honest);
+    assert_eq!(heard, Heard::Answer(Answer::Deferred(Reason::Pack)));
+    expected.add(Reason::Pack);
+    assert_eq!(speaker.line().tally, expected);
+    // Nothing of it binds the chain: its changes are welcome from anybody, the liar included.
+    assert_eq!(speaker.offer(&honest, Way::Pack), Heard::Answer(Answer::Accepted));
+    assert_eq!(speaker.line().tally, expected);
+    let section = laptop.kept_sections().unwrap().into_iter();
+    let held = section
+        .flat_map(|section| laptop.tips(&section).unwrap())
+        .find(|tip| tip.chain == chain.key);
+    assert_eq!(held.map(|tip| (tip.n, tip.held_n)), Some((1, 1)));
+}
+
+#[test]
+fn a_pack_of_wrong_bytes_is_fetched_once_and_refused_each_time() {
+    let (laptop, author) = laptop_and_liar();
+    let mut speaker = Speaker::new(Pipe::new(&laptop, author.device(), NOW_MS));
+    let mut chain = author.chain(&wall(&author, 0));
+    chain.entry(NOW_MS, post().encode());
+    let honest = chain.offer(&author);
+    for _ in 0..3 {
+        let heard = speaker.offer_pack(&honest, Bytes::from_static(b"MOP1 of noise"), 13);
+        assert_eq!(heard, Heard::Answer(Answer::Refused(Reason::Malformed)));
+    }
+    assert_eq!((speaker.line().fetches, speaker.line().tally.of(Reason::Malformed)), (1, 3));
+    // The right bytes under another size than they have.
+    let heard = speaker.offer_pack(&honest, Bytes::from_static(b"seven b"), 8);
+    assert_eq!(heard, Heard::Answer(Answer::Refused(Reason::Malformed)));
 }

@@ -1,5 +1,7 @@
 //! Copies, peers and the node.
 
+use std::collections::BTreeMap;
+
 use mosaic_node::api::types::{BlobRule, Node, Peer, Status, Sub, SyncResult, SyncState};
 
 use super::{Cell, Fields, View, count, short};
@@ -159,7 +161,15 @@ pub(super) fn node(node: &Node) -> View {
     fields
         .maybe("relay", node.relay.clone().map(Cell::Text))
         .put("lan", Cell::Text(lan.to_owned()))
+        .maybe("refused", counted(&node.refused).map(Cell::Text))
+        .maybe("deferred", counted(&node.deferred).map(Cell::Text))
         .view()
+}
+
+/// Returns counts as `reason 2, other 1`; `None` if there are none.
+fn counted(counts: &BTreeMap<String, u64>) -> Option<String> {
+    let parts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 pub(super) fn peer(peer: &Peer) -> View {
@@ -169,6 +179,8 @@ pub(super) fn peer(peer: &Peer) -> View {
         }
         _ => String::new(),
     };
+    let refused = peer.refused.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+    let refused = if refused > 0 { format!("{refused} refused") } else { String::new() };
     View::Row(vec![
         Cell::Id(peer.device.clone()),
         Cell::Name(peer.name.clone().unwrap_or_default()),
@@ -177,6 +189,7 @@ pub(super) fn peer(peer: &Peer) -> View {
         Cell::Text(peer.rtt_ms.map(|ms| format!("{ms} ms")).unwrap_or_default()),
         Cell::Text(traffic),
         Cell::Text(peer.sync_state.clone()),
+        Cell::Text(refused),
         Cell::Time(peer.seen_at.clone().unwrap_or_default()),
     ])
 }
@@ -189,6 +202,13 @@ mod tests {
     fn what_is_missing_is_said() {
         assert_eq!(need("in-sync", 0, 0), "in-sync");
         assert_eq!(need("differs", 2, 1), "differs: need 2 changes, 1 body");
+    }
+
+    #[test]
+    fn only_reasons_that_occurred_are_named() {
+        assert_eq!(counted(&BTreeMap::new()), None);
+        let counts = BTreeMap::from([("link".to_owned(), 2), ("malformed".to_owned(), 1)]);
+        assert_eq!(counted(&counts).as_deref(), Some("link 2, malformed 1"));
     }
 
     #[test]

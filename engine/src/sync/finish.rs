@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
-use crate::sync::exchange::{Exchange, ExchangeError, Received, Section};
+use crate::sync::exchange::{ChainReceipt, Exchange, ExchangeError, Received, Section, Verdict};
 use crate::sync::ledger::Ledger;
 use crate::sync::outcome::{
     CAUSES_KEPT_MAX, Cause, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
@@ -11,6 +11,7 @@ use crate::sync::outcome::{
 use crate::sync::round::{Round, Stage};
 use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::sync::take::{Ready, Work, assemble};
+use crate::sync::tally::Tally;
 use crate::wire::{
     ChainCause, Done, HeadRoute, Message, Pack, Reason, Scope, ScopeKind, SectionDigest, Tag,
     head_route,
@@ -21,6 +22,12 @@ const DIGESTS_PER_FRAME: usize = 2000;
 const EQUAL_NOTED_MAX: usize = 1024;
 
 impl Session {
+    /// Returns what was not taken here since the last call, by reason.
+    #[must_use]
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
     /// Acts on a message whose packs are here.
     pub(super) fn take(
         &mut self,
@@ -33,7 +40,7 @@ impl Session {
             return Err(PROTOCOL);
         }
         let mut ledger = std::mem::take(self.ledger(pushed));
-        let Ready { scope, work, packs, pack_bytes, pack_failed } = ready;
+        let Ready { scope, work, packs, pack_bytes, fault } = ready;
         let taken = match work {
             Work::Chains(chains, bodies) => {
                 self.out.counters.blob_bytes += pack_bytes;
@@ -46,20 +53,18 @@ impl Session {
                 for _ in 0..pathless {
                     ledger.blame(None, None, 0, Reason::Malformed);
                 }
-                if pack_failed {
-                    blame_packs(&received, &mut ledger);
-                }
-                self.take_chains(now_ms, received, bodies, &mut ledger, exchange)
+                self.take_chains(now_ms, received, bodies, fault, &mut ledger, exchange)
             }
             Work::Bodies(inline) => {
                 self.out.counters.body_bytes += pack_bytes;
-                self.take_bodies(inline, packs, pack_failed, &mut ledger, exchange)
+                self.take_bodies(inline, packs, fault, &mut ledger, exchange)
             }
             Work::End => {
                 *self.ledger(pushed) = ledger;
                 return self.take_end(now_ms, scope, exchange);
             }
         };
+        self.tally.absorb(&mut ledger.tally);
         *self.ledger(pushed) = ledger;
         taken
     }
@@ -76,16 +81,20 @@ impl Session {
         now_ms: u64,
         received: Vec<Received>,
         bodies: Vec<Bytes>,
+        fault: Option<Reason>,
         ledger: &mut Ledger,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        let routes: Vec<HeadRoute> =
-            received.iter().filter_map(|chain| head_route(&chain.head).ok()).collect();
-        let receipt = match exchange.receive_with(&self.remote, received, bodies, now_ms) {
+        let route = |chain: &Received| {
+            let route = head_route(&chain.head).ok()?;
+            Some((route, is_short(chain, route.n)))
+        };
+        let routes: Vec<Option<(HeadRoute, bool)>> = received.iter().map(route).collect();
+        let mut receipt = match exchange.receive_with(&self.remote, received, bodies, now_ms) {
             Ok(receipt) => receipt,
             Err(ExchangeError::Store(_)) => {
                 ledger.store_failed = true;
-                for route in routes {
+                for (route, _) in routes.into_iter().flatten() {
                     ledger.blame(None, Some(route.chain), 1, Reason::Store);
                 }
                 return Ok(());
@@ -95,15 +104,23 @@ impl Session {
         self.out.counters.changes += receipt.changes;
         self.out.counters.bodies += receipt.bodies;
         self.out.counters.signatures_checked += receipt.signatures_checked;
-        for (route, chain) in routes.iter().zip(&receipt.chains) {
-            if matches!(chain.verdict, crate::sync::exchange::Verdict::Accepted { .. }) {
+        let before = ledger.causes_total;
+        for (route, chain) in routes.iter().zip(&mut receipt.chains) {
+            let Some((route, short)) = route else { continue };
+            if let Verdict::Accepted { .. } = chain.verdict {
                 self.note_peer_has(route.chain, route.n);
                 if let Some(section) = chain.section {
                     self.note_shown(section, route.chain, route.n, exchange)?;
                 }
             }
+            if let Some(reason) = fault.filter(|_| *short) {
+                explain(chain, route.n, reason);
+            }
         }
         ledger.add(&receipt);
+        if let Some(reason) = fault.filter(|_| ledger.causes_total == before) {
+            ledger.blame(None, None, 0, reason);
+        }
         Ok(())
     }
 
@@ -111,7 +128,7 @@ impl Session {
         &mut self,
         mut inline: Vec<Bytes>,
         packs: Vec<Pack>,
-        pack_failed: bool,
+        fault: Option<Reason>,
         ledger: &mut Ledger,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
@@ -120,8 +137,9 @@ impl Session {
                 inline.extend(bodies);
             }
         }
-        if pack_failed {
-            ledger.blame(None, None, 0, Reason::Bodies);
+        if let Some(reason) = fault {
+            let reason = if reason.is_refusal() { reason } else { Reason::Bodies };
+            ledger.blame(None, None, 0, reason);
         }
         if inline.is_empty() {
             return Ok(());
@@ -156,6 +174,7 @@ impl Session {
                 for _ in 0..left {
                     round.ledger.blame(None, None, 0, Reason::NotHeld);
                 }
+                self.tally.absorb(&mut round.ledger.tally);
                 Ok(())
             }
             _ => Err(PROTOCOL),
@@ -420,9 +439,27 @@ impl Session {
     }
 }
 
-fn blame_packs(received: &[Received], ledger: &mut Ledger) {
-    for chain in received.iter().filter(|chain| chain.parts.is_empty()) {
-        let route = head_route(&chain.head).ok();
-        ledger.blame(None, route.map(|route| route.chain), 1, Reason::Pack);
+/// Whether the changes that came cannot be all of the chain.
+fn is_short(chain: &Received, n: u64) -> bool {
+    let mut next = 1;
+    for part in &chain.parts {
+        if part.first_n > next {
+            return true;
+        }
+        next = next.max(part.last_n() + 1);
     }
+    next <= n
+}
+
+/// Says of a chain that lacks changes why it does: they were to be in a pack.
+fn explain(chain: &mut ChainReceipt, n: u64, reason: Reason) {
+    match chain.verdict {
+        Verdict::Accepted { held_n } if held_n >= n => return,
+        Verdict::Accepted { .. }
+        | Verdict::Deferred(Reason::Gap)
+        | Verdict::Refused(Reason::Link) => {}
+        Verdict::Deferred(_) | Verdict::Refused(_) => return,
+    }
+    let refusal = reason.is_refusal();
+    chain.verdict = if refusal { Verdict::Refused(reason) } else { Verdict::Deferred(reason) };
 }

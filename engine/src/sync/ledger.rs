@@ -8,6 +8,7 @@ use crate::sync::exchange::{
 };
 use crate::sync::keys::SessionKey;
 use crate::sync::outcome::{CAUSES_KEPT_MAX, Cause, Side};
+use crate::sync::tally::Tally;
 use crate::wire::{CAUSES_MAX, ChainCause, Reason, Tag};
 
 /// Reports kept of each kind.
@@ -22,6 +23,8 @@ pub struct Ledger {
     pub forks: Vec<ForkReport>,
     pub gaps: Vec<GapReport>,
     pub store_failed: bool,
+    /// All causes by reason, until the session counts them as its own.
+    pub tally: Tally,
 }
 
 impl Ledger {
@@ -60,6 +63,7 @@ impl Ledger {
         reason: Reason,
     ) {
         self.causes_total += 1;
+        self.tally.add(reason);
         if self.causes.len() < CAUSES_KEPT_MAX {
             self.causes.push(Cause { side: Side::Here, section, chain, from_n, reason });
         }

@@ -309,6 +309,7 @@ impl Session {
             self.out.send(&Message::Answer { round: number, more, missing, entries });
         }
         self.list_tips(round, exchange)?;
+        self.tally.absorb(&mut round.ledger.tally);
         round.stage = Stage::Exchange;
         round.peer_end = round.compared.is_empty();
         round.mend = round.missing != (0, 0);

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
+use crate::description::SectionClass;
 use crate::hash::{BlobHash, DeviceId, SpaceId};
 use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
 use crate::sync::give::Giver;
@@ -26,6 +27,7 @@ use crate::sync::outcome::{Counters, Outcome};
 use crate::sync::push::Push;
 use crate::sync::round::Round;
 use crate::sync::take::Taker;
+use crate::sync::tally::Tally;
 use crate::wire::{FRAME_PREFIX_BYTES, Message, Salt, ScopeKind, SectionRef, Tag};
 
 /// Bytes of frames made before the first of them is written.
@@ -219,6 +221,7 @@ pub struct Session {
     /// A chain is new here: perhaps more is kept than was talked about.
     pub(super) grown: bool,
     pub(super) round_ms: u64,
+    pub(super) tally: Tally,
     metered: (u64, u32),
     heard_ms: u64,
     closed: bool,
@@ -257,6 +260,7 @@ impl Session {
             reopen: true,
             grown: false,
             round_ms: 0,
+            tally: Tally::default(),
             metered: (0, 0),
             heard_ms: 0,
             closed: false,
@@ -585,14 +589,10 @@ impl Session {
 }
 
 /// All classes, in the order in which they are compared.
-pub(super) const CLASSES: [crate::description::SectionClass; 4] = [
-    crate::description::SectionClass::Authority,
-    crate::description::SectionClass::Public,
-    crate::description::SectionClass::Visitors,
-    crate::description::SectionClass::Private,
-];
+pub(super) const CLASSES: [SectionClass; 4] =
+    [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors, SectionClass::Private];
 
 /// Bit of a class in a mask.
-pub(super) const fn bit(class: crate::description::SectionClass) -> u8 {
+pub(super) const fn bit(class: SectionClass) -> u8 {
     1 << (class as u8 - 1)
 }

@@ -5,10 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
+use crate::codec::DecodeError;
 use crate::hash::BlobHash;
 use crate::sync::exchange::{PackRef, Received};
 use crate::sync::outbox::Outbox;
-use crate::wire::{ChainGive, Message, PATH_SLOTS, Pack, Part, Scope};
+use crate::wire::{ChainGive, Message, PATH_SLOTS, Pack, Part, Reason, Scope};
 
 /// Messages waiting at which a session asks not to be given more.
 const UNITS_WISHED_MAX: usize = 256;
@@ -20,6 +21,8 @@ const UNITS_MAX: usize = 4096;
 const FETCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Acknowledged at the latest after as many messages with packs.
 const TAKEN_EVERY: u64 = 8;
+/// Packs remembered for their bytes being of no use, so as not to fetch them again.
+const SPOILT_MAX: usize = 256;
 
 /// One chain as received, or why its path is not known.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ struct Unit {
 enum Fetch {
     Pending(u64),
     Ready(Bytes),
-    Failed,
+    Failed(Reason),
 }
 
 /// A message whose packs have come, or have failed.
@@ -60,8 +63,8 @@ pub struct Ready {
     pub packs: Vec<Pack>,
     /// Bytes of packs that came.
     pub pack_bytes: u64,
-    /// Some pack did not come or is not what it should be.
-    pub pack_failed: bool,
+    /// Why some pack is of no use: refused for its bytes, or deferred as it did not come.
+    pub fault: Option<Reason>,
 }
 
 /// What is on its way here.
@@ -71,6 +74,8 @@ pub struct Taker {
     bytes: usize,
     paths: HashMap<u8, Bytes>,
     fetches: HashMap<BlobHash, Fetch>,
+    /// The refusal binds these bytes, never the chains that were to be in them.
+    spoilt: HashMap<BlobHash, Reason>,
     parallel: usize,
     taken: u64,
 }
@@ -82,6 +87,7 @@ impl Taker {
             bytes: 0,
             paths: HashMap::with_capacity(PATH_SLOTS),
             fetches: HashMap::new(),
+            spoilt: HashMap::new(),
             parallel: parallel.max(1),
             taken: 0,
         }
@@ -128,10 +134,10 @@ impl Taker {
             && let Fetch::Pending(size) = fetch
         {
             *fetch = match result {
-                Some(bytes) if bytes.len() as u64 == *size && BlobHash::of(&bytes) == hash => {
-                    Fetch::Ready(bytes)
-                }
-                _ => Fetch::Failed,
+                Some(bytes) if BlobHash::of(&bytes) != hash => Fetch::Failed(Reason::Pack),
+                Some(bytes) if bytes.len() as u64 != *size => Fetch::Failed(Reason::Malformed),
+                Some(bytes) => Fetch::Ready(bytes),
+                None => Fetch::Failed(Reason::Pack),
             };
         }
     }
@@ -146,11 +152,15 @@ impl Taker {
                     bytes += size;
                 }
                 Fetch::Ready(ready) => bytes += ready.len() as u64,
-                Fetch::Failed => {}
+                Fetch::Failed(_) => {}
             }
         }
         for pack in self.units.iter().flat_map(|unit| &unit.packs) {
             if self.fetches.contains_key(&pack.hash) {
+                continue;
+            }
+            if let Some(reason) = self.spoilt.get(&pack.hash) {
+                self.fetches.insert(pack.hash, Fetch::Failed(*reason));
                 continue;
             }
             if pending >= self.parallel || (bytes > 0 && bytes + pack.size > FETCH_BYTES_MAX) {
@@ -167,29 +177,44 @@ impl Taker {
     pub fn next(&mut self) -> Option<Ready> {
         let front = self.units.front()?;
         let settled = |pack: &PackRef| {
-            matches!(self.fetches.get(&pack.hash), Some(Fetch::Ready(_) | Fetch::Failed))
+            matches!(self.fetches.get(&pack.hash), Some(Fetch::Ready(_) | Fetch::Failed(_)))
         };
         if !front.packs.iter().all(settled) {
             return None;
         }
         let unit = self.units.pop_front()?;
         self.bytes -= unit.bytes;
-        let (mut packs, mut pack_bytes, mut pack_failed) = (Vec::new(), 0, false);
+        let (mut packs, mut pack_bytes, mut fault) = (Vec::new(), 0, None);
         for pack in &unit.packs {
-            let Some(Fetch::Ready(bytes)) = self.fetches.remove(&pack.hash) else {
-                pack_failed = true;
-                continue;
+            let reason = match self.fetches.remove(&pack.hash) {
+                Some(Fetch::Ready(bytes)) => {
+                    pack_bytes += bytes.len() as u64;
+                    match decode(&bytes, &unit.work) {
+                        Ok(pack) => {
+                            packs.push(pack);
+                            continue;
+                        }
+                        Err(reason) => self.spoil(pack.hash, reason),
+                    }
+                }
+                Some(Fetch::Failed(reason)) => reason,
+                // Named twice in one message.
+                Some(Fetch::Pending(_)) | None => Reason::Malformed,
             };
-            pack_bytes += bytes.len() as u64;
-            match Pack::decode(&bytes) {
-                Ok(pack) => packs.push(pack),
-                Err(_) => pack_failed = true,
-            }
+            fault = Some(fault.map_or(reason, |known| reason.min(known)));
         }
         if !unit.packs.is_empty() {
             self.taken += 1;
         }
-        Some(Ready { scope: unit.scope, work: unit.work, packs, pack_bytes, pack_failed })
+        Some(Ready { scope: unit.scope, work: unit.work, packs, pack_bytes, fault })
+    }
+
+    fn spoil(&mut self, hash: BlobHash, reason: Reason) -> Reason {
+        if self.spoilt.len() >= SPOILT_MAX {
+            self.spoilt.clear();
+        }
+        self.spoilt.insert(hash, reason);
+        reason
     }
 
     /// Tells the sender how far this side has come.
@@ -198,6 +223,17 @@ impl Taker {
             out.send(&Message::Taken { count: self.taken });
             self.taken = 0;
         }
+    }
+}
+
+/// Reads a pack that came whole; the bytes are those of its hash, so that what is wrong with
+/// them is wrong for ever.
+fn decode(bytes: &Bytes, work: &Work) -> Result<Pack, Reason> {
+    match (Pack::decode(bytes), work) {
+        (Ok(pack @ Pack::Changes(_)), Work::Chains(..))
+        | (Ok(pack @ Pack::Bodies(_)), Work::Bodies(_)) => Ok(pack),
+        (Err(DecodeError::TooLarge { .. }), _) => Err(Reason::Limit),
+        (Ok(_) | Err(_), _) => Err(Reason::Malformed),
     }
 }
 

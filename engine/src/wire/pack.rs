@@ -81,7 +81,11 @@ fn read_documents(bytes: &Bytes, r: &mut Reader<'_>) -> Result<Vec<ChainRange>, 
                 let part = read_part(bytes, r)?;
                 changes += part.content.len();
                 if changes > PACK_CHANGES_MAX {
-                    return Err(DecodeError::Rule("too many changes in a pack"));
+                    return Err(DecodeError::TooLarge {
+                        reading: "changes of a pack",
+                        value: changes as u64,
+                        max: PACK_CHANGES_MAX as u64,
+                    });
                 }
                 parts.push(part);
             }

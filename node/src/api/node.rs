@@ -1,5 +1,6 @@
 //! The node itself: its state, its peers, its address, its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -44,6 +45,8 @@ fn node(app: &App, state: &str) -> Result<Record, ErrorRecord> {
     let info = app.node().ok_or_else(no_node)?;
     let network = app.running_network();
     let addresses = network.as_ref().map(|network| network.net().listening()).unwrap_or_default();
+    let counts = network.as_ref().map(|network| network.sessions().refused(None));
+    let counts = counts.unwrap_or_default();
     Ok(Record::Node(Node {
         state: state.to_owned(),
         pid: std::process::id(),
@@ -56,6 +59,8 @@ fn node(app: &App, state: &str) -> Result<Record, ErrorRecord> {
         addresses: addresses.iter().map(ToString::to_string).collect(),
         relay: info.relay.clone(),
         lan: info.lan,
+        refused: named(counts.refused),
+        deferred: named(counts.deferred),
     }))
 }
 
@@ -134,6 +139,7 @@ fn peer(
     sync_state: &str,
 ) -> Peer {
     let (sent, received) = network.net().traffic(device);
+    let counts = network.sessions().refused(Some(device));
     let open = live.filter(|live| live.connection.close_reason().is_none());
     let rtt_ms = open.as_ref().and_then(|live| {
         let paths = live.connection.paths();
@@ -150,9 +156,15 @@ fn peer(
         in_bytes: Some(record.in_bytes.saturating_add(received)),
         out_bytes: Some(record.out_bytes.saturating_add(sent)),
         sync_state: sync_state.to_owned(),
+        refused: named(counts.refused),
+        deferred: named(counts.deferred),
         seen_at: (record.seen_ms > 0).then(|| rfc3339(record.seen_ms)),
         forgotten: false.into(),
     }
+}
+
+fn named(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 /// One word for many sections: the worst of them.

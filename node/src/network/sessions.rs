@@ -20,6 +20,7 @@ use crate::blobs::{BlobHandler, FetchError};
 use crate::endpoint::Net;
 use crate::error::NodeError;
 use crate::peers::{Live, Peers};
+use crate::refusals::{Counts, Door, Refusals};
 use crate::session::{
     COMMANDS_WAITING, Command, Fetcher, Files, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN, Seat, Tally,
     drive,
@@ -45,6 +46,7 @@ pub(crate) struct Sessions {
     places: Arc<Semaphore>,
     fetching: Fetching,
     blobs: BlobHandler,
+    refusals: Arc<Refusals>,
 }
 
 /// Accepts sessions.
@@ -54,6 +56,8 @@ pub(super) struct SyncHandler(Arc<Sessions>);
 impl ProtocolHandler for SyncHandler {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Ok(place) = self.0.places.clone().try_acquire_owned() else {
+            let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+            self.0.refusals.turn_away(&remote, Door::Sessions);
             connection.close(1u32.into(), b"busy");
             return Ok(());
         };
@@ -79,7 +83,8 @@ impl Sessions {
         blobs: BlobHandler,
     ) -> Self {
         let places = Arc::new(Semaphore::new(SESSIONS_MAX as usize));
-        Self { net, replica, peers, entropy, places, fetching: Fetching::default(), blobs }
+        let (fetching, refusals) = (Fetching::default(), Arc::default());
+        Self { net, replica, peers, entropy, places, fetching, blobs, refusals }
     }
 
     pub(super) fn handler(self: &Arc<Self>) -> SyncHandler {
@@ -96,6 +101,16 @@ impl Sessions {
 
     pub(crate) const fn peers(&self) -> &Arc<Peers> {
         &self.peers
+    }
+
+    /// What was not taken since the start, over all peers or of one.
+    pub(crate) fn refused(&self, peer: Option<&DeviceId>) -> Counts {
+        if let Some(peer) = peer {
+            return self.refusals.of(peer);
+        }
+        let mut counts = self.refusals.all();
+        counts.turn_away(Door::Blob, self.blobs.refused());
+        counts
     }
 
     /// Opens a session unless there is one; `asked` gets what the first round came to.
@@ -292,7 +307,9 @@ impl Sessions {
             return None;
         }
         let (replica, files_from) = (self.replica.clone(), (fetcher.clone(), tally.clone()));
-        let seat = Seat { replica, fetcher, commands: waiting, outcomes, tally, lag };
+        let refusals = self.refusals.clone();
+        let commands = waiting;
+        let seat = Seat { remote, replica, fetcher, commands, outcomes, tally, lag, refusals };
         Some(async move {
             let wanted = Arc::new(Notify::new());
             let noting = tokio::spawn(note_all(self.peers.clone(), noted, wanted.clone()));

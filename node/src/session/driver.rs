@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::stream::{Writer, read};
 use super::{Command, Report, Seat};
 use crate::clock;
+use crate::refusals::Door;
 
 const TICK: Duration = Duration::from_secs(1);
 /// Askers of rounds that wait at once.
@@ -139,15 +140,18 @@ impl Driver {
         let handled = tokio::task::spawn_blocking(move || {
             session.handle(clock::now_ms(), input, &*replica);
             let outputs: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
-            (session, outputs)
+            let untaken = session.take_tally();
+            (session, outputs, untaken)
         });
-        let Ok((session, outputs)) = handled.await else {
+        let Ok((session, outputs, untaken)) = handled.await else {
             tracing::error!("a session failed and is closed");
             self.ended = Some(CloseReason::Store);
             return;
         };
         self.seat.tally.set(session.counters());
         self.session = Some(session);
+        // before the peer hears of it
+        self.seat.refusals.note(&self.seat.remote, &untaken);
         let (mut batch, mut finished) = (BytesMut::new(), Vec::new());
         for output in outputs {
             match output {
@@ -158,7 +162,12 @@ impl Driver {
                 }
                 Output::Finished(outcome) => finished.push(*outcome),
                 Output::Continue => self.go_on = true,
-                Output::Close(reason) => self.ended = Some(reason),
+                Output::Close(reason) => {
+                    if let Some(door) = Door::of_close(reason) {
+                        self.seat.refusals.turn_away(&self.seat.remote, door);
+                    }
+                    self.ended = Some(reason);
+                }
             }
         }
         if !self.writer.write(batch.freeze()) && self.ended.is_none() {

@@ -8,7 +8,7 @@ use mosaic_engine::hash::{BlobHash, DeviceId};
 use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::{PackRef, Received};
 use mosaic_engine::sync::outcome::Outcome;
-use mosaic_engine::sync::{Input, Options, Output, Role, Session};
+use mosaic_engine::sync::{Input, Options, Output, Role, Session, Tally};
 use mosaic_engine::wire::{ChainGive, ChangePacker, FRAME_PREFIX_BYTES, Message, Scope, ScopeKind};
 
 use super::table::Answer;
@@ -76,15 +76,43 @@ impl<L: Line> Speaker<L> {
 
     /// Offers a chain and waits for what is said to it.
     pub fn offer(&mut self, received: &Received, way: Way) -> Heard {
-        self.greet();
-        self.pushes += 1;
-        let scope = Scope { kind: ScopeKind::Push, id: self.pushes };
         let chain = ChainGive::chain_of(&received.head);
         let mut parts = received.parts.clone();
         let mut packs = Vec::new();
         if let (Way::Pack, Some(chain)) = (way, chain) {
             packs.push(self.pack(chain, &mut parts));
         }
+        match self.give(received, parts, packs) {
+            Some(heard) => heard,
+            // No message holds it; only a pack does.
+            None => self.offer(received, Way::Pack),
+        }
+    }
+
+    /// Offers a chain whose changes are said to be in a pack of these bytes, which is served,
+    /// and of this size.
+    pub fn offer_pack(&mut self, received: &Received, bytes: Bytes, size: u64) -> Heard {
+        let pack = PackRef { size, ..self.line.serve(bytes) };
+        self.give(received, Vec::new(), vec![pack]).expect("a message of a few hundred bytes")
+    }
+
+    /// Offers a chain whose changes are said to be in a pack that is never served.
+    pub fn offer_nothing(&mut self, received: &Received) -> Heard {
+        self.line.serve(Bytes::new());
+        let pack = PackRef { hash: BlobHash::of(b"nowhere"), size: 7 };
+        self.give(received, Vec::new(), vec![pack]).expect("a message of a few hundred bytes")
+    }
+
+    /// Gives one chain, and hears what is said to it; `None` if no message holds it.
+    fn give(
+        &mut self,
+        received: &Received,
+        parts: Vec<mosaic_engine::wire::Part>,
+        packs: Vec<PackRef>,
+    ) -> Option<Heard> {
+        self.greet();
+        self.pushes += 1;
+        let scope = Scope { kind: ScopeKind::Push, id: self.pushes };
         let give = Message::Give {
             scope,
             paths: vec![(0, received.path.clone())],
@@ -99,14 +127,13 @@ impl<L: Line> Speaker<L> {
             bodies: Vec::new(),
         };
         let frame = give.encode();
-        if frame.len() > mosaic_engine::limits::MESSAGE_BYTES_MAX && way == Way::Inline {
-            // No message holds it; only a pack does.
+        if frame.len() > mosaic_engine::limits::MESSAGE_BYTES_MAX {
             self.pushes -= 1;
-            return self.offer(received, Way::Pack);
+            return None;
         }
         self.line.send(&frame);
         self.line.send(&Message::End { scope }.encode());
-        self.hear(scope)
+        Some(self.hear(scope))
     }
 
     /// Sends any bytes in place of a message, and listens until the session is over or
@@ -182,12 +209,16 @@ pub struct Pipe<'a> {
     blobs: Vec<(BlobHash, Bytes)>,
     /// What the replica says of its rounds.
     pub outcomes: Vec<Outcome>,
+    /// What it did not take, by reason.
+    pub tally: Tally,
+    /// Packs that it asked for.
+    pub fetches: u64,
 }
 
 impl<'a> Pipe<'a> {
     /// Connects as `own`.
     #[must_use]
-    pub const fn new(replica: &'a Replica, own: DeviceId, now_ms: u64) -> Self {
+    pub fn new(replica: &'a Replica, own: DeviceId, now_ms: u64) -> Self {
         Self {
             replica,
             own,
@@ -196,6 +227,8 @@ impl<'a> Pipe<'a> {
             heard: VecDeque::new(),
             blobs: Vec::new(),
             outcomes: Vec::new(),
+            tally: Tally::default(),
+            fetches: 0,
         }
     }
 
@@ -205,6 +238,7 @@ impl<'a> Pipe<'a> {
             let Some(session) = &mut self.session else { return };
             session.handle(self.now_ms, input, self.replica);
             let outputs: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
+            self.tally.absorb(&mut session.take_tally());
             for output in outputs {
                 match output {
                     Output::Send(frame) => {
@@ -212,6 +246,7 @@ impl<'a> Pipe<'a> {
                         self.heard.push_back(Message::decode(&body).expect("an honest message"));
                     }
                     Output::Fetch(pack) => {
+                        self.fetches += 1;
                         let served = self.blobs.iter().find(|(hash, _)| *hash == pack.hash);
                         let bytes = served.map(|(_, bytes)| bytes.clone());
                         inputs.push(Input::Fetched { hash: pack.hash, bytes });

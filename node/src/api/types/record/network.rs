@@ -1,5 +1,7 @@
 //! Records about copies, peers and the node.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Flag, Omit};
@@ -194,6 +196,10 @@ records! {
         relay: Option<String>,
         /// Whether it looks for peers in the local network.
         lan: bool,
+        /// What was refused since the start, by reason.
+        refused: BTreeMap<String, u64>,
+        /// What was put off since the start, by reason; each time that it was offered.
+        deferred: BTreeMap<String, u64>,
     }
     /// A peer of the node.
     Peer {
@@ -215,6 +221,10 @@ records! {
         out_bytes: Option<u64>,
         /// `in-sync`, `differs` or `unknown`.
         sync_state: String,
+        /// What was refused from it since the start of the node, by reason.
+        refused: BTreeMap<String, u64>,
+        /// What was put off since then, by reason; each time that it was offered.
+        deferred: BTreeMap<String, u64>,
         /// When it was last connected.
         seen_at: Option<String>,
         /// Whether it is forgotten with this operation.
