@@ -32,6 +32,7 @@ mod follow;
 mod forks;
 mod maps;
 mod packs;
+mod parts;
 mod peers;
 mod posts;
 mod quota;

@@ -72,20 +72,23 @@ fn give(from: &Replica, to: &Replica) -> Receipt {
             for tip in from.tips(&section).unwrap() {
                 let held = to.chain_tips(&tip.chain).unwrap();
                 let held = held.iter().map(|(_, known)| known.held_n).max().unwrap_or(0);
-                let intro = from.introduce(&tip).unwrap().unwrap();
-                let mut parts = Vec::new();
-                while let Some(part) = from.part(&tip, next(&parts, held), usize::MAX).unwrap()
-                    && !part.content.is_empty()
-                {
-                    parts.push(part);
+                let proof = from.proof(&tip).unwrap().filter(|proof| proof.n > held);
+                for tip in proof.into_iter().chain([tip]) {
+                    let intro = from.introduce(&tip).unwrap().unwrap();
+                    let mut parts = Vec::new();
+                    while let Some(part) = from.part(&tip, next(&parts, held), usize::MAX).unwrap()
+                        && !part.content.is_empty()
+                    {
+                        parts.push(part);
+                    }
+                    moved.push(Received {
+                        path: intro.path,
+                        description: Some(intro.description),
+                        head: intro.head,
+                        fork: false,
+                        parts,
+                    });
                 }
-                moved.push(Received {
-                    path: intro.path,
-                    description: Some(intro.description),
-                    head: intro.head,
-                    fork: false,
-                    parts,
-                });
             }
         }
         let receipt = to.receive(&from.own_device(), moved, NOW).unwrap();

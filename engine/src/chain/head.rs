@@ -124,6 +124,12 @@ impl SignedHead {
         self.n
     }
 
+    /// Returns the link that it claims to prove; not verified.
+    #[must_use]
+    pub const fn claimed_link(&self) -> Link {
+        self.link
+    }
+
     /// Checks that the head belongs to the described document, is by a device of the
     /// account that writes it, within limits, and signed by that device.
     ///

@@ -1,13 +1,15 @@
 //! Ids of changes whose bytes are not kept: void, invalid, or not to be had. They stand in
 //! for them, so that what is kept of a chain can still be proven by its newest head.
 
+use super::receive::Arrival;
 use super::steps::Step;
 use super::{ChainState, EngineError, Replica, State, Work};
-use crate::chain::{ChainKey, extend};
+use crate::chain::{ChainKey, SignedHead, extend};
 use crate::change::prescan::prescan;
 use crate::description::Description;
-use crate::hash::{ChangeHash, ChangeId, DocumentId};
+use crate::hash::{ChangeHash, ChangeId, DocumentId, Link};
 use crate::store::{Table, keys};
+use crate::wire::HeadBytes;
 
 impl Replica {
     /// Keeps the ids of changes from `first_n` on in the place of their bytes.
@@ -29,6 +31,51 @@ impl Replica {
         let whole = ids.len() as u64 == chain.known.saturating_sub(chain.held);
         let link = (first..).zip(&ids).fold(chain.link, |link, (n, id)| extend(&link, n, id));
         Ok((whole && link == chain.known_link).then_some(ids))
+    }
+
+    /// Keeps the head that proves what is held, when one takes its place of which nobody
+    /// gave what lies between.
+    pub(super) fn keep_proof(
+        &self,
+        work: &mut Work,
+        arrival: &Arrival,
+        chain: &ChainState,
+    ) -> Result<(), EngineError> {
+        let before = &arrival.chain;
+        if chain.held == chain.known || self.bridge(&arrival.key, chain)?.is_some() {
+            return Ok(());
+        }
+        let proof = if arrival.head.n == chain.held && arrival.head.link == chain.link {
+            &arrival.head.bytes
+        } else if before.held == before.known && before.held > 0 {
+            &before.head
+        } else {
+            return Ok(());
+        };
+        work.batch.put(Table::Meta, keys::proven(&arrival.key), proof.clone());
+        Ok(())
+    }
+
+    /// The newest head here that proves held changes of a chain, where the newest known one
+    /// does not: with its number and link.
+    pub(super) fn proof(
+        &self,
+        key: &ChainKey,
+        chain: &ChainState,
+    ) -> Result<Option<(HeadBytes, u64, Link)>, EngineError> {
+        if chain.held == chain.known || self.bridge(key, chain)?.is_some() {
+            return Ok(None);
+        }
+        let Some(bytes) = self.store.get(Table::Meta, &keys::proven(key))? else {
+            return Ok(None);
+        };
+        let head = SignedHead::from_bytes(&bytes).map_err(EngineError::corrupt)?;
+        let Ok(bytes) = bytes.as_ref().try_into() else { return Ok(None) };
+        Ok((head.claimed_n() <= chain.held).then_some((
+            bytes,
+            head.claimed_n(),
+            head.claimed_link(),
+        )))
     }
 
     /// Notes what a change that counts builds on and what is not here: it is wanted

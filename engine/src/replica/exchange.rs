@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 
-use super::forks::place;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
-use crate::change::log::LogFields;
 use crate::codec::Writer;
 use crate::description::{DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
@@ -17,7 +15,7 @@ use crate::sync::exchange::{
     PackRef, PagePack, Receipt, Received, Section,
 };
 use crate::view::bodies_of;
-use crate::wire::{ChangePacker, Changes, Content, HeadBytes, LogItem, Part};
+use crate::wire::{ChangePacker, Content, HeadBytes, Part};
 
 /// Larger bodies travel as blobs of their own.
 const PACKED_BODY_BYTES_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
@@ -46,7 +44,7 @@ impl Replica {
 
     /// A chain as others may see it. Of an own one that is what is on the disk: a head that a
     /// crash takes back must not be known elsewhere, or its number is signed twice.
-    fn durable(
+    pub(super) fn durable(
         &self,
         state: &State,
         key: &ChainKey,
@@ -105,89 +103,6 @@ impl Replica {
         let digest = derive("mosaic section digest 1", &[&w.finish()]);
         state.digests.insert(*section, digest);
         Ok(digest)
-    }
-
-    /// Changes of a chain from `first_n`, as they travel.
-    fn held_changes(
-        &self,
-        key: &ChainKey,
-        log: bool,
-        first_n: u64,
-        last_n: u64,
-        bytes_max: usize,
-    ) -> Result<Changes, EngineError> {
-        let (mut items, mut raws) = (Vec::new(), Vec::new());
-        let mut total = 0;
-        for id in self.change_ids(key, first_n, last_n)? {
-            let bytes = self
-                .blob_bytes(&id.blob())?
-                .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
-            if log {
-                let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
-                total += fields.value.len() + 8;
-                let value = Bytes::copy_from_slice(fields.value);
-                items.push(LogItem { time_ms: fields.time_ms, value });
-            } else {
-                total += bytes.len() + 4;
-                raws.push(bytes);
-            }
-            if total >= bytes_max {
-                break;
-            }
-        }
-        Ok(if log { Changes::Log(items) } else { Changes::Raw(raws) })
-    }
-
-    fn branch_part(
-        &self,
-        state: &mut State,
-        tip: &KnownTip,
-        first_n: u64,
-        bytes_max: usize,
-    ) -> Result<Option<Part>, EngineError> {
-        let branches = self.branches(state, &tip.chain)?;
-        let Some(branch) = branches.iter().find(|branch| branch.link == tip.link) else {
-            return Ok(None);
-        };
-        let skip = usize::try_from(first_n.saturating_sub(1)).unwrap_or(usize::MAX);
-        let ids = branch.ids.iter().skip(skip).take(bytes_max / 32).copied().collect();
-        Ok(Some(Part { first_n, content: Content::Ids(ids) }))
-    }
-
-    fn tip_part(
-        &self,
-        tip: &KnownTip,
-        first_n: u64,
-        bytes_max: usize,
-    ) -> Result<Option<Part>, EngineError> {
-        let mut state = self.lock();
-        let Some(description) = self.description(&mut state, &tip.chain.doc)? else {
-            return Ok(None);
-        };
-        let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
-        let chain = self.durable(&state, &tip.chain, chain)?;
-        if chain.known_link != tip.link
-            && let Some(part) = self.branch_part(&mut state, tip, first_n, bytes_max)?
-        {
-            return Ok(Some(part));
-        }
-        drop(state);
-        let last = chain.held;
-        if last < chain.known {
-            // What is kept is proven by the ids of what is not; without them by nothing.
-            let Some(ids) = self.bridge(&tip.chain, &chain)? else { return Ok(None) };
-            if first_n > last {
-                let skip = place(first_n - last - 1);
-                let ids = ids.into_iter().skip(skip).take(bytes_max / 32).collect();
-                return Ok(Some(Part { first_n, content: Content::Ids(ids) }));
-            }
-        }
-        if first_n == 0 || first_n > last {
-            return Ok(None);
-        }
-        let log = description.kind.is_log();
-        let changes = self.held_changes(&tip.chain, log, first_n, last, bytes_max)?;
-        Ok(Some(Part { first_n, content: Content::Changes(changes) }))
     }
 
     /// The pack of a page that nobody will add entries to.
@@ -451,12 +366,31 @@ impl Exchange for Replica {
         let other = branches.iter().find(|branch| branch.link == tip.link);
         let head: HeadBytes = match other {
             Some(branch) => branch.head,
+            None if chain.known_link != tip.link
+                && let Some((head, ..)) =
+                    self.proof(&tip.chain, &chain)?.filter(|(_, _, link)| *link == tip.link) =>
+            {
+                head
+            }
             None => match chain.head.as_slice().try_into() {
                 Ok(head) => head,
                 Err(_) => return Ok(None),
             },
         };
         Ok(Some(Introduction { description: (*description).clone(), path, head }))
+    }
+
+    fn proof(&self, tip: &KnownTip) -> ExchangeResult<Option<KnownTip>> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &tip.chain.doc)? else {
+            return Ok(None);
+        };
+        let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        if chain.known_link != tip.link {
+            return Ok(None);
+        }
+        let proof = Self::proof(self, &tip.chain, &chain)?;
+        Ok(proof.map(|(_, n, link)| KnownTip { n, link, held_n: n, ..*tip }))
     }
 
     fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {

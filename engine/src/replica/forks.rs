@@ -92,16 +92,72 @@ impl Replica {
             }
             let (n, link) = (arrival.head.n, arrival.head.link);
             branches.retain(|branch| !ids.starts_with(&branch.ids));
+            let branch_ids = ids.clone();
             let branch = Branch { head, n, link, ids };
             Self::note_branch(work, &arrival.key, &branch);
             branches.push(branch);
             work.spaces.insert(arrival.section.space);
             state.dirty = true;
+            self.take_back_head(state, work, arrival, &branch_ids)?;
             state.forks.insert(arrival.key, branches);
             self.judge_again(state, work, arrival);
         }
         receipt.forks.push(ForkReport { chain: arrival.key, new });
         Ok((1, Verdict::Accepted { held_n: chain.held }))
+    }
+
+    /// Whether a whole branch, with data, is the one that is followed here: a newcomer follows
+    /// the first of which the changes come. Where the newest head is a bare one, nobody
+    /// knows yet whose it is.
+    pub(super) fn goes_on(&self, arrival: &Arrival, steps: &[Step]) -> Result<bool, EngineError> {
+        let chain = &arrival.chain;
+        let next = steps.get(place(chain.held));
+        if next.is_none_or(|step| matches!(step.data, StepData::Id)) {
+            return Ok(false);
+        }
+        let ids: Vec<ChangeId> = steps.iter().map(|step| step.id).collect();
+        let origin = arrival.key.origin(&arrival.section.space);
+        let reaches = |n: u64, link: Link| {
+            ids.get(..place(n)).is_some_and(|ids| link_after(origin, ids) == link)
+        };
+        if !reaches(chain.held, chain.link) {
+            return Ok(false);
+        }
+        if arrival.head.n < chain.known {
+            return Ok(self.bridge(&arrival.key, chain)?.is_none());
+        }
+        Ok(reaches(chain.known, chain.known_link))
+    }
+
+    /// Where the newest known head turns out to be of another branch than what is held, the
+    /// last head of the own branch takes its place again.
+    fn take_back_head(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+        ids: &[ChangeId],
+    ) -> Result<(), EngineError> {
+        let chain = &arrival.chain;
+        let origin = arrival.key.origin(&arrival.section.space);
+        let reaches = |n: u64, link: Link| {
+            ids.get(..place(n)).is_some_and(|ids| link_after(origin, ids) == link)
+        };
+        if !reaches(chain.known, chain.known_link) || reaches(chain.held, chain.link) {
+            return Ok(());
+        }
+        if let Some((head, n, link)) = self.proof(&arrival.key, chain)?
+            && (n, link) == (chain.held, chain.link)
+        {
+            let mut chain = chain.clone();
+            chain.head = head.to_vec();
+            chain.known = n;
+            chain.known_link = link;
+            state.dirty = true;
+            state.chains.insert(arrival.key, chain);
+            work.chains.insert(arrival.key);
+        }
+        Ok(())
     }
 
     /// A branch that became known may be the one that a cut names.
@@ -128,21 +184,6 @@ impl Replica {
     pub(super) fn forget_branch(work: &mut Work, key: &ChainKey, branch: &Branch) {
         work.batch.delete(Table::Meta, keys::fork(key, &BlobHash::of(&branch.head)));
     }
-}
-
-/// Whether a whole branch, with data, is the one that is followed here: a newcomer follows
-/// the first of which the changes come.
-pub(super) fn goes_on(arrival: &Arrival, steps: &[Step]) -> bool {
-    let chain = &arrival.chain;
-    let next = steps.get(place(chain.held));
-    if next.is_none_or(|step| matches!(step.data, StepData::Id)) {
-        return false;
-    }
-    let ids: Vec<ChangeId> = steps.iter().map(|step| step.id).collect();
-    let origin = arrival.key.origin(&arrival.section.space);
-    let reaches =
-        |n: u64, link: Link| ids.get(..place(n)).is_some_and(|ids| link_after(origin, ids) == link);
-    reaches(chain.held, chain.link) && reaches(chain.known, chain.known_link)
 }
 
 fn link_after(origin: Link, ids: &[ChangeId]) -> Link {

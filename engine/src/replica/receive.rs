@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::append::{LogChange, has_room};
-use super::forks::{goes_on, place};
+use super::forks::place;
 use super::steps::{Step, StepData};
 use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
 use crate::chain::{ChainKey, SignedHead};
@@ -243,7 +243,7 @@ impl Replica {
             self.remember_device(state, work, device);
         }
         self.notice_own(state, work, &arrival)?;
-        if received.fork && goes_on(&arrival, &steps) {
+        if received.fork && self.goes_on(&arrival, &steps)? {
             steps.drain(..place(arrival.chain.held).min(steps.len()));
         } else if received.fork
             || (arrival.head.n == arrival.chain.known
@@ -265,6 +265,9 @@ impl Replica {
             if arrival.description.kind == DocumentKind::AccountLog && !rest.is_empty() {
                 work.accounts.insert(arrival.description.account);
             }
+        }
+        if !room || ids.is_empty() || arrival.head.n < chain.known {
+            self.keep_proof(work, &arrival, &chain)?;
         }
         if !ids.is_empty() {
             state.gapped.remove(&arrival.key);

@@ -7,6 +7,7 @@
 //! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ n` | change id |
 //! | Truth | `d ‖ doc` | description |
 //! | Meta | `h ‖ doc ‖ device ‖ incarnation` | head row |
+//! | Meta | `l ‖ doc ‖ device ‖ incarnation` | an older head that proves what is held |
 //! | Meta | `f ‖ doc ‖ device ‖ incarnation ‖ hash` | evidence of a fork: the other head |
 //! | Meta | `t ‖ space ‖ doc` | empty: documents of a space |
 //! | Meta | `q ‖ space` | the account whose space it is |
@@ -91,6 +92,12 @@ pub fn parse_head(key: &[u8]) -> Option<ChainKey> {
         device: DeviceId::from_bytes(*device),
         incarnation: crate::hash::Incarnation::from_bytes(incarnation),
     })
+}
+
+/// An older head of a chain, which proves what is held where the newest does not.
+#[must_use]
+pub fn proven(chain: &ChainKey) -> Vec<u8> {
+    join(b'l', &[chain.doc.as_bytes(), chain.device.as_bytes(), chain.incarnation.as_bytes()])
 }
 
 /// Evidence of a fork of one chain.

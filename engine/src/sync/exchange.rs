@@ -220,6 +220,15 @@ pub trait Exchange {
     /// If the store fails.
     fn introduce(&self, tip: &KnownTip) -> ExchangeResult<Option<Introduction>>;
 
+    /// An older head of the tip's branch that proves changes held here, where nothing here
+    /// leads from them to the tip itself.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn proof(&self, _tip: &KnownTip) -> ExchangeResult<Option<KnownTip>> {
+        Ok(None)
+    }
+
     /// The changes of the tip's branch from `first_n` on, whole changes of at most
     /// about `bytes_max` bytes; ids where the bytes are not held. Fewer than all means
     /// there is more. `None` if nothing is known there.

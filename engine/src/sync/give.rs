@@ -380,7 +380,15 @@ fn changes(parts: &[Part]) -> u64 {
     parts.iter().map(|part| part.content.len() as u64).sum()
 }
 
-fn prepare(job: ChainJob, exchange: &dyn Exchange) -> ExchangeResult<Option<Prepared>> {
+fn prepare(mut job: ChainJob, exchange: &dyn Exchange) -> ExchangeResult<Option<Prepared>> {
+    // Head and data, then the newer head alone: one head proves one run of changes.
+    if job.tip.held_n < job.tip.n
+        && job.first_n <= job.tip.held_n
+        && let Some(older) = exchange.proof(&job.tip)?
+        && job.first_n <= older.n
+    {
+        job.tip = older;
+    }
     let Some(intro) = exchange.introduce(&job.tip)? else { return Ok(None) };
     let head_n = head_route(&intro.head).map_or(0, |route| route.n);
     let (mut parts, mut next): (Vec<Part>, u64) = (Vec::new(), job.first_n);

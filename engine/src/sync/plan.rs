@@ -365,7 +365,8 @@ fn answer(
     }
     let links = exchange.links(&tip.chain, item.have)?;
     Ok(match links.as_slice() {
-        [] => None,
+        // Another branch, or one that was not kept: the head at least.
+        [] => Some(ChainJob { section, tip, first_n: tip.n + 1, describe: false, fork: false }),
         [link] if key.link(link) == item.link => {
             let first_n = item.have + 1;
             Some(ChainJob { section, tip, first_n, describe: false, fork: false })

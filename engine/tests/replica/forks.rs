@@ -1,5 +1,7 @@
 //! Chains with two histories, as a store that was copied makes them.
 
+use mosaic_engine::description::DocumentKind;
+
 use super::*;
 
 /// Gives every known head with its whole chain, as a session does where chains are forked.
@@ -99,4 +101,72 @@ fn a_branch_that_is_shorter_reaches_everybody() {
         assert_eq!(replica.wall(&ada, None, 10).unwrap().len(), 6);
         sound(replica);
     }
+}
+
+/// Gives the newest head of the wall alone.
+fn give_head(from: &Replica, to: &Replica) {
+    for section in to.kept_sections().unwrap() {
+        for tip in from.tips(&section).unwrap() {
+            let intro = from.introduce(&tip).unwrap().unwrap();
+            let wall = intro.description.kind == DocumentKind::Wall;
+            let description = Some(intro.description);
+            let (path, head) = (intro.path, intro.head);
+            let bare = Received { path, description, head, fork: false, parts: Vec::new() };
+            to.receive(&from.own_device(), wall.then_some(bare).into_iter().collect(), NOW)
+                .unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_held_stays_proven_under_a_bare_head() {
+    let (laptop, ada) = person(1, "laptop");
+    let (hub, newcomer) = (hub_of(ada, 3), hub_of(ada, 4));
+    laptop.post(draft("one"), None, NOW).unwrap();
+    give(&laptop, &hub);
+    laptop.post(draft("two"), None, NOW + 1).unwrap();
+    give_head(&laptop, &hub);
+    for _ in 0..2 {
+        give(&hub, &newcomer);
+    }
+    assert_eq!(texts(&newcomer, &ada), ["one"]);
+    agree(&hub, &newcomer);
+    agree(&hub, &laptop);
+    give(&laptop, &newcomer);
+    assert_eq!(texts(&newcomer, &ada), ["two", "one"]);
+    sound(&hub);
+}
+
+#[test]
+fn a_bare_head_of_another_branch_keeps_nobody_from_his_own() {
+    let (laptop, again, ada) = copied();
+    let (hub, other) = (hub_of(ada, 3), hub_of(ada, 4));
+    for n in 0..5 {
+        laptop.post(draft(&format!("one {n}")), None, NOW + n).unwrap();
+    }
+    again.post(draft("two"), None, NOW + 2).unwrap();
+    give(&again, &hub);
+    // The longer branch is known by its head only.
+    give_head(&laptop, &hub);
+    again.post(draft("three"), None, NOW + 3).unwrap();
+    give_whole(&again, &hub, true);
+    assert_eq!(hub.wall(&ada, None, 10).unwrap().len(), 3);
+    for _ in 0..2 {
+        give(&hub, &other);
+    }
+    assert_eq!(other.wall(&ada, None, 10).unwrap().len(), 3);
+    agree(&hub, &other);
+    // Now what lies behind it shows the fork: both branches are known, one is followed.
+    give_whole(&laptop, &hub, true);
+    assert_eq!(hub.wall(&ada, None, 10).unwrap().len(), 3);
+    assert!(hub.wall(&ada, None, 10).unwrap().iter().all(|view| view.disputed));
+    let newcomer = hub_of(ada, 5);
+    for _ in 0..3 {
+        give_whole(&hub, &newcomer, false);
+        give_whole(&hub, &other, false);
+    }
+    agree(&hub, &newcomer);
+    agree(&hub, &other);
+    sound(&hub);
+    sound(&other);
 }

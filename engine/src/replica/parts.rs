@@ -1,0 +1,104 @@
+//! Changes of chains as they are given to others.
+
+use bytes::Bytes;
+
+use super::forks::place;
+use super::{EngineError, Replica, State};
+use crate::chain::ChainKey;
+use crate::change::log::LogFields;
+use crate::sync::exchange::KnownTip;
+use crate::wire::{Changes, Content, LogItem, Part};
+
+impl Replica {
+    /// Changes of a chain from `first_n`, as they travel.
+    pub(super) fn held_changes(
+        &self,
+        key: &ChainKey,
+        log: bool,
+        first_n: u64,
+        last_n: u64,
+        bytes_max: usize,
+    ) -> Result<Changes, EngineError> {
+        let (mut items, mut raws) = (Vec::new(), Vec::new());
+        let mut total = 0;
+        for id in self.change_ids(key, first_n, last_n)? {
+            let bytes = self
+                .blob_bytes(&id.blob())?
+                .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
+            if log {
+                let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
+                total += fields.value.len() + 8;
+                let value = Bytes::copy_from_slice(fields.value);
+                items.push(LogItem { time_ms: fields.time_ms, value });
+            } else {
+                total += bytes.len() + 4;
+                raws.push(bytes);
+            }
+            if total >= bytes_max {
+                break;
+            }
+        }
+        Ok(if log { Changes::Log(items) } else { Changes::Raw(raws) })
+    }
+
+    fn branch_part(
+        &self,
+        state: &mut State,
+        tip: &KnownTip,
+        first_n: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Part>, EngineError> {
+        let branches = self.branches(state, &tip.chain)?;
+        let Some(branch) = branches.iter().find(|branch| branch.link == tip.link) else {
+            return Ok(None);
+        };
+        let skip = usize::try_from(first_n.saturating_sub(1)).unwrap_or(usize::MAX);
+        let ids = branch.ids.iter().skip(skip).take(bytes_max / 32).copied().collect();
+        Ok(Some(Part { first_n, content: Content::Ids(ids) }))
+    }
+
+    pub(super) fn tip_part(
+        &self,
+        tip: &KnownTip,
+        first_n: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Part>, EngineError> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &tip.chain.doc)? else {
+            return Ok(None);
+        };
+        let chain = self.chain(&mut state, &description.space.id(), &tip.chain)?;
+        let chain = self.durable(&state, &tip.chain, chain)?;
+        if chain.known_link != tip.link
+            && let Some(part) = self.branch_part(&mut state, tip, first_n, bytes_max)?
+        {
+            return Ok(Some(part));
+        }
+        drop(state);
+        let last = chain.held;
+        if last < chain.known {
+            // What is kept is proven by the ids of what is not; without them by nothing.
+            let Some(ids) = self.bridge(&tip.chain, &chain)? else {
+                let proof =
+                    self.proof(&tip.chain, &chain)?.filter(|(_, _, link)| *link == tip.link);
+                let Some((_, n, _)) = proof.filter(|(_, n, _)| first_n > 0 && first_n <= *n) else {
+                    return Ok(None);
+                };
+                let log = description.kind.is_log();
+                let changes = self.held_changes(&tip.chain, log, first_n, n, bytes_max)?;
+                return Ok(Some(Part { first_n, content: Content::Changes(changes) }));
+            };
+            if first_n > last {
+                let skip = place(first_n - last - 1);
+                let ids = ids.into_iter().skip(skip).take(bytes_max / 32).collect();
+                return Ok(Some(Part { first_n, content: Content::Ids(ids) }));
+            }
+        }
+        if first_n == 0 || first_n > last {
+            return Ok(None);
+        }
+        let log = description.kind.is_log();
+        let changes = self.held_changes(&tip.chain, log, first_n, last, bytes_max)?;
+        Ok(Some(Part { first_n, content: Content::Changes(changes) }))
+    }
+}
