@@ -268,11 +268,22 @@ impl Peers {
         let change = |record: &mut PeerRecord| {
             record.seen_ms = now;
             record.failure = None;
-            record.missing_there = outcome.missing_there;
+            // A round that was cut off knows nothing of it.
+            if outcome.sections.iter().any(|section| section.state != SectionState::Failed) {
+                record.missing_there = outcome.missing_there;
+            }
             for (section, digest) in outcome.sections.iter().zip(digests) {
                 let key = section_key(&section.section);
                 let known = record.sections.entry(key).or_default();
-                if outcome.kind == OutcomeKind::Round || section.state == SectionState::Equal {
+                if outcome.kind == OutcomeKind::Received {
+                    // Who is told something learns nothing new about whether both are equal: what
+                    // was equal still is, unless something was not taken; then nobody knows.
+                    let taken = outcome.causes_total == 0;
+                    if known.state == state_name(SectionState::Equal) {
+                        known.digest = if taken { digest } else { String::new() };
+                    }
+                } else if outcome.kind == OutcomeKind::Round || section.state == SectionState::Equal
+                {
                     known.state = state_name(section.state).to_owned();
                     known.digest = digest;
                     known.reasons = reasons(outcome, &section.section);

@@ -1,5 +1,7 @@
 //! Homes on disk, nodes over UDP on loopback: the way of a post from one device to another.
 
+mod in_sync;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

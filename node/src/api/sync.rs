@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::hash::SpaceId;
-use mosaic_engine::replica::Replica;
+use mosaic_engine::replica::{Replica, Section};
 use mosaic_engine::sync::outcome::{Counters, Outcome as Round, SectionState};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -36,7 +36,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 
 async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
     let replica = app.replica()?;
-    let spaces = spaces(&replica, &request.targets)?;
+    let asked = Asked::new(&replica, &request.targets)?;
     let network = app.network().await?;
     let peers = peers(&network, &replica, &request.peers)?;
     if peers.is_empty() {
@@ -50,7 +50,7 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
         if given {
             remember(&network, &peers).await;
         }
-        let met = meet(&network, &replica, &peers, &spaces, wanted, sink);
+        let met = meet(&network, &replica, &peers, &asked, wanted, sink);
         match timeout(limit, met).await {
             Ok(Tally { unreachable, .. }) if unreachable == peers.len() => {
                 Err(ErrorRecord::new(ErrorKind::Retry, "no peer was reachable"))
@@ -69,6 +69,36 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
     }))
 }
 
+/// What a comparison is to be about.
+struct Asked {
+    /// These spaces only; all if there are none.
+    spaces: Vec<SpaceId>,
+    /// Spaces that have to be kept there, by the name the user has for them.
+    copies: Vec<(SpaceId, String)>,
+}
+
+impl Asked {
+    fn new(replica: &Replica, targets: &[String]) -> Result<Self, ErrorRecord> {
+        let spaces = spaces(replica, targets)?;
+        let mut copies: Vec<_> = spaces.iter().copied().zip(targets.iter().cloned()).collect();
+        if copies.is_empty() {
+            let own = Space::Account(replica.account()?).id();
+            copies.push((own, "what is written here".to_owned()));
+        }
+        Ok(Self { spaces, copies })
+    }
+
+    /// What the peer does not keep.
+    fn not_kept(&self, round: &Round) -> Vec<&str> {
+        let kept = |space: SpaceId| {
+            let public = Section { space, class: SectionClass::Public };
+            round.sections.iter().any(|known| known.section == public && known.kept_there)
+        };
+        let copies = self.copies.iter().filter(|(space, _)| !kept(*space));
+        copies.map(|(_, name)| name.as_str()).collect()
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     in_sync: usize,
@@ -79,7 +109,7 @@ async fn meet(
     network: &Arc<Network>,
     replica: &Arc<Replica>,
     peers: &[NodeTicket],
-    spaces: &[SpaceId],
+    asked: &Asked,
     wanted: Option<usize>,
     sink: Sink,
 ) -> Tally {
@@ -99,7 +129,7 @@ async fn meet(
         }
         let Some(met) = running.join_next().await else { return tally };
         let Ok((ticket, report, elapsed_ms)) = met else { continue };
-        let mut record = result(report, spaces);
+        let mut record = result(report, asked);
         record.peer = ticket.device.to_string();
         record.elapsed_ms = elapsed_ms;
         let known = network.peers().record(&ticket.device);
@@ -118,7 +148,8 @@ async fn meet(
 
 /// Whether everything that counts is the same on both sides, and nothing is missing.
 pub(super) fn in_sync(round: &Round) -> bool {
-    counted(round, &[]) && round.missing_here == 0 && round.missing_there == 0
+    let whole = round.missing_here == 0 && round.missing_there == 0;
+    !round.sections.is_empty() && counted(round, &[]) && whole
 }
 
 /// Guests who were not admitted are kept as far as there is room: they do not count.
@@ -131,7 +162,7 @@ fn counted(round: &Round, spaces: &[SpaceId]) -> bool {
         .all(|section| section.state == SectionState::Equal)
 }
 
-fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
+fn result(report: Result<Report, NodeError>, asked: &Asked) -> SyncResult {
     let report = match report {
         Ok(report) => report,
         Err(error) => {
@@ -168,10 +199,15 @@ fn result(report: Result<Report, NodeError>, spaces: &[SpaceId]) -> SyncResult {
     record.reasons = reasons(&round);
     let missing = round.missing_here > 0 || round.missing_there > 0;
     let unsure = round.durable_there == Some(false) || !round.durable_here;
-    let equal = counted(&round, spaces) && !missing && !unsure;
+    let not_kept = asked.not_kept(&round);
+    if !round.sections.is_empty() {
+        record.reasons.extend(not_kept.iter().map(|name| format!("not kept there: {name}")));
+    }
+    let kept = not_kept.is_empty();
+    let equal = kept && counted(&round, &asked.spaces) && !missing && !unsure;
     let failed = round.sections.iter().any(|section| section.state == SectionState::Failed);
     record.reasons.extend(ended);
-    record.state = match (failed, equal && !round.sections.is_empty()) {
+    record.state = match (failed, equal) {
         (true, _) => "failed",
         (_, true) => "in-sync",
         _ => "differs",
