@@ -234,7 +234,7 @@ impl Session {
         if round.done_sent.is_some() {
             return Ok(());
         }
-        let missing = self.missing(exchange)?;
+        let missing = self.missing(exchange)?.counted;
         let mut sections = Vec::with_capacity(round.compared.len());
         for reference in &round.compared {
             let Some(section) = self.resolve(reference) else { continue };
@@ -273,12 +273,14 @@ impl Session {
     fn finish(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
         let Some(mut round) = self.round.take() else { return Ok(()) };
         let theirs = round.theirs.take();
-        let (own_before, their_before) = match self.role {
-            Role::Initiator => round.missing,
-            Role::Responder => (round.missing.1, round.missing.0),
+        let their_before = match self.role {
+            Role::Initiator => round.missing.1,
+            Role::Responder => round.missing.0,
         };
-        let missing_here = round.done_sent.unwrap_or(own_before);
-        let missing_there = theirs.as_ref().map_or(their_before, |theirs| theirs.missing);
+        let missing_here = round.done_sent.unwrap_or(round.counted);
+        // Without a last word what it said before still holds, as far as it lacks that much.
+        let last_told = self.missing_there.min(their_before);
+        let missing_there = theirs.as_ref().map_or(last_told, |theirs| theirs.missing);
         self.missing_there = missing_there;
         let mut ledger = std::mem::take(&mut round.ledger);
         self.add_theirs(&mut ledger, theirs.as_ref(), exchange)?;
@@ -431,7 +433,7 @@ impl Session {
             forks: round.ledger.forks,
             older: round.older,
             gaps: round.ledger.gaps,
-            missing_here: self.missing(exchange).unwrap_or(0),
+            missing_here: self.missing(exchange).map_or(0, |missing| missing.counted),
             missing_there: self.missing_there,
             counters: self.out.counters.since(&round.before),
         };

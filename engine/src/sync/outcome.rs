@@ -150,7 +150,7 @@ pub struct Outcome {
     pub durable_here: bool,
     /// The remote says so of itself; `None` where it had no reason to speak.
     pub durable_there: Option<bool>,
-    /// Bodies and chains known, wanted and not held here.
+    /// Bodies and chains known, wanted and not held here, those of visitors left out.
     pub missing_here: u64,
     /// The same there, as it says.
     pub missing_there: u64,

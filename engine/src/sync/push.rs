@@ -6,6 +6,7 @@ use crate::chain::ChainKey;
 use crate::sync::exchange::{Exchange, Section};
 use crate::sync::give::{ChainJob, Job};
 use crate::sync::ledger::Ledger;
+use crate::sync::missing::counts;
 use crate::sync::outcome::{Counters, Outcome, OutcomeKind};
 use crate::sync::session::{Fault, PROTOCOL, Session};
 use crate::wire::{Done, Message, Reason, Scope, ScopeKind, SectionDigest};
@@ -92,7 +93,9 @@ impl Session {
         let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
         let (mut digests, mut sections, mut missing) = (Vec::new(), Vec::new(), 0);
         for section in &ledger.touched {
-            missing += exchange.missing_bodies_count(section)?;
+            if counts(section) {
+                missing += exchange.missing_bodies_count(section)?;
+            }
             if let Some((reference, _)) = self.reference(section) {
                 let digest = self.digest(section, exchange)?;
                 digests.push(SectionDigest { section: reference, digest });
@@ -158,12 +161,16 @@ impl Session {
         } else if !equal && ledger.causes_total == 0 && self.news.is_empty() {
             self.ask_when_settled(now_ms);
         }
-        let missing: u64 = sections.iter().map(|section| section.missing_bodies).sum();
+        let counted = sections.iter().filter(|outcome| counts(&outcome.section));
+        let missing: u64 = counted.map(|outcome| outcome.missing_bodies).sum();
         if done.missing > missing {
             // What it lacks may have come here since the news were sent.
             self.ask_when_settled(now_ms);
         }
-        let there = Some((done.missing, done.committed));
+        // It speaks of the sections pushed to only: less may be missing there after a round,
+        // which speaks of all.
+        self.missing_there = self.missing_there.max(done.missing);
+        let there = Some(done.committed);
         let number = done.scope.id;
         self.report(OutcomeKind::Pushed, number, sections, ledger, (missing, there), sent.before);
         Ok(())
@@ -175,7 +182,7 @@ impl Session {
         number: u64,
         sections: Vec<crate::sync::outcome::SectionOutcome>,
         ledger: Ledger,
-        (missing_here, there): (u64, Option<(u64, bool)>),
+        (missing_here, durable_there): (u64, Option<bool>),
         before: Counters,
     ) {
         let outcome = Outcome {
@@ -184,14 +191,14 @@ impl Session {
             number,
             sections,
             durable_here: !ledger.store_failed,
-            durable_there: there.map(|(_, committed)| committed),
+            durable_there,
             causes: ledger.causes,
             causes_total: ledger.causes_total,
             forks: ledger.forks,
             older: Vec::new(),
             gaps: ledger.gaps,
             missing_here,
-            missing_there: there.map_or(self.missing_there, |(missing, _)| missing),
+            missing_there: self.missing_there,
             counters: self.out.counters.since(&before),
         };
         self.out.finished(outcome);

@@ -7,6 +7,7 @@ use crate::hash::{BlobHash, SpaceId};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::keys::{SessionKey, short};
 use crate::sync::ledger::Ledger;
+use crate::sync::missing::Missing;
 use crate::sync::outcome::{Counters, OlderReport};
 use crate::sync::session::{CLASSES, Fault, ListEntry, PROTOCOL, Role, Session, bit};
 use crate::wire::{
@@ -49,6 +50,8 @@ pub struct Round {
     pub stage: Stage,
     /// What opener and responder lacked at the beginning.
     pub missing: (u64, u64),
+    /// What of it counts, here.
+    pub counted: u64,
     /// Digest over all common sections that the opener sent.
     pub total: Tag,
     pub answered: usize,
@@ -80,6 +83,7 @@ impl Round {
             opened,
             stage: Stage::Opening,
             missing: (0, 0),
+            counted: 0,
             total: Tag::default(),
             answered: 0,
             compared: Vec::new(),
@@ -117,11 +121,13 @@ impl Session {
         let mut round = Round::new(self.rounds, self.reopen, self.out.counters);
         if self.reopen {
             self.reopen = false;
-            round.missing.0 = self.send_open(round.number, exchange)?;
+            let missing = self.send_open(round.number, exchange)?;
+            (round.missing.0, round.counted) = (missing.all, missing.counted);
         } else {
             let digest = self.total(exchange)?;
             round.total = digest;
-            round.missing.0 = self.missing(exchange)?;
+            let missing = self.missing(exchange)?;
+            (round.missing.0, round.counted) = (missing.all, missing.counted);
             let (number, missing) = (round.number, round.missing.0);
             self.out.send(&Message::Check { round: number, missing, digest });
         }
@@ -129,7 +135,7 @@ impl Session {
         Ok(())
     }
 
-    fn send_open(&mut self, round: u64, exchange: &dyn Exchange) -> ExchangeResult<u64> {
+    fn send_open(&mut self, round: u64, exchange: &dyn Exchange) -> ExchangeResult<Missing> {
         let first = self.key.is_none();
         let salt = first.then_some(self.salt);
         let own = exchange.own_device();
@@ -167,6 +173,7 @@ impl Session {
         for (number, entries) in pages.into_iter().enumerate() {
             let salt = salt.filter(|_| number == 0);
             let more = number < last;
+            let missing = missing.all;
             self.out.send(&Message::Open { round, salt, more, missing, entries });
         }
         Ok(missing)
@@ -258,7 +265,8 @@ impl Session {
             self.list.push(ListEntry { space, tag, offered, common, kept_there, kept_here: 0 });
         }
         if !more {
-            round.missing = (missing, self.missing(exchange)?);
+            let own = self.missing(exchange)?;
+            (round.missing, round.counted) = ((missing, own.all), own.counted);
             self.answer(&mut round, exchange)?;
         }
         self.round = Some(round);
@@ -413,7 +421,8 @@ impl Session {
         self.rounds = number;
         let mut round = Round::new(number, false, self.out.counters);
         let total = self.total(exchange)?;
-        round.missing = (missing, self.missing(exchange)?);
+        let own = self.missing(exchange)?;
+        (round.missing, round.counted) = ((missing, own.all), own.counted);
         round.mend = round.missing != (0, 0) && self.repaired != Some(round.missing);
         let (missing, repair) = (round.missing.1, round.mend);
         self.out.send(&Message::Total { round: number, missing, repair, digest: total });

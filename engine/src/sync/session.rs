@@ -576,16 +576,6 @@ impl Session {
         let digest = exchange.digest(section)?;
         Ok(self.key.as_ref().map(|key| key.section(section, &digest)).unwrap_or_default())
     }
-
-    /// Bodies and chains of all common sections known, wanted and not held here.
-    pub(super) fn missing(&self, exchange: &dyn Exchange) -> ExchangeResult<u64> {
-        let mut sum = 0;
-        for (_, section) in self.sections() {
-            sum += exchange.missing_bodies_count(&section)?;
-            sum += exchange.incomplete(&section, 1024)?.len() as u64;
-        }
-        Ok(sum)
-    }
 }
 
 /// All classes, in the order in which they are compared.

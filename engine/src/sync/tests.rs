@@ -143,6 +143,43 @@ fn a_body_missing_at_the_hub_is_told_and_mended() {
 }
 
 #[test]
+fn a_push_elsewhere_does_not_hide_what_is_missing_there() {
+    let [laptop, phone] = pair();
+    laptop.write(DocumentKind::Wall, "lost", 1);
+    laptop.drop_body("lost", false);
+    let mut network = network([laptop, phone]);
+    rest(&mut network);
+    assert_eq!(last_round(&network, 0).missing_there, 1);
+    network.parties[0].write(DocumentKind::Private, "elsewhere", 2);
+    network.spread_news();
+    rest(&mut network);
+    let pushed = network.outcomes.iter().find(|(_, o)| o.kind == OutcomeKind::Pushed).unwrap();
+    assert_eq!(pushed.1.missing_there, 1, "{:?}", pushed.1);
+}
+
+#[test]
+fn what_visitors_keep_to_themselves_makes_nobody_look_incomplete() {
+    let [laptop, phone] = pair();
+    laptop.write(DocumentKind::Guest, "promised", 1);
+    laptop.drop_body("promised", false);
+    let mut network = network([laptop, phone]);
+    rest(&mut network);
+    let outcome = last_round(&network, 1);
+    assert!(outcome.is_equal());
+    assert_eq!((outcome.missing_here, outcome.missing_there), (0, 0));
+    let visitors = network.parties[1].sections()[2];
+    assert_eq!(network.parties[1].missing_bodies_count(&visitors), Ok(1));
+    // Yet it is asked for wherever it may be.
+    let third = Model::new(12, 1);
+    third.keep(1, &ALL);
+    third.write(DocumentKind::Private, "promised", 1);
+    network.parties.push(third);
+    network.connect(1, 2);
+    rest(&mut network);
+    assert_eq!(network.parties[1].missing_bodies_count(&visitors), Ok(0));
+}
+
+#[test]
 fn deleted_bodies_do_not_come_back_and_cost_nothing() {
     let [laptop, phone] = pair();
     laptop.write(DocumentKind::Wall, "regret", 1);

@@ -95,9 +95,9 @@ fn one(
         missing = missing.saturating_add(open.tip.n.saturating_sub(open.tip.held_n));
     }
     let missing_bodies = replica.missing_bodies_count(section).map_err(failed)?;
-    // a peer says how many it lacks, not where; account logs name none
+    // a peer says how many it lacks, not where; account logs name none, visitors do not count
     let missing_there = match section.class {
-        SectionClass::Authority => 0,
+        SectionClass::Authority | SectionClass::Visitors => 0,
         _ => record.missing_there,
     };
     let digest = replica.digest(section).map_err(failed)?;
