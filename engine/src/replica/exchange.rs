@@ -137,7 +137,7 @@ impl Replica {
         let bytes = packer.finish();
         let hash = BlobHash::of(&bytes);
         let pack = PackRef { hash, size: bytes.len() as u64 };
-        self.packs.insert(section, hash, bytes);
+        self.packs.insert_page(section, hash, bytes);
         let mut recipe = Batch::new();
         recipe.put(Table::Meta, keys::pack(&hash), doc.as_bytes().to_vec());
         if self.store.get(Table::Meta, &keys::pack(&hash))?.is_none() {
@@ -156,14 +156,14 @@ impl Replica {
         remote: &DeviceId,
         hash: &BlobHash,
     ) -> Result<Option<Bytes>, EngineError> {
-        if let Some((section, bytes)) = self.packs.get(hash) {
+        if let Some((section, bytes)) = self.packs.serve(hash) {
             return Ok(self.readable(remote, &section)?.then_some(bytes));
         }
         if let Some(doc) = self.store.get(Table::Meta, &keys::pack(hash))? {
             let doc: [u8; 32] = doc.as_ref().try_into().map_err(EngineError::corrupt)?;
             let rebuilt = self.closed_page(&DocumentId::from_bytes(doc))?;
             if rebuilt.is_some_and(|page| page.pack.hash == *hash)
-                && let Some((section, bytes)) = self.packs.get(hash)
+                && let Some((section, bytes)) = self.packs.serve(hash)
             {
                 return Ok(self.readable(remote, &section)?.then_some(bytes));
             }
@@ -403,13 +403,16 @@ impl Exchange for Replica {
 
     fn register_pack(&self, section: &Section, bytes: Bytes) -> ExchangeResult<PackRef> {
         let pack = PackRef { hash: BlobHash::of(&bytes), size: bytes.len() as u64 };
-        self.packs.insert(*section, pack.hash, bytes);
+        self.packs.announce(*section, pack.hash, bytes);
         Ok(pack)
     }
 
-    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<()> {
-        self.packs.release(&pack.hash);
-        Ok(())
+    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<bool> {
+        Ok(self.packs.release(&pack.hash))
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.packs.crowded()
     }
 
     fn receive_with(

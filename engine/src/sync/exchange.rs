@@ -244,18 +244,25 @@ pub trait Exchange {
     /// If the store fails.
     fn page_pack(&self, section: &Section, doc: &DocumentId) -> ExchangeResult<Option<PagePack>>;
 
-    /// Makes an ad hoc pack servable by hash to who may read the section, for as long
-    /// as sessions last at least.
+    /// Makes an ad hoc pack servable by hash to who may read the section, until it is
+    /// released as often as it was registered.
     ///
     /// # Errors
     /// If the store fails.
     fn register_pack(&self, section: &Section, bytes: Bytes) -> ExchangeResult<PackRef>;
 
-    /// Says that the peer has fetched a pack given by this session.
+    /// Says that the peer is through with a pack given by this session. Returns whether it
+    /// was fetched, as far as that is known.
     ///
     /// # Errors
     /// If the store fails.
-    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<()>;
+    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<bool>;
+
+    /// Whether so many packs wait to be fetched that each session should give only one
+    /// message with packs at a time.
+    fn is_crowded(&self) -> bool {
+        false
+    }
 
     /// Verifies and stores chains, with those of `bodies` that their changes or changes
     /// held before want; durable when it returns.

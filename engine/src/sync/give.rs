@@ -23,6 +23,11 @@ pub const INLINE_CHANGES_MAX: usize = 32 * 1024;
 pub const INLINE_BODIES_MAX: usize = 16 * 1024;
 /// Messages with packs that the other side is not through with.
 pub const WINDOW: usize = 32;
+/// Bytes of their packs at which no more are made: what waits to be fetched is in memory.
+const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of packs that the other side asked for and was through with unfetched, at which the
+/// session ends. Lines break, but not as often.
+const UNFETCHED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Jobs and bodies waiting; more is a peer that asks without reading.
 pub const JOBS_MAX: usize = 262_144;
 
@@ -77,6 +82,8 @@ pub struct Giver {
     page: Option<(BlobHash, Option<PagePack>)>,
     slots: PathSlots,
     unread: VecDeque<Vec<PackRef>>,
+    unread_bytes: u64,
+    unfetched_bytes: u64,
 }
 
 impl Giver {
@@ -89,6 +96,8 @@ impl Giver {
             page: None,
             slots: PathSlots::default(),
             unread: VecDeque::new(),
+            unread_bytes: 0,
+            unfetched_bytes: 0,
         }
     }
 
@@ -113,21 +122,31 @@ impl Giver {
         true
     }
 
-    /// Whether another [`Giver::step`] would send something.
-    pub fn has_work(&self) -> bool {
-        !self.batches.is_empty() && self.unread.len() < WINDOW
+    /// Whether another [`Giver::step`] would send something. One message may always be
+    /// under way, so that nobody waits for others for ever.
+    pub fn has_work(&self, exchange: &dyn Exchange) -> bool {
+        let room = self.unread.len() < WINDOW && self.unread_bytes < WINDOW_BYTES;
+        !self.batches.is_empty() && (self.unread.is_empty() || (room && !exchange.is_crowded()))
     }
 
     /// The other side is through with `count` messages; false if it was not sent as
-    /// many.
+    /// many, or makes packs be made that it does not fetch.
     pub fn taken(&mut self, count: u64, exchange: &dyn Exchange) -> ExchangeResult<bool> {
         for _ in 0..count {
             let Some(packs) = self.unread.pop_front() else { return Ok(false) };
             for pack in &packs {
-                exchange.release_pack(pack)?;
+                self.unread_bytes = self.unread_bytes.saturating_sub(pack.size);
+                if !exchange.release_pack(pack)? {
+                    self.unfetched_bytes += pack.size;
+                }
             }
         }
-        Ok(true)
+        Ok(self.unfetched_bytes <= UNFETCHED_BYTES_MAX)
+    }
+
+    fn await_fetch(&mut self, packs: &[PackRef]) {
+        self.unread_bytes += packs.iter().map(|pack| pack.size).sum::<u64>();
+        self.unread.push_back(packs.to_vec());
     }
 
     /// Releases all packs: the session is over.
@@ -315,7 +334,7 @@ impl Giver {
         }
         out.counters.blob_bytes += frame.packs.iter().map(|pack| pack.size).sum::<u64>();
         if !frame.packs.is_empty() {
-            self.unread.push_back(frame.packs.clone());
+            self.await_fetch(&frame.packs);
         }
         let Frame { paths, packs, chains, bodies, .. } = frame;
         out.send(&Message::Give { scope, paths, packs, chains, bodies });
@@ -355,7 +374,7 @@ impl Giver {
             let pack = exchange.register_pack(&section, packer.take())?;
             out.counters.body_bytes += pack.size;
             packs.push(pack);
-            self.unread.push_back(packs.clone());
+            self.await_fetch(&packs);
         }
         if !(inline.is_empty() && absent.is_empty() && packs.is_empty()) {
             out.send(&Message::Bodies { scope: batch.scope, inline, packs, absent });

@@ -216,7 +216,9 @@ impl Session {
         mut hashes: Vec<BlobHash>,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        let Some(section) = self.resolve(&section) else { return Err(PROTOCOL) };
+        let Some(section) = self.resolve(&section).filter(|_| self.round.is_some()) else {
+            return Err(PROTOCOL);
+        };
         if !exchange.may_read(&self.remote, &section)? {
             hashes.clear();
         }

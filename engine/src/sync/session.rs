@@ -435,7 +435,7 @@ impl Session {
             if self.send_tips() {
                 continue;
             }
-            if !self.giver.has_work() {
+            if !self.giver.has_work(exchange) {
                 return Ok(());
             }
             self.giver.step(exchange, &mut self.out)?;

@@ -19,8 +19,9 @@ const BYTES_WISHED_MAX: usize = 1024 * 1024;
 const UNITS_MAX: usize = 4096;
 /// Bytes of packs being fetched or waiting to be used.
 const FETCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Acknowledged at the latest after as many messages with packs.
-const TAKEN_EVERY: u64 = 8;
+/// Acknowledged at the latest after as many messages with packs: fewer than the giver's
+/// window holds of the largest.
+const TAKEN_EVERY: u64 = 2;
 /// Packs remembered for their bytes being of no use, so as not to fetch them again.
 const SPOILT_MAX: usize = 256;
 

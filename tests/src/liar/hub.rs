@@ -218,7 +218,7 @@ impl Exchange for Hub {
         self.replica().register_pack(section, bytes)
     }
 
-    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<()> {
+    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<bool> {
         self.replica().release_pack(pack)
     }
 

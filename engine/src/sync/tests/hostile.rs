@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 
-use super::{ALL, model::Model, network, pair};
-use crate::description::DocumentKind;
-use crate::hash::DeviceId;
+use super::model::{Model, body};
+use super::{ALL, network, pair};
+use crate::description::{DocumentKind, SectionClass};
+use crate::hash::{BlobHash, DeviceId};
 use crate::sync::exchange::Exchange;
 use crate::sync::outcome::{Outcome, OutcomeKind, SectionState};
 use crate::sync::sim::{Chance, Faults, Network, Party};
 use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
-use crate::wire::{FRAME_PREFIX_BYTES, Message, Reason};
+use crate::wire::{FRAME_PREFIX_BYTES, Message, Reason, SectionRef};
 
 fn drain(session: &mut Session) -> Vec<Output> {
     std::iter::from_fn(|| session.poll()).collect()
@@ -39,7 +40,7 @@ fn talk(homes: &[&Model; 2], tamper: &mut dyn FnMut(usize, Bytes) -> Option<Byte
             match output {
                 Output::Send(frame) => {
                     talk.frames += 1;
-                    assert!(talk.frames < 5000, "no end");
+                    assert!(talk.frames < 20_000, "no end");
                     let frame = frame.slice(FRAME_PREFIX_BYTES..);
                     if let Some(frame) = tamper(side, frame) {
                         inputs.push_back((1 - side, Input::Frame(frame)));
@@ -195,6 +196,64 @@ fn floods_of_checks_and_of_repeated_wants_end_the_session() {
         Some(Bytes::from(Message::Want { request, items }.encode()).slice(FRAME_PREFIX_BYTES..))
     });
     assert_eq!((wants, talk.closed[1]), (1, Some(CloseReason::Protocol)));
+}
+
+fn long_texts(home: &Model, count: usize) {
+    for n in 0..count {
+        home.write(DocumentKind::Wall, &format!("{n} {}", "x".repeat(30_000)), n as u64);
+    }
+}
+
+#[test]
+fn little_is_announced_at_a_time_and_all_of_it_arrives() {
+    for crowded in [false, true] {
+        let [laptop, phone] = pair();
+        long_texts(&phone, 300);
+        phone.state.borrow_mut().page_packs = false;
+        phone.state.borrow_mut().crowded = crowded;
+        let talk = talk(&[&laptop, &phone], &mut |_, frame| Some(frame));
+        assert_eq!(talk.outcomes[0].last().unwrap().missing_here, 0);
+        let state = phone.state.borrow();
+        let most = state.announced_bytes_max;
+        assert_eq!(state.announced_bytes, 0);
+        assert!(most <= if crowded { 2_000_000 } else { 6_000_000 }, "{most}");
+    }
+}
+
+#[test]
+fn who_lets_packs_be_made_and_fetches_none_is_sent_away() {
+    let [laptop, phone] = pair();
+    long_texts(&phone, 650);
+    phone.state.borrow_mut().page_packs = false;
+    phone.state.borrow_mut().unfetched = true;
+    let talk = talk(&[&laptop, &phone], &mut |_, frame| Some(frame));
+    assert_eq!(talk.closed[1], Some(CloseReason::Protocol));
+}
+
+#[test]
+fn bodies_are_asked_for_in_rounds_only() {
+    let homes = pair();
+    homes[0].write(DocumentKind::Wall, "one", 1);
+    let mut ends = [
+        Session::new(Role::Initiator, homes[1].device, [3; 16], Options::default()),
+        Session::new(Role::Responder, homes[0].device, [0; 16], Options::default()),
+    ];
+    let mut inputs = std::collections::VecDeque::from([(1, Input::Start), (0, Input::Start)]);
+    while let Some((side, input)) = inputs.pop_front() {
+        ends[side].handle(1000, input, &homes[side]);
+        for output in drain(&mut ends[side]) {
+            if let Output::Send(frame) = output {
+                inputs.push_back((1 - side, Input::Frame(frame.slice(FRAME_PREFIX_BYTES..))));
+            }
+        }
+    }
+    assert!(!ends[1].is_busy());
+    let section = SectionRef { entry: 0, class: SectionClass::Public };
+    let hashes = vec![BlobHash::of(&body("one"))];
+    let want = Message::WantBodies { request: 99, section, hashes }.encode();
+    ends[1].handle(1000, Input::Frame(Bytes::from(want).slice(FRAME_PREFIX_BYTES..)), &homes[1]);
+    let closed = drain(&mut ends[1]).pop();
+    assert!(matches!(closed, Some(Output::Close(CloseReason::Protocol))), "{closed:?}");
 }
 
 #[test]

@@ -47,6 +47,11 @@ pub struct State {
     /// Shows another digest each time it is asked.
     pub restless: bool,
     pub receives: u64,
+    /// Says of its packs that nobody fetched them.
+    pub unfetched: bool,
+    pub announced_bytes: u64,
+    pub announced_bytes_max: u64,
+    pub crowded: bool,
 }
 
 #[derive(Debug)]
@@ -351,12 +356,21 @@ impl Exchange for Model {
 
     fn register_pack(&self, section: &Section, bytes: Bytes) -> ExchangeResult<PackRef> {
         let pack = PackRef { hash: BlobHash::of(&bytes), size: bytes.len() as u64 };
-        self.state.borrow_mut().packs.insert(pack.hash, (*section, bytes));
+        let mut state = self.state.borrow_mut();
+        state.packs.insert(pack.hash, (*section, bytes));
+        state.announced_bytes += pack.size;
+        state.announced_bytes_max = state.announced_bytes.max(state.announced_bytes_max);
         Ok(pack)
     }
 
-    fn release_pack(&self, _: &PackRef) -> ExchangeResult<()> {
-        Ok(())
+    fn release_pack(&self, pack: &PackRef) -> ExchangeResult<bool> {
+        let mut state = self.state.borrow_mut();
+        state.announced_bytes = state.announced_bytes.saturating_sub(pack.size);
+        Ok(!state.unfetched)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.state.borrow().crowded
     }
 
     fn receive_with(
