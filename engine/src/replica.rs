@@ -41,6 +41,7 @@ mod receive;
 mod state;
 mod steps;
 mod subscriptions;
+mod visitors;
 mod walls;
 mod withdrawals;
 

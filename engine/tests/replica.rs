@@ -26,6 +26,8 @@ mod hostile;
 mod limits;
 #[path = "replica/standing.rs"]
 mod standing;
+#[path = "replica/visitors.rs"]
+mod visitors;
 
 const NOW: u64 = 1_700_000_000_000;
 

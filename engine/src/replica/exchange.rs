@@ -218,6 +218,7 @@ impl Replica {
     fn takes(&self, state: &mut State, chain: &ChainKey) -> Result<bool, EngineError> {
         let Some(description) = self.description(state, &chain.doc)? else { return Ok(true) };
         Ok(!self.is_blocked(state, &description.account)?
+            && !Self::is_visitor_full(state, &description)
             && self.takes_page(state, &description, state.now_ms)?)
     }
 

@@ -294,7 +294,9 @@ impl Replica {
         description: &Description,
     ) -> Result<(), EngineError> {
         let mut chain = self.chain(state, &description.space.id(), key)?;
+        let mut freed = 0;
         for item in self.log_items(key, 1, chain.held)? {
+            freed += Self::visitor_cost(&item.entry);
             let row = crate::view::EntryRow {
                 doc: key.doc,
                 device: key.device,
@@ -315,6 +317,7 @@ impl Replica {
         for (n, _) in (chain.held + 1..).zip(self.change_ids(key, chain.held + 1, chain.known)?) {
             work.batch.delete(Table::Truth, keys::chain_change(key, n));
         }
+        self.free_visitor_room(state, work, description, freed)?;
         let mut fresh = ChainState::fresh(key.origin(&description.space.id()));
         fresh.head = std::mem::take(&mut chain.head);
         fresh.known = chain.known;

@@ -239,6 +239,11 @@ impl Replica {
         if limit.0 == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
         }
+        match self.visitor_limit(state, &arrival)? {
+            Some(Verdict::Refused(reason)) => return Err(refused(reason)),
+            Some(verdict) if limit.0 > arrival.chain.held => limit = (arrival.chain.held, verdict),
+            _ => {}
+        }
         if let Some(device) = arrival.introduced.clone() {
             self.remember_device(state, work, device);
         }
@@ -277,7 +282,7 @@ impl Replica {
     }
 
     /// Up to which change a chain may be stored, and what is said of the rest: beyond a cut
-    /// nothing, of a suspended or unknown device nothing new. A block is nobody's business:
+    /// nothing, of an unknown device nothing new. A block is nobody's business:
     /// it looks like a lack of room.
     fn writable_up_to(&self, state: &mut State, arrival: &Arrival) -> Result<Limit, Stop> {
         let description = &arrival.description;
@@ -432,6 +437,9 @@ impl Replica {
         }
         if !has_room(&chain, &entry, value.len()) {
             return Err(refused(Reason::Limit));
+        }
+        if !self.take_visitor_room(state, work, arrival, &entry, value.len())? {
+            return Err(deferred(Reason::Quota));
         }
         let change = LogChange { time_ms, entry, value, built };
         Ok(self.add_log_change(state, work, &arrival.description, arrival.key, change, false)?)

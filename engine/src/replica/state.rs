@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::forks::Branch;
 use super::quota::PageUse;
+use super::visitors::VisitorUse;
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
 use crate::codec::{DecodeError, Reader, Writer};
@@ -209,6 +210,8 @@ pub(crate) struct State {
     pub kept: Option<Vec<Section>>,
     /// What pages of a space use, worked out lately.
     pub uses: HashMap<SpaceId, Vec<PageUse>>,
+    /// What visitors have on each wall.
+    pub visitors: HashMap<SpaceId, BTreeMap<AccountId, VisitorUse>>,
     /// Pages asked for again after eviction.
     pub demanded: BTreeSet<(AccountId, u64)>,
     /// The time that the last exchange was told.

@@ -17,6 +17,7 @@
 //! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a document |
 //! | Meta | `i ‖ doc ‖ hash` | empty: several entries of a document name this body |
 //! | Meta | `y ‖ account` | empty: its tombstones are to be looked at again |
+//! | Meta | `z ‖ space ‖ account` | bytes that a visitor has on a wall |
 //! | Meta | `k ‖ hash` | recipe of a pack |
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
@@ -200,6 +201,18 @@ pub fn unsettled(account: &AccountId) -> Vec<u8> {
 
 /// All such accounts.
 pub const UNSETTLED: &[u8] = b"y";
+
+/// What a visitor has on a wall.
+#[must_use]
+pub fn visitor(space: &SpaceId, account: &AccountId) -> Vec<u8> {
+    join(b'z', &[space.as_bytes(), account.as_bytes()])
+}
+
+/// What all visitors have on a wall.
+#[must_use]
+pub fn visitors(space: &SpaceId) -> Vec<u8> {
+    join(b'z', &[space.as_bytes()])
+}
 
 /// Recipe of a pack.
 #[must_use]
