@@ -72,6 +72,34 @@ impl Replica {
         Ok(())
     }
 
+    /// Seals keys held here to devices that were linked while somebody else opened an epoch:
+    /// neither side could know of the other.
+    pub(crate) fn mend_epochs(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let Some(account) = state.own.as_ref().map(|own| own.account) else { return Ok(()) };
+        let Some(authority) = self.authority_of(state, &account)? else { return Ok(()) };
+        let lacking = lacking(&authority);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        self.load_ring(state)?;
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        let held = lacking
+            .into_iter()
+            .filter_map(|(epoch, devices)| Some((own.ring.get(&epoch)?.clone(), devices)));
+        for (key, devices) in held.take(MENDED_MAX).collect::<Vec<_>>() {
+            let devices: Vec<_> = devices.into_iter().take(DEVICES_MAX).collect();
+            let wraps = self.wraps(&key, &account, &devices)?;
+            let entry = Entry::Epoch { epoch: key.id(), wraps };
+            self.append_to_pages(state, work, DocumentKind::AccountLog, entry, now_ms)?;
+        }
+        Ok(())
+    }
+
     fn wraps(
         &self,
         key: &EpochKey,
@@ -128,25 +156,53 @@ impl Replica {
     }
 }
 
-/// The newest epoch (by first appearance) whose key is here and no revoked device's.
-fn usable_epoch(authority: &Authority, is_here: impl Fn(&EpochId) -> bool) -> Option<EpochId> {
-    let mut holders: BTreeMap<EpochId, BTreeSet<DeviceId>> = BTreeMap::new();
+/// Keys sealed again along with one write.
+const MENDED_MAX: usize = 16;
+
+/// Devices in good standing to which an epoch key was never sealed, newest epoch first.
+fn lacking(authority: &Authority) -> Vec<(EpochId, Vec<(DeviceId, SealKey)>)> {
+    let good: Vec<_> = authority
+        .devices
+        .values()
+        .filter(|standing| standing.revoked.is_none() && !standing.suspended)
+        .map(|standing| (standing.verified.device(), standing.verified.seal_key()))
+        .collect();
+    holders(authority)
+        .into_iter()
+        .rev()
+        .map(|(epoch, holders)| {
+            let lacks = |(device, _): &&(DeviceId, SealKey)| !holders.contains(device);
+            (epoch, good.iter().filter(lacks).copied().collect::<Vec<_>>())
+        })
+        .filter(|(_, devices)| !devices.is_empty())
+        .collect()
+}
+
+/// Epochs by first appearance, with the devices that hold their keys.
+fn holders(authority: &Authority) -> Vec<(EpochId, BTreeSet<DeviceId>)> {
     let mut order = Vec::new();
+    let mut holders: BTreeMap<EpochId, BTreeSet<DeviceId>> = BTreeMap::new();
     for (epoch, wraps) in &authority.epochs {
-        if !holders.contains_key(epoch) {
+        let known = holders.entry(*epoch).or_insert_with(|| {
             order.push(*epoch);
-        }
-        holders.entry(*epoch).or_default().extend(wraps.iter().map(|wrap| wrap.device));
+            BTreeSet::new()
+        });
+        known.extend(wraps.iter().map(|wrap| wrap.device));
     }
     for (epoch, authors) in &authority.epoch_authors {
         holders.entry(*epoch).or_default().extend(authors);
     }
+    order.into_iter().map(|epoch| (epoch, holders.remove(&epoch).unwrap_or_default())).collect()
+}
+
+/// The newest epoch (by first appearance) whose key is here and no revoked device's.
+fn usable_epoch(authority: &Authority, is_here: impl Fn(&EpochId) -> bool) -> Option<EpochId> {
     let revoked = |device: &DeviceId| {
         authority.devices.get(device).is_none_or(|standing| standing.revoked.is_some())
     };
-    order
+    holders(authority)
         .into_iter()
         .rev()
-        .filter(is_here)
-        .find(|epoch| holders.get(epoch).is_some_and(|devices| !devices.iter().any(revoked)))
+        .find(|(epoch, holders)| is_here(epoch) && !holders.iter().any(revoked))
+        .map(|(epoch, _)| epoch)
 }

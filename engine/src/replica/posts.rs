@@ -39,6 +39,7 @@ impl Replica {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
         let mut work = Work::default();
+        self.mend_epochs(&mut state, &mut work, now_ms)?;
         let body = self.put_body(&mut work, draft.text.as_bytes())?;
         let entry = Entry::Post { body, attachments: draft.attachments, quote };
         let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;

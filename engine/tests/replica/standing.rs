@@ -326,3 +326,36 @@ fn a_claimed_time_gives_nobody_the_last_word() {
         assert_eq!(policy(replica), ReplyPolicy::Everyone);
     }
 }
+
+#[test]
+fn a_device_linked_while_another_is_revoked_gets_the_new_key() {
+    let (laptop, _) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    let tablet = link_ranked(&laptop, 6, "tablet", 150);
+    give(&laptop, &phone);
+    give(&laptop, &tablet);
+    let bob = AccountId::from_bytes([9; 32]);
+    laptop.revoke_device(phone.own_device(), "stolen", NOW).unwrap();
+    let watch = link(&tablet, 7, "watch");
+    laptop.follow(bob, None, NOW + 1).unwrap();
+    settle(&[&laptop, &tablet, &watch]);
+    assert!(tablet.accounts_in("follows").unwrap().contains(&bob));
+    assert!(!watch.accounts_in("follows").unwrap().contains(&bob));
+    let entries = |replica: &Replica| {
+        let authority = replica.authority(&replica.account().unwrap()).unwrap().unwrap();
+        authority.epochs.len()
+    };
+    let before = entries(&tablet);
+    // Whoever holds the key and writes anything seals it to the new device, once.
+    tablet.post(draft("hello"), None, NOW + 2).unwrap();
+    tablet.post(draft("again"), None, NOW + 3).unwrap();
+    assert_eq!(entries(&tablet), before + 1);
+    settle(&[&laptop, &tablet, &watch]);
+    assert!(watch.accounts_in("follows").unwrap().contains(&bob));
+    laptop.post(draft("me too"), None, NOW + 4).unwrap();
+    assert_eq!(entries(&laptop), before + 1);
+    // The revoked one gets nothing.
+    let authority = laptop.authority(&laptop.account().unwrap()).unwrap().unwrap();
+    let (_, newest) = authority.epochs.last().unwrap();
+    assert!(newest.iter().all(|wrap| wrap.device != phone.own_device()));
+}
