@@ -35,6 +35,7 @@ mod packs;
 mod parts;
 mod peers;
 mod posts;
+mod prove;
 mod quota;
 mod read;
 mod receive;

@@ -204,13 +204,32 @@ impl Replica {
         Ok(Text::Here(String::from_utf8_lossy(text).into_owned()))
     }
 
+    fn is_wanted_somewhere(&self, hash: &BlobHash) -> Result<bool, EngineError> {
+        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?;
+        let wanted = |value: &Bytes| BodyState::parse(value) == Some(BodyState::Wanted);
+        Ok(places.iter().any(|(_, value)| wanted(value)))
+    }
+
     /// Stores bodies that documents here want; returns how many and their bytes.
     pub(crate) fn take_bodies(&self, bodies: Vec<Bytes>) -> Result<(u64, u64, u64), EngineError> {
         let mut batch = Batch::new();
         let (mut stored, mut bytes, mut refused) = (0, 0, 0);
-        let guard = self.lock();
+        // What nobody wants is found out before the lock is taken: it must not keep anybody
+        // waiting.
+        let mut wanted = Vec::with_capacity(bodies.len());
         for blob in bodies {
             let hash = BlobHash::of(&blob);
+            if self.is_wanted_somewhere(&hash)? {
+                wanted.push((hash, blob));
+            } else {
+                refused += 1;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok((stored, bytes, refused));
+        }
+        let guard = self.lock();
+        for (hash, blob) in wanted {
             let mut wanted = false;
             for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
                 let takes = BodyState::parse(&value) == Some(BodyState::Wanted);

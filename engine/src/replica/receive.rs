@@ -12,14 +12,13 @@ use bytes::Bytes;
 
 use super::append::{LogChange, has_room};
 use super::forks::place;
+use super::prove::{Proof, Proven};
 use super::steps::{Step, StepData};
 use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
 use crate::chain::{ChainKey, SignedHead};
 use crate::change::BuiltChange;
-use crate::codec::Reader;
 use crate::description::{Description, DocumentKind, SectionClass};
-use crate::hash::{BlobHash, ChangeId, DeviceId, Link};
-use crate::identity::CertificatePath;
+use crate::hash::{BlobHash, ChangeId, DeviceId};
 use crate::model::entry::Entry;
 use crate::sync::exchange::{ChainReceipt, GapReport, Reason, Receipt, Received, Section, Verdict};
 use crate::view;
@@ -67,13 +66,6 @@ pub(super) struct Arrival {
     pub introduced: Option<KnownDevice>,
 }
 
-/// A head that is verified, now or when it was stored.
-pub(super) struct Proven {
-    pub n: u64,
-    pub link: Link,
-    pub bytes: Vec<u8>,
-}
-
 impl Replica {
     /// Verifies and stores what a peer gave, bodies together with the changes that name
     /// them; durable when it returns.
@@ -99,10 +91,12 @@ impl Replica {
             if part.is_empty() {
                 continue;
             }
+            let proofs = self.prove(&part)?;
             let mut state = self.lock();
             let mut work = Work { arriving: std::mem::take(&mut arriving), ..Work::default() };
-            for (index, received) in part {
-                let result = self.take_chain(&mut state, &mut work, received, &mut receipt)?;
+            for ((index, received), proof) in part.into_iter().zip(proofs) {
+                let result =
+                    self.take_chain(&mut state, &mut work, received, proof, &mut receipt)?;
                 receipts.insert(index, result);
                 state = self.commit_large(state, &mut work)?;
             }
@@ -124,6 +118,7 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
         received: Received,
+        proof: Result<Proof, Stop>,
         receipt: &mut Receipt,
     ) -> Result<ChainReceipt, EngineError> {
         let mut answer = ChainReceipt {
@@ -134,7 +129,7 @@ impl Replica {
         };
         let Ok(head) = SignedHead::from_bytes(&received.head) else { return Ok(answer) };
         answer.chain = Some(head.claimed_chain());
-        answer.verdict = match self.arrive(state, &head, &received) {
+        answer.verdict = match proof.and_then(|proof| self.arrive(state, proof)) {
             Err(Stop::Engine(error)) => return Err(error),
             Err(Stop::Verdict(verdict)) => verdict,
             Ok(arrival) => {
@@ -153,66 +148,17 @@ impl Replica {
         Ok(answer)
     }
 
-    /// Everything that is checked before the data.
-    fn arrive(
-        &self,
-        state: &mut State,
-        head: &SignedHead,
-        received: &Received,
-    ) -> Result<Arrival, Stop> {
-        let key = head.claimed_chain();
-        let description = match (&received.description, self.description(state, &key.doc)?) {
-            (_, Some(known)) => known,
-            (Some(claimed), None) if claimed.id() == key.doc => Arc::new(claimed.clone()),
-            (Some(_), None) => return Err(refused(Reason::Malformed)),
-            (None, None) => return Err(deferred(Reason::Gap)),
-        };
+    /// Where a proven head meets what is here by now.
+    fn arrive(&self, state: &mut State, proof: Proof) -> Result<Arrival, Stop> {
+        let Proof { key, description, device, head } = proof;
         let section = self.section_of(state, &description)?;
         if !self.keeps(state, &section)? {
             return Err(refused(Reason::NotKept));
         }
-        let (device, new) = self.prove_device(state, &key.device, &received.path)?;
-        if device.device.account() != description.account {
-            return Err(refused(Reason::Certificate));
-        }
-        let chain = self.chain(state, &section.space, &key)?;
-        let bytes = received.head.to_vec();
-        let head = if bytes == chain.head {
-            Proven { n: chain.known, link: chain.known_link, bytes }
-        } else {
-            let verified = head.verify(&description, &device.device, &self.verifier);
-            let verified = verified.map_err(|error| {
-                if chain.known == 0 {
-                    state.chains.remove(&key);
-                }
-                refused(head_reason(&error))
-            })?;
-            Proven { n: verified.n(), link: verified.link(), bytes }
-        };
+        let new = self.known_device(state, &key.device)?.is_none();
         let introduced = new.then(|| (*device).clone());
+        let chain = self.chain(state, &section.space, &key)?;
         Ok(Arrival { description, key, section, head, chain, introduced })
-    }
-
-    /// The device behind a chain: known, or proven by the path that came along. Anybody can
-    /// write a first record that names a stranger's device, so a new path is remembered
-    /// only when the device has signed a head of that account.
-    fn prove_device(
-        &self,
-        state: &mut State,
-        device: &DeviceId,
-        path: &[u8],
-    ) -> Result<(Arc<KnownDevice>, bool), Stop> {
-        if let Some(known) = self.known_device(state, device)? {
-            return Ok((known, false));
-        }
-        let mut reader = Reader::new(path);
-        let path = CertificatePath::decode(&mut reader).map_err(|_| refused(Reason::Malformed))?;
-        reader.end().map_err(|_| refused(Reason::Malformed))?;
-        if path.claimed_device() != *device {
-            return Err(refused(Reason::Certificate));
-        }
-        let verified = path.verify(&self.verifier).map_err(|_| refused(Reason::Certificate))?;
-        Ok((Arc::new(KnownDevice { device: verified, path }), true))
     }
 
     fn take_data(
@@ -530,14 +476,5 @@ impl Replica {
             }
         };
         Ok(Section { space: description.space.id(), class })
-    }
-}
-
-const fn head_reason(error: &crate::chain::ChainError) -> Reason {
-    match error {
-        crate::chain::ChainError::Identity(_) => Reason::Signature,
-        crate::chain::ChainError::Length { .. } => Reason::Limit,
-        crate::chain::ChainError::Writer => Reason::Certificate,
-        _ => Reason::Malformed,
     }
 }

@@ -20,6 +20,8 @@ use crate::wire::{
 const DIGESTS_PER_FRAME: usize = 2000;
 /// Chains of an equal section that the remote need not be told of again.
 const EQUAL_NOTED_MAX: usize = 1024;
+/// Chains with a false form, signature, certificate or link at which a session ends.
+const FAULTS_MAX: u32 = 256;
 
 impl Session {
     /// Returns what was not taken here since the last call, by reason.
@@ -52,6 +54,7 @@ impl Session {
                 let (received, pathless) = assemble(chains, packs);
                 for _ in 0..pathless {
                     ledger.blame(None, None, 0, Reason::Malformed);
+                    self.faults += 1;
                 }
                 self.take_chains(now_ms, received, bodies, fault, &mut ledger, exchange)
             }
@@ -105,6 +108,8 @@ impl Session {
         self.out.counters.bodies += receipt.bodies;
         self.out.counters.signatures_checked += receipt.signatures_checked;
         let before = ledger.causes_total;
+        let faults = receipt.chains.iter().filter(|chain| is_fault(&chain.verdict, fault)).count();
+        self.faults = self.faults.saturating_add(u32::try_from(faults).unwrap_or(u32::MAX));
         for (route, chain) in routes.iter().zip(&mut receipt.chains) {
             let Some((route, short)) = route else { continue };
             if let Verdict::Accepted { .. } = chain.verdict {
@@ -121,7 +126,8 @@ impl Session {
         if let Some(reason) = fault.filter(|_| ledger.causes_total == before) {
             ledger.blame(None, None, 0, reason);
         }
-        Ok(())
+        // Each costs a signature's worth of work; who is honest has none to give.
+        if self.faults > FAULTS_MAX { Err(PROTOCOL) } else { Ok(()) }
     }
 
     fn take_bodies(
@@ -438,6 +444,16 @@ impl Session {
             counters: self.out.counters.since(&round.before),
         };
         self.out.finished(outcome);
+    }
+}
+
+/// Whether nobody honest gives such a chain. Without its pack a good one may look as if it
+/// led elsewhere.
+const fn is_fault(verdict: &Verdict, pack: Option<Reason>) -> bool {
+    match verdict {
+        Verdict::Refused(Reason::Signature | Reason::Certificate) => true,
+        Verdict::Refused(Reason::Malformed | Reason::Link) => pack.is_none(),
+        _ => false,
     }
 }
 

@@ -205,6 +205,8 @@ pub struct Session {
     pub(super) taker: Taker,
     pub(super) out: Outbox,
     pub(super) requests: u64,
+    /// Chains the remote gave that nobody may give.
+    pub(super) faults: u32,
     pub(super) news: Vec<News>,
     pub(super) received: Ledger,
     pub(super) peer_has: HashMap<ChainKey, u64>,
@@ -246,6 +248,7 @@ impl Session {
             taker: Taker::new(options.fetches_max),
             out: Outbox::default(),
             requests: 0,
+            faults: 0,
             news: Vec::new(),
             received: Ledger::default(),
             peer_has: HashMap::new(),

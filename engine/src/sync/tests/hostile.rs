@@ -10,7 +10,9 @@ use crate::sync::exchange::Exchange;
 use crate::sync::outcome::{Outcome, OutcomeKind, SectionState};
 use crate::sync::sim::{Chance, Faults, Network, Party};
 use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
-use crate::wire::{FRAME_PREFIX_BYTES, Message, Reason, SectionRef};
+use crate::wire::{
+    ChainGive, FRAME_PREFIX_BYTES, HEAD_BYTES, Message, Reason, Scope, ScopeKind, SectionRef,
+};
 
 fn drain(session: &mut Session) -> Vec<Output> {
     std::iter::from_fn(|| session.poll()).collect()
@@ -254,6 +256,33 @@ fn bodies_are_asked_for_in_rounds_only() {
     ends[1].handle(1000, Input::Frame(Bytes::from(want).slice(FRAME_PREFIX_BYTES..)), &homes[1]);
     let closed = drain(&mut ends[1]).pop();
     assert!(matches!(closed, Some(Output::Close(CloseReason::Protocol))), "{closed:?}");
+}
+
+#[test]
+fn who_gives_nothing_but_false_heads_is_sent_away() {
+    let [laptop, phone] = pair();
+    phone.write(DocumentKind::Wall, "one", 1);
+    let mut opener = Session::new(Role::Initiator, phone.device, [3; 16], Options::default());
+    opener.handle(1000, Input::Start, &laptop);
+    let mut session = Session::new(Role::Responder, laptop.device, [0; 16], Options::default());
+    session.handle(1000, Input::Start, &phone);
+    for output in drain(&mut opener) {
+        if let Output::Send(frame) = output {
+            session.handle(1000, Input::Frame(frame.slice(FRAME_PREFIX_BYTES..)), &phone);
+        }
+    }
+    drain(&mut session);
+    let closed = [0, 1, 2].map(|_| {
+        let scope = Scope { kind: ScopeKind::Round, id: 1 };
+        let head = [7; HEAD_BYTES];
+        let chain = ChainGive { path: 0, description: None, fork: false, head, parts: vec![] };
+        let (paths, chains) = (vec![(0, Bytes::from_static(b"path"))], vec![chain; 100]);
+        let give = Message::Give { scope, paths, packs: vec![], chains, bodies: vec![] }.encode();
+        let frame = Bytes::from(give).slice(FRAME_PREFIX_BYTES..);
+        session.handle(1000, Input::Frame(frame), &phone);
+        drain(&mut session).iter().any(|output| matches!(output, Output::Close(_)))
+    });
+    assert_eq!(closed, [false, false, true]);
 }
 
 #[test]

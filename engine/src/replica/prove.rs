@@ -1,0 +1,172 @@
+//! Proving who signed what, before the lock for writing is taken: signatures are what costs
+//! most, and whoever sends false ones must not keep anybody else waiting.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::receive::{Stop, deferred, refused};
+use super::{EngineError, KnownDevice, Replica, State};
+use crate::chain::{ChainError, ChainKey, SignedHead};
+use crate::codec::Reader;
+use crate::description::Description;
+use crate::hash::{DeviceId, DocumentId, Link};
+use crate::identity::CertificatePath;
+use crate::sync::exchange::{Reason, Received};
+
+/// A head that is verified, now or when it was stored.
+pub(super) struct Proven {
+    pub n: u64,
+    pub link: Link,
+    pub bytes: Vec<u8>,
+}
+
+/// A received head with everything that vouches for it.
+pub(super) struct Proof {
+    pub key: ChainKey,
+    pub description: Arc<Description>,
+    pub device: Arc<KnownDevice>,
+    pub head: Proven,
+}
+
+/// What is known here of a chain whose head came.
+struct Looked {
+    head: SignedHead,
+    description: Arc<Description>,
+    device: Option<Arc<KnownDevice>>,
+    /// The head, if it is the one that is known already.
+    known: Option<Proven>,
+}
+
+/// Paths that came along and verified, by their bytes.
+type Paths = HashMap<Bytes, Arc<KnownDevice>>;
+
+impl Replica {
+    /// Proves the heads of what came, in order.
+    pub(super) fn prove(
+        &self,
+        chains: &[(usize, Received)],
+    ) -> Result<Vec<Result<Proof, Stop>>, EngineError> {
+        let mut state = self.lock();
+        let mut claimed = HashMap::new();
+        let looked: Vec<_> = chains
+            .iter()
+            .map(|(_, received)| self.look(&mut state, received, &mut claimed))
+            .collect();
+        drop(state);
+        let mut paths = Paths::new();
+        let mut proofs = Vec::with_capacity(chains.len());
+        for ((_, received), looked) in chains.iter().zip(looked) {
+            let proof = looked.and_then(|looked| self.prove_one(looked, received, &mut paths));
+            match proof {
+                Err(Stop::Engine(error)) => return Err(error),
+                proof => proofs.push(proof),
+            }
+        }
+        Ok(proofs)
+    }
+
+    /// Everything that is checked before the signatures.
+    fn look(
+        &self,
+        state: &mut State,
+        received: &Received,
+        claimed: &mut HashMap<DocumentId, Arc<Description>>,
+    ) -> Result<Looked, Stop> {
+        let head =
+            SignedHead::from_bytes(&received.head).map_err(|_| refused(Reason::Malformed))?;
+        let key = head.claimed_chain();
+        let known = self.description(state, &key.doc)?.or_else(|| claimed.get(&key.doc).cloned());
+        let description = match (&received.description, known) {
+            (_, Some(known)) => known,
+            (Some(other), None) if other.id() == key.doc => Arc::new(other.clone()),
+            (Some(_), None) => return Err(refused(Reason::Malformed)),
+            (None, None) => return Err(deferred(Reason::Gap)),
+        };
+        claimed.insert(key.doc, description.clone());
+        let section = self.section_of(state, &description)?;
+        if !self.keeps(state, &section)? {
+            return Err(refused(Reason::NotKept));
+        }
+        let device = self.known_device(state, &key.device)?;
+        let chain = self.chain(state, &section.space, &key)?;
+        let same = chain.head == received.head;
+        let (n, link, bytes) = (chain.known, chain.known_link, chain.head);
+        if n == 0 && chain.held == 0 {
+            // Nobody has to remember what a stranger only named.
+            state.chains.remove(&key);
+        }
+        let known = same.then_some(Proven { n, link, bytes });
+        Ok(Looked { head, description, device, known })
+    }
+
+    fn prove_one(
+        &self,
+        looked: Looked,
+        received: &Received,
+        paths: &mut Paths,
+    ) -> Result<Proof, Stop> {
+        let Looked { head, description, device, known } = looked;
+        let key = head.claimed_chain();
+        let device = match device {
+            Some(device) => device,
+            None => self.prove_device(&key.device, &received.path, paths)?,
+        };
+        if device.device.account() != description.account {
+            return Err(refused(Reason::Certificate));
+        }
+        let head = match known {
+            Some(head) => head,
+            None => {
+                let verified = head.verify(&description, &device.device, &self.verifier);
+                let verified = verified.map_err(|error| refused(head_reason(&error)))?;
+                let bytes = received.head.to_vec();
+                Proven { n: verified.n(), link: verified.link(), bytes }
+            }
+        };
+        Ok(Proof { key, description, device, head })
+    }
+
+    /// The device that a path proves. Anybody can write a first record that names a
+    /// stranger's device, so a new path is remembered only when the device has signed a
+    /// head of that account.
+    fn prove_device(
+        &self,
+        device: &DeviceId,
+        bytes: &Bytes,
+        paths: &mut Paths,
+    ) -> Result<Arc<KnownDevice>, Stop> {
+        let known = match paths.get(bytes) {
+            Some(known) => known.clone(),
+            None => {
+                let mut reader = Reader::new(bytes);
+                let path =
+                    CertificatePath::decode(&mut reader).map_err(|_| refused(Reason::Malformed))?;
+                reader.end().map_err(|_| refused(Reason::Malformed))?;
+                if path.claimed_device() != *device {
+                    return Err(refused(Reason::Certificate));
+                }
+                let verified =
+                    path.verify(&self.verifier).map_err(|_| refused(Reason::Certificate))?;
+                let known = Arc::new(KnownDevice { device: verified, path });
+                paths.insert(bytes.clone(), known.clone());
+                known
+            }
+        };
+        if known.path.claimed_device() == *device {
+            Ok(known)
+        } else {
+            Err(refused(Reason::Certificate))
+        }
+    }
+}
+
+const fn head_reason(error: &ChainError) -> Reason {
+    match error {
+        ChainError::Identity(_) => Reason::Signature,
+        ChainError::Length { .. } => Reason::Limit,
+        ChainError::Writer => Reason::Certificate,
+        _ => Reason::Malformed,
+    }
+}
