@@ -59,6 +59,7 @@ pub struct ChainView {
 }
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+type Keys = std::collections::BTreeSet<Vec<u8>>;
 
 /// What [`Replica::dump`] calls: table, key, value.
 pub type DumpVisitor<'a> = dyn FnMut(Table, &[u8], &[u8]) + 'a;
@@ -78,11 +79,37 @@ impl Replica {
         }
         for (doc, description) in self.document_list()? {
             report.documents += 1;
-            self.verify_document(&doc, &description, &mut report)?;
+            self.twice(&mut report, |report| self.verify_document(&doc, &description, report))?;
         }
-        self.verify_bodies(&mut report)?;
+        self.twice(&mut report, |report| self.verify_bodies(report))?;
         self.verify_rows(&mut report)?;
         Ok(report)
+    }
+
+    /// Looks again at what seems damaged: a replica that is written to may have been seen
+    /// half-way, but never twice in the same place.
+    fn twice(
+        &self,
+        report: &mut Verification,
+        look: impl Fn(&mut Verification) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let before = report.problems.len();
+        look(report)?;
+        if report.problems.len() > before {
+            self.wait_for_disk()?;
+            let mut again = Verification::default();
+            look(&mut again)?;
+            let found = report.problems.split_off(before);
+            let lasting = found.into_iter().filter(|problem| again.problems.contains(problem));
+            report.problems.extend(lasting);
+        }
+        Ok(())
+    }
+
+    /// Waits until what was written so far can be read.
+    fn wait_for_disk(&self) -> Result<(), EngineError> {
+        self.store.commit(Batch::new())?;
+        Ok(())
     }
 
     fn verify_document(
@@ -184,25 +211,46 @@ impl Replica {
     }
 
     fn verify_rows(&self, report: &mut Verification) -> Result<(), EngineError> {
-        let expected = match self.expected_rows() {
+        let expected = match self.expected_rows().or_else(|_| {
+            self.wait_for_disk()?;
+            self.expected_rows()
+        }) {
             Ok(expected) => expected,
             Err(error) => {
                 report.problems.push(error.to_string());
                 return Ok(());
             }
         };
-        let mut seen = 0;
         report.rows = expected.len() as u64;
-        for (key, value) in self.scan_all(Table::Rows, &[])? {
-            match expected.get(key.as_ref()) {
-                Some(right) if right.as_slice() == value.as_ref() => seen += 1,
-                _ => report.problems.push(format!("row {} is not what documents give", hex(&key))),
-            }
+        let (mut wrong, mut missing) = self.compare_rows(&expected)?;
+        if !(wrong.is_empty() && missing.is_empty()) {
+            self.wait_for_disk()?;
+            let again = self.compare_rows(&self.expected_rows()?)?;
+            wrong.retain(|key| again.0.contains(key));
+            missing.retain(|key| again.1.contains(key));
         }
-        if seen != expected.len() {
-            report.problems.push(format!("{} rows are missing", expected.len() - seen));
+        for key in wrong {
+            report.problems.push(format!("row {} is not what documents give", hex(&key)));
+        }
+        if !missing.is_empty() {
+            report.problems.push(format!("{} rows are missing", missing.len()));
         }
         Ok(())
+    }
+
+    /// Rows that are not as expected, and rows that are not there.
+    fn compare_rows(&self, expected: &Rows) -> Result<(Keys, Keys), EngineError> {
+        let mut missing: Keys = expected.keys().cloned().collect();
+        let mut wrong = Keys::new();
+        for (key, value) in self.scan_all(Table::Rows, &[])? {
+            let right = expected.get(key.as_ref()).map(Vec::as_slice) == Some(value.as_ref());
+            if right {
+                missing.remove(key.as_ref());
+            } else {
+                wrong.insert(key.to_vec());
+            }
+        }
+        Ok((wrong, missing))
     }
 
     /// Drops all rows and builds them again from the documents.

@@ -1,0 +1,59 @@
+//! How much of a section is missing here, worked out once between two commits: anybody who
+//! connects may ask for it.
+
+use std::collections::BTreeSet;
+
+use super::{Event, Replica, State, Work};
+use crate::hash::SpaceId;
+use crate::sync::exchange::{Exchange, ExchangeResult, Section};
+
+/// Milliseconds for which a count holds at most: limits by age depend on the time.
+const COUNT_MS_MAX: u64 = 60_000;
+/// Chains counted as missing in one section.
+const CHAINS_MAX: usize = 1024;
+
+impl State {
+    /// Drops what was counted as missing: in these spaces, or everywhere.
+    pub(crate) fn forget_missing(&mut self, spaces: Option<&BTreeSet<SpaceId>>) {
+        // Nothing that is being counted right now is kept.
+        self.missing_epoch += 1;
+        self.missing.retain(|section, _| spaces.is_some_and(|all| !all.contains(&section.space)));
+    }
+}
+
+impl Replica {
+    /// Drops what was counted as missing, after a commit that went by itself.
+    pub(crate) fn recount_missing(&self) {
+        self.lock().forget_missing(None);
+    }
+
+    pub(crate) fn section_missing(&self, section: &Section) -> ExchangeResult<u64> {
+        let state = self.lock();
+        let (epoch, now_ms) = (state.missing_epoch, state.now_ms);
+        if let Some((at_ms, count)) = state.missing.get(section)
+            && now_ms.abs_diff(*at_ms) < COUNT_MS_MAX
+        {
+            return Ok(*count);
+        }
+        drop(state);
+        let count = self.missing_bodies_count(section)?
+            + self.incomplete(section, CHAINS_MAX)?.len() as u64;
+        let mut state = self.lock();
+        if state.missing_epoch == epoch {
+            state.missing.insert(*section, (now_ms, count));
+        }
+        Ok(count)
+    }
+
+    /// Whether a commit may change what is wanted in spaces that it does not touch.
+    pub(crate) fn changes_wants(state: &State, work: &Work) -> bool {
+        let own = state.own.as_ref().map(|own| own.account);
+        // Own maps say who is blocked.
+        let own_map = |event: &Event| matches!(event, Event::Entry { kind: 0, account, .. } if Some(*account) == own);
+        work.spaces.is_empty()
+            || !work.accounts.is_empty()
+            || !work.maps.is_empty()
+            || !work.cuts.is_empty()
+            || work.events.iter().any(own_map)
+    }
+}

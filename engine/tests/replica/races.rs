@@ -1,0 +1,222 @@
+//! What is read while a commit is on its way to the disk.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use mosaic_engine::description::Section;
+use mosaic_engine::hash::BlobHash;
+use mosaic_engine::store::{
+    Batch, BlobInfo, BlobWriter, Completion, Pending, Row, RowVisitor, StoreError, StoreStats,
+    Table,
+};
+
+use super::*;
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A store whose commits wait until they are let through.
+struct Slow {
+    inner: MemoryStore,
+    /// Batches that wait, and how many may before all are let through.
+    waiting: Mutex<Option<(Vec<(Batch, Completion)>, usize)>>,
+    submitted: Sender<()>,
+    /// Called once before all rows are read.
+    before_rows: Mutex<Option<Hook>>,
+}
+
+impl std::fmt::Debug for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Slow")
+    }
+}
+
+impl Slow {
+    fn new() -> (Arc<Self>, Receiver<()>) {
+        let (submitted, receiver) = channel();
+        let (inner, waiting, before_rows) =
+            (MemoryStore::new(), Mutex::default(), Mutex::default());
+        (Arc::new(Self { inner, waiting, submitted, before_rows }), receiver)
+    }
+
+    fn hold(&self, count: usize) {
+        *self.waiting.lock().unwrap() = Some((Vec::new(), count));
+    }
+
+    fn release(&self) {
+        let waiting = self.waiting.lock().unwrap().take();
+        for (batch, completion) in waiting.into_iter().flat_map(|(batches, _)| batches) {
+            completion.complete(self.inner.commit(batch));
+        }
+    }
+}
+
+impl Store for Slow {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.inner.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        start: Option<&[u8]>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let hook = match table {
+            Table::Rows if prefix.is_empty() => self.before_rows.lock().unwrap().take(),
+            _ => None,
+        };
+        if let Some(hook) = hook {
+            hook();
+        }
+        self.inner.scan(table, prefix, start, reverse, limit)
+    }
+
+    fn submit(&self, batch: Batch) -> Result<Pending, StoreError> {
+        let mut waiting = self.waiting.lock().unwrap();
+        let Some((batches, count)) = &mut *waiting else {
+            drop(waiting);
+            return self.inner.submit(batch);
+        };
+        let (completion, pending) = Pending::new();
+        batches.push((batch, completion));
+        let all = batches.len() > *count;
+        drop(waiting);
+        let _ = self.submitted.send(());
+        if all {
+            self.release();
+        }
+        Ok(pending)
+    }
+
+    fn verify(&self, table: Table, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
+        self.inner.verify(table, visit)
+    }
+
+    fn verify_files(&self) -> Result<(), StoreError> {
+        self.inner.verify_files()
+    }
+
+    fn blob_create(&self, size_max: u64) -> Result<Box<dyn BlobWriter>, StoreError> {
+        self.inner.blob_create(size_max)
+    }
+
+    fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
+        self.inner.blob_info(hash)
+    }
+
+    fn blob_read(
+        &self,
+        hash: &BlobHash,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.inner.blob_read(hash, offset, len)
+    }
+
+    fn blob_groups(
+        &self,
+        hash: &BlobHash,
+        first: u64,
+        count: usize,
+    ) -> Result<Option<Vec<[u8; 32]>>, StoreError> {
+        self.inner.blob_groups(hash, first, count)
+    }
+
+    fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
+        self.inner.blobs(after, limit)
+    }
+
+    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.inner.blob_remove(hash)
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+fn slow_person(seed: u64) -> (Arc<Slow>, Receiver<()>, Arc<Replica>) {
+    let (store, submitted) = Slow::new();
+    let entropy = Arc::new(SeededEntropy::new(seed));
+    let options = ReplicaOptions { secret: None, fresh_incarnation: false };
+    let replica = Replica::open(store.clone(), entropy, options).unwrap();
+    let secret = DeviceSecret::generate(&SeededEntropy::new(seed + 1000));
+    replica.create_account(secret, "Ada", [7; 32], NOW).unwrap();
+    (store, submitted, Arc::new(replica))
+}
+
+fn keeps(replica: &Replica, account: AccountId) -> bool {
+    let space = mosaic_engine::description::Space::Account(account).id();
+    let public = Section { space, class: SectionClass::Public };
+    replica.kept_sections().unwrap().contains(&public)
+}
+
+#[test]
+fn a_subscription_counts_from_the_moment_it_is_on_the_disk() {
+    let (store, submitted, replica) = slow_person(91);
+    let bob = AccountId::from_bytes([5; 32]);
+    for wanted in [true, false] {
+        store.hold(usize::MAX);
+        std::thread::scope(|scope| {
+            let changing = scope.spawn(|| match wanted {
+                true => replica.subscribe(Subscription::whole(bob)),
+                false => replica.unsubscribe(&bob),
+            });
+            submitted.recv().unwrap();
+            assert_eq!(keeps(&replica, bob), !wanted, "not on the disk yet");
+            store.release();
+            changing.join().unwrap().unwrap();
+        });
+        assert_eq!(keeps(&replica, bob), wanted);
+    }
+}
+
+#[test]
+fn a_check_of_a_replica_that_is_written_to_finds_no_damage() {
+    let (store, submitted, replica) = slow_person(92);
+    replica.post(draft("one"), None, NOW).unwrap();
+    assert_eq!(replica.verify().unwrap().problems, Vec::<String>::new());
+    // A post whose commit is under way while its chain is looked at.
+    store.hold(1);
+    let problems = std::thread::scope(|scope| {
+        let posting = scope.spawn(|| replica.post(draft("two"), None, NOW));
+        submitted.recv().unwrap();
+        let problems = replica.verify().unwrap().problems;
+        store.release();
+        posting.join().unwrap().unwrap();
+        problems
+    });
+    assert_eq!(problems, Vec::<String>::new());
+    // And one that is there before all rows are read.
+    let writer = Arc::clone(&replica);
+    *store.before_rows.lock().unwrap() = Some(Box::new(move || {
+        writer.post(draft("three"), None, NOW).unwrap();
+    }));
+    assert_eq!(replica.verify().unwrap().problems, Vec::<String>::new());
+    assert!(store.before_rows.lock().unwrap().is_none());
+}
+
+#[test]
+fn a_listener_may_write_and_listen() {
+    let (_, _, replica) = slow_person(93);
+    let (heard, hearing) = channel();
+    let inner = Arc::downgrade(&replica);
+    replica.listen(Box::new(move |_| {
+        let Some(replica) = inner.upgrade() else { return };
+        if replica.wall(&replica.account().unwrap(), None, 10).unwrap().len() < 2 {
+            replica.post(draft("answer"), None, NOW).unwrap();
+            let heard = heard.clone();
+            replica.listen(Box::new(move |_| heard.send(()).unwrap()));
+        }
+    }));
+    replica.post(draft("one"), None, NOW).unwrap();
+    replica.post(draft("two"), None, NOW).unwrap();
+    assert!(hearing.recv().is_ok());
+}
