@@ -17,7 +17,8 @@ use crate::wire::{
     head_route,
 };
 
-const DIGESTS_PER_FRAME: usize = 2000;
+/// Digests of sections in one frame.
+pub(super) const DIGESTS_PER_FRAME: usize = 2000;
 /// Chains of an equal section that the remote need not be told of again.
 const EQUAL_NOTED_MAX: usize = 1024;
 /// Chains with a false form, signature, certificate or link at which a session ends.
@@ -453,7 +454,7 @@ const fn is_fault(verdict: &Verdict, pack: Option<Reason>) -> bool {
     match verdict {
         Verdict::Refused(Reason::Signature | Reason::Certificate) => true,
         Verdict::Refused(Reason::Malformed | Reason::Link) => pack.is_none(),
-        _ => false,
+        Verdict::Accepted { .. } | Verdict::Deferred(_) | Verdict::Refused(_) => false,
     }
 }
 

@@ -101,16 +101,22 @@ impl Giver {
         }
     }
 
+    /// Queues as many jobs as there is room for, the first ones first; returns how many
+    /// there was none for.
+    pub fn queue_what_fits(&mut self, scope: Scope, mut jobs: Vec<Job>) -> usize {
+        sort(&mut jobs);
+        let rest = jobs.split_off(jobs.len().min(JOBS_MAX.saturating_sub(self.waiting)));
+        self.queue(scope, jobs);
+        rest.len()
+    }
+
     /// Queues jobs; false if too many wait already. Authority goes first, then newest
     /// pages.
     pub fn queue(&mut self, scope: Scope, mut jobs: Vec<Job>) -> bool {
         if self.waiting + jobs.len() > JOBS_MAX || self.batches.len() > JOBS_MAX / 64 {
             return false;
         }
-        jobs.sort_by_key(|job| match job {
-            Job::Chain(c) => (c.section.class, u64::MAX - c.tip.page, Some(c.tip.chain)),
-            Job::Body { section, .. } => (section.class, 0, None),
-        });
+        sort(&mut jobs);
         self.waiting += jobs.len();
         self.batches.push_back(Batch {
             scope,
@@ -381,6 +387,13 @@ impl Giver {
         }
         Ok(())
     }
+}
+
+fn sort(jobs: &mut [Job]) {
+    jobs.sort_by_key(|job| match job {
+        Job::Chain(c) => (c.section.class, u64::MAX - c.tip.page, Some(c.tip.chain)),
+        Job::Body { section, .. } => (section.class, 0, None),
+    });
 }
 
 fn queue_bodies(

@@ -12,8 +12,8 @@ use crate::sync::outcome::OlderReport;
 use crate::sync::round::{Round, Stage};
 use crate::sync::session::{Fault, PROTOCOL, Session};
 use crate::wire::{
-    Message, Scope, ScopeKind, SectionRef, ShortTag, Tag, WANT_BODIES_MAX, WantItem, WantName,
-    WireTip,
+    Message, Reason, Scope, ScopeKind, SectionRef, ShortTag, Tag, WANT_BODIES_MAX, WantItem,
+    WantName, WireTip,
 };
 
 const WANTS_PER_FRAME: usize = 1000;
@@ -50,8 +50,12 @@ impl Session {
         // One flight of questions, and the other side's last word on what is given.
         self.out.counters.round_trips += 1;
         let scope = Scope { kind: ScopeKind::Round, id: round.number };
+        // A hub's first copy may be more than one round gives; the next one goes on.
+        for _ in 0..self.giver.queue_what_fits(scope, jobs).min(1) {
+            round.ledger.blame(None, None, 0, Reason::TooMany);
+        }
         self.round = Some(round);
-        if self.giver.queue(scope, jobs) { Ok(()) } else { Err(PROTOCOL) }
+        Ok(())
     }
 
     fn own_tips(&self, key: &SessionKey, exchange: &dyn Exchange) -> ExchangeResult<Own> {

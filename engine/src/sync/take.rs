@@ -98,7 +98,9 @@ impl Taker {
     pub fn push(&mut self, message: Message, bytes: usize) -> bool {
         let (scope, work, packs) = match message {
             Message::Give { scope, paths, packs, chains, bodies } => {
-                self.paths.extend(paths);
+                // A slice would hold its whole frame for as long as the slot is used.
+                let paths = paths.into_iter();
+                self.paths.extend(paths.map(|(slot, p)| (slot, Bytes::copy_from_slice(&p))));
                 let path = |slot: u8| self.paths.get(&slot).cloned();
                 let chains = chains.into_iter();
                 let chains = chains.map(|give| TakenChain { path: path(give.path), give });

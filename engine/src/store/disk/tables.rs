@@ -163,14 +163,13 @@ impl Tables {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
+        // What was walked already is not read again.
+        let first = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat());
         let collect = || {
             self.meta
-                .prefix(prefix)
+                .range(first.max(prefix.to_vec())..)
                 .map(|guard| guard.into_inner().map(|(k, v)| (Bytes::from(k), Bytes::from(v))))
-                .filter(|row| match (row, after) {
-                    (Ok((key, _)), Some(after)) => key.as_ref() > after,
-                    _ => true,
-                })
+                .take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
                 .take(limit)
                 .collect::<fjall::Result<Vec<Row>>>()
         };

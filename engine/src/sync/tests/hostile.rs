@@ -7,8 +7,10 @@ use super::{ALL, network, pair};
 use crate::description::{DocumentKind, SectionClass};
 use crate::hash::{BlobHash, DeviceId};
 use crate::sync::exchange::Exchange;
+use crate::sync::give::{Giver, JOBS_MAX, Job};
 use crate::sync::outcome::{Outcome, OutcomeKind, SectionState};
 use crate::sync::sim::{Chance, Faults, Network, Party};
+use crate::sync::take::Taker;
 use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
 use crate::wire::{
     ChainGive, FRAME_PREFIX_BYTES, HEAD_BYTES, Message, Reason, Scope, ScopeKind, SectionRef,
@@ -315,4 +317,25 @@ fn silence_ends_a_session() {
             outcome.sections.iter().all(|s| s.state == SectionState::Failed),
         _ => false,
     }));
+}
+
+#[test]
+fn a_path_that_is_remembered_holds_no_frame() {
+    let mut taker = Taker::new(1);
+    let frame = Bytes::from(vec![7; 60_000]);
+    let scope = Scope { kind: ScopeKind::Round, id: 1 };
+    let paths = vec![(0, frame.slice(100..300))];
+    let give = Message::Give { scope, paths, packs: vec![], chains: vec![], bodies: vec![] };
+    assert!(taker.push(give, 60_000));
+    assert!(taker.next().is_some() && frame.is_unique());
+}
+
+#[test]
+fn more_than_one_round_gives_is_left_for_the_next() {
+    let mut giver = Giver::new(DeviceId::from_bytes([1; 32]));
+    let section = pair()[0].sections()[1];
+    let job = |_| Job::Body { section, hash: BlobHash::of(b"any") };
+    let scope = Scope { kind: ScopeKind::Round, id: 1 };
+    assert_eq!(giver.queue_what_fits(scope, (0..JOBS_MAX + 5).map(job).collect()), 5);
+    assert_eq!(giver.queue_what_fits(scope, (0..3).map(job).collect()), 3);
 }
