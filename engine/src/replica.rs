@@ -6,7 +6,6 @@
 //! caller's.
 
 use std::collections::HashMap;
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chain::ChainKey;
@@ -31,6 +30,7 @@ mod files;
 mod follow;
 mod forks;
 mod maps;
+mod missing;
 mod packs;
 mod parts;
 mod peers;
@@ -64,6 +64,9 @@ pub use walls::{Cursor, PostView, Version};
 /// Called after each commit, outside all locks.
 pub type Listener = Box<dyn Fn(&[Event]) + Send + Sync>;
 
+/// Listeners as they are at one moment.
+type Listeners = Arc<Vec<Arc<Listener>>>;
+
 /// How to open a replica.
 #[derive(Debug)]
 pub struct ReplicaOptions {
@@ -79,7 +82,7 @@ pub struct Replica {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) verifier: Verifier,
     state: Mutex<State>,
-    listeners: Mutex<Vec<Listener>>,
+    listeners: Mutex<Listeners>,
     pub(crate) packs: packs::Packs,
 }
 
@@ -112,7 +115,7 @@ impl Replica {
             entropy,
             verifier: Verifier::default(),
             state: Mutex::new(State::default()),
-            listeners: Mutex::new(Vec::new()),
+            listeners: Mutex::default(),
             packs: packs::Packs::default(),
         };
         replica.load_own(options)?;
@@ -182,7 +185,8 @@ impl Replica {
 
     /// Calls `listener` after each commit.
     pub fn listen(&self, listener: Listener) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut listeners).push(Arc::new(listener));
     }
 
     /// The account that writes here.
@@ -313,25 +317,32 @@ impl Replica {
         state: &mut State,
         doc: &DocumentId,
     ) -> Result<Vec<(ChainKey, ChainState)>, EngineError> {
+        if !state.whole.contains(doc) {
+            self.load_chains(state, doc)?;
+        }
         let first = ChainKey {
             doc: *doc,
             device: DeviceId::from_bytes([0; 32]),
             incarnation: Incarnation::from_bytes([0; 16]),
         };
-        let mut found: BTreeMap<ChainKey, ChainState> = state
-            .chains
-            .range(first..)
-            .take_while(|(key, _)| key.doc == *doc)
-            .filter(|(_, chain)| chain.known > 0)
-            .map(|(key, chain)| (*key, chain.clone()))
-            .collect();
+        let known = state.chains.range(first..).take_while(|(key, _)| key.doc == *doc);
+        let known = known.filter(|(_, chain)| chain.known > 0);
+        Ok(known.map(|(key, chain)| (*key, chain.clone())).collect())
+    }
+
+    /// Reads all chains of a document, but for those that are in memory already.
+    fn load_chains(&self, state: &mut State, doc: &DocumentId) -> Result<(), EngineError> {
         for (key, value) in self.scan_all(Table::Meta, &keys::heads_of(doc))? {
             let Some(chain) = keys::parse_head(&key) else { continue };
-            if let Entry::Vacant(place) = found.entry(chain) {
-                place.insert(ChainState::decode(&value).map_err(EngineError::corrupt)?);
+            // One that is here without a head was only asked for.
+            let here = state.chains.get(&chain).is_some_and(|known| known.known > 0);
+            if !here {
+                let read = ChainState::decode(&value).map_err(EngineError::corrupt)?;
+                state.chains.insert(chain, read);
             }
         }
-        Ok(found.into_iter().collect())
+        state.whole.insert(*doc);
+        Ok(())
     }
 
     /// All rows below a prefix, read in steps.
@@ -445,7 +456,10 @@ impl Replica {
         self.sign_heads(&mut state, &mut work)?;
         self.write_journal(&mut state, &mut work);
         self.forget_derived(&mut state, &work);
+        let everywhere = Self::changes_wants(&state, &work);
         let spaces = std::mem::take(&mut work.spaces);
+        let counted = (!everywhere).then_some(&spaces);
+        state.forget_missing(counted);
         state.digests.retain(|section, _| !spaces.contains(&section.space));
         let events = std::mem::take(&mut work.events);
         let files = std::mem::take(&mut work.files);
@@ -460,6 +474,7 @@ impl Replica {
                 state = self.lock();
                 // Others were shown digests without this commit meanwhile.
                 state.digests.retain(|section, _| !spaces.contains(&section.space));
+                state.forget_missing(counted);
                 durable
             }
             Ok(pending) => pending.wait(),
@@ -508,8 +523,10 @@ impl Replica {
         for space in &work.spaces {
             state.uses.remove(space);
         }
-        if !work.events.is_empty() {
+        // Guests come with their documents, followed accounts with an own map.
+        if work.documents || Self::changes_wants(state, work) {
             state.kept = None;
+            state.blocked = None;
         }
     }
 
@@ -517,7 +534,9 @@ impl Replica {
         if events.is_empty() {
             return;
         }
-        for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        // They may write and listen themselves.
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for listener in listeners.iter() {
             listener(events);
         }
     }

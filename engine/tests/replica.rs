@@ -24,6 +24,8 @@ mod forks;
 mod hostile;
 #[path = "replica/limits.rs"]
 mod limits;
+#[path = "replica/races.rs"]
+mod races;
 #[path = "replica/standing.rs"]
 mod standing;
 #[path = "replica/visitors.rs"]

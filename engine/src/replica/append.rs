@@ -46,6 +46,7 @@ impl Replica {
         let description = Arc::new(description.clone());
         let space = description.space.id();
         state.dirty = true;
+        work.documents = true;
         work.batch.put(Table::Truth, keys::description(&doc), description.encode());
         work.batch.put(Table::Meta, keys::space_document(&space, &doc), Vec::new());
         if let Some(owner) = description.space.account() {

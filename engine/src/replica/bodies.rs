@@ -254,7 +254,9 @@ impl Replica {
         }
         let pending = self.store.submit(batch)?;
         drop(guard);
-        pending.wait()?;
+        let durable = pending.wait();
+        self.recount_missing();
+        durable?;
         Ok((stored, bytes, refused))
     }
 }

@@ -141,7 +141,8 @@ impl Replica {
         let mut recipe = Batch::new();
         recipe.put(Table::Meta, keys::pack(&hash), doc.as_bytes().to_vec());
         if self.store.get(Table::Meta, &keys::pack(&hash))?.is_none() {
-            self.store.commit(recipe)?;
+            // Nobody waits for it: lost in a crash, it is made again when it is asked for.
+            drop(self.store.submit(recipe)?);
         }
         Ok(Some(PagePack { pack, chains: named }))
     }
@@ -284,7 +285,7 @@ impl Exchange for Replica {
     }
 
     fn kept_sections(&self) -> ExchangeResult<Vec<Section>> {
-        Ok(self.sections_kept(&mut self.lock())?)
+        Ok(self.sections_kept(&mut self.lock())?.iter().copied().collect())
     }
 
     fn held_sections(&self) -> ExchangeResult<Vec<Section>> {
@@ -295,7 +296,7 @@ impl Exchange for Replica {
                 sections.push(self.section_of(&mut state, &description)?);
             }
         }
-        sections.extend(self.sections_kept(&mut state)?);
+        sections.extend(self.sections_kept(&mut state)?.iter());
         sections.sort_unstable();
         sections.dedup();
         Ok(sections)
@@ -489,6 +490,10 @@ impl Exchange for Replica {
             }
         }
         Ok(out)
+    }
+
+    fn missing_count(&self, section: &Section) -> ExchangeResult<u64> {
+        self.section_missing(section)
     }
 
     fn shown(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<Vec<(ChainKey, u64)>> {

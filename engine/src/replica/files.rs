@@ -67,7 +67,9 @@ impl Replica {
         }
         let pending = self.store.submit(batch)?;
         drop(state);
-        pending.wait()?;
+        let durable = pending.wait();
+        self.recount_missing();
+        durable?;
         Ok(())
     }
 

@@ -179,6 +179,8 @@ impl Own {
 pub(crate) struct State {
     pub own: Option<Own>,
     pub chains: BTreeMap<ChainKey, ChainState>,
+    /// Documents of which all chains are in `chains`.
+    pub whole: HashSet<DocumentId>,
     pub descriptions: HashMap<DocumentId, Arc<Description>>,
     pub devices: HashMap<DeviceId, Arc<KnownDevice>>,
     pub authorities: HashMap<AccountId, Arc<Authority>>,
@@ -191,6 +193,10 @@ pub(crate) struct State {
     /// Chains that went on, while what lies before was not kept here; and since when.
     pub gapped: BTreeMap<ChainKey, u64>,
     pub digests: HashMap<Section, [u8; 32]>,
+    /// What is missing of sections, and when it was counted.
+    pub missing: HashMap<Section, (u64, u64)>,
+    /// Grows with each commit that may change it.
+    pub missing_epoch: u64,
     pub owners: HashMap<SpaceId, AccountId>,
     /// Documents of each space, loaded once.
     pub docs: HashMap<SpaceId, BTreeSet<DocumentId>>,
@@ -207,7 +213,9 @@ pub(crate) struct State {
     /// Certificates and whether they verified, by issuer and bytes.
     pub admitted: HashMap<(DeviceId, Vec<u8>), Option<VerifiedDevice>>,
     /// Sections kept; worked out again when something about it changes.
-    pub kept: Option<Vec<Section>>,
+    pub kept: Option<Arc<BTreeSet<Section>>>,
+    /// Accounts that are blocked; worked out again with `kept`.
+    pub blocked: Option<Arc<BTreeSet<AccountId>>>,
     /// What pages of a space use, worked out lately.
     pub uses: HashMap<SpaceId, Vec<PageUse>>,
     /// What visitors have on each wall.
@@ -237,6 +245,7 @@ impl State {
             awaited: std::mem::take(&mut self.awaited),
             gapped: std::mem::take(&mut self.gapped),
             failed: self.failed.take(),
+            missing_epoch: self.missing_epoch + 1,
             unsettled: true,
             ..Self::default()
         };
@@ -254,6 +263,8 @@ pub(crate) struct Work {
     pub signed: BTreeMap<ChainKey, Arc<Description>>,
     /// Accounts whose authority must be folded again.
     pub accounts: BTreeSet<AccountId>,
+    /// Documents were added.
+    pub documents: bool,
     /// Maps that have to be made again.
     pub maps: BTreeSet<DocumentId>,
     /// Documents that got cuts.

@@ -2,6 +2,7 @@
 //! told to subscribe to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{EngineError, Replica, State};
 use crate::change::value::Value;
@@ -87,12 +88,7 @@ impl Replica {
         let mut batch = Batch::new();
         let key = keys::subscription(&subscription.account);
         batch.put(Table::Meta, key, subscription.encode());
-        let mut state = self.lock();
-        state.kept = None;
-        let pending = self.store.submit(batch)?;
-        drop(state);
-        pending.wait()?;
-        Ok(())
+        self.change_kept(batch)
     }
 
     /// Ends a subscription; what is here stays until it is evicted.
@@ -105,11 +101,21 @@ impl Replica {
         }
         let mut batch = Batch::new();
         batch.delete(Table::Meta, keys::subscription(account));
+        self.change_kept(batch)
+    }
+
+    fn change_kept(&self, batch: Batch) -> Result<(), EngineError> {
+        let pending = {
+            let _state = self.lock();
+            self.store.submit(batch)?
+        };
+        let durable = pending.wait();
+        // Whoever asked meanwhile was told what was on the disk.
         let mut state = self.lock();
         state.kept = None;
-        let pending = self.store.submit(batch)?;
+        state.forget_missing(None);
         drop(state);
-        pending.wait()?;
+        durable?;
         Ok(())
     }
 
@@ -237,12 +243,23 @@ impl Replica {
         state: &mut State,
         account: &AccountId,
     ) -> Result<bool, EngineError> {
-        Ok(self.listed(state, BLOCKS)?.contains(account))
+        let blocked = match &state.blocked {
+            Some(blocked) => blocked.clone(),
+            None => {
+                let blocked = Arc::new(self.listed(state, BLOCKS)?);
+                state.blocked = Some(blocked.clone());
+                blocked
+            }
+        };
+        Ok(blocked.contains(account))
     }
 
     /// Sections this replica keeps. Guests of kept spaces add their authority section:
     /// without it nobody could tell a guest's revoked device.
-    pub(crate) fn sections_kept(&self, state: &mut State) -> Result<Vec<Section>, EngineError> {
+    pub(crate) fn sections_kept(
+        &self,
+        state: &mut State,
+    ) -> Result<Arc<BTreeSet<Section>>, EngineError> {
         if let Some(kept) = &state.kept {
             return Ok(kept.clone());
         }
@@ -251,14 +268,14 @@ impl Replica {
         let own = state.own.as_ref().map(|own| own.account);
         accounts.extend(own);
         let mut guests = BTreeSet::new();
-        let mut kept = Vec::new();
+        let mut kept = BTreeSet::new();
         for account in &accounts {
             let space = Space::Account(*account).id();
             for class in [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors] {
-                kept.push(Section { space, class });
+                kept.insert(Section { space, class });
             }
             if own == Some(*account) {
-                kept.push(Section { space, class: SectionClass::Private });
+                kept.insert(Section { space, class: SectionClass::Private });
             }
             for (_, description) in self.documents(state, &space)? {
                 guests.insert(description.account);
@@ -266,10 +283,9 @@ impl Replica {
         }
         for guest in guests.difference(&accounts) {
             let space = Space::Account(*guest).id();
-            kept.push(Section { space, class: SectionClass::Authority });
+            kept.insert(Section { space, class: SectionClass::Authority });
         }
-        kept.sort_unstable();
-        kept.dedup();
+        let kept = Arc::new(kept);
         state.kept = Some(kept.clone());
         Ok(kept)
     }

@@ -336,6 +336,15 @@ pub trait Exchange {
     /// If the store fails.
     fn incomplete(&self, section: &Section, limit: usize) -> ExchangeResult<Vec<Incomplete>>;
 
+    /// Number of bodies and chains (of these at most 1,024) of the section that are wanted
+    /// here and not held.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn missing_count(&self, section: &Section) -> ExchangeResult<u64> {
+        Ok(self.missing_bodies_count(section)? + self.incomplete(section, 1024)?.len() as u64)
+    }
+
     /// What `remote` showed of the section before: the highest n of each chain.
     ///
     /// # Errors

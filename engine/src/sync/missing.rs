@@ -24,8 +24,7 @@ impl Session {
     pub(super) fn missing(&self, exchange: &dyn Exchange) -> ExchangeResult<Missing> {
         let mut missing = Missing::default();
         for (_, section) in self.sections() {
-            let mut here = exchange.missing_bodies_count(&section)?;
-            here += exchange.incomplete(&section, 1024)?.len() as u64;
+            let here = exchange.missing_count(&section)?;
             missing.all += here;
             missing.counted += if counts(&section) { here } else { 0 };
         }

@@ -48,6 +48,8 @@ pub struct Round {
     pub number: u64,
     pub opened: bool,
     pub stage: Stage,
+    /// Spaces that the opener may know about, by their names: while its list comes.
+    pub readable: BTreeMap<Tag, (SpaceId, u8)>,
     /// What opener and responder lacked at the beginning.
     pub missing: (u64, u64),
     /// What of it counts, here.
@@ -82,6 +84,7 @@ impl Round {
             number,
             opened,
             stage: Stage::Opening,
+            readable: BTreeMap::new(),
             missing: (0, 0),
             counted: 0,
             total: Tag::default(),
@@ -117,6 +120,7 @@ impl Session {
         }
         self.touch(now_ms);
         self.round_ms = now_ms;
+        self.meter.spend(now_ms);
         self.rounds += 1;
         let mut round = Round::new(self.rounds, self.reopen, self.out.counters);
         if self.reopen {
@@ -228,7 +232,6 @@ impl Session {
         if self.role != Role::Responder || salt.is_some() != self.key.is_none() {
             return Err(PROTOCOL);
         }
-        self.meter_round()?;
         if let Some(salt) = salt {
             let own = exchange.own_device();
             self.key = Some(SessionKey::new(&salt, &self.remote, &own));
@@ -236,9 +239,12 @@ impl Session {
         let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
         match &self.round {
             None if number > self.rounds => {
+                self.meter_round()?;
                 self.rounds = number;
                 self.list.clear();
-                self.round = Some(Round::new(number, true, self.out.counters));
+                let mut round = Round::new(number, true, self.out.counters);
+                round.readable = self.readable(&key, exchange)?;
+                self.round = Some(round);
             }
             Some(round) if round.stage == Stage::Opening && round.number == number => {}
             _ => return Err(PROTOCOL),
@@ -247,10 +253,9 @@ impl Session {
             return Err(PROTOCOL);
         }
         let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
-        let readable = self.readable(&key, exchange)?;
         for entry in entries {
             let offered = entry.sections.iter().fold(0, |mask, (class, _)| mask | bit(*class));
-            let known = readable.get(&entry.tag);
+            let known = round.readable.get(&entry.tag);
             let common = known.map_or(0, |(_, held)| held & offered);
             let space = known.map(|(space, _)| *space);
             for (class, digest) in &entry.sections {
@@ -265,6 +270,7 @@ impl Session {
             self.list.push(ListEntry { space, tag, offered, common, kept_there, kept_here: 0 });
         }
         if !more {
+            round.readable = BTreeMap::new();
             let own = self.missing(exchange)?;
             (round.missing, round.counted) = ((missing, own.all), own.counted);
             self.answer(&mut round, exchange)?;

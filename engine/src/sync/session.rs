@@ -22,6 +22,7 @@ use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Se
 use crate::sync::give::Giver;
 use crate::sync::keys::SessionKey;
 use crate::sync::ledger::Ledger;
+use crate::sync::meter::Meter;
 use crate::sync::outbox::Outbox;
 use crate::sync::outcome::{Counters, Outcome};
 use crate::sync::push::Push;
@@ -38,8 +39,6 @@ const PEER_HAS_MAX: usize = 8192;
 const NEWS_MAX: usize = 4096;
 /// Milliseconds between rounds that the responder asks for.
 const AGAIN_MS_MIN: u64 = 1000;
-/// Lists and checks of the initiator in one second.
-const COMPARES_PER_SECOND_MAX: u32 = 64;
 
 /// Who dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +223,7 @@ pub struct Session {
     pub(super) grown: bool,
     pub(super) round_ms: u64,
     pub(super) tally: Tally,
-    metered: (u64, u32),
+    pub(super) meter: Meter,
     heard_ms: u64,
     closed: bool,
     error: Option<ExchangeError>,
@@ -264,7 +263,7 @@ impl Session {
             grown: false,
             round_ms: 0,
             tally: Tally::default(),
-            metered: (0, 0),
+            meter: Meter::default(),
             heard_ms: 0,
             closed: false,
             error: None,
@@ -456,7 +455,8 @@ impl Session {
         {
             return Err(Fault::Close(CloseReason::Silence));
         }
-        if self.check_due.is_some_and(|due| due <= now_ms) && !self.is_busy() {
+        let may = self.role == Role::Responder || self.meter.allows_round(now_ms);
+        if may && self.check_due.is_some_and(|due| due <= now_ms) && !self.is_busy() {
             self.check_due = None;
             match self.role {
                 Role::Initiator => self.start_round(now_ms, exchange)?,
@@ -473,10 +473,7 @@ impl Session {
 
     /// Counts what the initiator makes this side compare.
     pub(super) fn meter_round(&mut self) -> Result<(), Fault> {
-        let second = self.heard_ms / 1000;
-        let before = if self.metered.0 == second { self.metered.1 } else { 0 };
-        self.metered = (second, before + 1);
-        if before >= COMPARES_PER_SECOND_MAX { Err(PROTOCOL) } else { Ok(()) }
+        if self.meter.spend(self.heard_ms) { Ok(()) } else { Err(PROTOCOL) }
     }
 
     /// Wants a round at the next tick.

@@ -1,5 +1,6 @@
-//! What is read while a commit is on its way to the disk.
+//! What is read while a commit is on its way to the disk, and what is not read twice.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +24,7 @@ struct Slow {
     submitted: Sender<()>,
     /// Called once before all rows are read.
     before_rows: Mutex<Option<Hook>>,
+    scans: AtomicU64,
 }
 
 impl std::fmt::Debug for Slow {
@@ -34,9 +36,14 @@ impl std::fmt::Debug for Slow {
 impl Slow {
     fn new() -> (Arc<Self>, Receiver<()>) {
         let (submitted, receiver) = channel();
-        let (inner, waiting, before_rows) =
-            (MemoryStore::new(), Mutex::default(), Mutex::default());
-        (Arc::new(Self { inner, waiting, submitted, before_rows }), receiver)
+        let store = Self {
+            inner: MemoryStore::new(),
+            waiting: Mutex::default(),
+            submitted,
+            before_rows: Mutex::default(),
+            scans: AtomicU64::new(0),
+        };
+        (Arc::new(store), receiver)
     }
 
     fn hold(&self, count: usize) {
@@ -64,6 +71,7 @@ impl Store for Slow {
         reverse: bool,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
         let hook = match table {
             Table::Rows if prefix.is_empty() => self.before_rows.lock().unwrap().take(),
             _ => None,
@@ -219,4 +227,75 @@ fn a_listener_may_write_and_listen() {
     replica.post(draft("one"), None, NOW).unwrap();
     replica.post(draft("two"), None, NOW).unwrap();
     assert!(hearing.recv().is_ok());
+}
+
+/// What `from` knows of a section, without any bodies.
+fn changes_of(from: &Replica, section: &Section) -> Vec<Received> {
+    let mut all = Vec::new();
+    for tip in from.tips(section).unwrap() {
+        let intro = from.introduce(&tip).unwrap().unwrap();
+        let part = from.part(&tip, 1, usize::MAX).unwrap();
+        all.push(Received {
+            path: intro.path,
+            description: Some(intro.description),
+            head: intro.head,
+            fork: false,
+            parts: part.into_iter().collect(),
+        });
+    }
+    all
+}
+
+#[test]
+fn a_second_look_reads_nothing_until_something_changes() {
+    let (store, _, hub) = slow_person(94);
+    let (ada, account) = person(95, "ada");
+    hub.subscribe(Subscription::whole(account)).unwrap();
+    let space = mosaic_engine::description::Space::Account(account).id();
+    let section = Section { space, class: SectionClass::Public };
+    let scans = || store.scans.load(Ordering::Relaxed);
+    let look = || {
+        let before = scans();
+        let missing = hub.missing_count(&section).unwrap();
+        let digest = hub.digest(&section).unwrap();
+        let kept = hub.kept_sections().unwrap();
+        hub.tips(&section).unwrap();
+        ((missing, digest, kept), scans() - before)
+    };
+    for number in 1..4 {
+        ada.post(draft(&format!("post {number}")), None, NOW).unwrap();
+        hub.receive(&ada.own_device(), changes_of(&ada, &section), NOW).unwrap();
+        let (first, _) = look();
+        assert_eq!(first.0, number, "bodies were not given");
+        assert_eq!(first.1, ada.digest(&section).unwrap());
+        assert_eq!(look(), (first, 0));
+    }
+    let body = hub.missing_bodies(&section, None, 1).unwrap()[0];
+    let bytes = ada.body(&hub.own_device(), &body.hash).unwrap().unwrap();
+    hub.receive_bodies(&ada.own_device(), vec![bytes]).unwrap();
+    assert_eq!(look().0.0, 2);
+    ada.post(draft("one more"), None, NOW).unwrap();
+    let mut bare = changes_of(&ada, &section);
+    bare.iter_mut().for_each(|chain| chain.parts.clear());
+    hub.receive(&ada.own_device(), bare, NOW).unwrap();
+    assert_eq!(look().0.0, 3, "a chain that is not whole");
+    hub.set_listed(BLOCKS, account, true, NOW).unwrap();
+    let blocked = look().0.0;
+    let counted = hub.missing_bodies_count(&section).unwrap();
+    assert_eq!(blocked, counted + hub.incomplete(&section, 9).unwrap().len() as u64);
+    assert!(blocked < 3, "nothing is wanted of whom is blocked");
+    hub.set_listed(BLOCKS, account, false, NOW + 1).unwrap();
+    assert_eq!(look().0.0, 3);
+
+    // A guest brings his account's log with him, though nothing was followed.
+    let (bob, of_bob) = person(96, "bob");
+    bob.subscribe(Subscription::whole(account)).unwrap();
+    give(&ada, &bob);
+    let post = bob.wall(&account, None, 10).unwrap()[0].id;
+    bob.reply(post, draft("hello"), NOW).unwrap();
+    let space = mosaic_engine::description::Space::Account(of_bob).id();
+    let log = Section { space, class: SectionClass::Authority };
+    assert!(!hub.kept_sections().unwrap().contains(&log));
+    give(&bob, &hub);
+    assert!(hub.kept_sections().unwrap().contains(&log));
 }
