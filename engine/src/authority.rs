@@ -182,6 +182,29 @@ impl Authority {
         cuts
     }
 
+    /// Devices not revoked that a device brought in, or that those brought in: to revoke it
+    /// does not revoke them.
+    #[must_use]
+    pub fn brought_in(&self, device: &DeviceId) -> Vec<DeviceId> {
+        let mut by: BTreeMap<DeviceId, Vec<&DeviceStanding>> = BTreeMap::new();
+        for standing in self.devices.values() {
+            if let Some(issuer) = standing.added_by {
+                by.entry(issuer).or_default().push(standing);
+            }
+        }
+        let (mut found, mut waiting) = (Vec::new(), vec![*device]);
+        while let Some(issuer) = waiting.pop() {
+            for standing in by.remove(&issuer).unwrap_or_default() {
+                waiting.push(standing.verified.device());
+                if standing.revoked.is_none() {
+                    found.push(standing.verified.device());
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
     /// Whether the device may write now.
     #[must_use]
     pub fn may_write(&self, device: &DeviceId) -> bool {

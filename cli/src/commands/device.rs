@@ -147,7 +147,21 @@ async fn revoke(
     };
     let say = |record: &Record| {
         let what = "can no longer act as you; peers learn it at their next sync";
-        named(record, what, false)
+        Some(format!("{}{}", named(record, what, false)?, stay(record)))
     };
     context.answer(&DeviceRevoke { device, confirm, reason }, Print::Nothing, &say).await
+}
+
+/// What a revocation leaves: the devices that the revoked one had brought in.
+fn stay(record: &Record) -> String {
+    let Record::Device(device) = record else { return String::new() };
+    let ids: Vec<_> =
+        device.brought_in.iter().flatten().map(|id| crate::render::short(id)).collect();
+    if ids.is_empty() {
+        return String::new();
+    }
+    format!(
+        " It had brought in {}, which can still act as you: revoke them too unless you know them.",
+        ids.join(", ")
+    )
 }

@@ -359,3 +359,26 @@ fn a_device_linked_while_another_is_revoked_gets_the_new_key() {
     let (_, newest) = authority.epochs.last().unwrap();
     assert!(newest.iter().all(|wrap| wrap.device != phone.own_device()));
 }
+
+#[test]
+fn devices_that_a_revoked_one_brought_in_stay_and_are_named() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link_ranked(&laptop, 2, "phone", 150);
+    give(&laptop, &phone);
+    let tablet = link_ranked(&phone, 6, "tablet", 120);
+    give(&phone, &tablet);
+    let watch = link(&tablet, 7, "watch");
+    give(&phone, &laptop);
+    give(&tablet, &laptop);
+    laptop.revoke_device(phone.own_device(), "stolen", NOW).unwrap();
+    let brought_in = || {
+        let authority = laptop.authority(&ada).unwrap().unwrap();
+        assert!(authority.may_write(&watch.own_device()));
+        authority.brought_in(&phone.own_device())
+    };
+    let mut both = vec![tablet.own_device(), watch.own_device()];
+    both.sort_unstable();
+    assert_eq!(brought_in(), both);
+    laptop.revoke_device(tablet.own_device(), "too", NOW + 1).unwrap();
+    assert_eq!(brought_in(), [watch.own_device()]);
+}

@@ -86,6 +86,7 @@ fn device_record(account: &AccountId, standing: &DeviceStanding, this: Option<De
         this_device: Some(standing.verified.device()) == this,
         linked_at: Some(rfc3339(standing.added_ms)),
         issuer: standing.added_by.map(|issuer| issuer.to_string()),
+        brought_in: None,
     })
 }
 
@@ -150,5 +151,11 @@ fn revoke(app: &App, request: DeviceRevoke) -> Result<Record, ErrorRecord> {
     if standing.is_some_and(|standing| standing.revoked.is_none()) {
         replica.revoke_device(device, &request.reason.unwrap_or_default(), clock::now_ms())?;
     }
-    own_device(&replica, &device)
+    let mut record = own_device(&replica, &device)?;
+    if let (Record::Device(record), Some(authority)) = (&mut record, replica.authority(&account)?) {
+        let stay = authority.brought_in(&device);
+        let stay: Vec<String> = stay.iter().map(ToString::to_string).collect();
+        record.brought_in = (!stay.is_empty()).then_some(stay);
+    }
+    Ok(record)
 }

@@ -63,6 +63,8 @@ records! {
         linked_at: Option<String>,
         /// Device that issued the certificate; absent for the first one.
         issuer: Option<String>,
+        /// Devices that it brought in and that stay, in the answer to a revocation.
+        brought_in: Option<Vec<String>>,
     }
     /// Text that lets somebody connect.
     Ticket {
