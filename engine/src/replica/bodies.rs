@@ -65,7 +65,7 @@ impl Replica {
 
     /// Small blobs go into the batch; large ones become durable files at once, before the
     /// change that names them.
-    fn put_blob(
+    pub(super) fn put_blob(
         &self,
         batch: &mut Batch,
         hash: &BlobHash,

@@ -6,6 +6,7 @@ use super::forks::place;
 use super::{EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::change::log::LogFields;
+use crate::hash::ChangeId;
 use crate::sync::exchange::KnownTip;
 use crate::wire::{Changes, Content, LogItem, Part};
 
@@ -88,6 +89,12 @@ impl Replica {
                 let changes = self.held_changes(&tip.chain, log, first_n, n, bytes_max)?;
                 return Ok(Some(Part { first_n, content: Content::Changes(changes) }));
             };
+            let refused = first_n == last + 1 && chain.invalid_from == first_n;
+            if refused && ids.first().is_some_and(|id| self.is_kept(id)) {
+                let log = description.kind.is_log();
+                let changes = self.held_changes(&tip.chain, log, first_n, first_n, bytes_max)?;
+                return Ok(Some(Part { first_n, content: Content::Changes(changes) }));
+            }
             if first_n > last {
                 let skip = place(first_n - last - 1);
                 let ids = ids.into_iter().skip(skip).take(bytes_max / 32).collect();
@@ -100,5 +107,11 @@ impl Replica {
         let log = description.kind.is_log();
         let changes = self.held_changes(&tip.chain, log, first_n, last, bytes_max)?;
         Ok(Some(Part { first_n, content: Content::Changes(changes) }))
+    }
+
+    /// Whether a change's bytes are here: of an invalid one they are kept, so that whoever
+    /// gets the chain sees what is wrong with it.
+    fn is_kept(&self, id: &ChangeId) -> bool {
+        self.blob_bytes(&id.blob()).is_ok_and(|found| found.is_some())
     }
 }

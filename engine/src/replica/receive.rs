@@ -339,6 +339,7 @@ impl Replica {
             if held >= limit.0 {
                 return Ok((stored, Some(limit.1)));
             }
+            let bytes = step.bytes();
             let result = match step.data {
                 StepData::Id => Err(deferred(Reason::NotHeld)),
                 StepData::Log { built, time_ms, value } => {
@@ -354,6 +355,8 @@ impl Replica {
                 Err(Stop::Verdict(verdict)) => {
                     if matches!(verdict, Verdict::Refused(_)) {
                         self.mark_invalid(state, work, arrival, held + 1);
+                        // Others come to the verdict themselves, by these bytes.
+                        self.put_blob(&mut work.batch, &step.id.blob(), bytes)?;
                     }
                     return Ok((stored, Some(verdict)));
                 }

@@ -17,6 +17,15 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// The stored bytes; none if only the id came.
+    pub fn bytes(&self) -> Bytes {
+        match &self.data {
+            StepData::Raw(bytes) => bytes.clone(),
+            StepData::Log { built, .. } => Bytes::copy_from_slice(&built.bytes),
+            StepData::Id => Bytes::new(),
+        }
+    }
+
     /// The stored bytes, of a change that came whole as such.
     pub fn raw(&self) -> Option<&Bytes> {
         match &self.data {

@@ -9,6 +9,7 @@ use mosaic_engine::hash::{BlobHash, DeviceId, Incarnation, Link};
 use mosaic_engine::identity::{CertificateOffer, CertificatePath, Genesis, Verifier};
 use mosaic_engine::model::entry::{BodyRef, Entry, EntryRef, Tip, Wrap};
 use mosaic_engine::seal::{EpochKey, SealPlace, seal};
+use mosaic_engine::sync::exchange::Reason;
 use mosaic_engine::wire::{Changes, Content, LogItem};
 
 use super::forks::give_whole;
@@ -464,4 +465,31 @@ fn a_cut_of_one_branch_lets_no_other_bring_in_devices() {
         assert_eq!(standing(hub, &ada), expected);
         sound(hub);
     }
+}
+
+#[test]
+fn an_invalid_change_is_judged_by_everybody_who_hears_of_it() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = Forger::linked(&laptop, 2);
+    let (hub, newcomer) = (hub_of(&[ada]), person(4, "pc").0);
+    newcomer.subscribe(Subscription::whole(ada)).unwrap();
+    give(&laptop, &hub);
+    let page = Description::own(ada, DocumentKind::Wall, 0);
+    let post = |n: u8| Entry::Post {
+        body: BodyRef { hash: BlobHash::of(&[n]), size: 20 },
+        attachments: Vec::new(),
+        quote: None,
+    };
+    let misplaced = Entry::RenameDevice { device: phone.id(), name: "x".into() };
+    let (chain, _) = phone.write(&page, &[post(1), misplaced, post(2)]);
+    assert_eq!(take(&hub, &phone, chain), Verdict::Refused(Reason::InvalidChange));
+    give(&hub, &newcomer);
+    for replica in [&hub, &newcomer] {
+        assert_eq!(replica.wall(&ada, None, 10).unwrap().len(), 1);
+        for section in replica.kept_sections().unwrap() {
+            assert_eq!(replica.incomplete(&section, 10).unwrap(), []);
+        }
+        sound(replica);
+    }
+    agree(&hub, &newcomer);
 }
