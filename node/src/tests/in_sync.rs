@@ -1,6 +1,6 @@
 //! What may be called in sync, and what may not.
 
-use mosaic_engine::hash::DeviceId;
+use mosaic_engine::hash::{AccountId, DeviceId};
 use mosaic_engine::sync::exchange::{Exchange, Reason};
 use mosaic_engine::sync::outcome::{
     Cause, Counters, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
@@ -8,10 +8,11 @@ use mosaic_engine::sync::outcome::{
 
 use super::*;
 use crate::peers::{Peers, section_key};
+use crate::ticket::NodeTicket;
 
-async fn sync_of(node: &Node, other: &Node, targets: Vec<String>) -> SyncResult {
+async fn sync_of(node: &Node, other: &Node, asked: SyncRun) -> SyncResult {
     let peers = vec![other.ticket().await];
-    let records = all(&node.client, SyncRun { peers, targets, ..SyncRun::default() }).await;
+    let records = all(&node.client, SyncRun { peers, ..asked }).await;
     match records.first() {
         Some(Record::SyncResult(result)) => result.clone(),
         _ => panic!("{records:?}"),
@@ -29,17 +30,22 @@ async fn who_keeps_nothing_of_an_account_is_not_in_sync_with_it() {
     ada.replica().subscribe(Subscription::whole(of_bob)).unwrap();
     ada.post("nobody has this");
 
-    let about_bob = sync_of(&ada, &bob, vec![of_bob.to_string()]).await;
-    assert_eq!(about_bob.state, "in-sync", "{about_bob:?}");
-    for targets in [vec![], vec![of_ada.to_string()]] {
-        let about_ada = sync_of(&ada, &bob, targets).await;
+    let target =
+        |account: AccountId| SyncRun { targets: vec![account.to_string()], ..SyncRun::default() };
+    let copies = SyncRun { replicas: Some(1), ..SyncRun::default() };
+    for asked in [target(of_bob), SyncRun::default()] {
+        let about_bob = sync_of(&ada, &bob, asked).await;
+        assert_eq!(about_bob.state, "in-sync", "{about_bob:?}");
+    }
+    for asked in [copies.clone(), target(of_ada)] {
+        let about_ada = sync_of(&ada, &bob, asked).await;
         assert_eq!(about_ada.state, "differs", "{about_ada:?}");
         let said = about_ada.reasons.iter().any(|reason| reason.starts_with("not kept there"));
         assert!(said, "{about_ada:?}");
     }
 
     bob.replica().subscribe(Subscription::whole(of_ada)).unwrap();
-    let kept = sync_of(&ada, &bob, vec![]).await;
+    let kept = sync_of(&ada, &bob, copies).await;
     assert_eq!(kept.state, "in-sync", "{kept:?}");
     ada.stop().await;
     bob.stop().await;
@@ -54,6 +60,9 @@ async fn news_from_a_peer_do_not_make_equal_what_differs() {
     let replica = app.replica().unwrap();
     let peers = Peers::load(replica.clone()).unwrap();
     let remote = DeviceId::from_bytes([9; 32]);
+    // Of strangers nothing is remembered.
+    let ticket = NodeTicket { device: remote, addresses: Vec::new() };
+    peers.remember(&ticket, None, true).unwrap();
     let section = replica.kept_sections().unwrap().remove(0);
     let heard = |kind, state, causes: Vec<Cause>, missing_there| Outcome {
         remote,
