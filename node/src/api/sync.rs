@@ -7,7 +7,7 @@ use axum::Router;
 use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::hash::SpaceId;
 use mosaic_engine::replica::{Replica, Section};
-use mosaic_engine::sync::outcome::{Counters, Outcome as Round, SectionState};
+use mosaic_engine::sync::outcome::{Counters, Outcome as Round, SectionOutcome, SectionState};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -152,17 +152,18 @@ async fn meet(
 /// Whether everything that counts is the same on both sides, and nothing is missing.
 pub(super) fn in_sync(round: &Round) -> bool {
     let whole = round.missing_here == 0 && round.missing_there == 0;
-    !round.sections.is_empty() && counted(round, &[]) && whole
+    counted(round, &[]) && whole
 }
 
 /// Guests who were not admitted are kept as far as there is room: they do not count.
 fn counted(round: &Round, spaces: &[SpaceId]) -> bool {
-    round
-        .sections
-        .iter()
-        .filter(|section| section.section.class != SectionClass::Visitors)
-        .filter(|section| spaces.is_empty() || spaces.contains(&section.section.space))
-        .all(|section| section.state == SectionState::Equal)
+    let counts = |section: &&SectionOutcome| {
+        section.section.class != SectionClass::Visitors
+            && (spaces.is_empty() || spaces.contains(&section.section.space))
+    };
+    let mut sections = round.sections.iter().filter(counts).peekable();
+    // Of no sections all are equal, and nothing is known.
+    sections.peek().is_some() && sections.all(|section| section.state == SectionState::Equal)
 }
 
 fn result(report: Result<Report, NodeError>, asked: &Asked) -> SyncResult {
