@@ -524,7 +524,7 @@ impl Replica {
             state.uses.remove(space);
         }
         // Guests come with their documents, followed accounts with an own map.
-        if work.documents || Self::changes_wants(state, work) {
+        if work.documents || Self::changes_lists(state, work) {
             state.kept = None;
             state.blocked = None;
         }

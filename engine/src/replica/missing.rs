@@ -45,13 +45,17 @@ impl Replica {
         Ok(count)
     }
 
-    /// Whether a commit may change what is wanted in spaces that it does not touch.
+    /// Whether a commit may change what is wanted in spaces that it does not name.
     pub(crate) fn changes_wants(state: &State, work: &Work) -> bool {
+        work.spaces.is_empty() || Self::changes_lists(state, work)
+    }
+
+    /// Whether a commit may change whom this account follows or blocks, or who counts.
+    pub(crate) fn changes_lists(state: &State, work: &Work) -> bool {
         let own = state.own.as_ref().map(|own| own.account);
         // Own maps say who is blocked.
         let own_map = |event: &Event| matches!(event, Event::Entry { kind: 0, account, .. } if Some(*account) == own);
-        work.spaces.is_empty()
-            || !work.accounts.is_empty()
+        !work.accounts.is_empty()
             || !work.maps.is_empty()
             || !work.cuts.is_empty()
             || work.events.iter().any(own_map)

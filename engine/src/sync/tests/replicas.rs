@@ -335,3 +335,76 @@ fn what_a_revoked_phone_writes_afterwards_is_void_everywhere() {
         assert_eq!(seen.len(), 1, "{home}: {seen:?}");
     }
 }
+
+/// A laptop, a phone, a hub, a friend, and a copy of the phone that knows nothing of what
+/// the phone writes from now on.
+fn copied(seed: u64) -> (Vec<Home>, AccountId) {
+    let (laptop, ada) = person(seed * 10 + 1, "laptop");
+    let store = Arc::new(MemoryStore::new());
+    let options = || ReplicaOptions { secret: None, fresh_incarnation: false };
+    let entropy = |more| Arc::new(SeededEntropy::new(seed * 10 + more));
+    let secret = || DeviceSecret::generate(&*entropy(1002));
+    let phone = Replica::open(store.clone(), entropy(2), options()).unwrap();
+    let (first, of_phone) = (&laptop.replica, secret());
+    let (id, seal) = (of_phone.id(), of_phone.seal_key());
+    let offer = first.offer_device(id, seal, LINKED_DEVICE_RANK, NOW).unwrap();
+    let path = first.add_device(&offer.accept(&of_phone).unwrap(), "phone", NOW).unwrap();
+    phone.adopt(of_phone, path).unwrap();
+    phone.post(draft("common".into()), None, NOW).unwrap();
+    let options = ReplicaOptions { secret: Some(secret()), ..options() };
+    let twin = Replica::open(Arc::new(store.snapshot()), entropy(3), options).unwrap();
+    let (hub, _) = person(seed * 10 + 4, "hub");
+    let (friend, _) = person(seed * 10 + 5, "friend");
+    hub.replica.subscribe(Subscription::whole(ada)).unwrap();
+    friend.replica.follow(ada, None, NOW).unwrap();
+    (vec![laptop, Home::new(phone), hub, friend, Home::new(twin)], ada)
+}
+
+/// Branches of every length meet in every order: all know the same, and once the account
+/// has settled it, all show the same.
+fn quarrel(seed: u64) -> Result<(), Unrest> {
+    let mut chance = Chance::new(seed);
+    let (homes, ada) = copied(seed);
+    let options = Options { check_every_ms: Some(2_000), ..Options::default() };
+    let delay_ms_max = chance.below(80);
+    let faults = Faults { delay_ms_max, ..Faults::default() };
+    let mut network = Network::new(seed, homes, faults, options);
+    for (who, hub) in [(0, 2), (1, 2), (3, 2), (4, 3)] {
+        network.connect(who, hub);
+        network.run_for(chance.below(300))?;
+    }
+    let phone = network.parties[1].replica.own_device();
+    for (who, name) in [(1, "phone"), (4, "copy")] {
+        for number in 0..chance.below(4) {
+            let text = format!("{name} {number}");
+            network.parties[who].replica.post(draft(text), None, NOW + number).unwrap();
+        }
+    }
+    network.spread_news();
+    network.run_for(30_000)?;
+    network.run_to_rest(100_000)?;
+    let others = [0, 2, 3];
+    let kept = network.parties[0].replica.kept_sections().unwrap();
+    for section in kept.iter().filter(|section| section.class != SectionClass::Private) {
+        let digests = others.map(|who| network.parties[who].replica.digest(section).unwrap());
+        assert!(digests.iter().all(|d| *d == digests[0]), "seed {seed}: {section:?}");
+    }
+    network.parties[0].replica.revoke_device(phone, "copied", NOW + 50).unwrap();
+    network.spread_news();
+    network.run_for(60_000)?;
+    network.run_to_rest(100_000)?;
+    let walls = others.map(|who| texts(&network.parties[who].replica, &ada));
+    assert!(walls.iter().all(|wall| *wall == walls[0]), "seed {seed}: {walls:#?}");
+    assert!(walls[0].iter().any(|(_, text)| text == "common"), "seed {seed}: {walls:#?}");
+    Ok(())
+}
+
+#[test]
+fn copies_of_a_device_part_nobody_for_good() {
+    let first = std::env::var("REPLICA_FIRST").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    for seed in first..first + 12u64 {
+        if let Err(unrest) = quarrel(seed) {
+            panic!("{unrest}");
+        }
+    }
+}
