@@ -54,7 +54,7 @@ impl Paths {
                 Err(_) => home.join("state"),
             },
         };
-        let state = base.join(state_name(&home));
+        let state = base.join(state_name(&resolved(&home)));
         Ok(Self { home, state })
     }
 }
@@ -67,6 +67,18 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| {
         Failure::new(ErrorKind::Usage, format!("cannot resolve {}: {error}", path.display()))
     })
+}
+
+/// Follows the links in a path as far as it exists, so that a home has one name.
+fn resolved(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for part in path.ancestors() {
+        if let Ok(found) = std::fs::canonicalize(part) {
+            return missing.into_iter().rev().fold(found, |path, name| path.join(name));
+        }
+        missing.extend(part.file_name());
+    }
+    path.to_owned()
 }
 
 /// Names the state folder of a home: eight bytes of the hash of its path.
@@ -84,5 +96,19 @@ mod tests {
         let (a, b) = (state_name(Path::new("/a")), state_name(Path::new("/b")));
         assert_ne!(a, b);
         assert_eq!(a.len(), 16);
+    }
+
+    #[test]
+    fn a_home_has_one_state_whatever_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let state = |home: &Path| Paths::of(home).unwrap().state;
+        assert_eq!(state(&real), state(&link));
+        let new = state(&link.join("a/b"));
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        assert_eq!(new, state(&link.join("a/b")));
+        assert_eq!(new, state(&real.join("a/b")));
     }
 }

@@ -97,6 +97,7 @@ impl std::fmt::Debug for Replica {
 const COMMIT_BYTES_WISHED: usize = 4 * 1024 * 1024;
 
 const SETTING_ACCOUNT: &str = "account";
+const SETTING_DEVICE: &str = "device";
 const SETTING_INCARNATION: &str = "incarnation";
 const SETTING_JOURNAL: &str = "journal";
 
@@ -129,10 +130,10 @@ impl Replica {
         if let Some(number) = self.setting(SETTING_JOURNAL)? {
             state.journal = Reader::new(&number).u64("journal").map_err(EngineError::corrupt)?;
         }
-        let (Some(secret), Some(account)) = (options.secret, self.setting(SETTING_ACCOUNT)?) else {
+        let (Some(secret), Some(account)) = (options.secret, self.owner()?) else {
             return Ok(());
         };
-        let account: [u8; 32] = account.as_slice().try_into().map_err(EngineError::corrupt)?;
+        self.check_keys(&mut state, &secret, &account)?;
         let kept = match self.setting(SETTING_INCARNATION)? {
             Some(bytes) if !options.fresh_incarnation => Some(Incarnation::from_bytes(
                 bytes.as_slice().try_into().map_err(EngineError::corrupt)?,
@@ -141,7 +142,7 @@ impl Replica {
         };
         state.own = Some(Own {
             secret,
-            account: AccountId::from_bytes(account),
+            account,
             incarnation: kept.unwrap_or_else(|| self.random_incarnation()),
             ring: HashMap::new(),
         });
@@ -149,6 +150,48 @@ impl Replica {
             self.write_incarnation(&state)?;
         }
         self.load_ring(&mut state)
+    }
+
+    /// Compares keys with what the store knows of its device: a key file has no check of its own,
+    /// and each of its bits makes another device.
+    fn check_keys(
+        &self,
+        state: &mut State,
+        secret: &DeviceSecret,
+        account: &AccountId,
+    ) -> Result<(), EngineError> {
+        let found = secret.id();
+        let expected = match self.setting(SETTING_DEVICE)? {
+            Some(id) => {
+                DeviceId::from_bytes(id.as_slice().try_into().map_err(EngineError::corrupt)?)
+            }
+            None => found,
+        };
+        let known = self.known_device(state, &expected)?;
+        let fits = known.is_some_and(|known| {
+            known.device.account() == *account && known.device.seal_key() == secret.seal_key()
+        });
+        if expected == found && fits { Ok(()) } else { Err(EngineError::WrongKeys { expected }) }
+    }
+
+    /// The account that writes in this store, whether its keys were given at opening or not.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn owner(&self) -> Result<Option<AccountId>, EngineError> {
+        let Some(account) = self.setting(SETTING_ACCOUNT)? else { return Ok(None) };
+        let account: [u8; 32] = account.as_slice().try_into().map_err(EngineError::corrupt)?;
+        Ok(Some(AccountId::from_bytes(account)))
+    }
+
+    /// Whether these are the keys of the device that writes here.
+    ///
+    /// # Errors
+    /// If there is no identity.
+    pub fn has_keys(&self, secret: &DeviceSecret) -> Result<bool, EngineError> {
+        let state = self.lock();
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
+        Ok(*own.secret.to_bytes() == *secret.to_bytes())
     }
 
     /// Starts a new writing life as part of a commit: the own chains may have gone on

@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::endpoint::NetOptions;
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
-use crate::home::{self, Home};
+use crate::home::Home;
+use crate::keys;
 use crate::network::Network;
 use crate::serve::NodeInfo;
 
@@ -71,12 +72,10 @@ impl App {
             stopping: CancellationToken::new(),
             ready: CancellationToken::new(),
         };
-        let key = app.options.home.join("device.key");
-        if key.exists() {
+        if keys::has_store(&app.options.home)? {
             let home = Home::open_or_create(&app.options.home)?;
-            let secret = read_key(&home)?;
-            let opened = app.open_store(&home, Some(secret))?;
-            *app.opened() = Some(opened);
+            let secret = keys::read(&home)?;
+            *app.opened() = Some(app.open_store(&home, secret)?);
         }
         Ok(Arc::new(app))
     }
@@ -130,22 +129,24 @@ impl App {
     pub(crate) fn new_device(&self) -> Result<DeviceSecret, ErrorRecord> {
         self.check_no_identity()?;
         let home = Home::open_or_create(&self.options.home)?;
-        Ok(if home.key_file().exists() {
-            read_key(&home)?
-        } else {
-            let secret = DeviceSecret::generate(&*self.entropy);
-            home::write_new(&home.key_file(), &*secret.to_bytes())?;
-            secret
-        })
+        match keys::read(&home)? {
+            Some(secret) => Ok(secret),
+            None => Ok(keys::make(&home, &self.entropy)?),
+        }
     }
 
     /// Removes the keys of a device that did not come to join an account, and the home if there
     /// was nothing else in it.
     pub(crate) fn forget_device(&self) {
         if self.opened().is_none() {
-            let _ = std::fs::remove_file(self.options.home.join("device.key"));
+            let _ = std::fs::remove_file(self.options.home.join("device.key.pending"));
             let _ = std::fs::remove_dir(&self.options.home);
         }
+    }
+
+    /// Compares the key file with the keys in force.
+    pub(crate) fn check_keys(&self, replica: &Replica) -> Result<(), ErrorRecord> {
+        keys::check_file(&Home::open_or_create(&self.options.home)?, replica)
     }
 
     /// Becomes the device of an account that another device vouched for.
@@ -170,6 +171,7 @@ impl App {
         let begun = begin(&this.replica, secret);
         *opened = Some(this.clone());
         begun?;
+        keys::settle(&home)?;
         Ok(this.replica.clone())
     }
 
@@ -195,11 +197,19 @@ impl App {
         let mut warnings = Vec::new();
         let fresh_incarnation = disk.rolled_back.is_some();
         if let Some(why) = &disk.rolled_back {
-            warnings.push(format!("the store may be an older copy: {why:?}; a new life begins"));
+            warnings.push(format!("this may be an older copy: {why}; a new life begins"));
         }
         let entropy: Arc<dyn Entropy> = self.entropy.clone();
+        let has_keys = secret.is_some();
         let options = ReplicaOptions { secret, fresh_incarnation };
-        let replica = Arc::new(Replica::open(Arc::new(disk.store.clone()), entropy, options)?);
+        let replica = Replica::open(Arc::new(disk.store.clone()), entropy, options)
+            .map_err(|error| keys::blame(home, error))?;
+        if !has_keys {
+            keys::check_owner(home, &replica)?;
+        } else if replica.owner()?.is_some() {
+            keys::settle(home)?;
+        }
+        let replica = Arc::new(replica);
         if fresh_incarnation {
             disk.store.settle()?;
         }
@@ -222,7 +232,8 @@ impl App {
         let replica = self.replica()?;
         let home = Home::open_or_create(&self.options.home)?;
         let started = self.network.get_or_try_init(|| async move {
-            let secret = read_key(&home)?;
+            let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
+            let secret = keys::read(&home)?.ok_or_else(no_identity)?;
             let entropy: Arc<dyn Entropy> = self.entropy.clone();
             let network = Network::start(&secret, replica, entropy, &options).await?;
             Ok::<_, ErrorRecord>(network)
@@ -295,14 +306,4 @@ impl App {
     fn opened(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn read_key(home: &Home) -> Result<DeviceSecret, NodeError> {
-    let path = home.key_file();
-    let bytes = home::read_secret(&path, DeviceSecret::LEN)?;
-    let secret = bytes.as_slice().try_into().ok().and_then(DeviceSecret::from_bytes);
-    secret.ok_or_else(|| NodeError::Damaged {
-        path,
-        reason: format!("it does not hold {} bytes of keys", DeviceSecret::LEN),
-    })
 }

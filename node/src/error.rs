@@ -47,6 +47,14 @@ pub enum NodeError {
         /// What was expected and found.
         reason: String,
     },
+    /// Half of an identity: the keys or the store are missing, or one is not the other's.
+    #[error("{} {reason}; put it back from a copy", path.display())]
+    HalfIdentity {
+        /// The file or folder at fault.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The configuration file or an option of it is wrong.
     #[error("{}: {reason}", path.display())]
     Config {

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! HOME/            0700
-//!   device.key     0600   the device's two secrets
+//!   device.key     0600   the device's two secrets; device.key.pending until it has an account
 //!   config.toml    0600
 //!   store/                the engine's database and large blobs
-//!   run/           0700   the node's socket, pid and log while it runs
+//!   run/           0700   the node's socket, pid and log
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::NodeError;
 
@@ -45,22 +48,23 @@ impl Home {
         &self.root
     }
 
-    /// The engine's store.
-    #[must_use]
-    pub fn store(&self) -> PathBuf {
-        self.root.join("store")
-    }
-
     /// The device's secrets.
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
         self.root.join("device.key")
     }
 
-    /// The configuration file; it need not exist.
+    /// Keys that belong to no account yet: an identity is being made, or was when the power
+    /// went.
     #[must_use]
-    pub fn config_file(&self) -> PathBuf {
-        self.root.join("config.toml")
+    pub fn pending_key_file(&self) -> PathBuf {
+        self.root.join("device.key.pending")
+    }
+
+    /// The process id of a running node; it counts only while that process holds the store.
+    #[must_use]
+    pub fn pid_file(&self) -> PathBuf {
+        self.root.join("run").join("node.pid")
     }
 
     /// What exists only while a node runs.
@@ -71,18 +75,6 @@ impl Home {
         let folder = self.root.join("run");
         private_folder(&folder)?;
         Ok(folder)
-    }
-
-    /// The log of a node that runs in the background.
-    #[must_use]
-    pub fn log_file(&self) -> PathBuf {
-        self.root.join("run").join("node.log")
-    }
-
-    /// The process id of a running node; a hint for people, never a lock.
-    #[must_use]
-    pub fn pid_file(&self) -> PathBuf {
-        self.root.join("run").join("node.pid")
     }
 }
 
@@ -105,6 +97,41 @@ pub fn socket_path(home: &Path) -> PathBuf {
         std::env::temp_dir().join(format!("mosaic-{user}"))
     };
     base.join(format!("{name}.sock"))
+}
+
+/// Returns the process that has the store of a home open.
+#[must_use]
+pub fn holder(root: &Path) -> Option<u32> {
+    let file = File::open(root.join("lock")).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => read_pid(file),
+        _ => None,
+    }
+}
+
+/// Returns the process that is the node of a home, whether its socket is there or not.
+#[must_use]
+pub fn node_process(root: &Path) -> Option<u32> {
+    let file = File::open(root.join("run").join("node.pid")).ok()?;
+    let pid = read_pid(file)?;
+    holder(root).filter(|holder| *holder == pid)
+}
+
+/// Asks a node to end, as `node stop` does.
+///
+/// # Errors
+/// The system refuses, or there is no such process.
+pub fn end_process(pid: u32) -> Result<(), NodeError> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let ended = process.map_or(Err(Errno::SRCH), |pid| kill_process(pid, Signal::TERM));
+    ended
+        .map_err(|error| NodeError::file("end", Path::new(&format!("process {pid}")))(error.into()))
+}
+
+fn read_pid(file: File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Makes `path` with mode 0700, or checks that it is a folder of ours that nobody else enters.
@@ -168,8 +195,16 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
 /// The file system refuses.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let written = write_beside(path, bytes)?;
-    fs::rename(&written, path).map_err(NodeError::file("write", path))?;
-    sync_folder(path)
+    rename(&written, path)
+}
+
+/// Gives a file another name in its folder; committed when this returns.
+///
+/// # Errors
+/// The file system refuses.
+pub fn rename(from: &Path, to: &Path) -> Result<(), NodeError> {
+    fs::rename(from, to).map_err(NodeError::file("write", to))?;
+    sync_folder(to)
 }
 
 fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, NodeError> {

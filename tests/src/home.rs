@@ -45,6 +45,12 @@ impl Home {
         home
     }
 
+    /// The same home at another path.
+    #[must_use]
+    pub fn at(&self, path: PathBuf) -> Self {
+        Self { path, state: self.state.clone() }
+    }
+
     /// A command in this home.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {

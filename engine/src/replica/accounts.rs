@@ -117,9 +117,7 @@ impl Replica {
         now_ms: u64,
     ) -> Result<AccountId, EngineError> {
         let mut state = self.lock();
-        if let Some(own) = &state.own {
-            return Err(EngineError::IdentityExists(own.account));
-        }
+        self.check_unowned()?;
         check_name(device_name)?;
         let genesis = Genesis::create(&secret, recovery, now_ms, &*self.entropy);
         let path = CertificatePath::first(genesis);
@@ -134,6 +132,11 @@ impl Replica {
         self.add_epoch(&mut state, &mut work, &[seal], now_ms)?;
         self.finish(state, work)?;
         Ok(account)
+    }
+
+    /// A store has one owner for ever, even while his keys are not at hand.
+    fn check_unowned(&self) -> Result<(), EngineError> {
+        self.owner()?.map_or(Ok(()), |account| Err(EngineError::IdentityExists(account)))
     }
 
     fn adopt_path(
@@ -158,6 +161,11 @@ impl Replica {
         );
         work.batch.put(
             Table::Meta,
+            keys::setting(super::SETTING_DEVICE),
+            secret.id().as_bytes().to_vec(),
+        );
+        work.batch.put(
+            Table::Meta,
             keys::setting(super::SETTING_INCARNATION),
             incarnation.as_bytes().to_vec(),
         );
@@ -176,9 +184,7 @@ impl Replica {
         path: CertificatePath,
     ) -> Result<AccountId, EngineError> {
         let mut state = self.lock();
-        if let Some(own) = &state.own {
-            return Err(EngineError::IdentityExists(own.account));
-        }
+        self.check_unowned()?;
         let account = path.account();
         let mut work = Work::default();
         self.adopt_path(&mut state, &mut work, secret, path)?;

@@ -36,6 +36,12 @@ pub enum EngineError {
         /// Full ids that fit.
         candidates: Vec<String>,
     },
+    /// The keys given at opening are not those of the device that writes here.
+    #[error("these are not the keys of device {expected}, which writes here")]
+    WrongKeys {
+        /// The device.
+        expected: DeviceId,
+    },
     /// The rules do not allow it.
     #[error("{0}")]
     Denied(String),

@@ -1,5 +1,7 @@
 //! Failures of the layers below, as exit codes, plain words and the next command.
 
+use std::io;
+
 use mosaic_engine::replica::EngineError;
 use mosaic_engine::store::StoreError;
 
@@ -8,6 +10,10 @@ use crate::error::NodeError;
 
 /// Prints a ticket for a new device, on a device that is linked.
 pub(super) const NEW_LINK: &str = "mosaic device invite";
+/// Begins anew beside a home that cannot be opened, with what other devices have.
+const LINK_ANEW: &str = "mosaic --home NEW_FOLDER device link TICKET";
+/// Looks at another folder than the one that cannot be used.
+const OTHER_HOME: &str = "mosaic --home FOLDER status";
 /// Prints the ticket of a node, on that node.
 pub(super) const NODE_TICKET: &str = "mosaic node ticket";
 
@@ -20,6 +26,12 @@ impl From<NodeError> for ErrorRecord {
             NodeError::Exists { .. } => Self::new(ErrorKind::Conflict, message),
             NodeError::TicketSpent { .. } => {
                 Self::new(ErrorKind::Conflict, message).with_hint(NEW_LINK)
+            }
+            NodeError::HalfIdentity { .. } => {
+                Self::new(ErrorKind::Corrupt, message).with_hint(LINK_ANEW)
+            }
+            NodeError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Self::new(ErrorKind::Denied, message).with_hint(OTHER_HOME)
             }
             NodeError::Damaged { .. } => Self::new(ErrorKind::Corrupt, message),
             NodeError::Config { .. } | NodeError::Ticket { .. } => {
@@ -73,7 +85,10 @@ impl From<EngineError> for ErrorRecord {
 
 impl From<StoreError> for ErrorRecord {
     fn from(error: StoreError) -> Self {
-        let kind = match error {
+        let kind = match &error {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                return Self::new(ErrorKind::Denied, error.to_string()).with_hint(OTHER_HOME);
+            }
             StoreError::Locked { .. } => ErrorKind::Locked,
             StoreError::Corrupt(_) => ErrorKind::Corrupt,
             StoreError::Refused { .. } => ErrorKind::Usage,

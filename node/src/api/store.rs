@@ -69,6 +69,10 @@ fn verify(app: &App, _: StoreVerify) -> Result<Vec<Record>, ErrorRecord> {
             Record::Damage(Damage { what, id, reason: problem.clone() })
         })
         .collect();
+    if let Err(error) = app.check_keys(&replica) {
+        let (what, id) = ("device.key".to_owned(), replica.device()?.to_string());
+        records.push(Record::Damage(Damage { what, id, reason: error.message }));
+    }
     let damaged = records.len() as u64;
     records.push(Record::Verify(Verify {
         ok: damaged == 0,
