@@ -1,12 +1,12 @@
 //! What every command has: flags, folders, the way to the API, and how to print.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mosaic_node::api::types::{ErrorKind, ErrorRecord, Record, Request};
 use mosaic_node::client::{Answer, Client};
-use mosaic_node::{App, AppOptions, clock};
+use mosaic_node::{App, AppOptions, NodeError, clock, home};
 
 use crate::args::Globals;
 use crate::error::Failure;
@@ -193,10 +193,7 @@ impl<'a> Context<'a> {
                     let message = format!("no node answers at {}: {error}", socket.display());
                     return Err(Failure::new(ErrorKind::NoNode, message));
                 }
-                Err(_) if needs_node => {
-                    let message = format!("no node is running for {}", self.paths.home.display());
-                    return Err(Failure::new(ErrorKind::NoNode, message));
-                }
+                Err(_) if needs_node => return Err(self.no_node(&socket)),
                 Err(_) => {}
             }
             match App::open(self.options()) {
@@ -212,13 +209,26 @@ impl<'a> Context<'a> {
         Ok(client)
     }
 
-    /// Opens the store in this process, for a command that becomes the node.
+    fn no_node(&self, socket: &Path) -> Failure {
+        let message = format!("no node is running for {}", self.paths.home.display());
+        let Some(pid) = home::node_process(&self.paths.home) else {
+            return Failure::new(ErrorKind::NoNode, message);
+        };
+        let message = format!("the node (pid {pid}) does not answer at {}", socket.display());
+        Failure::Error(ErrorRecord::new(ErrorKind::NoNode, message).with_hint("mosaic node stop"))
+    }
+
+    /// Opens the store in this process, for a command that becomes the node. It waits for
+    /// another one that ends, not for another node: or it would become one when that is stopped.
     ///
     /// # Errors
     /// What keeps it from opening.
     pub(crate) async fn open(&self, options: AppOptions) -> Result<Arc<App>, Failure> {
         let started = clock::instant();
         loop {
+            if home::node_process(&self.paths.home).is_some() {
+                return Err(ErrorRecord::from(NodeError::Running).into());
+            }
             match App::open(options.clone()) {
                 Ok(app) => return Ok(app),
                 Err(error) => wait_for_lock(error, started).await?,

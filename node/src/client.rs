@@ -49,6 +49,13 @@ impl Client {
         Ok(Self { way: Way::Socket(socket.to_owned()) })
     }
 
+    /// Returns the process that listens at `socket`.
+    pub async fn process(socket: &Path) -> Option<u32> {
+        let stream = UnixStream::connect(socket).await.ok()?;
+        let pid = stream.peer_cred().ok()?.pid()?;
+        u32::try_from(pid).ok()
+    }
+
     /// Calls a router in this process.
     #[must_use]
     pub const fn local(router: Router) -> Self {

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::clock;
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::home::socket_path;
+use crate::home::{self, Home, socket_path};
 use crate::socket::NodeSocket;
 
 /// How long requests may take to end once the node stops.
@@ -74,6 +74,8 @@ async fn run(
         lan: net_options.lan,
         relay: net_options.relay,
     })?;
+    let pid_file = Home::open_or_create(app.home())?.pid_file();
+    home::replace(&pid_file, std::process::id().to_string().as_bytes())?;
     network.keep_connected();
     let stop = app.stopping().clone();
     let listen_error = |error: std::io::Error| NodeError::Listen {
@@ -91,6 +93,7 @@ async fn run(
         () = stop.cancelled() => {}
     }
     stop.cancel();
+    let _ = std::fs::remove_file(&pid_file);
     if timeout(DRAIN_TIMEOUT, &mut serving).await.is_err() {
         tracing::warn!("some requests were cut off");
         serving.abort();

@@ -4,12 +4,15 @@ mod logs;
 mod run;
 mod start;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    NodeConnect, NodeForget, NodePeers, NodeStatus, NodeStop, NodeTicket, Record,
+    ErrorKind, ErrorRecord, NodeConnect, NodeForget, NodePeers, NodeStatus, NodeStop, NodeTicket,
+    Record,
 };
+use mosaic_node::home;
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
@@ -98,12 +101,31 @@ async fn forget(peer: String, context: &mut Context<'_>) -> Result<(), Failure> 
     context.answer(&NodeForget { peer }, Print::Nothing, &say).await
 }
 
-/// Stops the node and returns when it is gone.
+/// Stops the node and returns when it is gone; also one whose socket is gone.
 async fn stop(context: &mut Context<'_>) -> Result<(), Failure> {
-    let say = |record: &Record| {
-        let Record::Node(node) = record else { return None };
-        Some(format!("Node stopped (pid {}).", node.pid))
+    let pid = Cell::new(None);
+    let note = |record: &Record| {
+        if let Record::Node(node) = record {
+            pid.set(Some(node.pid));
+        }
+        None
     };
-    context.answer(&NodeStop {}, Print::Nothing, &say).await?;
-    start::wait_until_gone(context).await
+    let stopped = context.answer(&NodeStop {}, Print::Nothing, &note).await;
+    let lone = match &stopped {
+        Err(Failure::Error(error)) if error.kind() == ErrorKind::NoNode => {
+            home::node_process(&context.paths.home).filter(|_| context.globals.node.is_none())
+        }
+        _ => None,
+    };
+    match lone {
+        Some(lone) => {
+            home::end_process(lone).map_err(ErrorRecord::from)?;
+            pid.set(Some(lone));
+        }
+        None => stopped?,
+    }
+    let Some(pid) = pid.get() else { return Ok(()) };
+    start::wait_until_gone(context, pid).await?;
+    context.output.talk(&format!("Node stopped (pid {pid})."));
+    Ok(())
 }

@@ -3,14 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mosaic_node::api::types::{ErrorKind, NodeStatus, Record};
 use mosaic_node::client::Client;
 use mosaic_node::clock;
-use mosaic_node::home::Home;
+use mosaic_node::home::{self, Home};
 
 use super::Settings;
 use super::logs::last_words;
@@ -33,10 +33,13 @@ impl Settings {
         let mut child = self.spawn(context)?;
         let started = clock::instant();
         loop {
-            if Client::connect(&socket).await.is_ok() {
+            let status = child.try_wait().map_err(cannot_start)?;
+            // If another process answers, this one is to have given up before we return.
+            let answers = serves(&socket, child.id()).await;
+            if answers || (status.is_some() && Client::connect(&socket).await.is_ok()) {
                 return report(context).await;
             }
-            if let Some(status) = child.try_wait().map_err(cannot_start)? {
+            if let Some(status) = status {
                 return Err(ended(status.code(), context));
             }
             if clock::instant().saturating_duration_since(started) > PATIENCE {
@@ -138,14 +141,12 @@ pub(super) async fn wait(context: &mut Context<'_>) -> Result<(), Failure> {
     report(context).await
 }
 
-/// Waits until the node has gone and the home is free: it answers no more some time before
-/// its store is closed.
-pub(super) async fn wait_until_gone(context: &mut Context<'_>) -> Result<(), Failure> {
+/// Waits until this process no longer serves the home and has closed its store. What another
+/// one does with the home meanwhile is that one's business.
+pub(super) async fn wait_until_gone(context: &Context<'_>, pid: u32) -> Result<(), Failure> {
     let socket = context.socket();
-    let lock = context.paths.home.join("lock");
-    let held = || File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_err());
     let started = clock::instant();
-    while Client::connect(&socket).await.is_ok() || held() {
+    while home::holder(&context.paths.home) == Some(pid) || serves(&socket, pid).await {
         if clock::instant().saturating_duration_since(started) > PATIENCE {
             let message = format!("the node has not ended after {PATIENCE:?}");
             return Err(Failure::new(ErrorKind::Timeout, message));
@@ -153,4 +154,9 @@ pub(super) async fn wait_until_gone(context: &mut Context<'_>) -> Result<(), Fai
         crate::pause(TRY_AGAIN).await;
     }
     Ok(())
+}
+
+/// Whether this process is the one that listens at the socket.
+async fn serves(socket: &Path, pid: u32) -> bool {
+    Client::process(socket).await == Some(pid)
 }
