@@ -34,6 +34,7 @@ mod missing;
 mod packs;
 mod parts;
 mod peers;
+mod pictures;
 mod posts;
 mod prove;
 mod quota;
@@ -54,6 +55,7 @@ pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub use error::EngineError;
 pub use files::FileIntake;
 pub use maps::{Edits, Field};
+pub use pictures::{PICTURE, parse_picture, picture_value};
 pub use posts::Draft;
 pub use quota::PageUse;
 pub use state::{ChainState, Event, KnownDevice, Own};
@@ -496,6 +498,7 @@ impl Replica {
             return Err(EngineError::Denied(format!("the store failed before: {why}")));
         }
         self.mark_unsettled(&mut state, &mut work)?;
+        self.note_pictures(&mut state, &mut work)?;
         self.sign_heads(&mut state, &mut work)?;
         self.write_journal(&mut state, &mut work);
         self.forget_derived(&mut state, &work);

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::endpoint::NetOptions;
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::keys;
 use crate::network::Network;
 use crate::serve::NodeInfo;
@@ -62,6 +62,7 @@ impl App {
     /// # Errors
     /// `locked` if another process holds the store, `corrupt`, `denied` for loose file modes.
     pub fn open(options: AppOptions) -> Result<Arc<Self>, ErrorRecord> {
+        home::keep_private();
         let app = Self {
             options,
             entropy: Arc::new(OsEntropy::open()?),

@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -97,6 +98,26 @@ pub fn socket_path(home: &Path) -> PathBuf {
         std::env::temp_dir().join(format!("mosaic-{user}"))
     };
     base.join(format!("{name}.sock"))
+}
+
+/// Permission bits of a file that is meant for others too, as the user's umask has them.
+static SHARED_MODE: OnceLock<u32> = OnceLock::new();
+
+/// Lets this process make files of mode 0600 and folders of mode 0700 from now on: the database
+/// below the home makes files that know nothing of it.
+pub(crate) fn keep_private() {
+    SHARED_MODE.get_or_init(|| {
+        let asked = rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+        0o666 & !asked.bits()
+    });
+}
+
+/// Makes a file that was written for the user himself as any other program would make it.
+///
+/// # Errors
+/// The file system refuses.
+pub(crate) fn share(file: &File) -> io::Result<()> {
+    SHARED_MODE.get().map_or(Ok(()), |mode| file.set_permissions(fs::Permissions::from_mode(*mode)))
 }
 
 /// Returns the process that has the store of a home open.

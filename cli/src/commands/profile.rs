@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use mosaic_node::api::types::{ProfileSet, ProfileShow, Record};
+use mosaic_node::api::types::{ProfilePicture, ProfileSet, ProfileShow, Record};
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
@@ -21,6 +21,15 @@ pub(crate) enum Profile {
         #[arg(long)]
         conflicts: bool,
     },
+    /// Write a profile's picture to a file
+    Avatar {
+        /// Account id or @petname; default: you
+        #[arg(value_name = "WHO")]
+        who: Option<String>,
+        /// File to write; it must not exist
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Change your profile
     Set(Set),
 }
@@ -34,7 +43,7 @@ pub(crate) struct Set {
     /// A few lines about you
     #[arg(long, value_name = "TEXT")]
     bio: Option<String>,
-    /// Picture
+    /// Picture, up to 1 MiB
     #[arg(long, value_name = "FILE")]
     avatar: Option<PathBuf>,
     /// A link; repeat for more; replaces all links
@@ -55,6 +64,11 @@ impl Profile {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
             Self::Show { who, conflicts } => context.show(&ProfileShow { who, conflicts }).await,
+            Self::Avatar { who, output } => {
+                let path = input::absolute_text(&output)?;
+                let request = ProfilePicture { who, path };
+                context.answer(&request, Print::Value, &|_| None).await
+            }
             Self::Set(set) => {
                 let request = set.request()?;
                 let say = |_: &Record| Some("Profile changed.".to_owned());

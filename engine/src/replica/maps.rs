@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::pictures::{PICTURE, has_picture};
 use super::{ChainState, EngineError, Event, Replica, State, Work};
 use crate::chain::{ChainKey, extend};
 use crate::change::gate::GateError;
@@ -172,6 +173,10 @@ impl Replica {
             }
         }
         let id = self.add_map_change(state, work, &description, key, stored, Some(hash), true)?;
+        let chosen = edits.iter().any(|(key, value)| key == PICTURE && value.is_some());
+        if let Some(local) = work.profiles.get_mut(&key.doc) {
+            *local = chosen;
+        }
         work.signed.insert(key, description);
         Ok(id)
     }
@@ -243,6 +248,9 @@ impl Replica {
             doc: key.doc,
             local,
         });
+        if has_picture(description) {
+            work.profiles.insert(key.doc, false);
+        }
         work.spaces.insert(space);
         work.chains.insert(key);
         state.dirty = true;

@@ -267,6 +267,8 @@ pub(crate) struct Work {
     pub documents: bool,
     /// Maps that have to be made again.
     pub maps: BTreeSet<DocumentId>,
+    /// Profiles that change, and whether a picture was chosen here.
+    pub profiles: BTreeMap<DocumentId, bool>,
     /// Documents that got cuts.
     pub cuts: BTreeSet<DocumentId>,
     /// Spaces whose digests change.

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::change::value::Value;
 use mosaic_engine::hash::AccountId;
-use mosaic_engine::replica::{Edits, Field, Replica};
+use mosaic_engine::limits::PICTURE_BYTES_MAX;
+use mosaic_engine::model::entry::Attachment as FileRef;
+use mosaic_engine::replica::{Edits, Field, Replica, parse_picture, picture_value};
 
 use super::answer::blocking;
 use super::resolve;
 use super::types::{
-    AttachFile, Attachment, ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileSet,
+    AttachFile, ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileSet,
     ProfileShow, Record,
 };
-use super::view::attach;
+use super::view;
 use crate::app::App;
 use crate::clock;
-
-/// Bytes of an avatar.
-const AVATAR_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<ProfileShow, _>(router, show);
@@ -52,25 +51,31 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
         }
     }
     out.links = links.into_values().collect();
-    out.avatar = avatar(&picture);
+    out.avatar = avatar(&picture).as_ref().map(view::attachment);
     if conflicts {
         out.conflicts = Some(fields.iter().filter_map(conflict).collect());
     }
     Ok(Record::Profile(out))
 }
 
-fn avatar(parts: &BTreeMap<String, Value>) -> Option<Attachment> {
+fn avatar(parts: &BTreeMap<String, Value>) -> Option<FileRef> {
     let text = |name: &str| parts.get(name).and_then(|v| v.as_text().map(str::to_owned));
-    let size = match parts.get("size") {
-        Some(Value::Uint(size)) => *size,
-        _ => return None,
-    };
-    Some(Attachment {
-        hash: text("hash")?,
-        size_bytes: size,
+    Some(FileRef {
+        body: parts.get("body").and_then(parse_picture)?,
         media_type: text("type").unwrap_or_default(),
         name: text("file").unwrap_or_default(),
-        alt: text("alt"),
+        alt: text("alt").unwrap_or_default(),
+    })
+}
+
+/// The picture of an account's profile.
+pub(super) fn picture(replica: &Replica, account: &AccountId) -> Result<FileRef, ErrorRecord> {
+    let parts = replica.profile(account)?.into_iter().filter_map(|field| {
+        field.key.strip_prefix("avatar.").map(|part| (part.to_owned(), field.value.clone()))
+    });
+    avatar(&parts.collect()).ok_or_else(|| {
+        let message = format!("the profile of {account} has no picture");
+        ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic profile show")
     })
 }
 
@@ -169,14 +174,14 @@ fn put_avatar(
     file: &AttachFile,
     wanted: &mut BTreeMap<String, Option<Value>>,
 ) -> Result<(), ErrorRecord> {
-    let attachment = attach(replica, file, AVATAR_BYTES_MAX)?;
-    let mut put = |key: &str, value: Value| {
-        wanted.insert(format!("avatar.{key}"), Some(value));
+    let attachment = view::attach(replica, file, PICTURE_BYTES_MAX)?;
+    let text = |text: String| Some(text).filter(|text| !text.is_empty()).map(Value::Text);
+    let mut put = |key: &str, value: Option<Value>| {
+        wanted.insert(format!("avatar.{key}"), value);
     };
-    put("hash", Value::Text(attachment.body.hash.to_string()));
-    put("size", Value::Uint(attachment.body.size));
-    put("type", Value::Text(attachment.media_type));
-    put("file", Value::Text(attachment.name));
-    put("alt", Value::Text(attachment.alt));
+    put("body", Some(picture_value(&attachment.body)));
+    put("type", text(attachment.media_type));
+    put("file", text(attachment.name));
+    put("alt", text(attachment.alt));
     Ok(())
 }

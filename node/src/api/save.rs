@@ -11,21 +11,34 @@ use mosaic_engine::model::entry::Attachment;
 use mosaic_engine::replica::EngineError;
 
 use super::answer::{Outcome, route};
+use super::profile;
 use super::resolve;
-use super::types::{ErrorKind, ErrorRecord, Record, Saved, WallSave};
+use super::types::{ErrorKind, ErrorRecord, ProfilePicture, Record, Saved, WallSave};
 use crate::app::App;
 use crate::blobs::FetchError;
+use crate::home;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
-    route(router, save)
+    let router = route(router, |app, request: WallSave| {
+        let path = PathBuf::from(&request.path);
+        save(app, path, move |app| attachment(app, &request))
+    });
+    route(router, |app, request: ProfilePicture| {
+        let path = PathBuf::from(&request.path);
+        save(app, path, move |app| picture(app, request.who.as_deref()))
+    })
 }
 
-async fn save(app: Arc<App>, request: WallSave) -> Outcome {
-    let (path, finding) = (PathBuf::from(&request.path), app.clone());
+async fn save(
+    app: Arc<App>,
+    path: PathBuf,
+    find: impl FnOnce(&App) -> Result<Attachment, ErrorRecord> + Send + 'static,
+) -> Outcome {
     if !path.is_absolute() {
         return Err(ErrorRecord::new(ErrorKind::Usage, "the path is not absolute"));
     }
-    let found = tokio::task::spawn_blocking(move || attachment(&finding, &request)).await;
+    let finding = app.clone();
+    let found = tokio::task::spawn_blocking(move || find(&finding)).await;
     let attachment = found.map_err(|error| failed(&error))??;
     let (here, wanted, target) = (app.clone(), attachment.clone(), path.clone());
     let copied = tokio::task::spawn_blocking(move || copy(&here, &wanted, &target)).await;
@@ -46,6 +59,11 @@ fn attachment(app: &App, request: &WallSave) -> Result<Attachment, ErrorRecord> 
         let message = format!("{} has {count} attachments", post.id.short());
         ErrorRecord::new(ErrorKind::NotFound, message)
     })
+}
+
+fn picture(app: &App, who: Option<&str>) -> Result<Attachment, ErrorRecord> {
+    let replica = app.replica()?;
+    profile::picture(&replica, &resolve::account(&replica, who)?)
 }
 
 /// Copies what is here; `None` if it is not.
@@ -99,6 +117,7 @@ impl NewFile {
     }
 
     fn keep(mut self) -> io::Result<()> {
+        home::share(&self.file)?;
         self.file.sync_all()?;
         self.path = None;
         Ok(())

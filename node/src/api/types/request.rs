@@ -188,6 +188,14 @@ requests! {
         /// Also the values that lost against a concurrent one.
         conflicts: bool,
     }
+    /// Writes the picture of a profile to a file, fetching it from a peer if it is not here.
+    /// Answers one `saved`.
+    "/v1/profile/picture" any ProfilePicture {
+        /// Account id prefix or `@petname`; absent = ours.
+        who: Option<String>,
+        /// Absolute path to write; an existing file is refused with `conflict`.
+        path: String,
+    }
     /// Changes fields of our profile, in one change. Answers one `profile`.
     "/v1/profile/set" any ProfileSet {
         /// Name.
