@@ -57,12 +57,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Folder that holds everything [env: MOSAIC_HOME]
-    #[arg(long, global = true, value_name = "DIR", env = "MOSAIC_HOME", hide_env = true)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub(crate) home: Option<PathBuf>,
     /// Socket of the node to talk to; fail if it does not answer
-    #[arg(long, global = true, value_name = "SOCK", env = "MOSAIC_NODE", hide_env = true)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, global = true, value_name = "SOCK", hide_short_help = true)]
     pub(crate) node: Option<PathBuf>,
     /// Never ask; fail with code 2 and name the flag that was missing
     #[arg(long, global = true, env = "MOSAIC_NO_INPUT", hide_env = true)]
@@ -104,7 +102,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ear
     let args: Vec<OsString> = args.into_iter().collect();
     let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
     let matches = tree().try_get_matches_from(args).map_err(|error| Early::Clap(error, json))?;
-    Cli::from_arg_matches(&matches).map_err(|error| Early::Clap(error, json))
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| Early::Clap(error, json))?;
+    // Were the parser to read them, it would show their flags in every usage line.
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let globals = &mut cli.globals;
+    globals.home = globals.home.take().or_else(|| set("MOSAIC_HOME").map(PathBuf::from));
+    globals.node = globals.node.take().or_else(|| set("MOSAIC_NODE").map(PathBuf::from));
+    Ok(cli)
 }
 
 #[cfg(test)]

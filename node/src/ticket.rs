@@ -214,6 +214,9 @@ fn open(prefix: &str, text: &str) -> Result<Vec<u8>, NodeError> {
     if text.len() > TICKET_CHARS_MAX {
         return Err(bad("it is too long"));
     }
+    // The small alphabet of QR codes has capitals only.
+    let text = text.to_ascii_lowercase();
+    let text = text.as_str();
     let Some(body) = text.strip_prefix(prefix) else {
         return Err(match (prefix, text) {
             (NODE_PREFIX, link) if link.starts_with(LINK_PREFIX) => {

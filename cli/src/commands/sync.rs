@@ -1,9 +1,11 @@
 //! `sync`: meet the peers now, or see what is missing where.
 
-use clap::{Args, Subcommand};
-use mosaic_node::api::types::{SyncRun, SyncStatus};
+use std::cell::Cell;
 
-use crate::context::Context;
+use clap::{Args, Subcommand};
+use mosaic_node::api::types::{Record, SyncRun, SyncStatus};
+
+use crate::context::{Context, Print};
 use crate::error::Failure;
 use crate::quantity;
 
@@ -47,7 +49,7 @@ impl Sync {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let run = match self.command {
             Some(SyncCommand::Status { targets }) => {
-                return context.show(&SyncStatus { targets }).await;
+                return status(targets, context).await;
             }
             Some(SyncCommand::Run(run)) => run,
             None => self.run,
@@ -60,4 +62,19 @@ impl Sync {
         };
         context.show(&request).await
     }
+}
+
+/// Nothing to show is worth a sentence: it does not mean that all is well.
+async fn status(targets: Vec<String>, context: &mut Context<'_>) -> Result<(), Failure> {
+    let seen = Cell::new(false);
+    let note = |_: &Record| {
+        seen.set(true);
+        None
+    };
+    context.answer(&SyncStatus { targets }, Print::Records, &note).await?;
+    if !seen.get() {
+        let sentence = "No other device has been met: there is no copy but this one.";
+        context.output.talk(sentence);
+    }
+    Ok(())
 }

@@ -449,6 +449,11 @@ impl Replica {
             && digits.len() <= 64
             && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         if !usable {
+            let short = (1..4).contains(&digits.len());
+            if short && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                let why = format!("'{text}' is too short: a prefix of an id has at least 4 digits");
+                return Err(EngineError::Invalid(why));
+            }
             return Ok(Vec::new());
         }
         let even = digits.len() / 2 * 2;

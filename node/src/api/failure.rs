@@ -11,7 +11,7 @@ use crate::error::NodeError;
 /// Prints a ticket for a new device, on a device that is linked.
 pub(super) const NEW_LINK: &str = "mosaic device invite";
 /// Begins anew beside a home that cannot be opened, with what other devices have.
-const LINK_ANEW: &str = "mosaic --home NEW_FOLDER device link TICKET";
+pub(super) const LINK_ANEW: &str = "mosaic --home NEW_FOLDER device link TICKET";
 /// Looks at another folder than the one that cannot be used.
 const OTHER_HOME: &str = "mosaic --home FOLDER status";
 /// Prints the ticket of a node, on that node.
@@ -57,29 +57,35 @@ impl From<EngineError> for ErrorRecord {
                 Self::new(ErrorKind::Conflict, message).with_hint("mosaic identity show")
             }
             EngineError::NotFound { what, .. } => {
-                let hint = match what {
-                    "document" => "mosaic doc list",
-                    "account" => "mosaic identity list",
-                    "device" => "mosaic device list",
-                    "subscription" => "mosaic sub list",
-                    _ => "mosaic wall list",
-                };
-                Self::new(ErrorKind::NotFound, message).with_hint(hint)
+                Self::new(ErrorKind::NotFound, message).with_hint(list_of(what))
             }
             EngineError::MissingBlob(_) | EngineError::MissingDocument(_) => {
                 Self::new(ErrorKind::NotFound, message)
             }
             EngineError::Ambiguous { what, text, candidates } => {
                 let message = format!("'{text}' fits {} {what}s", candidates.len());
-                Self { candidates, ..Self::new(ErrorKind::Ambiguous, message) }
+                let error = Self { candidates, ..Self::new(ErrorKind::Ambiguous, message) };
+                error.with_hint(list_of(what))
             }
-            EngineError::Denied(_) | EngineError::Revoked(_) | EngineError::Suspended(_) => {
-                Self::new(ErrorKind::Denied, message)
+            EngineError::Revoked(_) | EngineError::Suspended(_) => {
+                Self::new(ErrorKind::Denied, message).with_hint("mosaic device list")
             }
+            EngineError::Denied(_) => Self::new(ErrorKind::Denied, message),
             EngineError::Invalid(_) => Self::new(ErrorKind::Usage, message),
             EngineError::Corrupt(_) => Self::new(ErrorKind::Corrupt, message),
             _ => Self::new(ErrorKind::Error, message),
         }
+    }
+}
+
+/// Lists the things among which one was looked for.
+fn list_of(what: &str) -> &'static str {
+    match what {
+        "document" => "mosaic doc list",
+        "account" => "mosaic identity list",
+        "device" => "mosaic device list",
+        "subscription" => "mosaic sub list",
+        _ => "mosaic wall list",
     }
 }
 
@@ -90,7 +96,12 @@ impl From<StoreError> for ErrorRecord {
                 return Self::new(ErrorKind::Denied, error.to_string()).with_hint(OTHER_HOME);
             }
             StoreError::Locked { .. } => ErrorKind::Locked,
-            StoreError::Corrupt(_) => ErrorKind::Corrupt,
+            StoreError::Corrupt(_) => {
+                return Self::new(ErrorKind::Corrupt, error.to_string()).with_hint(LINK_ANEW);
+            }
+            StoreError::DiskFull { .. } => {
+                return Self::new(ErrorKind::Error, error.to_string()).with_hint("mosaic sub list");
+            }
             StoreError::Refused { .. } => ErrorKind::Usage,
             _ => ErrorKind::Error,
         };

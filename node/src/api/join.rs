@@ -52,7 +52,7 @@ async fn invite(app: Arc<App>, request: DeviceInvite) -> Outcome {
     let ttl_ms = request.ttl_ms.unwrap_or(INVITE_TTL_MS);
     if ttl_ms == 0 || ttl_ms > INVITE_TTL_MS_MAX {
         let message = "a link ticket lives from one millisecond to one day";
-        return Err(ErrorRecord::new(ErrorKind::Usage, message));
+        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint(NEW_LINK));
     }
     if !app.is_node() && !request.wait {
         let message = "without a running node nobody would answer the other device";

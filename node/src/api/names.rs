@@ -19,7 +19,8 @@ pub(super) fn peer(
     text: &str,
 ) -> Result<NodeTicket, ErrorRecord> {
     let text = text.trim();
-    if text.starts_with("mosaic") && text.len() > 32 {
+    let ticket = |start: &str| start.eq_ignore_ascii_case("mosaic");
+    if text.get(..6).is_some_and(ticket) && text.len() > 32 {
         return NodeTicket::parse(text)
             .map_err(|error| ErrorRecord::from(error).with_hint(NODE_TICKET));
     }

@@ -1,14 +1,16 @@
 //! What people type, resolved: accounts, devices and entries by prefix or name.
 
+use std::collections::BTreeSet;
+
 use mosaic_engine::hash::{AccountId, ChangeId, DeviceId};
-use mosaic_engine::replica::{PETNAMES, Replica};
+use mosaic_engine::replica::{BLOCKS, EngineError, FOLLOWS, MUTES, PETNAMES, Replica};
 
 use super::types::{ErrorKind, ErrorRecord};
 
 /// An account by `@petname`, full id, or prefix of a known one; ours if absent.
 pub(super) fn account(replica: &Replica, who: Option<&str>) -> Result<AccountId, ErrorRecord> {
     let Some(who) = who else { return Ok(replica.account()?) };
-    let Some(name) = who.strip_prefix('@') else { return Ok(replica.resolve_account(who)?) };
+    let Some(name) = who.strip_prefix('@') else { return by_id(replica, who) };
     let mut found = Vec::new();
     for field in replica.private_map(PETNAMES)? {
         let fits = field.value.as_text().is_some_and(|petname| petname == name);
@@ -21,7 +23,32 @@ pub(super) fn account(replica: &Replica, who: Option<&str>) -> Result<AccountId,
         several => {
             let message = format!("'{who}' fits {} accounts", several.len());
             let candidates = several.iter().map(ToString::to_string).collect();
-            Err(ErrorRecord { candidates, ..ErrorRecord::new(ErrorKind::Ambiguous, message) })
+            let error = ErrorRecord::new(ErrorKind::Ambiguous, message);
+            Err(ErrorRecord { candidates, ..error }.with_hint("mosaic follow list"))
+        }
+    }
+}
+
+/// An account by id; also one that is only named in a list of ours, nothing of it being here yet.
+fn by_id(replica: &Replica, who: &str) -> Result<AccountId, ErrorRecord> {
+    let unknown = match replica.resolve_account(who) {
+        Err(unknown @ EngineError::NotFound { .. }) => unknown,
+        known => return Ok(known?),
+    };
+    let prefix = who.trim().to_ascii_lowercase();
+    let mut found = BTreeSet::new();
+    for list in [FOLLOWS, BLOCKS, MUTES] {
+        let listed = replica.accounts_in(list)?.into_iter();
+        found.extend(listed.filter(|account| account.to_string().starts_with(&prefix)));
+    }
+    match found.len() {
+        0 => Err(unknown.into()),
+        1 => found.pop_first().ok_or_else(|| unknown.into()),
+        several => {
+            let message = format!("'{who}' fits {several} accounts");
+            let candidates = found.iter().map(ToString::to_string).collect();
+            let error = ErrorRecord::new(ErrorKind::Ambiguous, message);
+            Err(ErrorRecord { candidates, ..error }.with_hint("mosaic follow list"))
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::Router;
 use mosaic_engine::store::Table;
 
 use super::answer::blocking;
+use super::failure::LINK_ANEW;
 use super::types::{
     Damage, ErrorKind, ErrorRecord, MetaVersion, Rebuild, Record, Row, StoreDump, StoreRebuild,
     StoreSize, StoreStats, StoreVerify, Verify, VersionInfo,
@@ -69,9 +70,10 @@ fn verify(app: &App, _: StoreVerify) -> Result<Vec<Record>, ErrorRecord> {
             Record::Damage(Damage { what, id, reason: problem.clone() })
         })
         .collect();
-    if let Err(error) = app.check_keys(&replica) {
+    let keys = app.check_keys(&replica);
+    if let Err(error) = &keys {
         let (what, id) = ("device.key".to_owned(), replica.device()?.to_string());
-        records.push(Record::Damage(Damage { what, id, reason: error.message }));
+        records.push(Record::Damage(Damage { what, id, reason: error.message.clone() }));
     }
     let damaged = records.len() as u64;
     records.push(Record::Verify(Verify {
@@ -86,7 +88,18 @@ fn verify(app: &App, _: StoreVerify) -> Result<Vec<Record>, ErrorRecord> {
     }));
     if damaged > 0 {
         let message = format!("{damaged} faults in the store");
-        records.push(Record::Error(ErrorRecord::new(ErrorKind::Corrupt, message)));
+        // Rows are derived, all else is somewhere else or nowhere.
+        let row =
+            |problem: &String| problem.starts_with("row ") || problem.ends_with("rows are missing");
+        let hint = if keys.is_err() {
+            LINK_ANEW
+        } else if report.problems.iter().all(row) {
+            "mosaic store rebuild"
+        } else {
+            "mosaic sync"
+        };
+        let error = ErrorRecord::new(ErrorKind::Corrupt, message).with_hint(hint);
+        records.push(Record::Error(error));
     }
     Ok(records)
 }

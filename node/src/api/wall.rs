@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::hash::AccountId;
+use mosaic_engine::hash::{AccountId, ChangeId};
 use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
 use mosaic_engine::model::entry::{EntryRef, ReplyPolicy};
-use mosaic_engine::replica::{Cursor, Draft, PostView, READ_MARKS, Replica, Text};
+use mosaic_engine::replica::{Cursor, Draft, EngineError, PostView, READ_MARKS, Replica, Text};
 
 use super::answer::{blocking, route};
 use super::types::{
@@ -245,14 +245,31 @@ fn comment(app: &App, request: WallComment) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let target = resolve::entry(&replica, &request.id)?;
     let draft = draft(&replica, request.text, &request.attachments)?;
-    let id = replica.reply(target, draft, clock::now_ms())?;
+    let id = replica
+        .reply(target, draft, clock::now_ms())
+        .map_err(|error| refused(&replica, &target, error))?;
     view::either(&replica, &id, Extras::default())
+}
+
+/// Whom a wall admits stands in its policy.
+fn refused(replica: &Replica, target: &ChangeId, error: EngineError) -> ErrorRecord {
+    let wall = match &error {
+        EngineError::Denied(_) => replica.show(target).ok().map(|post| post.account),
+        _ => None,
+    };
+    let error = ErrorRecord::from(error);
+    match wall {
+        Some(account) => error.with_hint(format!("mosaic wall policy {account}")),
+        None => error,
+    }
 }
 
 fn react(app: &App, request: WallReact) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let target = resolve::entry(&replica, &request.id)?;
-    let id = replica.react(target, &request.emoji, clock::now_ms())?;
+    let id = replica
+        .react(target, &request.emoji, clock::now_ms())
+        .map_err(|error| refused(&replica, &target, error))?;
     Ok(Record::Reaction(Reaction {
         id: Some(id.to_string()),
         target: target.to_string(),
@@ -267,7 +284,7 @@ fn unreact(app: &App, request: WallUnreact) -> Result<Record, ErrorRecord> {
     let target = resolve::entry(&replica, &request.id)?;
     match replica.unreact(target, &request.emoji, clock::now_ms()) {
         // Taking back what is not there changes nothing.
-        Ok(()) | Err(mosaic_engine::replica::EngineError::NotFound { .. }) => {}
+        Ok(()) | Err(EngineError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(Record::Reaction(Reaction {
@@ -282,7 +299,13 @@ fn unreact(app: &App, request: WallUnreact) -> Result<Record, ErrorRecord> {
 fn hide(app: &App, id: &str, hidden: bool) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let id = resolve::entry(&replica, id)?;
-    if replica.show(&id)?.hidden != hidden {
+    let is_hidden = replica.show(&id)?.hidden;
+    if !hidden && !is_hidden {
+        let message = format!("{} is not hidden", id.short());
+        let hint = format!("mosaic wall show {}", id.short());
+        return Err(ErrorRecord::new(ErrorKind::Conflict, message).with_hint(hint));
+    }
+    if is_hidden != hidden {
         replica.hide(id, hidden, clock::now_ms())?;
     }
     view::either(&replica, &id, Extras::default())
