@@ -152,6 +152,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Row(record) => store::row(record),
         Record::Document(record) => store::document(record),
         Record::Head(record) => store::head(record),
+        Record::Pack(record) => store::pack(record),
         Record::Change(record) => store::change(record),
         Record::DocumentValue(record) => store::document_value(record),
         Record::History(record) => store::history(record),

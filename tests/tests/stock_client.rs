@@ -1,21 +1,16 @@
 //! Stock programs read what a node serves: iroh-blobs by hash, Automerge by bytes.
 
-use std::sync::Arc;
-
 use automerge::{Automerge, ROOT, ReadDoc};
 use iroh::Endpoint;
 use iroh_blobs::Hash;
 use iroh_blobs::store::mem::MemStore;
 use mosaic_engine::entropy::SeededEntropy;
 use mosaic_engine::identity::DeviceSecret;
-use mosaic_engine::model::entry::Entry;
-use mosaic_engine::replica::{Replica, ReplicaOptions, Subscription};
-use mosaic_engine::store::memory::MemoryStore;
+use mosaic_engine::model::entry::{BodyRef, Entry};
 use mosaic_node::ticket::NodeTicket;
 use mosaic_tests::api::Api;
 use mosaic_tests::home::{Home, field};
-use mosaic_tests::liar::hub::Hub;
-use mosaic_tests::liar::net::{NetHub, address, bind};
+use mosaic_tests::liar::net::{address, bind};
 use serde_json::{Value, json};
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -47,68 +42,77 @@ fn changes(home: &Home, doc: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_stock_client_fetches_a_change_a_body_and_a_pack() {
+fn a_stock_client_fetches_a_change_a_body_a_file_and_a_pack() {
     let root = tempfile::tempdir().unwrap();
     let home = Home::init(root.path(), "laptop");
     home.ok(&["follow", &"ab".repeat(32)]);
+    let picture: Vec<u8> = (0..300_000u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+    let path = root.path().join("picture.bin");
+    std::fs::write(&path, &picture).unwrap();
     let node = home.node();
     let ticket = NodeTicket::parse(&node.ticket()).unwrap();
+    let large = "a large text ".repeat(3000);
     let api = Api::of(&home.path);
+    api.call("/v1/post/create", &json!({ "text": large, "attachments": [{ "path": path }] }));
     for n in 0..1030 {
         api.call("/v1/post/create", &json!({ "text": format!("post {n}") }));
     }
     drop(api);
-    let wall = field(&home.json(&["doc", "list", "--kind", "wall"])[0], "id");
-    let first = changes(&home, &wall).swap_remove(0);
-    let raw = unhex(&field(&first, "raw"));
-    let body = body_of(&raw);
-    let pack = pack_of(&home, &ticket);
+    let packs = home.json(&["doc", "packs"]);
+    let [pack] = packs.as_slice() else { panic!("one full page: {packs:?}") };
+    let changes_of_wall = changes(&home, &field(pack, "doc"));
+    let raws: Vec<_> = changes_of_wall.iter().map(|change| unhex(&field(change, "raw"))).collect();
+    let posts = posts_of(&raws);
+    let (first, last) = (posts.last().expect("a post"), &posts[0]);
+    assert!(first.0.size > 16 * 1024 && last.0.size < 16 * 1024);
+    let file = first.1.expect("an attachment");
     let private = field(&changes(&home, &document(&home, "private"))[0], "id");
     let secret = DeviceSecret::generate(&SeededEntropy::new(61));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let client = bind(&secret).await;
-        assert_eq!(fetch(&client, &ticket, &field(&first, "id")).await.unwrap(), raw);
-        let body = fetch(&client, &ticket, &body).await.unwrap();
-        assert!(String::from_utf8_lossy(&body[16..]).starts_with("post "), "{body:?}");
-        let pack = fetch(&client, &ticket, &pack).await.unwrap();
-        assert_eq!(&pack[..4], b"MOP1");
+        for (change, raw) in changes_of_wall.iter().zip(&raws).take(3) {
+            assert_eq!(&fetch(&client, &ticket, &field(change, "id")).await.unwrap(), raw);
+        }
+        let body = fetch(&client, &ticket, &last.0.hash.to_string()).await.unwrap();
+        assert!(body[16..].starts_with(b"post "), "{body:?}");
+        let body = fetch(&client, &ticket, &first.0.hash.to_string()).await.unwrap();
+        assert!(body[16..] == *large.as_bytes());
+        let body = fetch(&client, &ticket, &file.hash.to_string()).await.unwrap();
+        assert!(body[16..] == picture);
+        let bytes = fetch(&client, &ticket, &field(pack, "hash")).await.unwrap();
+        assert_eq!(
+            (&bytes[..4], Some(bytes.len() as u64)),
+            (&b"MOP1"[..], pack["size_bytes"].as_u64())
+        );
         let unknown = fetch(&client, &ticket, &"5a".repeat(32)).await.unwrap_err();
         let private = fetch(&client, &ticket, &private).await.unwrap_err();
         assert_eq!(private, unknown);
         client.close().await;
     });
+    // What it got no answer to is counted, and both alike.
+    assert_eq!(home.json(&["node", "status"])[0]["refused"], json!({ "blob": 2 }));
+    // Bodies are counted whether they are rows or files.
+    let stats = home.json(&["store", "stats"]).swap_remove(0);
+    assert_eq!(stats["blobs"], 1032);
+    let texts = (0..1030).map(|n| 16 + format!("post {n}").len()).sum::<usize>();
+    assert_eq!(stats["blob_bytes"], 16 + large.len() + 16 + picture.len() + texts);
     node.stop();
 }
 
-/// The hash of the body that a wall change names.
-fn body_of(raw: &[u8]) -> String {
+/// The bodies and first attachments of the posts in the changes of a wall, newest first.
+fn posts_of(raws: &[Vec<u8>]) -> Vec<(BodyRef, Option<BodyRef>)> {
     let mut doc = Automerge::new();
-    doc.load_incremental(raw).unwrap();
-    let item = doc.map_range(ROOT, ..).next().expect("an entry");
-    let key = item.key.to_string();
-    let (value, _) = doc.get(ROOT, key).unwrap().unwrap();
-    let bytes = value.as_bytes().expect("bytes").to_vec();
-    match Entry::decode(&bytes).unwrap() {
-        Entry::Post { body, .. } => body.hash.to_string(),
-        other => panic!("{other:?}"),
+    for raw in raws {
+        doc.load_incremental(raw).unwrap();
     }
-}
-
-/// The pack of the first page, as a hub is told to fetch it.
-fn pack_of(home: &Home, node: &NodeTicket) -> String {
-    let entropy = Arc::new(SeededEntropy::new(71));
-    let options = ReplicaOptions { secret: None, fresh_incarnation: false };
-    let replica = Replica::open(Arc::new(MemoryStore::new()), entropy, options).unwrap();
-    let secret = || DeviceSecret::generate(&SeededEntropy::new(72));
-    replica.create_account(secret(), "hub", [0; 32], 1).unwrap();
-    let account = mosaic_engine::hash::AccountId::parse_hex(&home.account()).unwrap();
-    replica.subscribe(Subscription::whole(account)).unwrap();
-    let mut hub = NetHub::new(&secret(), Arc::new(Hub::new(Arc::new(replica))));
-    let outcome = hub.meet(node).expect("a round");
-    assert!(outcome.is_equal(), "{outcome:#?}");
-    let packs = hub.packs();
-    packs.iter().map(|pack| pack.hash.to_string()).next().expect("a pack")
+    let entry = |value: &[u8]| match Entry::decode(value).unwrap() {
+        Entry::Post { body, attachments, .. } => (body, attachments.first().map(|file| file.body)),
+        other => panic!("{other:?}"),
+    };
+    let keys: Vec<_> = doc.map_range(ROOT, ..).map(|item| item.key.to_string()).collect();
+    let value = |key: &String| doc.get(ROOT, key.as_str()).unwrap().unwrap().0.into_owned();
+    keys.iter().map(value).map(|value| entry(&value.as_bytes().expect("bytes"))).collect()
 }
 
 #[test]

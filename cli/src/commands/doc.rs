@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use mosaic_node::api::types::{
-    DocCat, DocChanges, DocHeads, DocHistory, DocList, ErrorKind, Record,
+    DocCat, DocChanges, DocHeads, DocHistory, DocList, DocPacks, ErrorKind, Record,
 };
 
 use crate::context::Context;
@@ -21,6 +21,15 @@ pub(crate) enum Doc {
     },
     /// Print the known heads: equal on replicas that agree
     Heads {
+        /// Document ids; default: all public ones of an account
+        #[arg(value_name = "DOC")]
+        docs: Vec<String>,
+        /// Which account: id or @petname; default: you
+        #[arg(long, value_name = "WHO", conflicts_with = "docs")]
+        who: Option<String>,
+    },
+    /// List the packs of full pages, which any iroh-blobs client can fetch by hash
+    Packs {
         /// Document ids; default: all public ones of an account
         #[arg(value_name = "DOC")]
         docs: Vec<String>,
@@ -76,6 +85,7 @@ impl Doc {
                 context.show(&DocList { who, kind }).await
             }
             Self::Heads { docs, who } => context.show(&DocHeads { docs, who }).await,
+            Self::Packs { docs, who } => context.show(&DocPacks { docs, who }).await,
             Self::Changes { doc, since, raw } => {
                 let request = DocChanges { doc, since, raw };
                 if raw && !context.output.is_json() {

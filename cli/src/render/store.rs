@@ -1,8 +1,8 @@
 //! The store and its documents.
 
 use mosaic_node::api::types::{
-    Bench, Change, Damage, Document, DocumentValue, Head, History, Rebuild, Row, StoreSize, Verify,
-    VersionInfo,
+    Bench, Change, Damage, Document, DocumentValue, Head, History, Pack, Rebuild, Row, StoreSize,
+    Verify, VersionInfo,
 };
 
 use super::{Cell, Fields, View};
@@ -87,6 +87,18 @@ pub(super) fn head(head: &Head) -> View {
         Cell::Id(head.incarnation.clone()),
         Cell::Count(head.n, ""),
         Cell::Id(head.link.clone()),
+    ])
+}
+
+pub(super) fn pack(pack: &Pack) -> View {
+    View::Row(vec![
+        Cell::Id(pack.doc.clone()),
+        Cell::Text(pack.kind.clone()),
+        Cell::Count(pack.page, ""),
+        Cell::Text(pack.hash.clone()),
+        Cell::Bytes(pack.size_bytes),
+        Cell::Count(pack.chains, "chain"),
+        Cell::Count(pack.changes, "change"),
     ])
 }
 

@@ -1,5 +1,7 @@
 //! Looking at the changes of one document: what they say, and what Automerge shows.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::{EngineError, Replica};
@@ -9,7 +11,7 @@ use crate::change::prescan::prescan;
 use crate::change::value::Value;
 use crate::description::Description;
 use crate::document::LogPage;
-use crate::hash::{ChangeHash, ChangeId, DocumentId};
+use crate::hash::{BlobHash, ChangeHash, ChangeId, DocumentId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 
@@ -180,11 +182,24 @@ impl Replica {
         Ok((page.heads(), values.collect()))
     }
 
-    /// Bodies and attachments whose bytes are here, counted once a document.
+    /// Bodies and attachments whose bytes are here, and those bytes, salts included; each
+    /// counted once, whether it is a row or a file.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn bodies_held(&self) -> Result<u64, EngineError> {
-        Ok(self.scan_all(Table::Meta, keys::HELD)?.len() as u64)
+    pub fn bodies_held(&self) -> Result<(u64, u64), EngineError> {
+        let held = self.scan_all(Table::Meta, keys::HELD)?;
+        let last = |(key, _): &(Bytes, Bytes)| key.last_chunk::<32>().copied();
+        let hashes: BTreeSet<[u8; 32]> = held.iter().filter_map(last).collect();
+        let mut total = 0u64;
+        for hash in &hashes {
+            let hash = BlobHash::from_bytes(*hash);
+            let size = match self.store.get(Table::Truth, &keys::blob(&hash))? {
+                Some(row) => Some(row.len() as u64),
+                None => self.store.blob_info(&hash)?.map(|file| file.size),
+            };
+            total = total.saturating_add(size.unwrap_or(0));
+        }
+        Ok((hashes.len() as u64, total))
     }
 }

@@ -105,8 +105,12 @@ impl Replica {
         Ok(digest)
     }
 
-    /// The pack of a page that nobody will add entries to.
-    fn closed_page(&self, doc: &DocumentId) -> Result<Option<PagePack>, EngineError> {
+    /// The pack of a page that nobody will add entries to; from then on it is served by its
+    /// hash. `None` for open pages, those not held whole, and documents without pages.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn closed_page(&self, doc: &DocumentId) -> Result<Option<PagePack>, EngineError> {
         let mut state = self.lock();
         let Some(description) = self.description(&mut state, doc)? else { return Ok(None) };
         if !description.kind.is_log() {

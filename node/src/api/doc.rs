@@ -11,8 +11,8 @@ use mosaic_engine::replica::{ChainView, ChangeView, Replica};
 use super::answer::blocking;
 use super::resolve;
 use super::types::{
-    Change, DocCat, DocChanges, DocHeads, DocHistory, DocList, Document, DocumentValue, ErrorKind,
-    ErrorRecord, Head, History, Record, rfc3339,
+    Change, DocCat, DocChanges, DocHeads, DocHistory, DocList, DocPacks, Document, DocumentValue,
+    ErrorKind, ErrorRecord, Head, History, Pack, Record, rfc3339,
 };
 use crate::app::App;
 
@@ -20,6 +20,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DocList, _>(router, list);
     let router = blocking::<DocHeads, _>(router, heads);
     let router = blocking::<DocChanges, _>(router, changes);
+    let router = blocking::<DocPacks, _>(router, packs);
     let router = blocking::<DocCat, _>(router, cat);
     blocking::<DocHistory, _>(router, history)
 }
@@ -72,18 +73,43 @@ fn list(app: &App, request: DocList) -> Result<Vec<Record>, ErrorRecord> {
 
 fn heads(app: &App, request: DocHeads) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
-    let chosen = if request.docs.is_empty() {
-        let who = resolve::account(&replica, request.who.as_deref())?;
-        let mut all = documents(&replica, Some(who))?;
-        all.retain(|(_, d)| d.kind.name() != "private");
-        all
-    } else {
-        request.docs.iter().map(|text| document(&replica, text)).collect::<Result<_, _>>()?
-    };
     let mut records = Vec::new();
-    for (doc, d) in chosen {
+    for (doc, d) in chosen(&replica, &request.docs, request.who.as_deref())? {
         let chains = replica.heads(&doc)?;
         records.extend(chains.iter().map(|chain| head(&doc, &d, chain)));
+    }
+    Ok(records)
+}
+
+/// The documents that are named, or all public ones of a space.
+fn chosen(
+    replica: &Replica,
+    docs: &[String],
+    who: Option<&str>,
+) -> Result<Vec<Listed>, ErrorRecord> {
+    if !docs.is_empty() {
+        return docs.iter().map(|text| document(replica, text)).collect();
+    }
+    let who = resolve::account(replica, who)?;
+    let mut all = documents(replica, Some(who))?;
+    all.retain(|(_, d)| d.kind.name() != "private");
+    Ok(all)
+}
+
+fn packs(app: &App, request: DocPacks) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let mut records = Vec::new();
+    for (doc, d) in chosen(&replica, &request.docs, request.who.as_deref())? {
+        let Some(page) = replica.closed_page(&doc)? else { continue };
+        records.push(Record::Pack(Pack {
+            doc: doc.to_string(),
+            kind: d.kind.name().into(),
+            page: d.page,
+            hash: page.pack.hash.to_string(),
+            size_bytes: page.pack.size,
+            chains: page.chains.len() as u64,
+            changes: page.chains.iter().map(|(_, n)| n).sum(),
+        }));
     }
     Ok(records)
 }

@@ -41,11 +41,12 @@ fn stats(app: &App, _: StoreStats) -> Result<Record, ErrorRecord> {
         changes += replica.heads(doc)?.iter().map(|chain| chain.held).sum::<u64>();
     }
     let stats = replica.store().stats();
+    let (blobs, blob_bytes) = replica.bodies_held()?;
     Ok(Record::StoreStats(StoreSize {
         documents: documents.len() as u64,
         changes,
-        blobs: replica.bodies_held()?,
-        blob_bytes: stats.blobs.bytes,
+        blobs,
+        blob_bytes,
         truth_bytes: stats.truth.bytes,
         rows_bytes: stats.rows.bytes,
         meta_bytes: stats.meta.bytes,

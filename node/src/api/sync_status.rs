@@ -6,7 +6,7 @@ use mosaic_engine::chain::ChainKey;
 use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::hash::{AccountId, DeviceId, SpaceId};
 use mosaic_engine::replica::{Replica, Section};
-use mosaic_engine::sync::exchange::{Exchange, ExchangeError};
+use mosaic_engine::sync::exchange::{Exchange, ExchangeError, KnownTip};
 
 use super::names;
 use super::sync::spaces;
@@ -81,7 +81,7 @@ fn one(
     let (mut unsent, mut missing, mut absent) = (0u64, 0u64, 0u64);
     let mut known_here: HashMap<ChainKey, u64> = HashMap::new();
     for tip in replica.tips(section).map_err(failed)? {
-        let there = shown.get(&tip.chain).copied().unwrap_or(0);
+        let there = held_there(device, &tip, shown.get(&tip.chain));
         unsent = unsent.saturating_add(tip.n.saturating_sub(there));
         absent = absent.saturating_add(tip.n.saturating_sub(tip.held_n));
         let here = known_here.entry(tip.chain).or_default();
@@ -106,7 +106,8 @@ fn one(
         peer: device.to_string(),
         peer_name: names::peer_name(replica, device, record),
         section: class_name(section.class).to_owned(),
-        durable: known.and_then(|known| known.durable_there),
+        // what it said was not about what has been written here since
+        durable: known.and_then(|known| known.durable_there).filter(|sure| !sure || unsent == 0),
         unsent_changes: unsent,
         missing_changes: missing,
         missing_bodies,
@@ -128,7 +129,10 @@ fn one(
     explain(&mut state);
     if absent > missing {
         let count = absent - missing;
-        state.reasons.push(format!("{count} changes are known and not kept here, by choice"));
+        state.reasons.push(match count {
+            1 => "1 change is known and not kept here, by choice".to_owned(),
+            _ => format!("{count} changes are known and not kept here, by choice"),
+        });
     }
     if let Some(failure) = &record.failure {
         state.reasons.push(failure.clone());
@@ -136,17 +140,23 @@ fn one(
     Ok(state)
 }
 
+/// Up to which change a device has a chain: what it showed, and all of what it wrote itself.
+fn held_there(device: &DeviceId, tip: &KnownTip, shown: Option<&u64>) -> u64 {
+    if tip.chain.device == *device { tip.n } else { shown.copied().unwrap_or(0) }
+}
+
 /// Says in words what the numbers say.
 fn explain(state: &mut SyncState) {
     let lines = [
-        (state.unsent_changes, "changes are not known to be there"),
-        (state.missing_changes, "changes known there are missing here"),
-        (state.missing_bodies, "bodies are missing here"),
-        (state.peer_missing_bodies, "bodies or chains are missing there"),
+        (state.unsent_changes, "change is", "changes are", "not known to be there"),
+        (state.missing_changes, "change known there is", "changes known there are", "missing here"),
+        (state.missing_bodies, "body is", "bodies are", "missing here"),
+        (state.peer_missing_bodies, "body or chain is", "bodies or chains are", "missing there"),
     ];
-    for (count, what) in lines {
+    for (count, one, many, what) in lines {
         if count > 0 {
-            state.reasons.push(format!("{count} {what}"));
+            let subject = if count == 1 { one } else { many };
+            state.reasons.push(format!("{count} {subject} {what}"));
         }
     }
     if state.durable == Some(false) {
@@ -166,7 +176,9 @@ pub(super) fn unsent(replica: &Replica, peers: &[DeviceId]) -> Result<u64, Error
             }
         }
         for tip in replica.tips(&section).map_err(failed)? {
+            let wrote = peers.iter().any(|device| *device == tip.chain.device);
             let known = there.get(&tip.chain).copied().unwrap_or(0);
+            let known = if wrote { tip.n } else { known };
             unsent = unsent.saturating_add(tip.n.saturating_sub(known));
         }
     }

@@ -105,6 +105,8 @@ pub enum Record {
     Document(Document),
     /// A known head.
     Head(Head),
+    /// The pack of a full page.
+    Pack(Pack),
     /// A stored change.
     Change(Change),
     /// A document's values.

@@ -510,6 +510,14 @@ requests! {
         /// Also the stored bytes, as hex.
         raw: bool,
     }
+    /// Answers the packs of full pages that are held whole as `pack`; none for open pages and
+    /// documents without pages.
+    "/v1/doc/packs" any DocPacks {
+        /// Documents, by id prefix; empty = all public ones of `who`'s space.
+        docs: Vec<String>,
+        /// Whose space, if no documents are named; absent = ours.
+        who: Option<String>,
+    }
     /// Answers one `document_value`: what a stock Automerge shows of it.
     "/v1/doc/cat" any DocCat {
         /// Document, by id prefix.

@@ -13,7 +13,7 @@ records! {
         changes: u64,
         /// Bodies and attachments held.
         blobs: u64,
-        /// Their bytes.
+        /// Their bytes, whether they are rows of the database or files beside it.
         blob_bytes: u64,
         /// Bytes of the write-once table.
         truth_bytes: u64,
@@ -119,6 +119,23 @@ records! {
         n: u64,
         /// Running hash after them.
         link: String,
+    }
+    /// The pack of a full page: the same bytes on every replica that holds the page.
+    Pack {
+        /// Document id.
+        doc: String,
+        /// `account`, `wall` or `guest`.
+        kind: String,
+        /// Page of a row of pages.
+        page: u64,
+        /// BLAKE3 of the pack, by which any iroh-blobs client may fetch it.
+        hash: String,
+        /// Its bytes.
+        size_bytes: u64,
+        /// Chains in it.
+        chains: u64,
+        /// Changes in it.
+        changes: u64,
     }
     /// A stored change.
     Change {
