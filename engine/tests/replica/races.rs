@@ -1,6 +1,6 @@
 //! What is read while a commit is on its way to the disk, and what is not read twice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +25,8 @@ struct Slow {
     /// Called once before all rows are read.
     before_rows: Mutex<Option<Hook>>,
     scans: AtomicU64,
+    /// No file can be removed.
+    stuck: AtomicBool,
 }
 
 impl std::fmt::Debug for Slow {
@@ -42,6 +44,7 @@ impl Slow {
             submitted,
             before_rows: Mutex::default(),
             scans: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
         };
         (Arc::new(store), receiver)
     }
@@ -138,6 +141,9 @@ impl Store for Slow {
     }
 
     fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Err(StoreError::ReadOnly { reason: "stuck".into() });
+        }
         self.inner.blob_remove(hash)
     }
 
@@ -298,4 +304,17 @@ fn a_second_look_reads_nothing_until_something_changes() {
     assert!(!hub.kept_sections().unwrap().contains(&log));
     give(&bob, &hub);
     assert!(hub.kept_sections().unwrap().contains(&log));
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_undoes_no_commit() {
+    let (store, _, replica) = slow_person(97);
+    let (heard, hearing) = channel();
+    let id = replica.post(draft(&"x".repeat(20_000)), None, NOW).unwrap();
+    replica.listen(Box::new(move |_| heard.send(()).unwrap()));
+    store.stuck.store(true, Ordering::Relaxed);
+    replica.delete(id, NOW).unwrap();
+    assert!(hearing.try_recv().is_ok(), "nobody was told");
+    let wall = replica.wall(&replica.account().unwrap(), None, 10).unwrap();
+    assert!(!wall.iter().any(|view| matches!(view.text, Text::Here(_))));
 }
