@@ -42,6 +42,11 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
     assert_eq!(right.code, 0, "{}", right.err);
     let kept = root.path().join("kept");
     copy(&home.path, &kept);
+    // A copy put back is sound in itself: else every flip would count as found.
+    fs::remove_dir_all(&home.path).unwrap();
+    copy(&kept, &home.path);
+    let sound = home.run(&["store", "verify"]);
+    assert_eq!((sound.code, show(&home).out), (0, right.out.clone()), "{}", sound.err);
     let mut paths = Vec::new();
     files(&kept.join("store"), &mut paths);
     let total: u64 = paths.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
@@ -80,12 +85,14 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
         );
         assert!(matches!(verify.code, 0 | 16), "{what}");
         assert!(matches!(shown.code, 0 | 16), "{what}");
-        if shown.code == 0 && verify.code == 0 {
+        // Whoever says that all is well has said it all.
+        if shown.code == 0 {
             assert_eq!(shown.out, right.out, "{what}");
-            harmless += 1;
-        } else {
-            found += 1;
+        }
+        match (verify.code, shown.code) {
+            (0, 0) => harmless += 1,
+            _ => found += 1,
         }
     }
-    assert_eq!(found + harmless, flips());
+    assert!(found > 0, "{harmless} flips and none was found");
 }

@@ -60,7 +60,8 @@ fn a_copy_put_back_forks_nothing_and_loses_nothing() {
     let heads = laptop.ok(&["doc", "heads", "--who", &account, "--json"]);
     assert_eq!(heads, phone.ok(&["doc", "heads", "--who", &account, "--json"]));
     assert_eq!(heads, hub.ok(&["doc", "heads", "--who", &account, "--json"]));
-    assert!(!heads.contains("\"forked\":true"), "{heads}");
+    let wall = laptop.ok(&["wall", "list", "--json"]);
+    assert!(!wall.contains("disputed"), "{wall}");
     node.stop();
     for home in [&laptop, &phone, &hub] {
         assert_eq!(home.run(&["store", "verify"]).code, 0, "{}", home.path.display());
