@@ -356,6 +356,22 @@ pub trait Store: Send + Sync + fmt::Debug {
         count: usize,
     ) -> Result<Option<Vec<[u8; 32]>>, StoreError>;
 
+    /// Looks whether the bytes of a blob are there and as many as they should be, without reading
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] names the damaged file.
+    fn blob_check(&self, blob: &BlobInfo) -> Result<(), StoreError>;
+
+    /// Forgets a blob whose bytes are not those it names; what is left of them stays beside the
+    /// others until the blob is removed or comes again. Returns whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    fn blob_set_aside(&self, hash: &BlobHash) -> Result<bool, StoreError>;
+
     /// Returns at most `limit` complete blobs with hashes above `after`, in order.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! blobs/ab/ab12….groups   chaining values of its groups of 16 KiB
 //! blobs/tmp/              being written; emptied when the store is opened
 //! blobs/partial/          for transfers that resume: left alone
+//! blobs/damaged/ab12…     was damaged; goes when the blob comes again or is removed
 //! ```
 
 use std::{
@@ -23,12 +24,14 @@ use crate::hash::BlobHash;
 
 use super::{
     BLOB_READ_BYTES_MAX, StoreError,
-    files::{create_private_dir, sync_dir},
+    files::{NEW_FILE_PREFIX, create_private_dir, replace_file, sync_dir},
     groups::{GROUP_BYTES, GroupValue, group_value, root},
 };
 
 /// Blobs whose group values have been checked against their hash since the store was opened.
 const CHECKED_MAX: usize = 4096;
+/// What the system answers when the disk cannot read a place.
+const DISK_CANNOT_READ: i32 = 5;
 
 /// The directory of the blob files.
 #[derive(Debug)]
@@ -70,10 +73,12 @@ impl BlobFiles {
         }
         for dir in list(root)?.into_iter().filter(|dir| is_shard(dir)) {
             for path in list(&dir)? {
-                let hash = path.file_stem().and_then(|s| s.to_str()).and_then(BlobHash::parse_hex);
-                if let Some(hash) = hash
-                    && !known(&hash)?
-                {
+                let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+                let left = match BlobHash::parse_hex(stem) {
+                    Some(hash) => !known(&hash)?,
+                    None => stem.starts_with(NEW_FILE_PREFIX),
+                };
+                if left {
                     remove(&path)?;
                 }
             }
@@ -109,7 +114,8 @@ impl BlobFiles {
             file.as_file().sync_all().map_err(|error| StoreError::io("flush", &path, error))?;
             file.persist(&path).map_err(|error| StoreError::io("rename to", &path, error.error))?;
         }
-        sync_dir(&dir)
+        sync_dir(&dir)?;
+        remove(&self.aside(hash))
     }
 
     /// Removes the files of a blob whose row is gone.
@@ -117,7 +123,31 @@ impl BlobFiles {
         self.checked().remove(hash);
         let path = self.path(hash);
         remove(&groups_path(&path))?;
-        remove(&path)
+        remove(&path)?;
+        remove(&self.aside(hash))
+    }
+
+    /// Moves the bytes of a blob out of the way.
+    pub(super) fn set_aside(&self, hash: &BlobHash) -> Result<(), StoreError> {
+        self.checked().remove(hash);
+        let (path, aside) = (self.path(hash), self.aside(hash));
+        create_private_dir(aside.parent().unwrap_or(&self.root))?;
+        match fs::rename(&path, &aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::io("rename", &path, error));
+            }
+            _ => remove(&groups_path(&path)),
+        }
+    }
+
+    /// Looks whether the bytes are there and as many as they should be.
+    pub(super) fn check(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
+        let path = self.path(hash);
+        let found = fs::metadata(&path).map_err(|error| missing(&path, error))?.len();
+        if found == size {
+            return Ok(());
+        }
+        Err(damage(&path, found.min(size), "the file has another size"))
     }
 
     /// Reads a range of a blob of `size` bytes, verified.
@@ -168,36 +198,14 @@ impl BlobFiles {
         self.values(hash, first, count)
     }
 
-    /// Reads and checks a whole blob.
-    pub(super) fn verify(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
-        self.checked().remove(hash);
-        let path = self.path(hash);
-        let found = fs::metadata(&path).map_err(|error| missing(&path, error))?.len();
-        if found != size {
-            return Err(damage(&path, found.min(size), "the file has another size"));
-        }
-        let mut offset = 0;
-        while offset < size {
-            offset += self.read(hash, size, offset, BLOB_READ_BYTES_MAX)?.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Checks the group values against the hash, once a blob.
+    /// Checks the group values against the hash, once a blob. They follow from the bytes: damaged
+    /// ones are made again.
     fn check_groups(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
         if self.checked().contains(hash) {
             return Ok(());
         }
-        let total = size.div_ceil(GROUP_BYTES as u64);
-        let values = self.values(hash, 0, total)?;
-        let path = self.path(hash);
-        let (found, file) = if total <= 1 {
-            (Some(BlobHash::of(&read_at(&path, 0, size)?)), path)
-        } else {
-            (root(&values), groups_path(&path))
-        };
-        if found != Some(*hash) {
-            return Err(damage(&file, 0, "does not match the hash of the blob"));
+        if !self.groups_fit(hash, size)? {
+            self.make_groups(hash, size)?;
         }
         let mut checked = self.checked();
         if checked.len() >= CHECKED_MAX {
@@ -205,6 +213,33 @@ impl BlobFiles {
         }
         checked.insert(*hash);
         Ok(())
+    }
+
+    fn groups_fit(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError> {
+        let total = size.div_ceil(GROUP_BYTES as u64);
+        let Ok(values) = self.values(hash, 0, total) else { return Ok(false) };
+        if total > 1 {
+            return Ok(root(&values) == Some(*hash));
+        }
+        let bytes = read_at(&self.path(hash), 0, size)?;
+        let value = (total == 1).then(|| group_value(0, &bytes));
+        Ok(BlobHash::of(&bytes) == *hash && values.first() == value.as_ref())
+    }
+
+    fn make_groups(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
+        let path = self.path(hash);
+        let (mut hasher, mut values) = (blake3::Hasher::new(), Vec::new());
+        let total = size.div_ceil(GROUP_BYTES as u64);
+        for index in 0..total {
+            let from = index * GROUP_BYTES as u64;
+            let group = read_at(&path, from, (size - from).min(GROUP_BYTES as u64))?;
+            hasher.update(&group);
+            values.extend_from_slice(&group_value(index, &group));
+        }
+        if hasher.finalize().as_bytes() != hash.as_bytes() {
+            return Err(damage(&path, 0, "the bytes do not match their hash"));
+        }
+        replace_file(&groups_path(&path), &values)
     }
 
     fn values(
@@ -221,6 +256,10 @@ impl BlobFiles {
     fn path(&self, hash: &BlobHash) -> PathBuf {
         let name = hash.to_string();
         self.root.join(name.get(..2).unwrap_or_default()).join(&name)
+    }
+
+    fn aside(&self, hash: &BlobHash) -> PathBuf {
+        self.root.join("damaged").join(hash.to_string())
     }
 
     fn checked(&self) -> std::sync::MutexGuard<'_, HashSet<BlobHash>> {
@@ -313,6 +352,9 @@ fn read_at(path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
 fn missing(path: &Path, error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::NotFound => StoreError::corrupt(path, "the file is missing"),
+        _ if error.raw_os_error() == Some(DISK_CANNOT_READ) => {
+            StoreError::corrupt(path, "the disk cannot read it")
+        }
         _ => StoreError::io("read", path, error),
     }
 }

@@ -283,16 +283,7 @@ impl Store for DiskStore {
     }
 
     fn verify_files(&self) -> Result<(), StoreError> {
-        self.inner.tables()?.verify_files()?;
-        let mut after = None;
-        loop {
-            let blobs = self.blobs(after.as_ref(), 256)?;
-            let Some(last) = blobs.last() else { return Ok(()) };
-            after = Some(last.hash);
-            for blob in &blobs {
-                self.inner.blobs.verify(&blob.hash, blob.size)?;
-            }
-        }
+        self.inner.tables()?.verify_files()
     }
 
     fn blob_create(&self, size_max: u64) -> Result<Box<dyn BlobWriter>, StoreError> {
@@ -325,6 +316,14 @@ impl Store for DiskStore {
         self.inner.blobs.groups(hash, info.size, first, count).map(Some)
     }
 
+    fn blob_check(&self, blob: &BlobInfo) -> Result<(), StoreError> {
+        self.inner.blobs.check(&blob.hash, blob.size)
+    }
+
+    fn blob_set_aside(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.inner.forget_blob(hash, BlobFiles::set_aside)
+    }
+
     fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
         let after = after.map(blob_key);
         let rows = self.inner.tables()?.own_rows(BLOB_PREFIX, after.as_deref(), limit)?;
@@ -332,15 +331,7 @@ impl Store for DiskStore {
     }
 
     fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        let _step = lock(&self.inner.blob_steps);
-        let Some(info) = self.inner.blob_info(hash)? else { return Ok(false) };
-        let mut batch = Batch::new();
-        batch.delete(Table::Meta, blob_key(hash));
-        self.inner.writer.submit(batch)?.wait()?;
-        self.inner.blob_rows.fetch_sub(1, Ordering::Relaxed);
-        self.inner.blob_bytes.fetch_sub(info.size, Ordering::Relaxed);
-        self.inner.blobs.remove(hash)?;
-        Ok(true)
+        self.inner.forget_blob(hash, BlobFiles::remove)
     }
 
     fn stats(&self) -> StoreStats {
@@ -384,6 +375,26 @@ impl Inner {
         let key = blob_key(hash);
         let row = self.tables()?.raw_get(Table::Meta, &key)?;
         row.map(|value| self.decode_blob(&key, &value)).transpose()
+    }
+
+    /// Removes the row of a blob, then lets `step` do away with its files.
+    fn forget_blob(
+        &self,
+        hash: &BlobHash,
+        step: impl Fn(&BlobFiles, &BlobHash) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        let _step = lock(&self.blob_steps);
+        let info = self.blob_info(hash)?;
+        if let Some(info) = info {
+            let mut batch = Batch::new();
+            batch.delete(Table::Meta, blob_key(hash));
+            self.writer.submit(batch)?.wait()?;
+            self.blob_rows.fetch_sub(1, Ordering::Relaxed);
+            self.blob_bytes.fetch_sub(info.size, Ordering::Relaxed);
+        }
+        // what was set aside before has no row
+        step(&self.blobs, hash)?;
+        Ok(info.is_some())
     }
 
     fn decode_blob(&self, key: &[u8], value: &[u8]) -> Result<BlobInfo, StoreError> {

@@ -190,6 +190,14 @@ impl<S: Store> Store for Faulty<S> {
         self.call(false, |inner| inner.blob_groups(hash, first, count))
     }
 
+    fn blob_check(&self, blob: &BlobInfo) -> Result<(), StoreError> {
+        self.call(false, |inner| inner.blob_check(blob))
+    }
+
+    fn blob_set_aside(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.call(true, |inner| inner.blob_set_aside(hash))
+    }
+
     fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
         self.call(false, |inner| inner.blobs(after, limit))
     }

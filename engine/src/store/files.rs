@@ -8,6 +8,9 @@ use std::{
 
 use super::StoreError;
 
+/// How the name of a file begins that is about to take another one's place.
+pub(super) const NEW_FILE_PREFIX: &str = ".new-";
+
 /// Flushes a directory: a created, renamed or removed name in it is durable afterwards.
 pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     File::open(path)
@@ -19,7 +22,7 @@ pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
 pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(NEW_FILE_PREFIX)
         .tempfile_in(parent)
         .map_err(|error| StoreError::io("create a file in", parent, error))?;
     temporary

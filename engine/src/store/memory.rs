@@ -216,6 +216,14 @@ impl Store for MemoryStore {
         Ok(Some(groups.map(value).collect()))
     }
 
+    fn blob_check(&self, _: &BlobInfo) -> Result<(), StoreError> {
+        self.open().map(drop)
+    }
+
+    fn blob_set_aside(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.blob_remove(hash)
+    }
+
     fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
         let inner = self.open()?;
         let blobs = inner.blobs.iter().filter(|(hash, _)| after.is_none_or(|after| *hash > after));

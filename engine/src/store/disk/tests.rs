@@ -265,3 +265,56 @@ fn interrupted_blobs_leave_nothing_behind() {
     assert!(blobs.join("partial/kept").exists());
     assert_eq!(store.blob_read(&info.hash, 49_999, 9).unwrap().unwrap().len(), 1);
 }
+
+#[test]
+fn a_damaged_blob_is_set_aside_until_it_comes_again() {
+    let place = Place::new();
+    let store = place.open().store;
+    let dynamic: &dyn Store = &store;
+    let bytes = [7u8; 50_000];
+    let info = dynamic.blob_put(&mut &bytes[..], 1 << 20).unwrap();
+    let blobs = place.home().join("store/blobs");
+    let name = info.hash.to_string();
+    let path = blobs.join(&name[..2]).join(&name);
+    store.blob_check(&info).unwrap();
+    fs::write(&path, &bytes[1..]).unwrap();
+    assert!(matches!(store.blob_check(&info), Err(StoreError::Corrupt(_))));
+    assert!(matches!(store.blob_read(&info.hash, 0, 9), Err(StoreError::Corrupt(_))));
+    assert!(store.blob_set_aside(&info.hash).unwrap());
+    assert_eq!((store.blob_info(&info.hash).unwrap(), store.stats().blobs.rows), (None, 0));
+    let aside = blobs.join("damaged").join(&name);
+    assert_eq!(fs::read(&aside).unwrap(), &bytes[1..]);
+    assert!(!store.blob_set_aside(&info.hash).unwrap(), "there is none now");
+    assert!(aside.exists());
+    dynamic.blob_put(&mut &bytes[..], 1 << 20).unwrap();
+    assert_eq!(store.blob_read(&info.hash, 0, 60_000).unwrap().unwrap(), &bytes[..]);
+    assert!(!aside.exists());
+    fs::remove_file(&path).unwrap();
+    assert!(store.blob_set_aside(&info.hash).unwrap());
+    fs::write(&aside, b"withdrawn meanwhile").unwrap();
+    assert!(!store.blob_remove(&info.hash).unwrap());
+    assert!(!aside.exists());
+}
+
+#[test]
+fn damaged_group_values_are_made_again() {
+    let place = Place::new();
+    for size in [0usize, 900, 16_384, 50_000] {
+        let store = place.open().store;
+        let dynamic: &dyn Store = &store;
+        let info = dynamic.blob_put(&mut &vec![9u8; size][..], 1 << 20).unwrap();
+        drop(store);
+        let name = info.hash.to_string();
+        let path = place.home().join("store/blobs").join(&name[..2]).join(format!("{name}.groups"));
+        let right = fs::read(&path).unwrap();
+        for wrong in [None, Some(vec![1; right.len()]), Some(vec![1; 7])] {
+            match wrong {
+                None => fs::remove_file(&path).unwrap(),
+                Some(wrong) => fs::write(&path, wrong).unwrap(),
+            }
+            let store = place.open().store;
+            assert_eq!(store.blob_read(&info.hash, 0, 60_000).unwrap().unwrap().len(), size);
+            assert!(size == 0 || fs::read(&path).unwrap() == right);
+        }
+    }
+}
