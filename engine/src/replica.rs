@@ -23,6 +23,7 @@ mod bridges;
 mod changes;
 mod check;
 mod cuts;
+mod damage;
 mod epochs;
 mod error;
 mod exchange;
@@ -52,6 +53,7 @@ pub use accounts::LINKED_DEVICE_RANK;
 pub use bodies::{BodyState, Text};
 pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
+pub use damage::DamageListener;
 pub use error::EngineError;
 pub use files::FileIntake;
 pub use maps::{Edits, Field};
@@ -86,6 +88,7 @@ pub struct Replica {
     state: Mutex<State>,
     listeners: Mutex<Listeners>,
     pub(crate) packs: packs::Packs,
+    pub(crate) damage: damage::Damage,
 }
 
 impl std::fmt::Debug for Replica {
@@ -120,10 +123,12 @@ impl Replica {
             state: Mutex::new(State::default()),
             listeners: Mutex::default(),
             packs: packs::Packs::default(),
+            damage: damage::Damage::default(),
         };
         replica.load_own(options)?;
         replica.lock().unsettled = true;
         replica.settle_withdrawals()?;
+        replica.look_at_files();
         Ok(replica)
     }
 

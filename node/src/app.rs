@@ -214,6 +214,7 @@ impl App {
         if fresh_incarnation {
             disk.store.settle()?;
         }
+        watch_for_damage(&replica)?;
         let news = self.news.clone();
         replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
         Ok(Arc::new(Opened { replica, warnings }))
@@ -307,4 +308,15 @@ impl App {
     fn opened(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Logs what is damaged now and what turns out to be later.
+fn watch_for_damage(replica: &Replica) -> Result<(), ErrorRecord> {
+    for hash in replica.damaged_bodies()? {
+        tracing::warn!(%hash, "a body was damaged here; it is fetched again from whoever has it");
+    }
+    replica.listen_damage(Box::new(|hash, why| {
+        tracing::warn!(%hash, why, "damaged here; a body is fetched again from whoever has it");
+    }));
+    Ok(())
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mosaic_engine::hash::{BlobHash, DeviceId, SealKey};
 use mosaic_engine::identity::{Certificate, CertificateOffer, CertificatePath};
 use mosaic_engine::replica::{LINKED_DEVICE_RANK, Replica};
-use mosaic_engine::store::BLOB_READ_BYTES_MAX;
+use mosaic_engine::store::{BLOB_READ_BYTES_MAX, StoreError};
 
 use crate::blobs::{BlobSource, OpenBlob};
 use crate::clock;
@@ -30,13 +30,17 @@ impl BlobSource for Source {
 
     fn read(&self, hash: &BlobHash, offset: u64, length: usize) -> io::Result<Bytes> {
         let length = length.min(BLOB_READ_BYTES_MAX);
-        let read = self.0.store().blob_read(hash, offset, length).map_err(io::Error::other)?;
+        let read = self.0.store().blob_read(hash, offset, length);
+        if let Err(StoreError::Corrupt(damage)) = &read {
+            self.0.note_damage(hash, &damage.to_string());
+        }
+        let read = read.map_err(io::Error::other)?;
         let found = read.filter(|bytes| bytes.len() == length);
         found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn damaged(&self, hash: &BlobHash) {
-        tracing::error!(%hash, "a blob is damaged on disk; run `mosaic store verify`");
+        self.0.note_damage(hash, "the bytes do not match their hash");
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Text {
     Here(String),
     /// Not here yet.
     Missing,
+    /// Was here and came to harm; wanted again.
+    Damaged,
     /// Withdrawn by its author.
     Deleted,
 }
@@ -185,7 +187,11 @@ impl Replica {
             }
         }
         work.batch.delete(Table::Truth, keys::blob(hash));
-        if self.store.blob_info(hash)?.is_some() {
+        let aside = self.is_set_aside(hash)?;
+        if aside {
+            work.batch.delete(Table::Meta, keys::damaged(hash));
+        }
+        if aside || self.store.blob_info(hash)?.is_some() {
             work.files.push(*hash);
         }
         Ok(())
@@ -197,9 +203,10 @@ impl Replica {
         match state.as_deref().and_then(BodyState::parse) {
             Some(BodyState::Dropped) => return Ok(Text::Deleted),
             Some(BodyState::Held) => {}
+            Some(BodyState::Wanted) if self.is_set_aside(&body.hash)? => return Ok(Text::Damaged),
             _ => return Ok(Text::Missing),
         }
-        let Some(blob) = self.blob_bytes(&body.hash)? else { return Ok(Text::Missing) };
+        let Some(blob) = self.held_bytes(&body.hash)? else { return Ok(Text::Damaged) };
         let text = blob.get(BODY_SALT_BYTES..).unwrap_or_default();
         Ok(Text::Here(String::from_utf8_lossy(text).into_owned()))
     }
@@ -245,6 +252,7 @@ impl Replica {
                 batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
             }
             if wanted {
+                batch.delete(Table::Meta, keys::damaged(&hash));
                 stored += 1;
                 bytes += blob.len() as u64;
                 self.put_blob(&mut batch, &hash, blob)?;

@@ -26,6 +26,8 @@ pub struct Verification {
     pub rows: u64,
     /// Each damage, in one line.
     pub problems: Vec<String>,
+    /// How many of these are bodies that the next sync fetches again.
+    pub set_aside: u64,
 }
 
 /// What [`Replica::rebuild`] found.
@@ -66,7 +68,7 @@ pub type DumpVisitor<'a> = dyn FnMut(Table, &[u8], &[u8]) + 'a;
 
 impl Replica {
     /// Reads everything and checks every hash, link and signature. Damage that stops the
-    /// reading itself is an error.
+    /// reading itself is an error. Damaged bodies are set aside.
     ///
     /// # Errors
     /// If the store's own files are damaged.
@@ -140,7 +142,7 @@ impl Replica {
                 match self.blob_bytes(&id.blob()) {
                     Ok(Some(_)) => {}
                     Ok(None) => report.problems.push(format!("change {id} is missing")),
-                    Err(error) => report.problems.push(error.to_string()),
+                    Err(error) => report.problems.push(format!("change {id}: {error}")),
                 }
                 link = extend(&link, n, id);
             }
@@ -168,7 +170,10 @@ impl Replica {
         Ok(())
     }
 
+    /// Checks the bodies that are held. Damaged ones are set aside, to be fetched again, and
+    /// named until they have come.
     fn verify_bodies(&self, report: &mut Verification) -> Result<(), EngineError> {
+        let mut reasons = BTreeMap::new();
         for (key, value) in self.scan_all(Table::Meta, keys::BODIES)? {
             let Some((hash, _)) = key.get(1..).and_then(|rest| rest.split_first_chunk::<32>())
             else {
@@ -180,19 +185,34 @@ impl Replica {
             report.bodies += 1;
             let hash = BlobHash::from_bytes(*hash);
             if let Err(error) = self.verify_blob(&hash) {
-                report.problems.push(error.to_string());
+                self.note_damage(&hash, &error.to_string());
+                reasons.insert(hash, error.to_string());
             }
+        }
+        let refused = self.set_damaged_aside().err();
+        for hash in self.damaged_bodies()? {
+            let why = reasons.remove(&hash).unwrap_or_else(|| "it was damaged".to_owned());
+            report.set_aside += 1;
+            report.problems.push(format!(
+                "body {hash}: {why}; it is set aside, and the next sync fetches it again"
+            ));
+        }
+        for (hash, why) in reasons {
+            let refused = refused.as_ref().map(|error| format!("; not set aside: {error}"));
+            report.problems.push(format!("body {hash}: {why}{}", refused.unwrap_or_default()));
         }
         Ok(())
     }
 
-    fn verify_blob(&self, hash: &BlobHash) -> Result<(), EngineError> {
+    /// Reads a blob whole and compares it with its hash.
+    pub(crate) fn verify_blob(&self, hash: &BlobHash) -> Result<(), EngineError> {
         let Some(info) = self.store.blob_info(hash)? else {
             return match self.blob_bytes(hash)? {
                 Some(_) => Ok(()),
                 None => Err(EngineError::MissingBlob(*hash)),
             };
         };
+        self.store.blob_check(&info)?;
         let mut hasher = blake3::Hasher::new();
         let mut offset = 0;
         while offset < info.size {

@@ -135,7 +135,11 @@ impl Replica {
         let mut named = Vec::new();
         for (key, chain) in chains {
             let changes = self.held_changes(&key, true, 1, chain.held, usize::MAX)?;
-            packer.add(key, &[Part { first_n: 1, content: Content::Changes(changes) }]);
+            let part = Part { first_n: 1, content: Content::Changes(changes) };
+            if part.content.len() as u64 != chain.held {
+                return Ok(None);
+            }
+            packer.add(key, &[part]);
             named.push((key, chain.held));
         }
         let bytes = packer.finish();
@@ -173,7 +177,7 @@ impl Replica {
                 return Ok(self.readable(remote, &section)?.then_some(bytes));
             }
         }
-        if self.may_fetch(remote, hash)? { self.blob_bytes(hash) } else { Ok(None) }
+        if self.may_fetch(remote, hash)? { self.held_bytes(hash) } else { Ok(None) }
     }
 
     /// Whether a change or body came through a section the remote may read.
@@ -251,6 +255,8 @@ impl Replica {
         after: Option<BlobHash>,
         limit: usize,
     ) -> Result<Vec<BodyRef>, EngineError> {
+        // What the store does not take now is told of by whoever writes.
+        let _ = self.set_damaged_aside();
         let mut state = self.lock();
         let docs = self.documents_in_budget(&mut state, section)?;
         drop(state);
@@ -464,7 +470,7 @@ impl Exchange for Replica {
     }
 
     fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>> {
-        if self.may_fetch(remote, hash)? { Ok(self.blob_bytes(hash)?) } else { Ok(None) }
+        if self.may_fetch(remote, hash)? { Ok(self.held_bytes(hash)?) } else { Ok(None) }
     }
 
     fn receive_bodies(

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::damage::is_damage;
 use super::{BodyState, EngineError, Replica};
 use crate::hash::BlobHash;
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_SALT_BYTES};
@@ -61,6 +62,7 @@ impl Replica {
                 batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
             }
         }
+        batch.delete(Table::Meta, keys::damaged(&hash));
         if !used {
             // Withdrawn while it was on its way.
             self.store.blob_remove(&hash)?;
@@ -82,6 +84,18 @@ impl Replica {
         attachment: &Attachment,
         out: &mut dyn Write,
     ) -> Result<u64, EngineError> {
+        let copied = self.copy(attachment, out);
+        match &copied {
+            Err(error) if is_damage(error) && self.is_held_anywhere(&attachment.body.hash)? => {
+                self.note_damage(&attachment.body.hash, &error.to_string());
+                self.set_damaged_aside()?;
+                Err(EngineError::MissingBlob(attachment.body.hash))
+            }
+            _ => copied,
+        }
+    }
+
+    fn copy(&self, attachment: &Attachment, out: &mut dyn Write) -> Result<u64, EngineError> {
         let hash = attachment.body.hash;
         let failed = |error: std::io::Error| EngineError::Invalid(format!("cannot write: {error}"));
         if attachment.body.size <= BLOB_INLINE_BYTES_MAX as u64

@@ -18,6 +18,7 @@
 //! | Meta | `i ‖ doc ‖ hash` | empty: several entries of a document name this body |
 //! | Meta | `y ‖ account` | empty: its tombstones are to be looked at again |
 //! | Meta | `z ‖ space ‖ account` | bytes that a visitor has on a wall |
+//! | Meta | `D ‖ hash` | a body that was damaged here and is wanted again; its bytes if they were a row |
 //! | Meta | `k ‖ hash` | recipe of a pack |
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
@@ -213,6 +214,15 @@ pub fn visitor(space: &SpaceId, account: &AccountId) -> Vec<u8> {
 pub fn visitors(space: &SpaceId) -> Vec<u8> {
     join(b'z', &[space.as_bytes()])
 }
+
+/// A body that was damaged here and set aside.
+#[must_use]
+pub fn damaged(hash: &BlobHash) -> Vec<u8> {
+    join(b'D', &[hash.as_bytes()])
+}
+
+/// All bodies that were damaged here and set aside.
+pub const DAMAGED: &[u8] = b"D";
 
 /// Recipe of a pack.
 #[must_use]

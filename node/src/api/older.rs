@@ -26,8 +26,8 @@ pub(super) async fn list(app: Arc<App>, request: WallList) -> Outcome {
         let start = wall::cursor(&replica, asked.before.as_deref())?;
         let records = wall::list(&looking, &asked, start)?;
         let limit = asked.limit.map_or(0, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let gone =
-            if records.len() < limit { next_page(&looking, &asked, &records)? } else { None };
+        let posts = records.iter().filter(|record| matches!(record, Record::Post(_))).count();
+        let gone = if posts < limit { next_page(&looking, &asked, &records)? } else { None };
         Ok::<_, ErrorRecord>((records, gone, start))
     });
     let (mut records, gone, start) = listed.await.map_err(|error| failed(&error))??;
@@ -52,10 +52,11 @@ fn next_page(
     if account == replica.account()? {
         return Ok(None);
     }
-    let last = match records.last() {
-        Some(Record::Post(post)) => Some(post.id.clone()),
-        _ => request.before.clone(),
+    let post = |record: &Record| match record {
+        Record::Post(post) => Some(post.id.clone()),
+        _ => None,
     };
+    let last = records.iter().rev().find_map(post).or_else(|| request.before.clone());
     let below = match last {
         Some(id) => page_of(&replica, &id)?,
         None => u64::MAX,

@@ -53,6 +53,13 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         authority.devices.keys().filter(|device| authority.may_write(device)).count()
     });
     let mut warnings = app.warnings();
+    let damaged = replica.damaged_bodies()?.len();
+    if damaged > 0 {
+        warnings.push(format!(
+            "{damaged} damaged {} set aside: the next sync fetches what a peer still has",
+            if damaged == 1 { "body is" } else { "bodies are" },
+        ));
+    }
     let own = authority.as_ref().and_then(|authority| authority.devices.get(&device));
     if own.is_some_and(|standing| standing.revoked.is_some()) {
         warnings

@@ -60,6 +60,9 @@ fn verify(app: &App, _: StoreVerify) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let started_ms = clock::now_ms();
     let report = replica.verify()?;
+    if report.set_aside > 0 {
+        app.kept_changed();
+    }
     let stats = replica.store().stats();
     let mut records: Vec<Record> = report
         .problems

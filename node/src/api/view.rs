@@ -12,6 +12,7 @@ use super::types::{
     AttachFile, Attachment, Comment, ErrorKind, ErrorRecord, Post, Quote, Record, TextConflict,
     rfc3339,
 };
+use crate::app::App;
 
 /// What may be added to the pure record.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +47,24 @@ fn conflicts(versions: &[TextVersion]) -> Vec<TextConflict> {
         .collect()
 }
 
+fn is_missing(view: &PostView) -> bool {
+    matches!(view.text, Text::Missing | Text::Damaged)
+}
+
+/// What a list ends with if texts in it are damaged here.
+pub(super) fn damage(app: &App, views: &[PostView]) -> Result<Option<Record>, ErrorRecord> {
+    let damaged = views.iter().filter(|view| view.text == Text::Damaged).count();
+    if damaged == 0 {
+        return Ok(None);
+    }
+    if app.replica()?.set_damaged_aside()? > 0 {
+        app.kept_changed();
+    }
+    let what = if damaged == 1 { "text is" } else { "texts are" };
+    let message = format!("{damaged} {what} damaged here and fetched again by the next sync");
+    Ok(Some(Record::Error(ErrorRecord::new(ErrorKind::Corrupt, message).with_hint("mosaic sync"))))
+}
+
 /// A post, as `wall list` shows it.
 pub(super) fn post(
     replica: &Replica,
@@ -68,7 +87,7 @@ pub(super) fn post(
         reactions: counts(view),
         deleted: view.deleted.into(),
         disputed: view.disputed.into(),
-        missing: (view.text == Text::Missing).into(),
+        missing: is_missing(view).into(),
         unproven: false.into(),
         conflicts: extras.conflicts.then(|| conflicts(&view.conflicts)),
     }))
@@ -96,7 +115,7 @@ pub(super) fn comment(
         deleted: view.deleted.into(),
         hidden: view.hidden.into(),
         disputed: view.disputed.into(),
-        missing: (view.text == Text::Missing).into(),
+        missing: is_missing(view).into(),
         unproven: false.into(),
         conflicts: extras.conflicts.then(|| conflicts(&view.conflicts)),
     }))

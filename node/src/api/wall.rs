@@ -144,7 +144,7 @@ pub(super) fn list(
         |cursor| Ok(replica.wall(&account, cursor, STEP.min(window.limit.max(1)))?),
     )?;
     let extras = Extras { conflicts: request.conflicts, names: request.names };
-    views.iter().map(|view| view::post(&replica, view, extras)).collect()
+    posts(app, &replica, &views, extras)
 }
 
 fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
@@ -170,7 +170,19 @@ fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
         set_read_mark(&replica, newest.time_ms)?;
     }
     let extras = Extras { conflicts: false, names: true };
-    views.iter().map(|view| view::post(&replica, view, extras)).collect()
+    posts(app, &replica, &views, extras)
+}
+
+fn posts(
+    app: &App,
+    replica: &Replica,
+    views: &[PostView],
+    extras: Extras,
+) -> Result<Vec<Record>, ErrorRecord> {
+    let posts = views.iter().map(|view| view::post(replica, view, extras));
+    let mut records = posts.collect::<Result<Vec<_>, _>>()?;
+    records.extend(view::damage(app, views)?);
+    Ok(records)
 }
 
 fn read_mark(replica: &Replica) -> Result<u64, ErrorRecord> {
@@ -191,13 +203,16 @@ fn show(app: &App, request: WallShow) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let id = resolve::entry(&replica, &request.id)?;
     let extras = Extras { conflicts: request.conflicts, names: request.names };
-    let view = replica.show(&id)?;
+    let mut views = vec![replica.show(&id)?];
     let mut records = vec![view::either(&replica, &id, extras)?];
-    if view.target.is_none() {
-        for reply in replica.replies(&id, request.hidden, true)? {
-            records.push(view::comment(&replica, &id, &reply, extras)?);
+    if views.iter().all(|view| view.target.is_none()) {
+        let replies = replica.replies(&id, request.hidden, true)?;
+        for reply in &replies {
+            records.push(view::comment(&replica, &id, reply, extras)?);
         }
+        views.extend(replies);
     }
+    records.extend(view::damage(app, &views)?);
     Ok(records)
 }
 
