@@ -500,7 +500,7 @@ impl Replica {
         mut work: Work,
     ) -> Result<(), EngineError> {
         if let Some(why) = &state.failed {
-            return Err(EngineError::Denied(format!("the store failed before: {why}")));
+            return Err(StoreError::ReadOnly { reason: why.clone() }.into());
         }
         self.mark_unsettled(&mut state, &mut work)?;
         self.note_pictures(&mut state, &mut work)?;

@@ -53,6 +53,7 @@ pub struct App {
 struct Opened {
     replica: Arc<Replica>,
     warnings: Vec<String>,
+    failed: Arc<OnceLock<String>>,
 }
 
 impl App {
@@ -115,7 +116,16 @@ impl App {
 
     /// What the user should know about the state of the store.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.opened().as_ref().map(|opened| opened.warnings.clone()).unwrap_or_default()
+        let opened = self.opened();
+        let Some(opened) = opened.as_ref() else { return Vec::new() };
+        let mut warnings = opened.warnings.clone();
+        if let Some(why) = opened.failed.get() {
+            warnings.push(format!(
+                "the store failed ({why}): nothing is saved until the node is stopped and started \
+                 again"
+            ));
+        }
+        warnings
     }
 
     /// Makes the first device of a new account.
@@ -200,6 +210,12 @@ impl App {
         if let Some(why) = &disk.rolled_back {
             warnings.push(format!("this may be an older copy: {why}; a new life begins"));
         }
+        let failed = Arc::new(OnceLock::new());
+        let noting = failed.clone();
+        disk.store.on_failure(move |why| {
+            tracing::error!(why, "the store failed: nothing is saved until this node is restarted");
+            let _ = noting.set(why.to_owned());
+        });
         let entropy: Arc<dyn Entropy> = self.entropy.clone();
         let has_keys = secret.is_some();
         let options = ReplicaOptions { secret, fresh_incarnation };
@@ -217,7 +233,7 @@ impl App {
         watch_for_damage(&replica)?;
         let news = self.news.clone();
         replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
-        Ok(Arc::new(Opened { replica, warnings }))
+        Ok(Arc::new(Opened { replica, warnings, failed }))
     }
 
     /// The network of this home: the node's if one runs here, else one for as long as this

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use mosaic_tests::api::Api;
 use mosaic_tests::home::{Home, Node, field};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A laptop and the hub that keeps its wall: three large texts, a file and small texts.
 struct Cast {
@@ -149,7 +151,7 @@ fn one_damaged_text_does_not_keep_the_others_from_readers() {
     let met = cast.laptop.sync(&node.ticket());
     assert_eq!(met["peer_missing_bodies"], 0, "{met}");
     let met = reader.sync(&node.ticket());
-    assert_eq!(field(&met, "state"), "in-sync", "{met}");
+    assert_eq!(met["missing_bodies"], 0, "{met}");
     assert!(cast.wall(&reader).iter().all(|post| post["text"].is_string()));
     node.stop();
 }
@@ -166,4 +168,40 @@ fn a_list_shows_what_is_sound() {
     assert_eq!(posts.iter().filter(|post| post["missing"] == true).count(), 1);
     assert_eq!(posts.iter().filter(|post| post["text"].is_string()).count(), POSTS - 1);
     assert!(listed.err.contains("mosaic sync"), "{}", listed.err);
+}
+
+#[test]
+fn a_node_whose_store_failed_says_so_and_goes_on_after_a_restart() {
+    let root = tempfile::tempdir().unwrap();
+    let hub = Home::init(root.path(), "hub");
+    // A limit on the size of files is a full disk that needs no rights: 1.5 MB.
+    let plain = hub.command(&["node", "run"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 3000; exec \"$@\"", "sh"]);
+    limited.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+    limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let node = hub.node_as(limited);
+    let api = Api::of(&hub.path);
+    let text = "x".repeat(12_000);
+    let refused = (0..1000).find_map(|n| {
+        let body = json!({ "text": format!("{n} {text}") });
+        let answer = api.try_call("/v1/post/create", &body).remove(0);
+        (answer["type"] == "error").then_some(answer)
+    });
+    assert_eq!(refused.expect("a refusal")["code"], 1);
+    drop(api);
+    let post = hub.run(&["post", "later"]);
+    assert_eq!(post.code, 1, "{}", post.err);
+    assert!(post.err.contains("mosaic node stop && mosaic node start"), "{}", post.err);
+    for shown in [hub.json(&["status"]), hub.json(&["node", "status"])] {
+        assert!(shown[0]["warnings"].to_string().contains("the store failed"), "{}", shown[0]);
+    }
+    let log = fs::read_to_string(root.path().join("hub.log")).unwrap();
+    assert!(log.lines().any(|line| line.contains("ERROR") && line.contains("the store failed")));
+    node.stop();
+    let node = hub.node();
+    hub.ok(&["post", "later"]);
+    assert!(!hub.json(&["status"])[0]["warnings"].to_string().contains("failed"));
+    node.stop();
 }

@@ -158,12 +158,15 @@ pub(super) fn node(node: &Node) -> View {
         fields = fields.put("address", Cell::Text(address.clone()));
     }
     let lan = if node.lan { "looks for peers" } else { "off" };
-    fields
+    fields = fields
         .maybe("relay", node.relay.clone().map(Cell::Text))
         .put("lan", Cell::Text(lan.to_owned()))
         .maybe("refused", counted(&node.refused).map(Cell::Text))
-        .maybe("deferred", counted(&node.deferred).map(Cell::Text))
-        .view()
+        .maybe("deferred", counted(&node.deferred).map(Cell::Text));
+    for warning in &node.warnings {
+        fields = fields.put("warning", Cell::Text(warning.clone()));
+    }
+    fields.view()
 }
 
 /// Returns counts as `reason 2, other 1`; `None` if there are none.

@@ -214,6 +214,12 @@ impl DiskStore {
         Ok(())
     }
 
+    /// Calls `listener` when a commit fails: from then on the store takes no more until it is
+    /// opened anew. Must not call the store.
+    pub fn on_failure(&self, listener: impl FnOnce(&str) + Send + 'static) {
+        self.inner.writer.on_failure(Box::new(listener));
+    }
+
     /// Holds commits back until called with `false`, so that a test can count fsyncs exactly.
     #[cfg(any(test, feature = "test-utils"))]
     pub fn hold_commits(&self, hold: bool) {

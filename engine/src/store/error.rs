@@ -18,7 +18,7 @@ pub enum StoreError {
     #[error("store is damaged: {0}")]
     Corrupt(Box<Damage>),
     /// An earlier write or fsync failed: reads go on, writes need the store opened anew.
-    #[error("store is read-only since a write failed: {reason}")]
+    #[error("the store takes no writes until it is opened again: {reason}")]
     ReadOnly {
         /// The first failure.
         reason: String,

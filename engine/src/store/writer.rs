@@ -65,7 +65,11 @@ struct Queue {
     paused: bool,
     state: State,
     counters: Counters,
+    on_failure: Option<FailureListener>,
 }
+
+/// Called with the first failure.
+pub(super) type FailureListener = Box<dyn FnOnce(&str) + Send>;
 
 enum State {
     Open,
@@ -83,6 +87,7 @@ impl Writer {
                 paused: false,
                 state: State::Open,
                 counters: Counters { last, ..Counters::default() },
+                on_failure: None,
             }),
             filled: Condvar::new(),
             drained: Condvar::new(),
@@ -120,6 +125,11 @@ impl Writer {
         drop(queue);
         self.shared.filled.notify_one();
         Ok(pending)
+    }
+
+    /// Calls `listener` when a commit fails, after which there are no more.
+    pub(super) fn on_failure(&self, listener: FailureListener) {
+        self.shared.lock().on_failure = Some(listener);
     }
 
     /// Returns the counters.
@@ -229,13 +239,16 @@ impl Shared {
 
     fn fail(&self, error: &StoreError, answers: Vec<Completion>) {
         let reason = error.to_string();
-        let waiting = {
+        let (waiting, listener) = {
             let mut queue = self.lock();
             queue.state = State::Failed(reason.clone());
             queue.bytes = 0;
-            std::mem::take(&mut queue.waiting)
+            (std::mem::take(&mut queue.waiting), queue.on_failure.take())
         };
         self.drained.notify_all();
+        if let Some(listener) = listener {
+            listener(&reason);
+        }
         for answer in answers {
             answer.complete(Err(error.clone()));
         }

@@ -14,6 +14,8 @@ pub(super) const NEW_LINK: &str = "mosaic device invite";
 pub(super) const LINK_ANEW: &str = "mosaic --home NEW_FOLDER device link TICKET";
 /// Looks at another folder than the one that cannot be used.
 const OTHER_HOME: &str = "mosaic --home FOLDER status";
+/// Opens the store anew: one that failed is never written to again by the same process.
+pub(super) const RESTART: &str = "mosaic node stop && mosaic node start";
 /// Prints the ticket of a node, on that node.
 pub(super) const NODE_TICKET: &str = "mosaic node ticket";
 
@@ -105,6 +107,10 @@ impl From<StoreError> for ErrorRecord {
             StoreError::Refused { .. } => ErrorKind::Usage,
             _ => ErrorKind::Error,
         };
-        Self::new(kind, error.to_string())
+        let record = Self::new(kind, error.to_string());
+        if matches!(error, StoreError::ReadOnly { .. }) {
+            return record.with_hint(RESTART);
+        }
+        record
     }
 }

@@ -59,6 +59,7 @@ fn node(app: &App, state: &str) -> Result<Record, ErrorRecord> {
         addresses: addresses.iter().map(ToString::to_string).collect(),
         relay: info.relay.clone(),
         lan: info.lan,
+        warnings: app.warnings(),
         refused: named(counts.refused),
         deferred: named(counts.deferred),
     }))

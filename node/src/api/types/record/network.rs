@@ -196,6 +196,8 @@ records! {
         relay: Option<String>,
         /// Whether it looks for peers in the local network.
         lan: bool,
+        /// What needs attention, in words.
+        warnings: Vec<String>,
         /// What was refused since the start, by reason.
         refused: BTreeMap<String, u64>,
         /// What was put off since the start, by reason; each time that it was offered.
