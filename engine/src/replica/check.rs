@@ -83,7 +83,7 @@ impl Replica {
             report.documents += 1;
             self.twice(&mut report, |report| self.verify_document(&doc, &description, report))?;
         }
-        self.twice(&mut report, |report| self.verify_bodies(report))?;
+        self.verify_bodies(&mut report)?;
         self.verify_rows(&mut report)?;
         Ok(report)
     }
@@ -185,8 +185,17 @@ impl Replica {
             report.bodies += 1;
             let hash = BlobHash::from_bytes(*hash);
             if let Err(error) = self.verify_blob(&hash) {
-                self.note_damage(&hash, &error.to_string());
                 reasons.insert(hash, error.to_string());
+            }
+        }
+        if !reasons.is_empty() {
+            // Looked at again, as it may have been withdrawn meanwhile, before it is set aside.
+            self.wait_for_disk()?;
+        }
+        for (hash, why) in std::mem::take(&mut reasons) {
+            if self.is_held_anywhere(&hash)? && self.verify_blob(&hash).is_err() {
+                self.note_damage(&hash, &why);
+                reasons.insert(hash, why);
             }
         }
         let refused = self.set_damaged_aside().err();

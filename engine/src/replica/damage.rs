@@ -109,6 +109,12 @@ impl Replica {
         done.1.map(|()| done.0)
     }
 
+    /// Sets aside what was noted, before anybody counts what is missing. What the store does not
+    /// take now is told of by whoever writes.
+    pub(crate) fn miss_damaged(&self) {
+        let _ = self.set_damaged_aside();
+    }
+
     fn set_aside(&self, hash: &BlobHash) -> Result<bool, EngineError> {
         match self.verify_blob(hash) {
             Ok(()) => return Ok(false),
@@ -138,6 +144,7 @@ impl Replica {
         self.store.blob_set_aside(hash)?;
         self.store.commit(batch)?;
         state.uses.clear();
+        state.forget_missing(None);
         Ok(true)
     }
 

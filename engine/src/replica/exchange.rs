@@ -255,8 +255,7 @@ impl Replica {
         after: Option<BlobHash>,
         limit: usize,
     ) -> Result<Vec<BodyRef>, EngineError> {
-        // What the store does not take now is told of by whoever writes.
-        let _ = self.set_damaged_aside();
+        self.miss_damaged();
         let mut state = self.lock();
         let docs = self.documents_in_budget(&mut state, section)?;
         drop(state);

@@ -28,6 +28,7 @@ impl Replica {
     }
 
     pub(crate) fn section_missing(&self, section: &Section) -> ExchangeResult<u64> {
+        self.miss_damaged();
         let state = self.lock();
         let (epoch, now_ms) = (state.missing_epoch, state.now_ms);
         if let Some((at_ms, count)) = state.missing.get(section)
