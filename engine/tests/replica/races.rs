@@ -136,6 +136,14 @@ impl Store for Slow {
         self.inner.blob_groups(hash, first, count)
     }
 
+    fn blob_check(&self, blob: &BlobInfo) -> Result<(), StoreError> {
+        self.inner.blob_check(blob)
+    }
+
+    fn blob_set_aside(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.inner.blob_set_aside(hash)
+    }
+
     fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
         self.inner.blobs(after, limit)
     }
