@@ -82,8 +82,9 @@ fn limits_in_the_protocol_are_those_of_the_code() {
             kib(limits::MESSAGE_BYTES_MAX)
         ),
         format!(
-            "| certificates of a path, devices of an account | {}, {} |",
+            "| certificates of a path, devices of an account ever, wraps of an epoch entry | {}, {}, {} |",
             limits::CERTIFICATES_MAX,
+            limits::DEVICES_EVER_MAX,
             limits::DEVICES_MAX
         ),
     ];

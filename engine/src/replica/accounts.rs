@@ -21,6 +21,9 @@ pub const LINKED_DEVICE_RANK: u8 = 100;
 /// Certificates whose verification is remembered.
 const ADMITTED_MAX: usize = 16_384;
 
+/// A cut, and the document that it stands in; `None` for the account's log.
+type PlacedCut = (Option<Arc<Description>>, Entry);
+
 impl Replica {
     /// What an account's log settles, as far as the log is here. `None` if nothing is
     /// known that proves who the account's first device is.
@@ -395,7 +398,7 @@ impl Replica {
         state: &mut State,
         account: &AccountId,
         device: DeviceId,
-    ) -> Result<Vec<(Option<Arc<Description>>, Entry)>, EngineError> {
+    ) -> Result<Vec<PlacedCut>, EngineError> {
         let own = Space::Account(*account).id();
         let (mut tips, mut cuts): (Vec<Tip>, Vec<_>) = (Vec::new(), Vec::new());
         let parts = |tips: &[Tip]| -> Vec<Entry> {

@@ -168,9 +168,10 @@ impl Replica {
     ) -> Result<(), EngineError> {
         let mut accounts = BTreeSet::new();
         for (row, entry) in work.entries.values() {
-            let judges =
-                matches!(entry, Entry::Revoke { .. } | Entry::Cut { .. } | Entry::AddDevice { .. });
-            if judges && let Some(description) = self.description(state, &row.doc)? {
+            let (Entry::Revoke { .. } | Entry::Cut { .. } | Entry::AddDevice { .. }) = entry else {
+                continue;
+            };
+            if let Some(description) = self.description(state, &row.doc)? {
                 accounts.insert(description.account);
             }
         }

@@ -134,7 +134,7 @@ impl BlobFiles {
         create_private_dir(aside.parent().unwrap_or(&self.root))?;
         match fs::rename(&path, &aside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::io("rename", &path, error));
+                Err(StoreError::io("rename", &path, error))
             }
             _ => remove(&groups_path(&path)),
         }

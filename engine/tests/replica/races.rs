@@ -15,12 +15,13 @@ use mosaic_engine::store::{
 use super::*;
 
 type Hook = Box<dyn FnOnce() + Send>;
+/// Batches that wait, and how many may before all are let through.
+type Waiting = (Vec<(Batch, Completion)>, usize);
 
 /// A store whose commits wait until they are let through.
 struct Slow {
     inner: MemoryStore,
-    /// Batches that wait, and how many may before all are let through.
-    waiting: Mutex<Option<(Vec<(Batch, Completion)>, usize)>>,
+    waiting: Mutex<Option<Waiting>>,
     submitted: Sender<()>,
     /// Called once before all rows are read.
     before_rows: Mutex<Option<Hook>>,

@@ -176,7 +176,7 @@ pub(super) fn unsent(replica: &Replica, peers: &[DeviceId]) -> Result<u64, Error
             }
         }
         for tip in replica.tips(&section).map_err(failed)? {
-            let wrote = peers.iter().any(|device| *device == tip.chain.device);
+            let wrote = peers.contains(&tip.chain.device);
             let known = there.get(&tip.chain).copied().unwrap_or(0);
             let known = if wrote { tip.n } else { known };
             unsent = unsent.saturating_add(tip.n.saturating_sub(known));
