@@ -7,7 +7,7 @@ use crate::chain::ChainKey;
 use crate::codec::Writer;
 use crate::description::{DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
-use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES, HEAD_AHEAD_MAX, PAGE_ENTRIES_MAX};
+use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES, PAGE_ENTRIES_MAX};
 use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
@@ -346,9 +346,13 @@ impl Exchange for Replica {
         let mut links = Vec::new();
         if n == known.known {
             links.push(known.known_link);
-        } else if n <= known.held && n <= HEAD_AHEAD_MAX {
+        } else if n <= known.known {
+            // What is not kept is known by its ids all the same.
             let ids = self.change_ids(chain, 1, n)?;
-            links.push(run(chain.origin(&space), &ids));
+            let whole = ids.len() as u64 == n;
+            if whole && (n <= known.held || self.bridge(chain, &known)?.is_some()) {
+                links.push(run(chain.origin(&space), &ids));
+            }
         }
         for branch in branches {
             let count = usize::try_from(n).unwrap_or(usize::MAX);

@@ -408,3 +408,85 @@ fn copies_of_a_device_part_nobody_for_good() {
         }
     }
 }
+
+/// A phone writes before and after its revocation, a tablet builds on that; who hears of
+/// what first is left to chance, and a newcomer meets only one of them.
+fn revocation(seed: u64) -> Result<(), Unrest> {
+    let mut chance = Chance::new(seed);
+    let (mut homes, ada) = village(seed);
+    homes.push(link(&homes[0], seed * 10 + 5, "tablet"));
+    let (newcomer, _) = person(seed * 10 + 6, "newcomer");
+    newcomer.replica.subscribe(Subscription::whole(ada)).unwrap();
+    homes.push(newcomer);
+    let options = Options { check_every_ms: Some(2_000), ..Options::default() };
+    let mut network = Network::new(seed, homes, Faults::default(), options);
+    let edit = |network: &Network<Home>, who: usize, key: &str, value: String| {
+        let edits = vec![(key.to_owned(), Some(value.as_str().into()))];
+        network.parties[who].replica.edit_profile(edits, NOW).unwrap();
+    };
+    let phone = network.parties[1].replica.own_device();
+    network.parties[1].replica.post(draft("before".into()), None, NOW).unwrap();
+    edit(&network, 1, "name", "Ada".into());
+    let lines = [network.connect(0, 2), network.connect(1, 2), network.connect(4, 2)];
+    network.run_for(6_000)?;
+    for line in lines {
+        network.disconnect(line);
+    }
+    for n in 0..1 + chance.below(4) {
+        network.parties[1].replica.post(draft(format!("after {n}")), None, NOW + n).unwrap();
+        edit(&network, 1, "name", format!("Thief {n}"));
+    }
+    let line = network.connect(1, 4);
+    network.run_for(6_000)?;
+    network.disconnect(line);
+    edit(&network, 4, "bio", "honest".into());
+    edit(&network, 4, "city", "London".into());
+    network.parties[1].replica.post(draft("last".into()), None, NOW + 9).unwrap();
+    edit(&network, 1, "name", "Nobody saw this".into());
+    network.parties[0].replica.revoke_device(phone, "lost", NOW + 5).unwrap();
+    for _ in 0..5 {
+        let from = [0, 1, 4][chance.below(3) as usize];
+        let line = network.connect(from, [2, 3][chance.below(2) as usize]);
+        network.run_for(4_000)?;
+        network.disconnect(line);
+    }
+    for (one, other) in [(0, 2), (3, 2), (4, 2), (4, 0)] {
+        network.connect(one, other);
+    }
+    network.run_for(20_000)?;
+    network.connect(5, [0, 2, 3, 4][chance.below(4) as usize]);
+    network.run_for(20_000)?;
+    let heads = |who: usize, section: &Section| {
+        let tips = network.parties[who].replica.tips(section).unwrap();
+        tips.into_iter().map(|tip| (tip.chain, tip.n, tip.link)).collect::<BTreeSet<_>>()
+    };
+    for who in [2, 3, 4, 5] {
+        let replica = &network.parties[who].replica;
+        let first = &network.parties[0].replica;
+        assert_eq!(texts(replica, &ada), texts(first, &ada), "seed {seed}, {who}");
+        assert_eq!(
+            replica.profile(&ada).unwrap(),
+            first.profile(&ada).unwrap(),
+            "seed {seed}, {who}"
+        );
+        assert_eq!(replica.profile(&ada).unwrap().len(), 3, "seed {seed}, {who}");
+        for section in network.parties[5].replica.kept_sections().unwrap() {
+            if replica.kept_sections().unwrap().contains(&section)
+                && first.kept_sections().unwrap().contains(&section)
+            {
+                assert_eq!(heads(who, &section), heads(0, &section), "seed {seed}, {who}");
+                assert_eq!(replica.incomplete(&section, 9).unwrap(), [], "seed {seed}, {who}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn honest_replicas_agree_about_a_revocation_whoever_heard_first() {
+    for seed in 0..10 {
+        if let Err(unrest) = revocation(seed) {
+            panic!("{unrest}");
+        }
+    }
+}
