@@ -112,7 +112,7 @@ fn posts_of(raws: &[Vec<u8>]) -> Vec<(BodyRef, Option<BodyRef>)> {
     };
     let keys: Vec<_> = doc.map_range(ROOT, ..).map(|item| item.key.to_string()).collect();
     let value = |key: &String| doc.get(ROOT, key.as_str()).unwrap().unwrap().0.into_owned();
-    keys.iter().map(value).map(|value| entry(&value.as_bytes().expect("bytes"))).collect()
+    keys.iter().map(value).map(|value| entry(value.as_bytes().expect("bytes"))).collect()
 }
 
 #[test]
