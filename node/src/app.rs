@@ -19,7 +19,7 @@ use crate::entropy::OsEntropy;
 use crate::error::NodeError;
 use crate::home::{self, Home};
 use crate::keys;
-use crate::network::Network;
+use crate::network::{Network, NetworkLimits};
 use crate::serve::NodeInfo;
 
 /// How to open a home.
@@ -39,6 +39,7 @@ pub struct AppOptions {
 #[derive(Debug)]
 pub struct App {
     options: AppOptions,
+    limits: NetworkLimits,
     entropy: Arc<OsEntropy>,
     opened: Mutex<Option<Arc<Opened>>>,
     network: OnceCell<Arc<Network>>,
@@ -63,9 +64,17 @@ impl App {
     /// # Errors
     /// `locked` if another process holds the store, `corrupt`, `denied` for loose file modes.
     pub fn open(options: AppOptions) -> Result<Arc<Self>, ErrorRecord> {
+        Self::open_within(options, NetworkLimits::default())
+    }
+
+    pub(crate) fn open_within(
+        options: AppOptions,
+        limits: NetworkLimits,
+    ) -> Result<Arc<Self>, ErrorRecord> {
         home::keep_private();
         let app = Self {
             options,
+            limits,
             entropy: Arc::new(OsEntropy::open()?),
             opened: Mutex::new(None),
             network: OnceCell::new(),
@@ -253,7 +262,7 @@ impl App {
             let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
             let secret = keys::read(&home)?.ok_or_else(no_identity)?;
             let entropy: Arc<dyn Entropy> = self.entropy.clone();
-            let network = Network::start(&secret, replica, entropy, &options).await?;
+            let network = Network::start(&secret, replica, entropy, &options, &self.limits).await?;
             Ok::<_, ErrorRecord>(network)
         });
         started.await.cloned()

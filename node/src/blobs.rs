@@ -62,6 +62,12 @@ pub trait BlobSource: Send + Sync + std::fmt::Debug + 'static {
     /// The store failed, or the blob is shorter.
     fn read(&self, hash: &BlobHash, offset: u64, length: usize) -> io::Result<Bytes>;
 
+    /// Whether the remote is of an account that is kept here: strangers have places of their own,
+    /// so that they cannot take those of others.
+    fn knows(&self, _remote: DeviceId) -> bool {
+        false
+    }
+
     /// Learns that the bytes kept under `hash` are not those it names.
     fn damaged(&self, hash: &BlobHash);
 }

@@ -5,13 +5,16 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iroh::endpoint::{Connection, NetReportConfig, PortmapperConfig, presets};
+use iroh::endpoint::{
+    Connection, ConnectionStats, NetReportConfig, PortmapperConfig, WeakConnectionHandle, presets,
+};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode, RelayUrl, SecretKey, TransportAddr};
 use iroh_mdns_address_lookup::{DiscoveryEvent, MdnsAddressLookup};
 use mosaic_engine::hash::DeviceId;
+use tokio::sync::Notify;
 use tokio_stream::StreamExt;
 
 use crate::error::NodeError;
@@ -44,6 +47,7 @@ pub struct Net {
     relay: bool,
     mdns: Option<MdnsAddressLookup>,
     traffic: Arc<Mutex<Traffic>>,
+    ended: Arc<Notify>,
 }
 
 /// UDP payload bytes, headers of QUIC included.
@@ -51,7 +55,8 @@ pub struct Net {
 struct Traffic {
     /// Sent and received over connections that ended, by device.
     ended: HashMap<DeviceId, (u64, u64)>,
-    open: Vec<Connection>,
+    /// Weak: a connection ends when those who use it are done, and counting is no use.
+    open: HashMap<usize, (DeviceId, WeakConnectionHandle)>,
 }
 
 impl Net {
@@ -83,7 +88,8 @@ impl Net {
         let endpoint = builder.bind().await.map_err(|error| listen_error("UDP", &error))?;
         let mdns = if options.lan { Some(discover(&endpoint)?) } else { None };
         let relay = options.relay.is_some();
-        Ok(Self { endpoint, lan: options.lan, relay, mdns, traffic: Arc::default() })
+        let (traffic, ended) = (Arc::default(), Arc::default());
+        Ok(Self { endpoint, lan: options.lan, relay, mdns, traffic, ended })
     }
 
     /// This device.
@@ -159,21 +165,40 @@ impl Net {
         NodeTicket { device, addresses }
     }
 
-    /// Counts the traffic of a connection that was accepted.
+    /// Counts the traffic of a connection; does not keep it open.
     pub fn count(&self, connection: &Connection) {
-        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        traffic.settle();
-        traffic.open.push(connection.clone());
+        let device = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+        let (id, handle) = (connection.stable_id(), connection.weak_handle());
+        let closed = handle.closed();
+        self.sums().open.insert(id, (device, handle));
+        let net = self.clone();
+        tokio::spawn(async move {
+            let closed = closed.await;
+            net.sums().end(id, closed.map(|closed| closed.stats));
+            net.ended.notify_waiters();
+        });
+    }
+
+    /// Resolves when no connection is open any more, and all are counted.
+    pub(crate) async fn quiet(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.sums().open.is_empty() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// UDP payload bytes sent to and received from a device so far, over all connections.
     #[must_use]
     pub fn traffic(&self, device: &DeviceId) -> (u64, u64) {
-        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        traffic.settle();
+        let traffic = self.sums();
         let (mut sent, mut received) = traffic.ended.get(device).copied().unwrap_or_default();
-        for connection in &traffic.open {
-            if connection.remote_id().as_bytes() == device.as_bytes() {
+        for (of, handle) in traffic.open.values() {
+            if of == device
+                && let Some(connection) = handle.upgrade()
+            {
                 let stats = connection.stats();
                 sent = sent.saturating_add(stats.udp_tx.bytes);
                 received = received.saturating_add(stats.udp_rx.bytes);
@@ -205,6 +230,10 @@ impl Net {
         self.endpoint.close().await;
     }
 
+    fn sums(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn usable(&self, address: &Address) -> Option<TransportAddr> {
         match address {
             Address::Socket(socket) => (self.lan || self.relay || socket.ip().is_loopback())
@@ -216,19 +245,15 @@ impl Net {
 }
 
 impl Traffic {
-    /// Moves connections that have ended to the sums.
-    fn settle(&mut self) {
-        let ended = self.open.extract_if(.., |connection| connection.close_reason().is_some());
-        for connection in ended {
-            let device = DeviceId::from_bytes(*connection.remote_id().as_bytes());
-            if self.ended.len() >= COUNTED_MAX && !self.ended.contains_key(&device) {
-                continue;
-            }
-            let stats = connection.stats();
-            let sums = self.ended.entry(device).or_default();
-            sums.0 = sums.0.saturating_add(stats.udp_tx.bytes);
-            sums.1 = sums.1.saturating_add(stats.udp_rx.bytes);
+    /// Moves a connection that has ended to the sums.
+    fn end(&mut self, id: usize, stats: Option<ConnectionStats>) {
+        let (Some((device, _)), Some(stats)) = (self.open.remove(&id), stats) else { return };
+        if self.ended.len() >= COUNTED_MAX && !self.ended.contains_key(&device) {
+            return;
         }
+        let sums = self.ended.entry(device).or_default();
+        sums.0 = sums.0.saturating_add(stats.udp_tx.bytes);
+        sums.1 = sums.1.saturating_add(stats.udp_rx.bytes);
     }
 }
 
@@ -297,8 +322,10 @@ mod tests {
         let mut wrong = ticket.clone();
         wrong.device = bound(3).await.device();
         assert!(matches!(client.connect(&wrong, ALPN).await, Err(NodeError::Unreachable { .. })));
-        connection.close(0u32.into(), b"");
+        drop(connection);
         assert_eq!(task.await.unwrap().as_bytes(), client.device().as_bytes());
+        client.quiet().await;
+        assert!(client.traffic(&server.device()).0 > 1000, "what has ended stays counted");
         client.close().await;
         server.close().await;
     }

@@ -25,6 +25,7 @@ pub mod link;
 mod network;
 mod peers;
 mod refusals;
+mod places;
 mod serve;
 pub mod session;
 mod socket;

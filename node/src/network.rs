@@ -26,6 +26,7 @@ use crate::endpoint::{Net, NetOptions};
 use crate::error::NodeError;
 use crate::link::{Invite, Invites, LINK_ALPN, LinkHandler};
 use crate::peers::Peers;
+use crate::places::{PlaceLimits, Places};
 use crate::session::{Report, SYNC_ALPN};
 use crate::source::Source;
 use crate::ticket::{LinkTicket, NodeTicket};
@@ -39,6 +40,27 @@ const REDIAL_EVERY: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// How long sessions may take to end when the network closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// How many others are served at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NetworkLimits {
+    /// Sync sessions.
+    pub sessions: PlaceLimits,
+    /// Connections over which blobs are read.
+    pub readers: PlaceLimits,
+    /// Connections of devices that want to be linked.
+    pub links: PlaceLimits,
+    /// A stranger with whom nothing moved for so long makes room for the next one.
+    pub stranger_idle: Duration,
+}
+
+impl Default for NetworkLimits {
+    fn default() -> Self {
+        let links = PlaceLimits { own: 16, kept: 16, strangers: 64, each: 4 };
+        let (sessions, readers) = (PlaceLimits::default(), PlaceLimits::default());
+        Self { sessions, readers, links, stranger_idle: Duration::from_secs(10) }
+    }
+}
 
 /// A bound endpoint with its protocols, and the sessions over it.
 #[derive(Debug)]
@@ -56,6 +78,7 @@ impl Network {
         replica: Arc<Replica>,
         entropy: Arc<dyn Entropy>,
         options: &NetOptions,
+        limits: &NetworkLimits,
     ) -> Result<Arc<Self>, ErrorRecord> {
         let loading = replica.clone();
         let peers = tokio::task::spawn_blocking(move || Peers::load(loading)).await;
@@ -66,13 +89,14 @@ impl Network {
         let blobs = BlobHandler::new(source.clone(), ServeLimits::default());
         let peers = Arc::new(peers);
         let (served, randomness) = (blobs.clone(), entropy.clone());
-        let sessions = Sessions::new(net.clone(), replica.clone(), peers, randomness, served);
+        let sessions =
+            Sessions::new(net.clone(), replica.clone(), peers.clone(), randomness, served, limits);
         let sessions = Arc::new(sessions);
         let link = LinkHandler::new(source, net.device(), invites.clone(), entropy);
         let router = Router::builder(net.endpoint().clone())
-            .accept(SYNC_ALPN, counted(&net, sessions.handler()))
-            .accept(BLOBS_ALPN, counted(&net, blobs))
-            .accept(LINK_ALPN, counted(&net, link))
+            .accept(SYNC_ALPN, door(&net, &peers, None, sessions.handler()))
+            .accept(BLOBS_ALPN, door(&net, &peers, Some(limits.readers), blobs))
+            .accept(LINK_ALPN, door(&net, &peers, Some(limits.links), link))
             .spawn();
         let stopping = CancellationToken::new();
         let growth = Growth::watch(&replica);
@@ -137,6 +161,7 @@ impl Network {
             tracing::warn!("the endpoint did not close in time");
         }
         self.sessions.ended(CLOSE_TIMEOUT).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.net().quiet()).await;
         let (peers, net) = (self.peers().clone(), self.net().clone());
         let kept = tokio::task::spawn_blocking(move || peers.keep_traffic(&net)).await;
         if !matches!(kept, Ok(Ok(()))) {
@@ -196,21 +221,44 @@ struct Pause {
     length: Duration,
 }
 
-/// Counts the traffic of every connection that a handler accepts.
+/// What every connection that a handler accepts passes: its traffic is counted, it takes a place
+/// if the handler has none of its own, and it is closed when the handler is done with it.
 #[derive(Debug)]
-struct Counted<H> {
+struct Door<H> {
     handler: H,
     net: Net,
+    peers: Arc<Peers>,
+    places: Option<Places>,
 }
 
-fn counted<H: ProtocolHandler>(net: &Net, handler: H) -> Counted<H> {
-    Counted { handler, net: net.clone() }
+fn door<H: ProtocolHandler>(
+    net: &Net,
+    peers: &Arc<Peers>,
+    limits: Option<PlaceLimits>,
+    handler: H,
+) -> Door<H> {
+    Door { handler, net: net.clone(), peers: peers.clone(), places: limits.map(Places::new) }
 }
 
-impl<H: ProtocolHandler> ProtocolHandler for Counted<H> {
+impl<H: ProtocolHandler> ProtocolHandler for Door<H> {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         self.net.count(&connection);
-        self.handler.accept(connection).await
+        let Some(places) = &self.places else { return self.handler.accept(connection).await };
+        let device = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+        let peers = self.peers.clone();
+        let standing = tokio::task::spawn_blocking(move || peers.standing(&device)).await;
+        let place = match standing {
+            Ok(Ok(standing)) => places.enter(standing, device),
+            _ => None,
+        };
+        if place.is_none() {
+            connection.close(1u32.into(), b"busy");
+            return Ok(());
+        }
+        let accepted = self.handler.accept(connection.clone()).await;
+        connection.close(0u32.into(), b"done");
+        drop(place);
+        accepted
     }
 
     async fn shutdown(&self) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use iroh::endpoint::Connection;
 use mosaic_engine::hash::DeviceId;
@@ -172,6 +173,31 @@ impl Peers {
         let inner = self.lock();
         let record = inner.records.get(device).or_else(|| inner.visitors.get(device));
         record.cloned().unwrap_or_default()
+    }
+
+    /// How we stand with a device; a peer that the user named counts as ours. May block.
+    pub(crate) fn standing(&self, device: &DeviceId) -> Result<Standing, EngineError> {
+        if self.lock().records.get(device).is_some_and(PeerRecord::chosen) {
+            return Ok(Standing::Own);
+        }
+        Standing::of(&self.replica, device)
+    }
+
+    /// Closes the session of the stranger with whom nothing moved for the longest time, if it is
+    /// longer than `idle`; returns whether there was one.
+    pub(crate) fn close_idle_stranger(&self, idle: Duration) -> bool {
+        let inner = self.lock();
+        let strangers = inner.live.iter().filter(|(device, live)| {
+            !inner.records.contains_key(*device) && live.connection.close_reason().is_none()
+        });
+        let longest = strangers
+            .map(|(_, live)| (live.tally.idle(), live))
+            .filter(|(quiet, _)| *quiet >= idle)
+            .max_by_key(|(quiet, _)| *quiet);
+        if let Some((_, live)) = longest {
+            live.connection.close(1u32.into(), b"busy");
+        }
+        longest.is_some()
     }
 
     /// Changes a record and stores it; committed when it returns. May block.

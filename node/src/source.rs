@@ -12,6 +12,7 @@ use mosaic_engine::store::{BLOB_READ_BYTES_MAX, StoreError};
 use crate::blobs::{BlobSource, OpenBlob};
 use crate::clock;
 use crate::link::Account;
+use crate::standing::Standing;
 
 /// A replica as a source of blobs and as the account that links devices.
 #[derive(Clone, Debug)]
@@ -37,6 +38,10 @@ impl BlobSource for Source {
         let read = read.map_err(io::Error::other)?;
         let found = read.filter(|bytes| bytes.len() == length);
         found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn knows(&self, remote: DeviceId) -> bool {
+        Standing::of(&self.0, &remote).is_ok_and(|standing| standing != Standing::Stranger)
     }
 
     fn damaged(&self, hash: &BlobHash) {

@@ -4,7 +4,7 @@ use mosaic_engine::hash::{AccountId, DeviceId};
 use mosaic_engine::replica::{EngineError, Replica};
 
 /// Whose device it is, as far as certificates kept here say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Standing {
     /// A device of our account that may write.
     Own,

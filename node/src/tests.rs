@@ -18,8 +18,10 @@ use crate::api::types::{
 use crate::blobs::BLOBS_ALPN;
 use crate::client::{Answer, Client};
 use crate::endpoint::{Net, NetOptions};
+use crate::network::NetworkLimits;
 use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
 
+mod doors;
 mod strangers;
 mod transfer;
 
@@ -43,8 +45,13 @@ impl Home {
     }
 
     fn open(&self) -> Arc<App> {
+        self.open_within(NetworkLimits::default())
+    }
+
+    fn open_within(&self, limits: NetworkLimits) -> Arc<App> {
         let (home, state_dir) = (self.home(), self.folder.join("state"));
-        App::open(AppOptions { home, state_dir, ..AppOptions::default() }).unwrap()
+        let options = AppOptions { home, state_dir, ..AppOptions::default() };
+        App::open_within(options, limits).unwrap()
     }
 
     /// Makes an identity without a node.
@@ -58,7 +65,11 @@ impl Home {
 
     /// Runs a node and waits until its socket answers.
     async fn serve(&self) -> Node {
-        let app = self.open();
+        self.serve_within(NetworkLimits::default()).await
+    }
+
+    async fn serve_within(&self, limits: NetworkLimits) -> Node {
+        let app = self.open_within(limits);
         let serving = tokio::spawn(serve(app.clone(), ServeOptions::default()));
         let socket = socket_path(&self.home());
         let client = loop {

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bao_tree::io::EncodeError;
 use bao_tree::io::sync::encode_ranges_validated;
@@ -19,6 +19,9 @@ use tokio::time::timeout;
 
 use super::outboard::{Outboards, Reader};
 use super::{BlobSource, HASHES_PER_REQUEST_MAX, WRITE_BYTES};
+use crate::clock;
+use crate::places::{Place, PlaceLimits, Places};
+use crate::standing::Standing;
 
 /// Bytes of the ranges of a request: some hundred ranges, cheap to read.
 const RANGES_BYTES_MAX: usize = 1024;
@@ -27,29 +30,52 @@ const REQUEST_BYTES_MAX: usize = 8 + HASHES_PER_REQUEST_MAX * 32 + RANGES_BYTES_
 /// Pieces of [`WRITE_BYTES`] that wait between the reading thread and the network.
 const PIECES_WAITING: usize = 4;
 
+/// Bytes that the transport takes before the remote has to read.
+const TRANSPORT_BYTES: u64 = 256 * 1024;
+
 const TYPE_GET: u8 = 0;
 const TYPE_GET_MANY: u8 = 9;
 
 /// How much a handler does at once and how long it waits.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
-    /// Requests answered at once, all connections together; each holds a thread.
+    /// Requests of devices of kept accounts answered at once; each holds a thread.
     pub requests_max: usize,
+    /// Requests of all others answered at once.
+    pub requests_of_strangers_max: usize,
+    /// Requests of one remote answered at once, over all its connections.
+    pub requests_per_remote_max: usize,
     /// Requests answered at once on one connection.
     pub requests_per_connection_max: usize,
     /// How long a whole request may take to arrive.
     pub request_timeout: Duration,
-    /// How long a remote may go without reading.
+    /// How long a remote may go without reading, and how long a request may wait for its turn.
     pub stall_timeout: Duration,
+    /// Bytes a second that a remote has to read, over the whole answer, while others wait.
+    pub least_bytes_per_s: u64,
 }
 
 impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             requests_max: 64,
+            requests_of_strangers_max: 32,
+            requests_per_remote_max: 16,
             requests_per_connection_max: 8,
             request_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
+            least_bytes_per_s: 16 * 1024,
+        }
+    }
+}
+
+impl ServeLimits {
+    const fn places(&self) -> PlaceLimits {
+        PlaceLimits {
+            own: self.requests_max,
+            kept: self.requests_max,
+            strangers: self.requests_of_strangers_max,
+            each: self.requests_per_remote_max,
         }
     }
 }
@@ -64,7 +90,9 @@ pub struct BlobHandler {
 struct Shared {
     source: Arc<dyn BlobSource>,
     limits: ServeLimits,
-    running: Arc<Semaphore>,
+    running: Places,
+    /// Requests that wait for a place.
+    waiting: AtomicUsize,
     outboards: Outboards,
     bytes_sent: AtomicU64,
     refused: AtomicU64,
@@ -74,10 +102,10 @@ impl BlobHandler {
     /// Serves what `source` allows.
     #[must_use]
     pub fn new(source: Arc<dyn BlobSource>, limits: ServeLimits) -> Self {
-        let running = Arc::new(Semaphore::new(limits.requests_max));
+        let (running, waiting) = (Places::new(limits.places()), AtomicUsize::new(0));
         let outboards = Outboards::default();
         let (bytes_sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { source, limits, running, outboards, bytes_sent, refused };
+        let shared = Shared { source, limits, running, waiting, outboards, bytes_sent, refused };
         Self { shared: Arc::new(shared) }
     }
 
@@ -87,10 +115,16 @@ impl BlobHandler {
         self.shared.bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Whether anything is being served at this moment.
+    /// Whether anything is being served to `remote` at this moment.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.shared.running.available_permits() < self.shared.limits.requests_max
+    pub fn is_busy(&self, remote: &DeviceId) -> bool {
+        self.shared.running.holds(remote)
+    }
+
+    /// Requests that wait for a place at this moment.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
     }
 
     /// Requests refused so far.
@@ -124,14 +158,17 @@ impl Shared {
             self.refuse(&mut send, &mut recv, ERR_LIMIT);
             return;
         };
-        let Ok(permit) = self.running.clone().acquire_owned().await else { return };
+        let Some(place) = self.place(remote).await else {
+            return self.refuse(&mut send, &mut recv, ERR_LIMIT);
+        };
         let (pieces, mut waiting) = mpsc::channel(PIECES_WAITING);
         let shared = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let refusal = shared.produce(remote, &request, &pieces);
-            drop(permit);
+            drop(place);
             refusal
         });
+        let (start, mut written) = (clock::instant(), 0u64);
         while let Some(piece) = waiting.recv().await {
             let length = u64::try_from(Bytes::len(&piece)).unwrap_or(0);
             match timeout(self.limits.stall_timeout, send.write_chunk(piece)).await {
@@ -139,6 +176,10 @@ impl Shared {
                 Ok(Err(_)) => break,
                 Err(_) => return self.refuse(&mut send, &mut recv, ERR_LIMIT),
             };
+            written = written.saturating_add(length);
+            if self.is_too_slow(written, start) {
+                return self.refuse(&mut send, &mut recv, ERR_LIMIT);
+            }
         }
         drop(waiting);
         match reading.await {
@@ -148,6 +189,37 @@ impl Shared {
             Ok(Err(code)) => self.refuse(&mut send, &mut recv, code),
             Err(_) => self.refuse(&mut send, &mut recv, ERR_INTERNAL),
         }
+    }
+
+    /// Waits for a place among the requests answered at once.
+    async fn place(self: &Arc<Self>, remote: DeviceId) -> Option<Place> {
+        let shared = self.clone();
+        let known = tokio::task::spawn_blocking(move || shared.source.knows(remote)).await.ok()?;
+        let standing = if known { Standing::Kept } else { Standing::Stranger };
+        if let Some(place) = self.running.enter(standing, remote) {
+            return Some(place);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let entering = async {
+            loop {
+                let left = self.running.left();
+                if let Some(place) = self.running.enter(standing, remote) {
+                    return place;
+                }
+                left.await;
+            }
+        };
+        let place = timeout(self.limits.stall_timeout, entering).await.ok();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        place
+    }
+
+    /// Whether somebody waits for the place of a remote that reads as slowly as this.
+    fn is_too_slow(&self, written: u64, start: Instant) -> bool {
+        let least = self.limits.least_bytes_per_s.saturating_mul(clock::elapsed_ms(start)) / 1000;
+        // what the transport holds back counts as read
+        let read = written.saturating_add(TRANSPORT_BYTES);
+        self.waiting.load(Ordering::Relaxed) > 0 && read < least
     }
 
     fn refuse(&self, send: &mut SendStream, recv: &mut RecvStream, code: VarInt) {
@@ -164,13 +236,11 @@ impl Shared {
         pieces: &mpsc::Sender<Bytes>,
     ) -> Result<(), VarInt> {
         let wanted = parse(request)?;
-        let mut blobs = Vec::with_capacity(wanted.len());
-        for (hash, ranges) in wanted {
-            blobs.push((self.readable(remote, hash)?, ranges));
-        }
         let mut out = Pieces { gathered: BytesMut::new(), pieces };
-        for (blob, ranges) in &blobs {
-            self.encode(blob, ranges, &mut out)?;
+        // one after the other: a thousand of them opened at once would be as many in memory
+        for (hash, ranges) in wanted {
+            let blob = self.readable(remote, hash)?;
+            self.encode(&blob, &ranges, &mut out)?;
         }
         out.send().map_err(|_| ERR_INTERNAL)
     }

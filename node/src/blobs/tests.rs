@@ -1,8 +1,8 @@
 //! Against the stock implementation at either end, and against liars.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use iroh::endpoint::Connection;
 use iroh::protocol::{AcceptError, ProtocolHandler, Router};
@@ -23,6 +23,7 @@ struct Held {
     blobs: HashMap<BlobHash, Bytes>,
     private: Vec<BlobHash>,
     damaged: AtomicU64,
+    asked: Mutex<Vec<&'static str>>,
 }
 
 impl Held {
@@ -36,6 +37,7 @@ impl Held {
 
 impl BlobSource for Held {
     fn open(&self, _: DeviceId, hash: &BlobHash) -> io::Result<Option<OpenBlob>> {
+        self.asked.lock().unwrap().push("open");
         let found = self.blobs.get(hash).filter(|_| !self.private.contains(hash));
         Ok(found.map(|bytes| match bytes.len() {
             0..500 => OpenBlob::Memory(bytes.clone()),
@@ -43,6 +45,7 @@ impl BlobSource for Held {
         }))
     }
     fn read(&self, hash: &BlobHash, offset: u64, length: usize) -> io::Result<Bytes> {
+        self.asked.lock().unwrap().push("read");
         let start = usize::try_from(offset).unwrap();
         Ok(self.blobs[hash].slice(start..start + length))
     }
@@ -66,14 +69,16 @@ async fn net(seed: u8) -> Net {
 struct Rig {
     router: Router,
     client: Net,
+    ticket: crate::ticket::NodeTicket,
     connection: Connection,
 }
 
 async fn rig(handler: impl ProtocolHandler) -> Rig {
     let (server, client) = (net(1).await, net(2).await);
     let router = Router::builder(server.endpoint().clone()).accept(BLOBS_ALPN, handler).spawn();
-    let connection = client.connect(&server.ticket(), BLOBS_ALPN).await.unwrap();
-    Rig { router, client, connection }
+    let ticket = server.ticket();
+    let connection = client.connect(&ticket, BLOBS_ALPN).await.unwrap();
+    Rig { router, client, ticket, connection }
 }
 
 impl Rig {
@@ -224,6 +229,53 @@ async fn requests_that_ask_for_more_than_blobs_are_refused() {
         assert!(answer.is_err(), "{answer:?}");
     }
     assert!(rig.fetch(&wants(&[bait])).await[&bait].is_ok());
+    rig.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_blobs_of_a_request_are_opened_one_after_the_other() {
+    let mut held = Held::default();
+    let hashes: Vec<_> = (0..3).map(|n| held.add(blob(5_000, n))).collect();
+    let held = Arc::new(held);
+    let rig = rig(BlobHandler::new(held.clone(), ServeLimits::default())).await;
+    assert!(rig.fetch(&wants(&hashes)).await.values().all(Result::is_ok));
+    let asked = held.asked.lock().unwrap().clone();
+    assert!(asked.windows(2).all(|pair| pair != ["open", "open"]), "{asked:?}");
+    rig.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_slowly_gives_way_to_who_waits() {
+    let mut held = Held::default();
+    let (large, small) = (held.add(blob(5_000_000, 1)), held.add(blob(300, 2)));
+    let limits = ServeLimits {
+        requests_of_strangers_max: 1,
+        stall_timeout: std::time::Duration::from_secs(600),
+        least_bytes_per_s: u64::MAX,
+        ..ServeLimits::default()
+    };
+    let handler = BlobHandler::new(Arc::new(held), limits);
+    let rig = rig(handler.clone()).await;
+    let (mut send, mut recv) = rig.connection.open_bi().await.unwrap();
+    let request = iroh_blobs::protocol::Request::Get(GetRequest::blob(iroh_hash(large)));
+    send.write_all(&postcard::to_stdvec(&request).unwrap()).await.unwrap();
+    send.finish().unwrap();
+    recv.read_exact(&mut [0; 8]).await.unwrap();
+    let other = net(3).await;
+    let connection = other.connect(&rig.ticket, BLOBS_ALPN).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let mut got = None;
+        let caps = FetchCaps { stall_timeout: limits.stall_timeout, ..FetchCaps::default() };
+        fetch_many(&connection, &wants(&[small]), caps, |_, result| got = Some(result)).await;
+        got
+    });
+    while handler.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let rest = recv.read_to_end(8 << 20).await;
+    assert!(rest.is_err(), "the answer is cut off");
+    assert!(waiting.await.unwrap().unwrap().is_ok());
+    other.close().await;
     rig.close().await;
 }
 

@@ -1,7 +1,6 @@
 //! Attachments: fetched from a peer as blobs of their own, verified while they stream.
 
 use std::collections::HashSet;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mosaic_engine::hash::BlobHash;
@@ -53,9 +52,8 @@ pub(super) async fn fetch_all_wanted(
     sections: &[Section],
 ) {
     loop {
-        let mut ended = pin!(fetching.ended.notified());
-        // from here on, so that no end between the look and the wait is missed
-        ended.as_mut().enable();
+        // before the look, so that no end between it and the wait is missed
+        let ended = fetching.ended.notified();
         let pass = fetch_wanted(replica, from, fetching, sections.to_vec()).await;
         if !pass.taken {
             return;

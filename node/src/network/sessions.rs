@@ -12,23 +12,24 @@ use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::Exchange;
 use mosaic_engine::sync::outcome::{Counters, Outcome};
 use mosaic_engine::sync::{News, Options, Role, Session};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::NetworkLimits;
 use super::files::{Fetching, fetch_all_wanted, fetch_wanted, stream};
 use crate::blobs::{BlobHandler, FetchError};
 use crate::endpoint::Net;
 use crate::error::NodeError;
 use crate::peers::{Live, Peers};
+use crate::places::{Place, Places};
 use crate::refusals::{Counts, Door, Refusals};
 use crate::session::{
     COMMANDS_WAITING, Command, Fetcher, Files, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN, Seat, Tally,
     drive,
 };
+use crate::standing::Standing;
 use crate::ticket::NodeTicket;
 
-/// Sessions at once.
-const SESSIONS_MAX: u32 = 256;
 /// Outcomes of one session that wait to be written down.
 const OUTCOMES_WAITING: usize = 64;
 /// How long a peer that lacks files is left to fetch them before it is asked again.
@@ -43,7 +44,8 @@ pub(crate) struct Sessions {
     replica: Arc<Replica>,
     peers: Arc<Peers>,
     entropy: Arc<dyn Entropy>,
-    places: Arc<Semaphore>,
+    places: Places,
+    idle: Duration,
     fetching: Fetching,
     blobs: BlobHandler,
     refusals: Arc<Refusals>,
@@ -55,8 +57,8 @@ pub(super) struct SyncHandler(Arc<Sessions>);
 
 impl ProtocolHandler for SyncHandler {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        let Ok(place) = self.0.places.clone().try_acquire_owned() else {
-            let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+        let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
+        let Some(place) = self.0.place(remote).await else {
             self.0.refusals.turn_away(&remote, Door::Sessions);
             connection.close(1u32.into(), b"busy");
             return Ok(());
@@ -81,10 +83,34 @@ impl Sessions {
         peers: Arc<Peers>,
         entropy: Arc<dyn Entropy>,
         blobs: BlobHandler,
+        limits: &NetworkLimits,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(SESSIONS_MAX as usize));
+        let (places, idle) = (Places::new(limits.sessions), limits.stranger_idle);
         let (fetching, refusals) = (Fetching::default(), Arc::default());
-        Self { net, replica, peers, entropy, places, fetching, blobs, refusals }
+        Self { net, replica, peers, entropy, places, idle, fetching, blobs, refusals }
+    }
+
+    /// Finds a place for a device that calls; a stranger may get that of an idle one.
+    async fn place(&self, remote: DeviceId) -> Option<Place> {
+        let peers = self.peers.clone();
+        let standing = tokio::task::spawn_blocking(move || peers.standing(&remote)).await;
+        let standing = standing.ok()?.ok()?;
+        let mut closed = false;
+        let entering = async {
+            loop {
+                let left = self.places.left();
+                if let Some(place) = self.places.enter(standing, remote) {
+                    return Some(place);
+                }
+                closed = closed
+                    || standing == Standing::Stranger && self.peers.close_idle_stranger(self.idle);
+                if !closed {
+                    return None;
+                }
+                left.await;
+            }
+        };
+        timeout(HANDSHAKE_TIMEOUT, entering).await.ok().flatten()
     }
 
     pub(super) fn handler(self: &Arc<Self>) -> SyncHandler {
@@ -124,8 +150,8 @@ impl Sessions {
             let (peer, reason) = (peer.clone(), error.to_string());
             NodeError::Unreachable { peer, reason }
         };
-        let place =
-            self.places.clone().try_acquire_owned().map_err(|_| cut(&"too many sessions"))?;
+        let place = self.places.enter(Standing::Own, ticket.device);
+        let place = place.ok_or_else(|| cut(&"too many sessions"))?;
         let connection = match self.net.connect(ticket, SYNC_ALPN).await {
             Ok(connection) => connection,
             Err(error) => {
@@ -179,7 +205,7 @@ impl Sessions {
             // it may be fetching files from us at this moment
             let missing = outcome.missing_there;
             sleep(FETCH_PAUSE).await;
-            while self.blobs.is_busy() {
+            while self.blobs.is_busy(&ticket.device) {
                 sleep(FETCH_PAUSE).await;
             }
             let again = self.ask(ticket).await?;
@@ -275,7 +301,7 @@ impl Sessions {
 
     /// Waits until all have ended and are written down.
     pub(super) async fn ended(&self, limit: Duration) {
-        let _ = timeout(limit, self.places.acquire_many(SESSIONS_MAX)).await;
+        let _ = timeout(limit, self.places.empty()).await;
     }
 
     /// Takes the session in and returns what runs it; `None` if another one is preferred.
@@ -285,14 +311,14 @@ impl Sessions {
         connection: Connection,
         stream: (SendStream, RecvStream),
         asked: Option<oneshot::Sender<Report>>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Option<impl Future<Output = ()> + Send + 'static> {
         let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
         let session = Session::new(role, remote, random(&*self.entropy), Options::default());
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
-        let (lag, tally) = (Arc::default(), Arc::<Tally>::default());
+        let (lag, tally) = (Arc::default(), Arc::new(Tally::new()));
         let refresh = commands.clone();
         let live = Live {
             commands,

@@ -1,13 +1,17 @@
 //! What an open session has moved so far: written by its driver, read by whoever asks.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use mosaic_engine::sync::outcome::Counters;
 
+use crate::clock;
+
 /// The sums of one session. Rises only.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
     sums: Mutex<(Counters, Files)>,
+    moved: Mutex<Instant>,
 }
 
 /// Attachments fetched.
@@ -18,6 +22,16 @@ pub(crate) struct Files {
 }
 
 impl Tally {
+    pub(crate) fn new() -> Self {
+        Self { sums: Mutex::default(), moved: Mutex::new(clock::instant()) }
+    }
+
+    /// For how long nothing but questions and answers went either way.
+    pub(crate) fn idle(&self) -> Duration {
+        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        clock::instant().saturating_duration_since(moved)
+    }
+
     /// What the session itself counted, without files.
     pub(crate) fn session(&self) -> Counters {
         self.with(|sums| sums.0)
@@ -35,7 +49,10 @@ impl Tally {
     }
 
     pub(super) fn set(&self, session: Counters) {
-        self.with(|sums| sums.0 = session);
+        let before = self.with(|sums| std::mem::replace(&mut sums.0, session));
+        if content(&session) != content(&before) {
+            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
+        }
     }
 
     pub(crate) fn fetched(&self, bytes: u64) {
@@ -48,6 +65,10 @@ impl Tally {
     fn with<T>(&self, act: impl FnOnce(&mut (Counters, Files)) -> T) -> T {
         act(&mut self.sums.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+const fn content(of: &Counters) -> (u64, u64, u64, u64) {
+    (of.changes, of.changes_sent, of.blob_bytes, of.body_bytes)
 }
 
 impl Files {
