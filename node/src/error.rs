@@ -91,6 +91,20 @@ pub enum NodeError {
         /// What it did.
         reason: String,
     },
+    /// The inviter's account does not take this device.
+    #[error("{peer} refuses this device")]
+    Refused {
+        /// The inviter's short id.
+        peer: String,
+    },
+    /// The certificate was given away, and no answer came: the inviter may have admitted it.
+    #[error("{peer} did not confirm the link: {reason}; the keys are kept, try a new ticket")]
+    Unconfirmed {
+        /// The inviter's short id.
+        peer: String,
+        /// Why no answer came.
+        reason: String,
+    },
     /// The endpoint or the local socket cannot be opened.
     #[error("cannot listen on {on}: {reason}")]
     Listen {

@@ -40,6 +40,10 @@ impl From<NodeError> for ErrorRecord {
                 Self::new(ErrorKind::Usage, message)
             }
             NodeError::Unreachable { .. } => Self::new(ErrorKind::Retry, message),
+            NodeError::Refused { .. } => Self::new(ErrorKind::Denied, message),
+            NodeError::Unconfirmed { .. } => {
+                Self::new(ErrorKind::Retry, message).with_hint(NEW_LINK)
+            }
             NodeError::Running => Self::new(ErrorKind::Locked, message),
             NodeError::Peer { .. }
             | NodeError::Listen { .. }

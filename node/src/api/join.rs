@@ -19,6 +19,7 @@ use super::types::{
 use crate::app::App;
 use crate::clock;
 use crate::endpoint::Net;
+use crate::error::NodeError;
 use crate::link;
 use crate::ticket::LinkTicket;
 
@@ -128,7 +129,8 @@ async fn link(app: Arc<App>, request: DeviceLink) -> Outcome {
     let secret = secret.map_err(|error| failed(&error))??;
     Ok(Answer::running(move |sink| async move {
         let joined = join(&app, &ticket, &secret, &name).await;
-        if joined.is_err() {
+        // a key that the account may know by now is not thrown away
+        if !matches!(joined, Ok(_) | Err(NodeError::Unconfirmed { .. })) {
             app.forget_device();
         }
         let joined = joined?;
@@ -152,12 +154,12 @@ async fn join(
     ticket: &LinkTicket,
     secret: &DeviceSecret,
     name: &str,
-) -> Result<link::Joined, ErrorRecord> {
+) -> Result<link::Joined, NodeError> {
     let options = app.net_options(Vec::new())?;
     let net = Net::bind(&secret.signing_seed(), &options, Vec::new()).await?;
     let joined = link::join(&net, ticket, secret, name, app.entropy()).await;
     net.close().await;
-    Ok(joined?)
+    joined
 }
 
 /// Brings the account's documents from the inviter. The link holds also if this fails.

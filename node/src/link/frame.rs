@@ -34,7 +34,7 @@ impl Refusal {
             Self::Used => NodeError::TicketSpent { state: "used already" },
             Self::Expired => NodeError::TicketSpent { state: "expired" },
             Self::Unknown => NodeError::TicketSpent { state: "not open any more" },
-            Self::Denied => NodeError::Peer { peer, reason: "refuses this device".to_owned() },
+            Self::Denied => NodeError::Refused { peer },
         }
     }
 }

@@ -28,7 +28,9 @@ pub struct Joined {
 ///
 /// # Errors
 /// [`NodeError::Unreachable`] if the inviter does not answer, [`NodeError::TicketSpent`] if the
-/// ticket is used or expired, [`NodeError::Peer`] if the inviter breaks the protocol.
+/// ticket is used or expired, [`NodeError::Refused`] if the account does not take the device,
+/// [`NodeError::Unconfirmed`] if it may have taken it: then the secret is to be kept;
+/// [`NodeError::Peer`] if the inviter breaks the protocol.
 pub async fn join(
     net: &Net,
     ticket: &LinkTicket,
@@ -83,7 +85,11 @@ async fn speak(
         return Err(frames.broken(&"it offers a certificate of somebody else"));
     }
     frames.write(KIND_CERTIFICATE, &certificate.encode()).await?;
-    let welcome = frames.read(KIND_WELCOME).await?;
+    let welcome = frames.read(KIND_WELCOME).await.map_err(|error| match error {
+        refused @ (NodeError::TicketSpent { .. } | NodeError::Refused { .. }) => refused,
+        // it may be written into the account already
+        lost => NodeError::Unconfirmed { peer: frames.peer.clone(), reason: lost.to_string() },
+    })?;
     Ok(Joined { path, welcome, code: transcript.code(&ticket.secret) })
 }
 

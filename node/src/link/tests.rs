@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use iroh::protocol::Router;
+use iroh::endpoint::Connection;
+use iroh::protocol::{AcceptError, ProtocolHandler, Router};
 use mosaic_engine::hash::{DeviceId, SealKey};
 use mosaic_engine::identity::{
     Certificate, CertificateOffer, CertificatePath, DeviceSecret, Genesis, LINKED_DEVICE_RANK,
@@ -20,6 +21,8 @@ struct Book {
     secret: DeviceSecret,
     path: CertificatePath,
     admitted: Mutex<Vec<(Certificate, String)>>,
+    /// Closed as soon as a device is admitted.
+    cut: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Account for Book {
@@ -41,6 +44,9 @@ impl Account for Book {
             .verify(&Verifier::new())
             .map_err(|error| error.to_string())?;
         self.admitted.lock().unwrap().push((certificate, name.to_owned()));
+        if let Some(connection) = self.cut.lock().unwrap().take() {
+            connection.close(0u32.into(), b"cut");
+        }
         Ok(b"welcome".to_vec())
     }
 }
@@ -63,7 +69,7 @@ async fn rig() -> Rig {
     let genesis = Genesis::create(&secret, [0; 32], 1, &entropy);
     let inviter = net(&secret).await;
     let path = CertificatePath::first(genesis);
-    let book = Arc::new(Book { secret, path, admitted: Mutex::default() });
+    let book = Arc::new(Book { secret, path, admitted: Mutex::default(), cut: Arc::default() });
     let invites = Invites::default();
     let (device, source) = (inviter.device(), Arc::new(entropy));
     let handler = LinkHandler::new(book.clone(), device, invites.clone(), source);
@@ -112,6 +118,33 @@ async fn expired_and_invented_tickets_link_nobody() {
     assert!(used.try_recv().is_err());
     assert!(rig.book.admitted.lock().unwrap().is_empty());
     rig.router.shutdown().await.unwrap();
+}
+
+#[derive(Debug)]
+struct Cutting(LinkHandler, Arc<Mutex<Option<Connection>>>);
+
+impl ProtocolHandler for Cutting {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        *self.1.lock().unwrap() = Some(connection.clone());
+        self.0.accept(connection).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_cut_off_after_the_account_took_the_device_is_told_apart() {
+    let rig = rig().await;
+    let (device, source) = (rig.inviter.device(), Arc::new(rig.entropy));
+    let handler = LinkHandler::new(rig.book.clone(), device, rig.invites.clone(), source);
+    rig.router.shutdown().await.unwrap();
+    let inviter = net(&rig.book.secret).await;
+    let router = Router::builder(inviter.endpoint().clone())
+        .accept(LINK_ALPN, Cutting(handler, rig.book.cut.clone()))
+        .spawn();
+    let (ticket, _used) = rig.invites.open(inviter.ticket(), 60_000, &rig.entropy);
+    let error = rig.join(&ticket).await.unwrap_err();
+    assert!(matches!(error, NodeError::Unconfirmed { .. }), "{error}");
+    assert_eq!(rig.book.admitted.lock().unwrap().len(), 1);
+    router.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
