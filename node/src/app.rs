@@ -42,6 +42,8 @@ pub struct App {
     limits: NetworkLimits,
     entropy: Arc<OsEntropy>,
     opened: Mutex<Option<Arc<Opened>>>,
+    /// Set once an account is seen in the store.
+    identity: OnceLock<()>,
     network: OnceCell<Arc<Network>>,
     node: OnceLock<NodeInfo>,
     news: watch::Sender<u64>,
@@ -77,6 +79,7 @@ impl App {
             limits,
             entropy: Arc::new(OsEntropy::open()?),
             opened: Mutex::new(None),
+            identity: OnceLock::new(),
             network: OnceCell::new(),
             node: OnceLock::new(),
             news: watch::Sender::new(0),
@@ -118,7 +121,15 @@ impl App {
         let replica = opened.as_ref().map(|opened| opened.replica.clone());
         drop(opened);
         match replica {
-            Some(replica) if replica.account().is_ok() => Ok(replica),
+            // once seen it stays; the account stands behind a lock that long work holds
+            Some(replica) if self.identity.get().is_some() => Ok(replica),
+            Some(replica) if replica.account().is_ok() => {
+                let _ = self.identity.set(());
+                Ok(replica)
+            }
+            None if self.identity.get().is_some() => {
+                Err(ErrorRecord::new(ErrorKind::NoNode, "the node is stopping"))
+            }
             _ => Err(NodeError::NoIdentity { home: self.options.home.clone() }.into()),
         }
     }
@@ -276,6 +287,7 @@ impl App {
         let config = Config::load(&self.options.home.join("config.toml"))?.node;
         Ok(NetOptions {
             listen,
+            port: 0,
             lan: self.options.lan || config.lan,
             relay: self.options.relay.clone().or(config.relay),
         })

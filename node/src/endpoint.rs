@@ -33,6 +33,8 @@ pub struct NetOptions {
     /// UDP addresses; none means a free port of the loopback interface, or of every interface
     /// with `lan`.
     pub listen: Vec<SocketAddr>,
+    /// The port if no address is given; 0 means a free one.
+    pub port: u16,
     /// Whether packets may leave the loopback interface, and mDNS is used.
     pub lan: bool,
     /// The one relay server to use.
@@ -152,7 +154,10 @@ impl Net {
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Err(_) => {
                 let waited = CONNECT_TIMEOUT.as_secs();
-                Err(unreachable(format!("no answer within {waited} s")))
+                Err(unreachable(format!(
+                    "no answer within {waited} s; it may be off, or have another address now, \
+                     which `mosaic node ticket` prints there"
+                )))
             }
         }
     }
@@ -272,7 +277,7 @@ fn listen_addresses(options: &NetOptions) -> Vec<SocketAddr> {
     }
     let leaves = options.lan || options.relay.is_some();
     let ip = if leaves { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-    vec![SocketAddr::new(ip.into(), 0)]
+    vec![SocketAddr::new(ip.into(), options.port)]
 }
 
 fn discover(endpoint: &Endpoint) -> Result<MdnsAddressLookup, NodeError> {

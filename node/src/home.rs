@@ -4,6 +4,7 @@
 //! HOME/            0700
 //!   device.key     0600   the device's two secrets; device.key.pending until it has an account
 //!   config.toml    0600
+//!   node.port      0600   the port of the node's last run
 //!   store/                the engine's database and large blobs
 //!   run/           0700   the node's socket, pid and log
 //! ```

@@ -5,24 +5,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::api::types::ErrorRecord;
 use crate::app::App;
 use crate::clock;
 use crate::config::Config;
+use crate::endpoint::NetOptions;
 use crate::error::NodeError;
-use crate::home::{self, Home, socket_path};
+use crate::home::{Home, read_bounded, replace, socket_path};
+use crate::network::Network;
 use crate::socket::NodeSocket;
 
 /// How long requests may take to end once the node stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// Where the home remembers the port of last time.
+const PORT_FILE: &str = "node.port";
+/// Bytes of that file.
+const PORT_BYTES_MAX: usize = 8;
+
 /// How a node serves.
 #[derive(Clone, Debug, Default)]
 pub struct ServeOptions {
-    /// UDP addresses; none means those of the configuration, else a free one on loopback.
+    /// UDP addresses; none means those of the configuration, else the port of last time on
+    /// loopback if it is free, else a free one.
     pub listen: Vec<SocketAddr>,
     /// Where the local API listens; none means [`socket_path`] of the home.
     pub socket: Option<PathBuf>,
@@ -43,31 +51,21 @@ pub(crate) struct NodeInfo {
 /// # Errors
 /// `no_identity`, `locked` if a node runs, or what keeps it from listening.
 pub async fn serve(app: Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
-    let path = options.socket.clone().unwrap_or_else(|| socket_path(app.home()));
-    let socket = match app.replica() {
-        Ok(_) => NodeSocket::bind(&path).map_err(Into::into),
-        Err(error) => Err(error),
-    };
-    let served = match &socket {
-        Ok(socket) => run(&app, options, socket, path).await,
-        Err(error) => Err(error.clone()),
-    };
+    let served = run(&app, options).await;
     app.close().await;
-    // whoever waits for the end sees it only now, with the store closed
-    drop(socket);
     served
 }
 
-async fn run(
-    app: &Arc<App>,
-    options: ServeOptions,
-    socket: &NodeSocket,
-    path: PathBuf,
-) -> Result<(), ErrorRecord> {
+async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
+    // first of all: whoever sees the socket may end the node
+    let mut ends = Ends::listen()?;
+    app.replica()?;
+    let path = options.socket.clone().unwrap_or_else(|| socket_path(app.home()));
+    let (socket, accepting) = NodeSocket::bind(&path)?;
     let configured = Config::load(&app.home().join("config.toml"))?.node.listen;
     let listen = if options.listen.is_empty() { configured } else { options.listen };
     let net_options = app.net_options(listen)?;
-    let network = app.start_network(net_options.clone()).await?;
+    let network = start_network(app, &net_options).await?;
     app.become_node(NodeInfo {
         started_ms: clock::now_ms(),
         socket: path,
@@ -75,24 +73,19 @@ async fn run(
         relay: net_options.relay,
     })?;
     let pid_file = Home::open_or_create(app.home())?.pid_file();
-    home::replace(&pid_file, std::process::id().to_string().as_bytes())?;
+    replace(&pid_file, std::process::id().to_string().as_bytes())?;
     network.keep_connected();
     let stop = app.stopping().clone();
-    let listen_error = |error: std::io::Error| NodeError::Listen {
-        on: "signals".to_owned(),
-        reason: error.to_string(),
-    };
-    let mut terminate = signal(SignalKind::terminate()).map_err(listen_error)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(listen_error)?;
-    let serving = axum::serve(socket.accepting(), app.router())
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving =
+        axum::serve(accepting, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut serving = tokio::spawn(serving.into_future());
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = ends.told() => {}
         () = stop.cancelled() => {}
     }
     stop.cancel();
+    // from now on a command waits for the store instead of asking a node that ends
+    drop(socket);
     let _ = std::fs::remove_file(&pid_file);
     if timeout(DRAIN_TIMEOUT, &mut serving).await.is_err() {
         tracing::warn!("some requests were cut off");
@@ -100,4 +93,63 @@ async fn run(
         let _ = serving.await;
     }
     Ok(())
+}
+
+/// Binds the network: if nothing is said about addresses, to the port of last time, so that
+/// those who know this node find it again.
+async fn start_network(app: &Arc<App>, options: &NetOptions) -> Result<Arc<Network>, ErrorRecord> {
+    if !options.listen.is_empty() {
+        return app.start_network(options.clone()).await;
+    }
+    let file = app.home().join(PORT_FILE);
+    let port = read_bounded(&file, PORT_BYTES_MAX).ok().and_then(|text| last_port(&text));
+    let again = NetOptions { port: port.unwrap_or_default(), ..options.clone() };
+    let network = match app.start_network(again).await {
+        Err(error) if port.is_some() => {
+            tracing::warn!(error = %error.message, "the port of last time is taken: another one is used");
+            app.start_network(options.clone()).await?
+        }
+        started => started?,
+    };
+    let bound = network.net().listening().first().map(SocketAddr::port);
+    if bound != port
+        && let Some(bound) = bound
+    {
+        let kept =
+            tokio::task::spawn_blocking(move || replace(&file, format!("{bound}\n").as_bytes()));
+        if !matches!(kept.await, Ok(Ok(()))) {
+            tracing::warn!("the port was not written down; the next start may use another one");
+        }
+    }
+    Ok(network)
+}
+
+fn last_port(text: &[u8]) -> Option<u16> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+/// The signals that end a node.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen() -> Result<Self, NodeError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| NodeError::Listen {
+                on: "signals".to_owned(),
+                reason: error.to_string(),
+            })
+        };
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::Listener;
@@ -18,16 +17,16 @@ use crate::home::private_folder;
 /// Pause after a failed accept, for example when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound socket; when this is dropped it refuses connections, and its file goes.
+/// The file of a bound socket; it goes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct NodeSocket {
-    listener: Arc<UnixListener>,
     path: PathBuf,
 }
 
-/// Accepts connections of the owner. While none is accepting, connections wait.
+/// Accepts connections of the owner; until it does they wait, and once it is dropped they are
+/// refused.
 #[derive(Debug)]
-pub(crate) struct Accepting(Arc<UnixListener>);
+pub(crate) struct Accepting(UnixListener);
 
 impl NodeSocket {
     /// Binds the socket at `path` with mode 0600. A file left by a killed node is taken over,
@@ -35,7 +34,7 @@ impl NodeSocket {
     ///
     /// # Errors
     /// [`NodeError::Running`] if a node answers, [`NodeError::Listen`] if it cannot be bound.
-    pub(crate) fn bind(path: &Path) -> Result<Self, NodeError> {
+    pub(crate) fn bind(path: &Path) -> Result<(Self, Accepting), NodeError> {
         if let Some(folder) = path.parent() {
             private_folder(folder)?;
         }
@@ -52,12 +51,7 @@ impl NodeSocket {
         };
         let listener = UnixListener::bind(path).map_err(listen)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(listen)?;
-        Ok(Self { listener: Arc::new(listener), path: path.to_owned() })
-    }
-
-    /// Returns what accepts connections.
-    pub(crate) fn accepting(&self) -> Accepting {
-        Accepting(self.listener.clone())
+        Ok((Self { path: path.to_owned() }, Accepting(listener)))
     }
 }
 
@@ -108,9 +102,9 @@ mod tests {
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "as after kill -9");
-        let socket = NodeSocket::bind(&path).unwrap();
+        let (socket, mut accepting) = NodeSocket::bind(&path).unwrap();
         let client = UnixStream::connect(&path).await.unwrap();
-        let (served, _) = socket.accepting().accept().await;
+        let (served, _) = accepting.accept().await;
         assert!(is_ours(&served) && is_ours(&client));
         drop(socket);
         fs::write(&path, "a file of somebody").unwrap();

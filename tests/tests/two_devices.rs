@@ -1,5 +1,7 @@
 //! A laptop, a phone and a hub: written offline, met, agreed.
 
+use std::process::Command;
+
 use mosaic_tests::api::Api;
 use mosaic_tests::home::{Home, Node, field, link, until};
 use serde_json::{Value, json};
@@ -23,6 +25,21 @@ fn write(home: &Home, who: &str, common: &str) {
     home.ok(&["profile", "set", "--bio", who]);
     drop(api);
     node.stop();
+}
+
+#[test]
+fn a_node_told_to_end_as_it_begins_ends_well() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "laptop");
+    let socket = mosaic_node::socket_path(&home.path);
+    for _ in 0..5 {
+        let mut node = home.command(&["node", "run"]).spawn().unwrap();
+        until("the socket is there", || socket.exists());
+        let told = Command::new("kill").arg(node.id().to_string()).status().unwrap();
+        assert!(told.success());
+        assert!(node.wait().unwrap().success());
+        assert!(!socket.exists());
+    }
 }
 
 /// Starts the hub's node with a subscription to the account.

@@ -61,7 +61,8 @@ pub(crate) enum Node {
 /// How a node meets others.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
-    /// UDP address to listen on; repeat for more; default: a free port of loopback
+    /// UDP address to listen on; repeat for more; default: loopback, at the port of
+    /// last time if it is free
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<SocketAddr>,
     /// Find peers in the local network, and be found
