@@ -13,6 +13,28 @@ pub fn now_ms() -> u64 {
         .unwrap_or(0)
 }
 
+/// The wall clock as it was when this was made, and steady from then on: setting the clock moves
+/// no deadline.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady {
+    wall_ms: u64,
+    start: Instant,
+}
+
+impl Steady {
+    /// Begins now.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self { wall_ms: now_ms(), start: instant() }
+    }
+
+    /// Returns milliseconds since 1970, never fewer than before.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.wall_ms.saturating_add(elapsed_ms(self.start))
+    }
+}
+
 /// Returns a monotonic instant, for deadlines and durations.
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "the one place that may ask")]

@@ -1,5 +1,6 @@
 //! The network of one home: who is met, who is served, who is dialled.
 
+mod dialling;
 mod files;
 mod growth;
 mod sessions;
@@ -94,9 +95,9 @@ impl Network {
         let sessions = Arc::new(sessions);
         let link = LinkHandler::new(source, net.device(), invites.clone(), entropy);
         let router = Router::builder(net.endpoint().clone())
-            .accept(SYNC_ALPN, door(&net, &peers, None, sessions.handler()))
-            .accept(BLOBS_ALPN, door(&net, &peers, Some(limits.readers), blobs))
-            .accept(LINK_ALPN, door(&net, &peers, Some(limits.links), link))
+            .accept(SYNC_ALPN, gate(&net, &peers, None, sessions.handler()))
+            .accept(BLOBS_ALPN, gate(&net, &peers, Some(limits.readers), blobs))
+            .accept(LINK_ALPN, gate(&net, &peers, Some(limits.links), link))
             .spawn();
         let stopping = CancellationToken::new();
         let growth = Growth::watch(&replica);
@@ -224,23 +225,23 @@ struct Pause {
 /// What every connection that a handler accepts passes: its traffic is counted, it takes a place
 /// if the handler has none of its own, and it is closed when the handler is done with it.
 #[derive(Debug)]
-struct Door<H> {
+struct Gate<H> {
     handler: H,
     net: Net,
     peers: Arc<Peers>,
     places: Option<Places>,
 }
 
-fn door<H: ProtocolHandler>(
+fn gate<H: ProtocolHandler>(
     net: &Net,
     peers: &Arc<Peers>,
     limits: Option<PlaceLimits>,
     handler: H,
-) -> Door<H> {
-    Door { handler, net: net.clone(), peers: peers.clone(), places: limits.map(Places::new) }
+) -> Gate<H> {
+    Gate { handler, net: net.clone(), peers: peers.clone(), places: limits.map(Places::new) }
 }
 
-impl<H: ProtocolHandler> ProtocolHandler for Door<H> {
+impl<H: ProtocolHandler> ProtocolHandler for Gate<H> {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         self.net.count(&connection);
         let Some(places) = &self.places else { return self.handler.accept(connection).await };

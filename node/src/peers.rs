@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use iroh::endpoint::Connection;
+use mosaic_engine::chain::ChainKey;
 use mosaic_engine::hash::DeviceId;
 use mosaic_engine::replica::{EngineError, Replica, Section};
 use mosaic_engine::sync::exchange::Exchange;
@@ -312,7 +313,7 @@ impl Peers {
                 {
                     known.state = state_name(section.state).to_owned();
                     known.digest = digest;
-                    known.reasons = reasons(outcome, &section.section);
+                    known.reasons = reasons(&self.replica, outcome, &section.section);
                 }
                 known.kept_there = section.kept_there;
                 known.missing_bodies = section.missing_bodies;
@@ -408,10 +409,15 @@ pub(crate) const fn state_name(state: SectionState) -> &'static str {
     }
 }
 
-fn reasons(outcome: &Outcome, section: &Section) -> Vec<String> {
+fn reasons(replica: &Replica, outcome: &Outcome, section: &Section) -> Vec<String> {
     let about = |cause: &&Cause| cause.section.is_none_or(|of| of == *section);
     let mut lines: Vec<_> = outcome.causes.iter().filter(about).map(reason).collect();
-    let gaps = outcome.gaps.iter().map(|gap| {
+    // a chain that nothing is known of may be of any section
+    let here = |chain: &ChainKey| {
+        let tips = replica.chain_tips(chain).unwrap_or_default();
+        tips.first().is_none_or(|(of, _)| of == section)
+    };
+    let gaps = outcome.gaps.iter().filter(|gap| here(&gap.chain)).map(|gap| {
         format!("page {} that later pages name is missing there", gap.chain.doc.short())
     });
     let older = outcome.older.iter().filter(|older| older.section == *section).map(|older| {
@@ -421,7 +427,7 @@ fn reasons(outcome: &Outcome, section: &Section) -> Vec<String> {
             older.now, older.before
         )
     });
-    let forks = outcome.forks.iter().map(|fork| {
+    let forks = outcome.forks.iter().filter(|fork| here(&fork.chain)).map(|fork| {
         format!(
             "device {} wrote two branches of {}",
             fork.chain.device.short(),

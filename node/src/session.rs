@@ -21,6 +21,7 @@ use mosaic_engine::sync::exchange::PackRef;
 use mosaic_engine::sync::outcome::{Counters, Outcome};
 use mosaic_engine::sync::{CloseReason, News};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::blobs::{BLOBS_ALPN, FetchCaps, Want, fetch_many};
 use crate::endpoint::Net;
@@ -82,14 +83,26 @@ pub(crate) struct Seat {
 pub(crate) struct Fetcher {
     net: Net,
     peer: NodeTicket,
+    /// Resolved when the session's own connection has ended.
+    over: CancellationToken,
     connection: Mutex<Option<Connection>>,
 }
 
 impl Fetcher {
     /// Fetches from where `connection` leads.
     pub(crate) fn new(net: Net, connection: &Connection) -> Self {
-        let peer = Net::other_end(connection);
-        Self { net, peer, connection: Mutex::new(None) }
+        let (peer, over) = (Net::other_end(connection), CancellationToken::new());
+        let (closed, ending) = (connection.weak_handle().closed(), over.clone());
+        tokio::spawn(async move {
+            let _ = closed.await;
+            ending.cancel();
+        });
+        Self { net, peer, over, connection: Mutex::new(None) }
+    }
+
+    /// Resolves when the session it belongs to has ended.
+    pub(crate) async fn over(&self) {
+        self.over.cancelled().await;
     }
 
     /// Returns the pack, or `None` if it did not come whole and right.

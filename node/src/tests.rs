@@ -22,6 +22,7 @@ use crate::network::NetworkLimits;
 use crate::{ApiError, App, AppOptions, ServeOptions, clock, serve, socket_path};
 
 mod doors;
+mod meeting;
 mod strangers;
 mod transfer;
 
@@ -102,6 +103,17 @@ impl Node {
     async fn sync_with(&self, other: &Self) -> SyncResult {
         let request = SyncRun { peers: vec![other.ticket().await], ..SyncRun::default() };
         let records = all(&self.client, request).await;
+        match records.first() {
+            Some(Record::SyncResult(result)) => result.clone(),
+            _ => panic!("{records:?}"),
+        }
+    }
+
+    /// Syncs for what the other one writes; it need not keep anything of ours.
+    async fn fetch_from(&self, other: &Self) -> SyncResult {
+        let targets = vec![other.replica().account().unwrap().to_string()];
+        let peers = vec![other.ticket().await];
+        let records = all(&self.client, SyncRun { peers, targets, ..SyncRun::default() }).await;
         match records.first() {
             Some(Record::SyncResult(result)) => result.clone(),
             _ => panic!("{records:?}"),

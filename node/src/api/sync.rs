@@ -7,9 +7,10 @@ use axum::Router;
 use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::hash::SpaceId;
 use mosaic_engine::replica::{Replica, Section};
+use mosaic_engine::sync::exchange::{Exchange, ExchangeError};
 use mosaic_engine::sync::outcome::{Counters, Outcome as Round, SectionOutcome, SectionState};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
 use super::names;
@@ -50,20 +51,19 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
         if given {
             remember(&network, &peers).await;
         }
-        let met = meet(&network, &replica, &peers, &asked, wanted, sink);
-        match timeout(limit, met).await {
-            Ok(Tally { unreachable, .. }) if unreachable == peers.len() => {
-                Err(ErrorRecord::new(ErrorKind::Retry, "no peer was reachable"))
-            }
-            Ok(Tally { in_sync, .. }) if in_sync >= wanted.unwrap_or(peers.len()) => Ok(()),
-            Ok(Tally { in_sync, .. }) => {
-                let of = wanted.unwrap_or(peers.len());
-                let message = format!("{in_sync} of {of} peers are in sync");
-                Err(ErrorRecord::new(ErrorKind::Partial, message))
-            }
-            Err(_) => {
+        let of = wanted.unwrap_or(peers.len());
+        match meet(&network, &replica, &peers, &asked, wanted, limit, sink).await {
+            Tally { in_sync, .. } if in_sync >= of => Ok(()),
+            Tally { late, .. } if late > 0 => {
                 let message = format!("not done after {} ms", limit.as_millis());
                 Err(ErrorRecord::new(ErrorKind::Timeout, message))
+            }
+            Tally { unreachable, .. } if unreachable == peers.len() => {
+                Err(ErrorRecord::new(ErrorKind::Retry, "no peer was reachable"))
+            }
+            Tally { in_sync, .. } => {
+                let message = format!("{in_sync} of {of} peers are in sync");
+                Err(ErrorRecord::new(ErrorKind::Partial, message))
             }
         }
     }))
@@ -106,6 +106,7 @@ impl Asked {
 struct Tally {
     in_sync: usize,
     unreachable: usize,
+    late: usize,
 }
 
 async fn meet(
@@ -114,8 +115,10 @@ async fn meet(
     peers: &[NodeTicket],
     asked: &Asked,
     wanted: Option<usize>,
+    limit: Duration,
     sink: Sink,
 ) -> Tally {
+    let deadline = Instant::from_std(clock::instant()) + limit;
     let mut tally = Tally::default();
     let mut running = JoinSet::new();
     let mut waiting = peers.iter().cloned();
@@ -126,13 +129,25 @@ async fn meet(
             let network = network.clone();
             running.spawn(async move {
                 let start = clock::instant();
-                let report = network.round(&ticket).await;
+                let report = timeout_at(deadline, network.round(&ticket)).await.ok();
                 (ticket, report, clock::elapsed_ms(start))
             });
         }
         let Some(met) = running.join_next().await else { return tally };
         let Ok((ticket, report, elapsed_ms)) = met else { continue };
+        let late = report.is_none();
+        let unanswered = || Ok(network.sessions().unanswered(&ticket.device));
+        let mut report = report.unwrap_or_else(unanswered);
+        if let Ok(Report { outcome: Some(round), .. }) = &mut report
+            && !asked.spaces.is_empty()
+        {
+            narrow(replica, round, &asked.spaces).await;
+        }
         let mut record = result(report, asked);
+        if late {
+            tally.late += 1;
+            record.reasons = vec![format!("not done after {} ms", limit.as_millis())];
+        }
         record.peer = ticket.device.to_string();
         record.elapsed_ms = elapsed_ms;
         let known = network.peers().record(&ticket.device);
@@ -153,6 +168,26 @@ async fn meet(
 pub(super) fn in_sync(round: &Round) -> bool {
     let whole = round.missing_here == 0 && round.missing_there == 0;
     counted(round, &[]) && whole
+}
+
+/// Leaves of what is missing here what is missing of `spaces`. Only the peer knows of which space it
+/// lacks bodies: these stay.
+async fn narrow(replica: &Arc<Replica>, round: &mut Round, spaces: &[SpaceId]) {
+    let mut sections = round.sections.clone();
+    sections.retain(|section| spaces.contains(&section.section.space));
+    let replica = replica.clone();
+    let counting = tokio::task::spawn_blocking(move || {
+        let mut missing = 0u64;
+        for SectionOutcome { section, .. } in &sections {
+            let chains = replica.incomplete(section, usize::MAX)?.len();
+            let bodies = replica.missing_bodies_count(section)?;
+            missing = missing.saturating_add(bodies).saturating_add(chains as u64);
+        }
+        Ok::<_, ExchangeError>(missing)
+    });
+    if let Ok(Ok(missing)) = counting.await {
+        round.missing_here = missing.min(round.missing_here);
+    }
 }
 
 /// Guests who were not admitted are kept as far as there is room: they do not count.
@@ -195,7 +230,8 @@ fn result(report: Result<Report, NodeError>, asked: &Asked) -> SyncResult {
     let ended = report.ended.map(|reason| format!("the session ended early: {}", reason.name()));
     let Some(round) = report.outcome else {
         record.state = "failed".to_owned();
-        record.reasons = ended.into_iter().collect();
+        let lost = || "the connection ended before all was compared".to_owned();
+        record.reasons = vec![ended.unwrap_or_else(lost)];
         return record;
     };
     record.missing_bodies = round.missing_here;
@@ -209,7 +245,9 @@ fn result(report: Result<Report, NodeError>, asked: &Asked) -> SyncResult {
     }
     let kept = not_kept.is_empty();
     let equal = kept && counted(&round, &asked.spaces) && !missing && !unsure;
-    let failed = round.sections.iter().any(|section| section.state == SectionState::Failed);
+    let about = |space: &SpaceId| asked.spaces.is_empty() || asked.spaces.contains(space);
+    let mut sections = round.sections.iter().filter(|section| about(&section.section.space));
+    let failed = sections.any(|section| section.state == SectionState::Failed);
     record.reasons.extend(ended);
     record.state = match (failed, equal) {
         (true, _) => "failed",

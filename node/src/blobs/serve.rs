@@ -30,8 +30,8 @@ const REQUEST_BYTES_MAX: usize = 8 + HASHES_PER_REQUEST_MAX * 32 + RANGES_BYTES_
 /// Pieces of [`WRITE_BYTES`] that wait between the reading thread and the network.
 const PIECES_WAITING: usize = 4;
 
-/// Bytes that the transport takes before the remote has to read.
-const TRANSPORT_BYTES: u64 = 256 * 1024;
+/// Bytes that the transport takes before the remote has to read, with room to spare.
+const TRANSPORT_BYTES: u64 = 16 * 1024 * 1024;
 
 const TYPE_GET: u8 = 0;
 const TYPE_GET_MANY: u8 = 9;

@@ -247,7 +247,8 @@ async fn the_blobs_of_a_request_are_opened_one_after_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_slowly_gives_way_to_who_waits() {
     let mut held = Held::default();
-    let (large, small) = (held.add(blob(5_000_000, 1)), held.add(blob(300, 2)));
+    // more than the transport takes from us without anybody reading
+    let (large, small) = (held.add(vec![7; 48 << 20]), held.add(blob(300, 2)));
     let limits = ServeLimits {
         requests_of_strangers_max: 1,
         stall_timeout: std::time::Duration::from_secs(600),
@@ -272,7 +273,7 @@ async fn who_reads_slowly_gives_way_to_who_waits() {
     while handler.waiting() == 0 {
         tokio::task::yield_now().await;
     }
-    let rest = recv.read_to_end(8 << 20).await;
+    let rest = recv.read_to_end(64 << 20).await;
     assert!(rest.is_err(), "the answer is cut off");
     assert!(waiting.await.unwrap().unwrap().is_ok());
     other.close().await;

@@ -58,7 +58,10 @@ pub(super) async fn fetch_all_wanted(
         if !pass.taken {
             return;
         }
-        ended.await;
+        tokio::select! {
+            () = ended => {}
+            () = from.0.over() => return,
+        }
     }
 }
 
@@ -94,7 +97,12 @@ pub(super) async fn fetch_wanted(
             pass.taken = true;
             continue;
         };
-        match fetch_one(replica, fetcher, &file).await {
+        let fetched = tokio::select! {
+            fetched = fetch_one(replica, fetcher, &file) => fetched,
+            // without its session nobody is there to ask for the others either
+            () = fetcher.over() => return pass,
+        };
+        match fetched {
             Ok(true) => {
                 pass.came += 1;
                 tally.fetched(file.size);

@@ -10,12 +10,13 @@ use mosaic_engine::hash::DeviceId;
 use mosaic_engine::model::entry::BodyRef;
 use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::Exchange;
-use mosaic_engine::sync::outcome::{Counters, Outcome};
-use mosaic_engine::sync::{News, Options, Role, Session};
+use mosaic_engine::sync::outcome::{Counters, Outcome, SectionState};
+use mosaic_engine::sync::{CloseReason, News, Options, Role, Session};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::NetworkLimits;
+use super::dialling::Dialling;
 use super::files::{Fetching, fetch_all_wanted, fetch_wanted, stream};
 use crate::blobs::{BlobHandler, FetchError};
 use crate::endpoint::Net;
@@ -37,6 +38,9 @@ const FETCH_PAUSE: Duration = Duration::from_millis(200);
 /// How often it is asked again without having come further.
 const FETCH_TRIES: u32 = 3;
 
+/// How often a peer is asked whose session gave way to another one.
+const ASK_TRIES: u32 = 3;
+
 /// All sync sessions of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -46,6 +50,7 @@ pub(crate) struct Sessions {
     entropy: Arc<dyn Entropy>,
     places: Places,
     idle: Duration,
+    dialling: Dialling,
     fetching: Fetching,
     blobs: BlobHandler,
     refusals: Arc<Refusals>,
@@ -87,7 +92,8 @@ impl Sessions {
     ) -> Self {
         let (places, idle) = (Places::new(limits.sessions), limits.stranger_idle);
         let (fetching, refusals) = (Fetching::default(), Arc::default());
-        Self { net, replica, peers, entropy, places, idle, fetching, blobs, refusals }
+        let dialling = Dialling::default();
+        Self { net, replica, peers, entropy, places, idle, dialling, fetching, blobs, refusals }
     }
 
     /// Finds a place for a device that calls; a stranger may get that of an idle one.
@@ -139,8 +145,33 @@ impl Sessions {
         counts
     }
 
-    /// Opens a session unless there is one; `asked` gets what the first round came to.
+    /// The open session with a peer.
+    fn open(&self, device: &DeviceId) -> Option<Live> {
+        self.peers.live(device).filter(|live| live.connection.close_reason().is_none())
+    }
+
+    /// Opens a session unless there is one; `asked` gets what the first round came to. Those who
+    /// dial the same peer at once wait for each other.
     pub(crate) async fn dial(
+        self: &Arc<Self>,
+        ticket: &NodeTicket,
+        asked: Option<oneshot::Sender<Report>>,
+    ) -> Result<(), NodeError> {
+        let turn = self.dialling.turn(ticket.device);
+        let _turn = turn.wait().await;
+        match (self.open(&ticket.device), asked) {
+            (Some(live), Some(asker)) => {
+                let before = live.tally.session();
+                // the receiver learns of a session that is gone
+                let _ = live.commands.send(Command::Round(asker, before)).await;
+                Ok(())
+            }
+            (Some(_), None) => Ok(()),
+            (None, asked) => self.dial_alone(ticket, asked).await,
+        }
+    }
+
+    async fn dial_alone(
         self: &Arc<Self>,
         ticket: &NodeTicket,
         asked: Option<oneshot::Sender<Report>>,
@@ -172,6 +203,8 @@ impl Sessions {
                 tokio::spawn(running);
                 Ok(())
             }
+            // it dialled us at the same moment, and that session stands
+            None if self.open(&ticket.device).is_some() => Ok(()),
             None => Err(cut(&"it is dialling us at this moment")),
         }
     }
@@ -186,6 +219,12 @@ impl Sessions {
         let files = live.tally.files();
         let counters = files.since(before).added_to(report.counters);
         Ok(Report { counters, total: live.tally.total(), ..report })
+    }
+
+    /// What is known of a round that was not answered in time.
+    pub(crate) fn unanswered(&self, device: &DeviceId) -> Report {
+        let total = self.peers.live(device).map(|live| live.tally.total()).unwrap_or_default();
+        Report { outcome: None, counters: Counters::default(), total, ended: None }
     }
 
     async fn rounds(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
@@ -205,31 +244,39 @@ impl Sessions {
             // it may be fetching files from us at this moment
             let missing = outcome.missing_there;
             sleep(FETCH_PAUSE).await;
-            while self.blobs.is_busy(&ticket.device) {
+            while self.blobs.is_busy(&ticket.device) && self.open(&ticket.device).is_some() {
                 sleep(FETCH_PAUSE).await;
             }
-            let again = self.ask(ticket).await?;
+            // a peer that has gone meanwhile lacks what it lacked
+            let Ok(again) = self.ask(ticket).await else { return Ok(report) };
             let fewer = again.outcome.as_ref().is_some_and(|again| again.missing_there < missing);
             tries = if fewer { FETCH_TRIES } else { tries - 1 };
             report = Report { counters: sum(&report.counters, &again.counters), ..again };
         }
     }
 
+    /// Has the peer compared with; again if the session gave way to another one meanwhile.
     async fn ask(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
-        let (asker, report) = oneshot::channel();
-        let live = self.peers.live(&ticket.device);
-        match live.filter(|live| live.connection.close_reason().is_none()) {
-            Some(live) => {
-                // the receiver learns of a session that is gone
-                let before = live.tally.session();
-                let _ = live.commands.send(Command::Round(asker, before)).await;
+        let mut tries = ASK_TRIES;
+        loop {
+            let (asker, report) = oneshot::channel();
+            self.dial(ticket, Some(asker)).await?;
+            let report = report.await;
+            tries -= 1;
+            let gave_way = report.as_ref().map_or(true, |report| {
+                let ended = report.ended.is_none_or(|reason| reason == CloseReason::Remote);
+                let whole = |outcome: &Outcome| {
+                    !outcome.sections.iter().any(|section| section.state == SectionState::Failed)
+                };
+                ended && !report.outcome.as_ref().is_some_and(whole)
+            });
+            if !gave_way || tries == 0 {
+                return report.map_err(|_| NodeError::Unreachable {
+                    peer: ticket.device.short(),
+                    reason: "the session ended".to_owned(),
+                });
             }
-            None => self.dial(ticket, Some(asker)).await?,
         }
-        report.await.map_err(|_| NodeError::Unreachable {
-            peer: ticket.device.short(),
-            reason: "the session ended".to_owned(),
-        })
     }
 
     /// Fetches the files that an outcome left open, and corrects what it says is missing.
@@ -253,7 +300,7 @@ impl Sessions {
         file: &BodyRef,
         mut sink: impl FnMut(&[u8]) -> Result<(), FetchError> + Send,
     ) -> Result<(), FetchError> {
-        let mut failure = FetchError::Absent;
+        let (mut failure, mut given) = (FetchError::Absent, false);
         for (device, record) in self.peers.records() {
             if self.peers.live(&device).is_none()
                 && self.dial(&record.ticket(device), None).await.is_err()
@@ -261,13 +308,15 @@ impl Sessions {
                 continue;
             }
             let Some(live) = self.peers.live(&device) else { continue };
-            match stream(&live.fetcher, file, &mut sink).await {
+            let giving = |bytes: &[u8]| {
+                given = true;
+                sink(bytes)
+            };
+            match stream(&live.fetcher, file, giving).await {
                 Ok(()) => return Ok(()),
+                // what has been given out cannot be taken back for another peer's bytes
+                Err(error) if given => return Err(error),
                 Err(error) => failure = error,
-            }
-            if !matches!(failure, FetchError::Absent) {
-                // some bytes have been given out already
-                return Err(failure);
             }
         }
         Err(failure)

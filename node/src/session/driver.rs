@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::stream::{Writer, read};
 use super::{Command, Report, Seat};
-use crate::clock;
+use crate::clock::Steady;
 use crate::refusals::Door;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ pub(crate) async fn drive(
     let mut driver = Driver {
         session: Some(session),
         replica: seat.replica.clone(),
+        clock: Steady::begin(),
         writer: Writer::new(send),
         fetches: JoinSet::new(),
         go_on: false,
@@ -53,6 +54,7 @@ struct Driver {
     /// Away while a thread handles an input.
     session: Option<Session>,
     replica: Arc<Replica>,
+    clock: Steady,
     writer: Writer,
     fetches: JoinSet<(BlobHash, Option<Bytes>)>,
     go_on: bool,
@@ -136,9 +138,9 @@ impl Driver {
     /// Gives the session an input on a thread that may block, and does what it says.
     async fn handle(&mut self, input: Input) {
         let Some(mut session) = self.session.take() else { return };
-        let replica = self.replica.clone();
+        let (replica, clock) = (self.replica.clone(), self.clock);
         let handled = tokio::task::spawn_blocking(move || {
-            session.handle(clock::now_ms(), input, &*replica);
+            session.handle(clock.now_ms(), input, &*replica);
             let outputs: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
             let untaken = session.take_tally();
             (session, outputs, untaken)

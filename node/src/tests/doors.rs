@@ -29,14 +29,14 @@ impl Node {
     }
 
     /// Ends all sessions, and waits until no connection is left.
-    async fn hang_up(&self) {
+    pub(super) async fn hang_up(&self) {
         for (_, live) in self.app.running_network().unwrap().peers().all_live() {
             live.connection.close(0u32.into(), b"over");
         }
         timeout(PATIENCE, self.net().quiet()).await.expect("no connection is left");
     }
 
-    fn net(&self) -> Net {
+    pub(super) fn net(&self) -> Net {
         self.app.running_network().unwrap().net().clone()
     }
 }
@@ -70,7 +70,7 @@ async fn the_connection_for_blobs_ends_with_its_session() {
     let request = PostCreate { attachments: vec![file], ..PostCreate::default() };
     all(&laptop.client, request).await;
     hub.keeps(&laptop);
-    assert_eq!(hub.sync_with(&laptop).await.state, "in-sync");
+    assert_eq!(hub.fetch_from(&laptop).await.state, "in-sync");
     laptop.hang_up().await;
     timeout(PATIENCE, hub.net().quiet()).await.expect("no connection is left there");
     laptop.stop().await;

@@ -54,7 +54,7 @@ async fn a_call_of_a_stranger_leaves_the_status_true() {
 
     // one keeps nothing of this home, the other reads its wall once and goes
     assert_eq!(nobody.sync_with(&laptop).await.state, "differs");
-    assert_eq!(reader.sync_with(&laptop).await.state, "in-sync");
+    assert_eq!(reader.fetch_from(&laptop).await.state, "in-sync");
     assert_eq!(laptop.peers().await.len(), 3, "strangers are listed while they are here");
     let strangers = [nobody.replica().device().unwrap(), reader.replica().device().unwrap()];
     nobody.stop().await;

@@ -31,7 +31,7 @@ async fn a_sync_waits_for_every_attachment() {
     let account = laptop.replica().account().unwrap();
     hub.replica().subscribe(Subscription::whole(account)).unwrap();
 
-    let met = hub.sync_with(&laptop).await;
+    let met = hub.fetch_from(&laptop).await;
     assert_eq!((met.state.as_str(), met.missing_bodies), ("in-sync", 0), "{met:?}");
     let bytes = u64::try_from(FILES * FILE_BYTES).unwrap();
     assert!(met.body_bytes >= bytes, "{met:?}");
@@ -53,12 +53,12 @@ async fn what_a_session_moved_before_the_call_is_in_its_sums() {
 
     // the session opens and transfers by itself; some of it before the call, some after
     hub.connect_to(&laptop).await;
-    let met = hub.sync_with(&laptop).await;
+    let met = hub.fetch_from(&laptop).await;
     assert_eq!(met.state, "in-sync", "{met:?}");
     let posts = u64::try_from(POSTS).unwrap();
     let session = met.session.unwrap();
     assert!(session.in_changes >= posts && session.in_changes >= met.in_changes);
-    let again = hub.sync_with(&laptop).await;
+    let again = hub.fetch_from(&laptop).await;
     assert_eq!((again.in_changes, again.state.as_str()), (0, "in-sync"), "{again:?}");
     assert_eq!(again.session.unwrap().in_changes, session.in_changes);
     laptop.stop().await;

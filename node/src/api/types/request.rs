@@ -420,7 +420,8 @@ requests! {
     /// Syncs now. Answers a `sync_result` for each peer as it finishes, `progress` between.
     /// At the end `partial` if some peers failed, `retry` if none could be reached.
     "/v1/sync/run" any SyncRun {
-        /// Accounts whose spaces to sync; empty = all that are kept.
+        /// Accounts whose spaces have to be in sync at the end, whatever else moves; empty = all
+        /// that are kept.
         targets: Vec<String>,
         /// Peers: node ticket, device id prefix or name of a known peer; empty = all known.
         peers: Vec<String>,
