@@ -45,8 +45,8 @@ pub(crate) struct NodeInfo {
     pub relay: Option<String>,
 }
 
-/// Serves until SIGTERM, SIGINT or `node stop`; then drains within five seconds, closes the
-/// store and removes the socket.
+/// Serves until SIGTERM, SIGINT or `node stop`; then removes the socket, drains within five
+/// seconds and closes the store.
 ///
 /// # Errors
 /// `no_identity`, `locked` if a node runs, or what keeps it from listening.
@@ -84,9 +84,9 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
         () = stop.cancelled() => {}
     }
     stop.cancel();
+    let _ = std::fs::remove_file(&pid_file);
     // from now on a command waits for the store instead of asking a node that ends
     drop(socket);
-    let _ = std::fs::remove_file(&pid_file);
     if timeout(DRAIN_TIMEOUT, &mut serving).await.is_err() {
         tracing::warn!("some requests were cut off");
         serving.abort();
