@@ -5,7 +5,7 @@
 //! store. There is no I/O here but the store's, no clock and no randomness but the
 //! caller's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chain::ChainKey;
@@ -20,6 +20,7 @@ mod accounts;
 mod append;
 mod bodies;
 mod bridges;
+mod budget;
 mod changes;
 mod check;
 mod cuts;
@@ -46,11 +47,13 @@ mod steps;
 mod subscriptions;
 mod visitors;
 mod walls;
+mod wanted;
 mod withdrawals;
 
 pub use crate::sync::exchange::Section;
 pub use accounts::LINKED_DEVICE_RANK;
 pub use bodies::{BodyState, Text};
+pub use budget::PageUse;
 pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub use damage::DamageListener;
@@ -59,7 +62,6 @@ pub use files::FileIntake;
 pub use maps::{Edits, Field};
 pub use pictures::{PICTURE, parse_picture, picture_value};
 pub use posts::Draft;
-pub use quota::PageUse;
 pub use state::{ChainState, Event, KnownDevice, Own};
 pub(crate) use state::{State, Work};
 pub use subscriptions::{BLOCKS, FOLLOWS, History, MUTES, PETNAMES, READ_MARKS, Subscription};
@@ -295,6 +297,9 @@ impl Replica {
             }
             let no_account = self.setting(SETTING_ACCOUNT).is_ok_and(|found| found.is_none());
             state.forget_caches(no_account);
+        } else if state.is_full() && self.store.commit(Batch::new()).is_ok() {
+            // After what others have handed to the store: only what is there may go.
+            state.trim();
         }
         state
     }
@@ -504,6 +509,8 @@ impl Replica {
         }
         self.mark_unsettled(&mut state, &mut work)?;
         self.note_pictures(&mut state, &mut work)?;
+        let docs: BTreeSet<DocumentId> = work.chains.iter().map(|key| key.doc).collect();
+        state.uses.retain(|doc, _| !docs.contains(doc));
         self.sign_heads(&mut state, &mut work)?;
         self.write_journal(&mut state, &mut work);
         self.forget_derived(&mut state, &work);
@@ -514,7 +521,7 @@ impl Replica {
         state.digests.retain(|section, _| !spaces.contains(&section.space));
         let events = std::mem::take(&mut work.events);
         let files = std::mem::take(&mut work.files);
-        let early = may_pipeline(&work, &events);
+        let early = append::may_pipeline(&work, &events);
         let waiting = self.store.submit(std::mem::take(&mut work.batch));
         let durable = match waiting {
             Err(error) => Err(error),
@@ -523,7 +530,8 @@ impl Replica {
                 drop(state);
                 let durable = pending.wait();
                 state = self.lock();
-                // Others were shown digests without this commit meanwhile.
+                // Others were shown digests and counts without this commit meanwhile.
+                state.uses.retain(|doc, _| !docs.contains(doc));
                 state.digests.retain(|section, _| !spaces.contains(&section.space));
                 state.forget_missing(counted);
                 durable
@@ -542,12 +550,12 @@ impl Replica {
             state.dirty = false;
         }
         drop(state);
-        // After the rows: a crash between them leaves a file too many, never one too few.
-        for file in files {
-            // One that stays harms nobody, and the commit stands either way.
-            let _ = self.store.blob_remove(&file);
-        }
         self.tell(&events);
+        // After the rows: a crash between them leaves a file too many, never one too few.
+        for file in &files {
+            // One that stays harms nobody, and the commit stands either way.
+            let _ = self.remove_file(file);
+        }
         Ok(())
     }
 
@@ -572,9 +580,6 @@ impl Replica {
             state.cuts.remove(doc);
             state.agreed.retain(|tip, _| tip.doc != *doc);
         }
-        for space in &work.spaces {
-            state.uses.remove(space);
-        }
         // Guests come with their documents, followed accounts with an own map.
         if work.documents || Self::changes_lists(state, work) {
             state.kept = None;
@@ -592,14 +597,4 @@ impl Replica {
             listener(events);
         }
     }
-}
-
-/// Whether others may write while a commit is on its way to the disk: only plain new
-/// entries, of which nothing but the chain states (which are in memory) is read again.
-fn may_pipeline(work: &Work, events: &[Event]) -> bool {
-    use crate::model::entry::Entry;
-    let plain = |entry: &Entry| matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
-    work.accounts.is_empty()
-        && events.iter().all(|event| matches!(event, Event::Entry { kind: 1.., local: true, .. }))
-        && work.entries.values().all(|(_, entry)| plain(entry))
 }

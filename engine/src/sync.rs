@@ -8,6 +8,7 @@ mod finish;
 mod give;
 pub mod keys;
 mod ledger;
+mod list;
 mod meter;
 mod missing;
 mod outbox;

@@ -41,8 +41,8 @@ pub(crate) struct Add {
     /// Keep blobs: all, none, or up to a size such as 10MB each
     #[arg(long, value_name = "WHICH", value_parser = blobs)]
     blobs: Option<BlobRule>,
-    /// Never hold more than this, for example 20000000 or 2GB
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    /// Never hold more than this, for example 20000000 or 2GB; none lifts the limit
+    #[arg(long, value_name = "SIZE", value_parser = limit)]
     max_bytes: Option<u64>,
 }
 
@@ -60,7 +60,8 @@ impl Sub {
                     target: add.target,
                     history_ms: match add.history {
                         Some(History::Younger(age)) => Some(quantity::millis(age)),
-                        Some(History::Full) | None => None,
+                        Some(History::Full) => Some(u64::MAX),
+                        None => None,
                     },
                     blobs: add.blobs,
                     max_bytes: add.max_bytes,
@@ -92,6 +93,10 @@ fn history(text: &str) -> Result<History, String> {
         "full" => Ok(History::Full),
         age => quantity::duration(age).map(History::Younger),
     }
+}
+
+fn limit(text: &str) -> Result<u64, String> {
+    if text == "none" { Ok(u64::MAX) } else { quantity::bytes(text) }
 }
 
 fn blobs(text: &str) -> Result<BlobRule, String> {

@@ -151,6 +151,7 @@ impl Replica {
             chain.entries += 1;
         }
         chain.bytes += change.value.len() as u64;
+        chain.evicted = false;
         chain.held = n;
         chain.link = extend(&chain.link, n, &id);
         chain.last = Some(change.built.hash);
@@ -386,4 +387,14 @@ pub(crate) fn decode_event(value: &[u8]) -> Result<Event, crate::codec::DecodeEr
     };
     r.end()?;
     Ok(event)
+}
+
+/// Whether others may write while a commit is on its way to the disk: only plain new
+/// entries, of which nothing but the chain states (which are in memory) is read again.
+pub(super) fn may_pipeline(work: &Work, events: &[Event]) -> bool {
+    let plain = |entry: &Entry| matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
+    !events.is_empty()
+        && work.accounts.is_empty()
+        && events.iter().all(|event| matches!(event, Event::Entry { kind: 1.., local: true, .. }))
+        && work.entries.values().all(|(_, entry)| plain(entry))
 }

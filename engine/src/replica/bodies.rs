@@ -181,7 +181,9 @@ impl Replica {
             return Ok(());
         }
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
-            let elsewhere = keys::parse_space_document(&key) != Some(*but);
+            let place = keys::parse_space_document(&key);
+            let elsewhere = place != Some(*but)
+                && place.is_none_or(|doc| !work.given_up.contains(&(*hash, doc)));
             if elsewhere && BodyState::parse(&value) == Some(BodyState::Held) {
                 return Ok(());
             }
@@ -220,6 +222,7 @@ impl Replica {
     /// Stores bodies that documents here want; returns how many and their bytes.
     pub(crate) fn take_bodies(&self, bodies: Vec<Bytes>) -> Result<(u64, u64, u64), EngineError> {
         let mut batch = Batch::new();
+        let mut docs = Vec::new();
         let (mut stored, mut bytes, mut refused) = (0, 0, 0);
         // What nobody wants is found out before the lock is taken: it must not keep anybody
         // waiting.
@@ -250,6 +253,7 @@ impl Replica {
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));
                 batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
+                docs.push(doc);
             }
             if wanted {
                 batch.delete(Table::Meta, keys::damaged(&hash));
@@ -264,6 +268,7 @@ impl Replica {
         drop(guard);
         let durable = pending.wait();
         self.recount_missing();
+        self.forget_documents(&docs);
         durable?;
         Ok((stored, bytes, refused))
     }

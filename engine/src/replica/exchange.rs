@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use super::wanted::PACKED_BODY_BYTES_MAX;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::codec::Writer;
-use crate::description::{DocumentKind, SectionClass};
+use crate::description::{Description, DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
-use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES, PAGE_ENTRIES_MAX};
+use crate::limits::PAGE_ENTRIES_MAX;
 use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
@@ -16,9 +17,6 @@ use crate::sync::exchange::{
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part};
-
-/// Larger bodies travel as blobs of their own.
-const PACKED_BODY_BYTES_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
 
 impl From<EngineError> for ExchangeError {
     fn from(error: EngineError) -> Self {
@@ -36,7 +34,7 @@ impl Replica {
         let mut tips = Vec::new();
         for (doc, description) in self.documents(state, &section.space)? {
             if self.section_of(state, &description)?.class == section.class {
-                tips.extend(self.document_tips(state, &doc, description.page)?);
+                tips.extend(self.document_tips(state, &doc, order(&description))?);
             }
         }
         Ok(tips)
@@ -223,14 +221,6 @@ impl Replica {
         Ok(authority.is_some_and(|authority| authority.may_write(remote)))
     }
 
-    /// Whether the bytes of a chain would be taken: limits of the subscription, blocks.
-    fn takes(&self, state: &mut State, chain: &ChainKey) -> Result<bool, EngineError> {
-        let Some(description) = self.description(state, &chain.doc)? else { return Ok(true) };
-        Ok(!self.is_blocked(state, &description.account)?
-            && !Self::is_visitor_full(state, &description)
-            && self.takes_page(state, &description, state.now_ms)?)
-    }
-
     /// Bodies (not attachments) of changes of a chain.
     fn chain_bodies(
         &self,
@@ -247,44 +237,6 @@ impl Replica {
             }
         }
         Ok(out)
-    }
-
-    fn wanted_bodies(
-        &self,
-        section: &Section,
-        after: Option<BlobHash>,
-        limit: usize,
-    ) -> Result<Vec<BodyRef>, EngineError> {
-        self.miss_damaged();
-        let mut state = self.lock();
-        let docs = self.documents_in_budget(&mut state, section)?;
-        drop(state);
-        let mut wanted = Vec::new();
-        for (doc, bytes_max) in docs {
-            for (key, value) in self.scan_all(Table::Meta, &keys::wanted_prefix(&doc))? {
-                let Some(hash) = key.last_chunk::<32>() else { continue };
-                let hash = BlobHash::from_bytes(*hash);
-                let size = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
-                if after.is_none_or(|after| hash > after) && size <= bytes_max {
-                    wanted.push(BodyRef { hash, size });
-                }
-            }
-        }
-        wanted.sort_by_key(|body| body.hash);
-        wanted.dedup_by_key(|body| body.hash);
-        wanted.truncate(limit);
-        Ok(wanted)
-    }
-
-    /// Wanted bodies of a section that are too large for packs: attachments, to be
-    /// fetched as blobs of their own.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn missing_files(&self, section: &Section) -> Result<Vec<BodyRef>, EngineError> {
-        let mut wanted = self.wanted_bodies(section, None, usize::MAX)?;
-        wanted.retain(|body| body.size > PACKED_BODY_BYTES_MAX);
-        Ok(wanted)
     }
 }
 
@@ -329,7 +281,7 @@ impl Exchange for Replica {
             return Ok(Vec::new());
         };
         let section = self.section_of(&mut state, &description)?;
-        let tips = self.document_tips(&mut state, &chain.doc, description.page)?;
+        let tips = self.document_tips(&mut state, &chain.doc, order(&description))?;
         Ok(tips.into_iter().filter(|tip| tip.chain == *chain).map(|tip| (section, tip)).collect())
     }
 
@@ -472,6 +424,10 @@ impl Exchange for Replica {
         Ok(self.wanted_bodies(section, None, usize::MAX)?.len() as u64)
     }
 
+    fn spares(&self, section: &Section) -> ExchangeResult<bool> {
+        Ok(self.is_limited(&mut self.lock(), section)?)
+    }
+
     fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>> {
         if self.may_fetch(remote, hash)? { Ok(self.held_bytes(hash)?) } else { Ok(None) }
     }
@@ -487,22 +443,8 @@ impl Exchange for Replica {
     }
 
     fn incomplete(&self, section: &Section, limit: usize) -> ExchangeResult<Vec<Incomplete>> {
-        let mut state = self.lock();
-        let mut out = Vec::new();
-        for tip in self.section_tips(&mut state, section)? {
-            let chain = self.chain(&mut state, &section.space, &tip.chain)?;
-            let wanted = chain.known_link == tip.link
-                && tip.held_n < tip.n
-                && !chain.evicted
-                && (Self::is_gapped(&state, &tip.chain)
-                    || (chain.invalid_from == 0
-                        && self.is_wanted(&mut state, &tip.chain, tip.held_n + 1)?))
-                && self.takes(&mut state, &tip.chain)?;
-            if wanted && out.len() < limit {
-                out.push(Incomplete { tip, section: *section });
-            }
-        }
-        Ok(out)
+        let tips = self.open_chains(&mut self.lock(), section, limit)?;
+        Ok(tips.into_iter().map(|tip| Incomplete { tip, section: *section }).collect())
     }
 
     fn missing_count(&self, section: &Section) -> ExchangeResult<u64> {
@@ -521,6 +463,11 @@ impl Exchange for Replica {
     ) -> ExchangeResult<()> {
         Ok(self.record_peer_tips(remote, section, tips)?)
     }
+}
+
+/// Page of a document, for the order in which documents travel.
+const fn order(description: &Description) -> u64 {
+    if description.kind.is_log() { description.page } else { u64::MAX }
 }
 
 fn run(origin: Link, ids: &[ChangeId]) -> Link {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::damage::is_damage;
 use super::{BodyState, EngineError, Replica};
-use crate::hash::BlobHash;
+use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_SALT_BYTES};
 use crate::model::entry::{Attachment, BodyRef};
 use crate::store::{BLOB_READ_BYTES_MAX, Batch, BlobWriter, Table, keys};
@@ -50,6 +50,7 @@ impl Replica {
         let hash = intake.body.hash;
         intake.writer.finish(Some(&hash))?;
         let mut batch = Batch::new();
+        let mut docs = Vec::new();
         let mut used = false;
         let state = self.lock();
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
@@ -60,6 +61,7 @@ impl Replica {
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));
                 batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
+                docs.push(doc);
             }
         }
         batch.delete(Table::Meta, keys::damaged(&hash));
@@ -71,8 +73,33 @@ impl Replica {
         drop(state);
         let durable = pending.wait();
         self.recount_missing();
+        self.forget_documents(&docs);
         durable?;
+        self.enforce_limits()?;
         Ok(())
+    }
+
+    /// Removes a blob file that nothing named, unless something has come to name it since.
+    pub(super) fn remove_file(&self, hash: &BlobHash) -> Result<(), EngineError> {
+        let _state = self.lock();
+        // What others have handed to the store must be readable there first.
+        self.store.commit(Batch::new())?;
+        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?;
+        let held = |value: &[u8]| BodyState::parse(value) == Some(BodyState::Held);
+        let change = ChangeId::from_bytes(*hash.as_bytes());
+        let named = places.iter().any(|(_, value)| held(value));
+        if !named && self.entry_row(&change)?.is_none() {
+            self.store.blob_remove(hash)?;
+        }
+        Ok(())
+    }
+
+    /// Drops what was counted in documents of which the bodies changed.
+    pub(crate) fn forget_documents(&self, docs: &[DocumentId]) {
+        let mut state = self.lock();
+        for doc in docs {
+            state.uses.remove(doc);
+        }
     }
 
     /// Copies an attachment's bytes, without the salt, to `out`; returns how many.

@@ -2,80 +2,28 @@
 //! go; a page that was evicted comes back on demand, verified like any other. The own
 //! space is never evicted.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::{BodyState, ChainState, EngineError, History, Replica, State, Subscription, Work};
+use super::budget::{Room, is_paged};
+use super::{BodyState, ChainState, EngineError, Replica, State, Subscription, Work};
 use crate::chain::ChainKey;
-use crate::description::{Description, DocumentKind, Space};
+use crate::description::{Description, SectionClass, Space};
 use crate::hash::{AccountId, BlobHash, DocumentId, SpaceId};
 use crate::store::{Table, keys};
-use crate::sync::exchange::Section;
+use crate::sync::exchange::{KnownTip, Section};
 use crate::view::rows_of;
 
-/// What a page costs here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageUse {
-    /// Page number of the wall.
+/// A document whose bodies are wanted.
+pub(crate) struct Place {
+    pub doc: DocumentId,
     pub page: u64,
-    /// Stored changes and bodies of the wall page and of the guest pages beside it.
-    pub bytes: u64,
-    /// Evicted, to be fetched on demand.
-    pub evicted: bool,
+    /// Largest body fetched.
+    pub each_max: u64,
+    /// What bodies of its page may take together.
+    pub room: Room,
 }
 
 impl Replica {
-    /// Stored bytes of a space's walls and guest pages, by page.
-    ///
-    /// # Errors
-    /// If the store fails or is damaged.
-    pub fn pages_used(&self, account: &AccountId) -> Result<Vec<PageUse>, EngineError> {
-        let mut state = self.lock();
-        self.page_uses(&mut state, &Space::Account(*account).id())
-    }
-
-    fn page_uses(&self, state: &mut State, space: &SpaceId) -> Result<Vec<PageUse>, EngineError> {
-        let mut pages: BTreeMap<u64, PageUse> = BTreeMap::new();
-        for (doc, description) in self.documents(state, space)? {
-            if !is_paged(&description) {
-                continue;
-            }
-            let chains = self.chains_of(state, &doc)?;
-            let bytes = self.document_bytes(&doc, &chains)?;
-            let page = pages.entry(description.page).or_insert(PageUse {
-                page: description.page,
-                bytes: 0,
-                evicted: false,
-            });
-            page.bytes += bytes;
-            page.evicted |= chains.iter().any(|(_, chain)| chain.evicted);
-        }
-        Ok(pages.into_values().collect())
-    }
-
-    fn document_bytes(
-        &self,
-        doc: &DocumentId,
-        chains: &[(ChainKey, ChainState)],
-    ) -> Result<u64, EngineError> {
-        let mut bytes = 0;
-        for (key, chain) in chains {
-            for id in self.change_ids(key, 1, chain.held)? {
-                bytes += self.blob_size(&id.blob())?;
-            }
-        }
-        for hash in self.bodies_in(doc)? {
-            bytes += self.blob_size(&hash)?;
-        }
-        Ok(bytes)
-    }
-
-    fn blob_size(&self, hash: &BlobHash) -> Result<u64, EngineError> {
-        match self.store.get(Table::Truth, &keys::blob(hash))? {
-            Some(bytes) => Ok(bytes.len() as u64),
-            None => Ok(self.store.blob_info(hash)?.map_or(0, |info| info.size)),
-        }
-    }
-
     /// Bodies that a document names and that are held for it.
     fn bodies_in(&self, doc: &DocumentId) -> Result<Vec<BlobHash>, EngineError> {
         let mut hashes = Vec::new();
@@ -93,125 +41,142 @@ impl Replica {
         &self,
         state: &mut State,
         description: &Description,
-        now_ms: u64,
     ) -> Result<bool, EngineError> {
         let Some(subscription) = self.limit_of(state, description)? else { return Ok(true) };
-        let Some(owner) = description.space.account() else { return Ok(true) };
-        let newest = self.last_page(state, &owner, DocumentKind::Wall)?.unwrap_or(0);
-        if description.kind == DocumentKind::Guest && description.page > newest {
-            // Beside no page: a guest does not say what the newest one is.
-            return Ok(false);
-        }
-        if description.page >= newest || state.demanded.contains(&(owner, description.page)) {
-            return Ok(true);
-        }
-        match subscription.history {
-            History::Heads => return Ok(false),
-            History::Recent(age) => {
-                let limit = now_ms.saturating_sub(age);
-                if self.newest_entry_after(state, &owner, description.page)? < Some(limit) {
-                    return Ok(false);
+        Ok(self.budget(state, &subscription)?.takes(description.page))
+    }
+
+    /// Subscriptions that keep only a part, by the space they are about.
+    fn limits<'a>(
+        &self,
+        state: &'a mut State,
+    ) -> Result<&'a HashMap<SpaceId, Subscription>, EngineError> {
+        if state.limits.is_none() {
+            let own = state.own.as_ref().map(|own| own.account);
+            let mut limits = HashMap::new();
+            for subscription in self.subscriptions()? {
+                if subscription.is_limited() && Some(subscription.account) != own {
+                    limits.insert(subscription.space(), subscription);
                 }
             }
-            History::Full => {}
+            state.limits = Some(limits);
         }
-        let space = description.space.id();
-        let uses = self.cached_uses(state, &space)?;
-        let demanded = |page: u64| state.demanded.contains(&(owner, page));
-        let before = uses.iter().filter(|u| u.page > description.page || demanded(u.page));
-        let newer: u64 = before.map(|u| u.bytes).sum();
-        Ok(newer < subscription.bytes_max)
-    }
-
-    /// The oldest entry known in pages after `page`: what a page ends before.
-    fn newest_entry_after(
-        &self,
-        state: &mut State,
-        owner: &AccountId,
-        page: u64,
-    ) -> Result<Option<u64>, EngineError> {
-        let next = Description::own(*owner, DocumentKind::Wall, page + 1).id();
-        let mut oldest = None;
-        for (key, chain) in self.chains_of(state, &next)? {
-            let first = self.log_items(&key, 1, chain.held.min(1))?;
-            oldest = oldest.max(first.first().map(|item| item.time_ms));
-        }
-        Ok(oldest)
-    }
-
-    fn cached_uses(&self, state: &mut State, space: &SpaceId) -> Result<Vec<PageUse>, EngineError> {
-        if let Some(known) = state.uses.get(space) {
-            return Ok(known.clone());
-        }
-        let uses = self.page_uses(state, space)?;
-        state.uses.insert(*space, uses.clone());
-        Ok(uses)
+        Ok(state.limits.get_or_insert_default())
     }
 
     /// The subscription that limits a document; none for the own space, profiles and
-    /// account logs.
+    /// account logs, and none for what was written here.
     pub(crate) fn limit_of(
         &self,
-        state: &State,
+        state: &mut State,
         description: &Description,
     ) -> Result<Option<Subscription>, EngineError> {
-        let own = state.own.as_ref().map(|own| own.account);
-        let owner = description.space.account();
-        if !is_paged(description) || owner == own {
+        let me = state.own.as_ref().map(|own| own.account);
+        if !is_paged(description) || Some(description.account) == me {
             return Ok(None);
         }
-        match owner {
-            Some(owner) => self.subscription(&owner),
-            None => Ok(None),
-        }
+        Ok(self.limits(state)?.get(&description.space.id()).copied())
     }
 
-    /// Documents of a section whose bodies are wanted, newest pages first, as far as the
-    /// subscription's limit reaches; with the size up to which a body is fetched by itself.
+    /// Whether only a part of a section is kept, so that heads are learnt first.
+    pub(crate) fn is_limited(
+        &self,
+        state: &mut State,
+        section: &Section,
+    ) -> Result<bool, EngineError> {
+        let paged = matches!(section.class, SectionClass::Public | SectionClass::Visitors);
+        Ok(paged && self.limits(state)?.contains_key(&section.space))
+    }
+
+    /// Documents of a section whose bodies are wanted, as far as the subscription's limits
+    /// reach.
     pub(crate) fn documents_in_budget(
         &self,
         state: &mut State,
         section: &Section,
-    ) -> Result<Vec<(DocumentId, u64)>, EngineError> {
-        let mut documents = Vec::new();
-        for (doc, description) in self.documents(state, &section.space)? {
-            if self.section_of(state, &description)?.class == section.class {
-                let limit = self.limit_of(state, &description)?;
-                documents.push((description.page, doc, limit));
+    ) -> Result<Vec<Place>, EngineError> {
+        let subscription = self.subscription_to(state, &section.space)?;
+        let budget = match &subscription {
+            Some(subscription) if subscription.is_limited() => {
+                Some(self.budget(state, subscription)?)
             }
-        }
-        let owner = documents.iter().find_map(|(_, _, limit)| limit.map(|limit| limit.account));
-        let demanded =
-            |page: u64| owner.is_some_and(|owner| state.demanded.contains(&(owner, page)));
-        documents.sort_by_key(|(page, _, _)| (!demanded(*page), std::cmp::Reverse(*page)));
-        // Reading what every page takes is dear, and of no use where nothing is limited.
-        let limited = documents.iter().any(|(_, _, limit)| limit.is_some());
-        let uses = if limited { self.cached_uses(state, &section.space)? } else { Vec::new() };
-        let used = |page: u64| uses.iter().find(|u| u.page == page).map_or(0, |u| u.bytes);
-        let (mut total, mut at, mut newest) = (0u64, None, true);
+            _ => None,
+        };
+        let me = state.own.as_ref().map(|own| own.account);
         let mut out = Vec::new();
-        for (page, doc, limit) in documents {
-            let Some(limit) = limit else {
-                out.push((doc, u64::MAX));
+        for (doc, description) in self.documents(state, &section.space)? {
+            if self.section_of(state, &description)?.class != section.class {
                 continue;
-            };
-            if at != Some(page) {
-                newest = at.is_none();
-                at = Some(page);
-                total = total.saturating_add(used(page));
             }
-            total = total.saturating_add(self.wanted_bytes(&doc, limit.body_bytes_max)?);
-            if newest || total <= limit.bytes_max {
-                out.push((doc, limit.body_bytes_max));
+            let (mut each_max, mut room) = (u64::MAX, Room::ENDLESS);
+            if is_paged(&description) && Some(description.account) != me {
+                each_max = subscription.map_or(u64::MAX, |s| s.body_bytes_max);
+                room = budget.as_ref().map_or(room, |b| b.room(description.page));
+            }
+            if room.bytes > 0 || room.small_max > 0 {
+                // What is on no page shares its room with nothing.
+                let page = if is_paged(&description) { description.page } else { u64::MAX };
+                out.push(Place { doc, page, each_max, room });
             }
         }
         Ok(out)
     }
 
-    fn wanted_bytes(&self, doc: &DocumentId, each_max: u64) -> Result<u64, EngineError> {
-        let rows = self.scan_all(Table::Meta, &keys::wanted_prefix(doc))?;
-        let sizes = rows.iter().filter_map(|(_, value)| value.as_ref().try_into().ok());
-        Ok(sizes.map(u64::from_be_bytes).filter(|size| *size <= each_max).sum())
+    fn subscription_to(
+        &self,
+        state: &State,
+        space: &SpaceId,
+    ) -> Result<Option<Subscription>, EngineError> {
+        let own = state.own.as_ref().map(|own| own.account);
+        let owner = self.store.get(Table::Meta, &keys::space_owner(space))?;
+        let owner = owner.and_then(|bytes| bytes.as_ref().try_into().ok());
+        match owner.map(AccountId::from_bytes) {
+            Some(owner) if Some(owner) != own => self.subscription(&owner),
+            _ => Ok(None),
+        }
+    }
+
+    /// Chains of a section whose bytes are known and not all here, and would be taken.
+    pub(crate) fn open_chains(
+        &self,
+        state: &mut State,
+        section: &Section,
+        limit: usize,
+    ) -> Result<Vec<KnownTip>, EngineError> {
+        let subscription = match self.is_limited(state, section)? {
+            true => self.limits(state)?.get(&section.space).copied(),
+            false => None,
+        };
+        let budget = match &subscription {
+            Some(subscription) => Some(self.budget(state, subscription)?),
+            None => None,
+        };
+        let me = state.own.as_ref().map(|own| own.account);
+        let mut out = Vec::new();
+        for tip in self.section_tips(state, section)? {
+            if tip.held_n >= tip.n || out.len() >= limit {
+                continue;
+            }
+            let chain = self.chain(state, &section.space, &tip.chain)?;
+            let Some(description) = self.description(state, &tip.chain.doc)? else { continue };
+            let limited = is_paged(&description) && Some(description.account) != me;
+            let takes = match &budget {
+                Some(budget) if limited => budget.takes(description.page),
+                // Given up under a limit that is gone.
+                _ => true,
+            };
+            let wanted = takes
+                && chain.known_link == tip.link
+                && (Self::is_gapped(state, &tip.chain)
+                    || (chain.invalid_from == 0
+                        && self.is_wanted(state, &tip.chain, tip.held_n + 1)?))
+                && !self.is_blocked(state, &description.account)?
+                && !Self::is_visitor_full(state, &description);
+            if wanted {
+                out.push(tip);
+            }
+        }
+        Ok(out)
     }
 
     /// Brings every subscription under its limit by evicting its oldest pages. Returns
@@ -220,30 +185,12 @@ impl Replica {
     /// # Errors
     /// If the store fails or is damaged.
     pub fn enforce_limits(&self) -> Result<u64, EngineError> {
+        let limits = self.limits(&mut self.lock())?.clone();
         let mut evicted = 0;
-        for subscription in self.subscriptions()? {
-            if subscription.bytes_max == u64::MAX {
-                continue;
-            }
-            let own = self.account().ok();
-            if own == Some(subscription.account) {
-                continue;
-            }
-            let space = Space::Account(subscription.account).id();
-            let mut pages = self.cached_uses(&mut self.lock(), &space)?;
-            let mut total: u64 = pages.iter().map(|page| page.bytes).sum();
-            pages.retain(|page| page.bytes > 0);
-            // The newest page always stays, and the one that was asked for last.
-            pages.pop();
-            let demanded = self.lock().demanded.clone();
-            let account = subscription.account;
-            pages.retain(|page| !demanded.contains(&(account, page.page)));
-            for page in pages {
-                if total <= subscription.bytes_max {
-                    break;
-                }
-                self.evict_page(&subscription.account, page.page)?;
-                total = total.saturating_sub(page.bytes);
+        for subscription in limits.values().filter(|limit| limit.bytes_max != u64::MAX) {
+            let over = self.budget(&mut self.lock(), subscription)?.over;
+            for (page, _) in over {
+                self.evict_page(&subscription.account, page)?;
                 evicted += 1;
             }
         }
@@ -262,6 +209,10 @@ impl Replica {
         }
         let mut work = Work::default();
         let space = Space::Account(*account).id();
+        let whole = Subscription::whole(*account);
+        let subscription = self.subscription(account)?.unwrap_or(whole);
+        let weight = self.page_weighs(&mut state, &subscription, page)?;
+        self.note_weight(&mut work.batch, &space, page, weight)?;
         let me = state.own.as_ref().map(|own| own.account);
         for (doc, description) in self.documents(&mut state, &space)? {
             // The own replies on this wall are own data.
@@ -273,6 +224,7 @@ impl Replica {
                 let place = keys::body(&hash, &doc);
                 work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
                 work.batch.delete(Table::Meta, keys::held(&doc, &hash));
+                work.given_up.insert((hash, doc));
                 self.remove_blob_unless_used(&mut work, &hash, &doc)?;
                 state = self.commit_large(state, &mut work)?;
             }
@@ -281,7 +233,6 @@ impl Replica {
                 state = self.commit_large(state, &mut work)?;
             }
         }
-        state.uses.remove(&space);
         state.demanded.remove(&(*account, page));
         self.finish(state, work)
     }
@@ -309,10 +260,19 @@ impl Replica {
                 work.batch.delete(Table::Rows, row);
             }
             for body in crate::view::bodies_of(&item.entry) {
+                // What a tombstone dropped stays dropped.
+                let place = keys::body(&body.hash, &key.doc);
+                let known = self.store.get(Table::Meta, &place)?;
+                if known.as_deref() == Some(&[BodyState::Wanted as u8]) {
+                    work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
+                }
                 work.batch.delete(Table::Meta, keys::wanted(&key.doc, &body.hash));
             }
             work.batch.delete(Table::Truth, keys::chain_change(key, item.n));
             work.batch.delete(Table::Truth, keys::blob(&item.id.blob()));
+            if self.store.blob_info(&item.id.blob())?.is_some() {
+                work.files.push(item.id.blob());
+            }
         }
         for (n, _) in (chain.held + 1..).zip(self.change_ids(key, chain.held + 1, chain.known)?) {
             work.batch.delete(Table::Truth, keys::chain_change(key, n));
@@ -330,31 +290,24 @@ impl Replica {
         Ok(())
     }
 
-    /// Asks for an evicted page again: the next sync fetches it.
+    /// Gives up everything that is here of somebody else's wall, what was written here
+    /// excepted.
     ///
     /// # Errors
-    /// If the store fails.
-    pub fn demand_page(&self, account: &AccountId, page: u64) -> Result<(), EngineError> {
+    /// If it is the own space, or the store fails.
+    pub fn evict_wall(&self, account: &AccountId) -> Result<(), EngineError> {
+        for used in self.pages_used(account)?.into_iter().filter(|used| used.bytes > 0) {
+            self.evict_page(account, used.page)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a page that is known and not here: the next sync fetches it. Until another
+    /// one is asked for, it stays.
+    pub fn demand_page(&self, account: &AccountId, page: u64) {
         let mut state = self.lock();
-        let mut work = Work::default();
         state.demanded.retain(|(other, _)| other != account);
         state.demanded.insert((*account, page));
-        let space = Space::Account(*account).id();
-        for (doc, description) in self.documents(&mut state, &space)? {
-            if !is_paged(&description) || description.page != page {
-                continue;
-            }
-            for (key, mut chain) in self.chains_of(&mut state, &doc)? {
-                chain.evicted = false;
-                state.dirty = true;
-                state.chains.insert(key, chain);
-                work.chains.insert(key);
-            }
-        }
-        self.finish(state, work)
+        state.forget_missing(None);
     }
-}
-
-const fn is_paged(description: &Description) -> bool {
-    matches!(description.kind, DocumentKind::Wall | DocumentKind::Guest)
 }

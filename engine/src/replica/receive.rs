@@ -190,6 +190,9 @@ impl Replica {
             Some(verdict) if limit.0 > arrival.chain.held => limit = (arrival.chain.held, verdict),
             _ => {}
         }
+        if !steps.is_empty() && !self.takes_page(state, &arrival.description)? {
+            limit = (arrival.chain.held, Verdict::Deferred(Reason::Quota));
+        }
         if let Some(device) = arrival.introduced.clone() {
             self.remember_device(state, work, device);
         }
@@ -234,9 +237,6 @@ impl Replica {
         let description = &arrival.description;
         if self.is_blocked(state, &description.account)? {
             return Ok((0, Verdict::Deferred(Reason::Quota)));
-        }
-        if !self.takes_page(state, description, state.now_ms)? {
-            return Ok((arrival.chain.held, Verdict::Deferred(Reason::Quota)));
         }
         let Some(authority) = self.authority_of(state, &description.account)? else {
             return Ok(UNLIMITED);

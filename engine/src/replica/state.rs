@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Subscription;
+use super::budget::DocumentUse;
 use super::forks::Branch;
-use super::quota::PageUse;
 use super::visitors::VisitorUse;
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
@@ -216,10 +217,12 @@ pub(crate) struct State {
     pub kept: Option<Arc<BTreeSet<Section>>>,
     /// Accounts that are blocked; worked out again with `kept`.
     pub blocked: Option<Arc<BTreeSet<AccountId>>>,
-    /// What pages of a space use, worked out lately.
-    pub uses: HashMap<SpaceId, Vec<PageUse>>,
     /// What visitors have on each wall.
     pub visitors: HashMap<SpaceId, BTreeMap<AccountId, VisitorUse>>,
+    /// What documents use, worked out lately, with the largest body counted as wanted.
+    pub uses: HashMap<DocumentId, (DocumentUse, u64)>,
+    /// Subscriptions that keep only a part; worked out again when one changes.
+    pub limits: Option<HashMap<SpaceId, Subscription>>,
     /// Pages asked for again after eviction.
     pub demanded: BTreeSet<(AccountId, u64)>,
     /// The time that the last exchange was told.
@@ -232,7 +235,42 @@ pub(crate) struct State {
     pub dirty: bool,
 }
 
+/// Chains, and descriptions, kept in memory; small in unit tests, so that all of them meet it.
+const CACHED_MAX: usize = if cfg!(test) { 48 } else { 65_536 };
+/// Devices kept in memory, each with its certificate path.
+const DEVICES_CACHED_MAX: usize = CACHED_MAX / 4;
+
 impl State {
+    /// Whether some cache is larger than it may be. One operation can go beyond; the next
+    /// one begins with less.
+    pub(crate) fn is_full(&self) -> bool {
+        self.chains.len() > CACHED_MAX
+            || self.descriptions.len() > CACHED_MAX
+            || self.uses.len() > CACHED_MAX
+            || self.devices.len() > DEVICES_CACHED_MAX
+    }
+
+    /// Drops every other entry of caches that are full. What they hold must be in the store.
+    pub(crate) fn trim(&mut self) {
+        let mut turn = false;
+        let mut every_other = || {
+            turn = !turn;
+            turn
+        };
+        if self.chains.len() > CACHED_MAX {
+            self.chains.retain(|_, _| every_other());
+        }
+        if self.descriptions.len() > CACHED_MAX {
+            self.descriptions.retain(|_, _| every_other());
+        }
+        if self.uses.len() > CACHED_MAX {
+            self.uses.retain(|_, _| every_other());
+        }
+        if self.devices.len() > DEVICES_CACHED_MAX {
+            self.devices.retain(|_, _| every_other());
+        }
+    }
+
     /// Drops every cache; the own identity too if the store knows none.
     pub(crate) fn forget_caches(&mut self, no_account: bool) {
         let own = self.own.take().filter(|_| !no_account);
@@ -287,9 +325,40 @@ pub(crate) struct Work {
     pub arrived: u64,
     /// Blobs that this commit relies on: changes, and bodies with their documents.
     pub needed: BTreeSet<(BlobHash, Option<DocumentId>)>,
+    /// Bodies that this commit gives up, with the documents that named them.
+    pub given_up: BTreeSet<(BlobHash, DocumentId)>,
     /// Bodies that this commit drops.
     pub dropped: BTreeSet<BlobHash>,
     pub events: Vec<Event>,
     /// Blob files that nothing names any more once this is durable.
     pub files: Vec<BlobHash>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::SpaceId;
+
+    #[test]
+    fn caches_do_not_grow_beyond_their_bound() {
+        let mut state = State::default();
+        for number in 0..200u8 {
+            let key = ChainKey {
+                doc: DocumentId::from_bytes([number; 32]),
+                device: DeviceId::from_bytes([1; 32]),
+                incarnation: Incarnation::from_bytes([2; 16]),
+            };
+            let origin = key.origin(&SpaceId::from_bytes([3; 32]));
+            state.chains.insert(key, ChainState::fresh(origin));
+            let account = AccountId::from_bytes([number; 32]);
+            let description = Description::own(account, DocumentKind::Wall, 0);
+            state.descriptions.insert(description.id(), Arc::new(description));
+            if state.is_full() {
+                state.trim();
+            }
+            assert!(!state.is_full());
+        }
+        assert!(state.chains.len() >= CACHED_MAX / 2 && state.chains.len() <= CACHED_MAX);
+        assert!(state.descriptions.len() >= CACHED_MAX / 2);
+    }
 }

@@ -8,7 +8,7 @@ use super::{EngineError, Replica, State};
 use crate::change::value::Value;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{SectionClass, Space};
-use crate::hash::AccountId;
+use crate::hash::{AccountId, SpaceId};
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::Section;
 
@@ -41,6 +41,18 @@ impl Subscription {
     #[must_use]
     pub const fn whole(account: AccountId) -> Self {
         Self { account, history: History::Full, body_bytes_max: u64::MAX, bytes_max: u64::MAX }
+    }
+
+    /// Whether pages are left out: their number or age is limited.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.history != History::Full || self.bytes_max != u64::MAX
+    }
+
+    /// The space it is about.
+    #[must_use]
+    pub fn space(&self) -> SpaceId {
+        Space::Account(self.account).id()
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -113,6 +125,7 @@ impl Replica {
         // Whoever asked meanwhile was told what was on the disk.
         let mut state = self.lock();
         state.kept = None;
+        state.limits = None;
         state.forget_missing(None);
         drop(state);
         durable?;

@@ -24,6 +24,7 @@
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
 //! | Meta | `g ‖ account` | genesis record |
 //! | Meta | `s ‖ account` | subscription |
+//! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ number` | journal of events |
 //! | Meta | `c ‖ name` | own settings |
 //! | Rows | `e ‖ change id` | entry row: where the entry is |
@@ -274,6 +275,12 @@ pub fn parse_chain_suffix(key: &[u8]) -> Option<ChainKey> {
 #[must_use]
 pub fn genesis(account: &AccountId) -> Vec<u8> {
     join(b'g', &[account.as_bytes()])
+}
+
+/// What a page of a space weighed when it was given up.
+#[must_use]
+pub fn page_weight(space: &SpaceId, page: u64) -> Vec<u8> {
+    join(b'y', &[space.as_bytes(), &page.to_be_bytes()])
 }
 
 /// All subscriptions.

@@ -27,7 +27,8 @@ pub struct KnownTip {
     pub link: Link,
     /// Changes whose bytes are held without a gap, from the first.
     pub held_n: u64,
-    /// Page of the document: newest pages travel first.
+    /// Page of the document, the greatest number where there are none: newest pages travel
+    /// first.
     pub page: u64,
 }
 
@@ -176,6 +177,15 @@ pub trait Exchange {
     /// # Errors
     /// If the store fails; so for all methods below.
     fn kept_sections(&self) -> ExchangeResult<Vec<Section>>;
+
+    /// Whether only a part of a kept section is kept: then heads are learnt first, and data
+    /// is asked for, page by page, as far as it is wanted.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn spares(&self, _section: &Section) -> ExchangeResult<bool> {
+        Ok(false)
+    }
 
     /// Sections of which anything is held, kept ones included.
     ///
@@ -330,7 +340,7 @@ pub trait Exchange {
     fn receive_bodies(&self, remote: &DeviceId, bodies: Vec<Bytes>) -> ExchangeResult<BodyReceipt>;
 
     /// Chains of the section with bytes missing that would be taken; at most `limit`.
-    /// Refused ones do not come again.
+    /// Refused ones do not come again. Where a part is kept, those to ask for next.
     ///
     /// # Errors
     /// If the store fails.

@@ -45,6 +45,8 @@ pub struct ChainJob {
     pub first_n: u64,
     pub describe: bool,
     pub fork: bool,
+    /// The head alone.
+    pub bare: bool,
 }
 
 /// Something to send.
@@ -242,7 +244,7 @@ impl Giver {
         let mut frame = Frame::default();
         self.slots.begin_frame();
         while let Some(Job::Chain(job)) = batch.jobs.front() {
-            if job.fork || job.first_n != 1 || batch.scope.kind == ScopeKind::Push {
+            if job.fork || job.bare || job.first_n != 1 || batch.scope.kind == ScopeKind::Push {
                 break;
             }
             let (tip, section) = (job.tip, job.section);
@@ -296,7 +298,8 @@ impl Giver {
         }
         while let Some(Job::Chain(job)) = batch.jobs.front() {
             let (tip, section) = (job.tip, job.section);
-            let whole = !job.fork && job.first_n == 1 && batch.scope.kind != ScopeKind::Push;
+            let whole =
+                !job.fork && !job.bare && job.first_n == 1 && batch.scope.kind != ScopeKind::Push;
             let covers = |page: PagePack| page.chains.contains(&(tip.chain, tip.n));
             if whole && self.page_of(&section, &tip, exchange)?.is_some_and(covers) {
                 return Ok(None);
@@ -402,6 +405,9 @@ fn queue_bodies(
     exchange: &dyn Exchange,
 ) -> ExchangeResult<()> {
     let job = &ready.job;
+    if job.bare {
+        return Ok(());
+    }
     for body in exchange.bodies_of(&job.tip, job.first_n, ready.head_n)? {
         batch.bodies.push_back((job.section, body.hash));
     }
@@ -424,7 +430,7 @@ fn prepare(mut job: ChainJob, exchange: &dyn Exchange) -> ExchangeResult<Option<
     let Some(intro) = exchange.introduce(&job.tip)? else { return Ok(None) };
     let head_n = head_route(&intro.head).map_or(0, |route| route.n);
     let (mut parts, mut next): (Vec<Part>, u64) = (Vec::new(), job.first_n);
-    while next <= head_n && parts.len() < PIECES_MAX {
+    while !job.bare && next <= head_n && parts.len() < PIECES_MAX {
         let Some(mut part) = exchange.part(&job.tip, next, PIECE_BYTES_MAX)? else { break };
         // A change committed after the head was read is not covered by it.
         part.truncate(head_n);

@@ -37,7 +37,8 @@ impl Session {
             listed.entry(tip.tag).or_default().push((number as u64, *tip));
         }
         self.compare_shown(&mut round, &own, &listed, exchange)?;
-        let wants = wants(&key, &round, &own, &listed, exchange)?;
+        let spares = self.spares(&round, exchange)?;
+        let wants = wants(&key, &round, &own, &listed, &spares, exchange)?;
         let jobs = self.gives(&key, &round, &own, &listed, exchange)?;
         round.stage = Stage::Exchange;
         round.peer_end = true;
@@ -56,6 +57,22 @@ impl Session {
         }
         self.round = Some(round);
         Ok(())
+    }
+
+    /// Compared sections of which only a part is kept here.
+    fn spares(
+        &self,
+        round: &Round,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<HashSet<SectionRef>> {
+        let mut out = HashSet::new();
+        for reference in &round.compared {
+            let Some(section) = self.resolve(reference) else { continue };
+            if exchange.spares(&section)? {
+                out.insert(*reference);
+            }
+        }
+        Ok(out)
     }
 
     fn own_tips(&self, key: &SessionKey, exchange: &dyn Exchange) -> ExchangeResult<Own> {
@@ -128,8 +145,10 @@ impl Session {
             let theirs = listed.get(tag).map_or(&[][..], Vec::as_slice);
             for (section, tip) in branches.iter().filter(|(section, _)| kept.contains(section)) {
                 let (section, tip) = (*section, *tip);
-                let job = |first_n, describe, fork| {
-                    Job::Chain(ChainJob { section, tip, first_n, describe, fork })
+                let spared = self.is_spared(&section);
+                let job = |first_n, describe, fork: bool| {
+                    let bare = spared && !fork;
+                    Job::Chain(ChainJob { section, tip, first_n, describe, fork, bare })
                 };
                 match theirs {
                     [] => jobs.push(job(1, true, branches.len() > 1)),
@@ -255,9 +274,15 @@ impl Session {
             self.requests += 1;
             let request = self.requests;
             if !round.repair.chains_asked {
-                round.repair.chains_asked = true;
+                // Where a part is kept, what came says what to ask for next.
+                let sparing = exchange.spares(section)?;
+                round.repair.chains_asked = !sparing;
                 let mut items = Vec::new();
                 for chain in exchange.incomplete(section, WANTS_PER_FRAME)? {
+                    let (key_of, held) = (chain.tip.chain, chain.tip.held_n);
+                    if sparing && round.repair.asked.insert(key_of, held) == Some(held) {
+                        continue;
+                    }
                     let name = WantName::Tagged(*reference, key.chain(&chain.tip.chain));
                     items.push(want(key, name, &chain.tip, exchange)?);
                 }
@@ -267,6 +292,7 @@ impl Session {
                     self.out.counters.round_trips += 1;
                     return Ok(true);
                 }
+                round.repair.chains_asked = true;
             }
             let after = round.repair.after;
             let bodies = exchange.missing_bodies(section, after, WANT_BODIES_MAX)?;
@@ -312,27 +338,33 @@ fn wants(
     round: &Round,
     own: &Own,
     listed: &Listed,
+    spares: &HashSet<SectionRef>,
     exchange: &dyn Exchange,
 ) -> ExchangeResult<Vec<WantItem>> {
     let mut out = Vec::new();
-    for (number, (_, tip)) in round.tips.iter().enumerate() {
+    let whole =
+        |name| WantItem { name, have: 0, link: ShortTag::default(), fork: true, bare: false };
+    for (number, (reference, tip)) in round.tips.iter().enumerate() {
+        let sparing = spares.contains(reference);
         let name = WantName::Listed(number as u64);
         let branches = own.get(&tip.tag).map_or(&[][..], Vec::as_slice);
         let theirs = listed.get(&tip.tag).map_or(0, Vec::len);
         match branches {
-            [] => out.push(WantItem { name, have: 0, link: ShortTag::default(), fork: theirs > 1 }),
+            [] if theirs > 1 => out.push(whole(name)),
+            [] => out.push(WantItem { fork: false, bare: sparing, ..whole(name) }),
             _ if branches.iter().any(|(_, own)| same(key, tip, own)) => {}
             [(_, mine)] if theirs == 1 => {
                 if tip.n > mine.n {
-                    out.push(want(key, name, mine, exchange)?);
+                    let bare = sparing && mine.held_n == 0;
+                    out.push(WantItem { bare, ..want(key, name, mine, exchange)? });
                     continue;
                 }
                 let links = exchange.links(&mine.chain, tip.n)?;
                 if !links.iter().any(|link| key.link(link) == tip.link) {
-                    out.push(WantItem { name, have: 0, link: ShortTag::default(), fork: true });
+                    out.push(whole(name));
                 }
             }
-            _ => out.push(WantItem { name, have: 0, link: ShortTag::default(), fork: true }),
+            _ => out.push(whole(name)),
         }
     }
     Ok(out)
@@ -351,7 +383,7 @@ fn want(
         [] | [_] => (0, ShortTag::default(), false),
         _ => (0, ShortTag::default(), true),
     };
-    Ok(WantItem { name, have, link, fork })
+    Ok(WantItem { name, have, link, fork, bare: false })
 }
 
 fn answer(
@@ -361,8 +393,9 @@ fn answer(
     item: &WantItem,
     exchange: &dyn Exchange,
 ) -> ExchangeResult<Option<ChainJob>> {
-    let describe = item.have == 0;
-    let whole = |fork| Some(ChainJob { section, tip, first_n: 1, describe, fork });
+    let (describe, bare) = (item.have == 0, item.bare);
+    let whole =
+        |fork| Some(ChainJob { section, tip, first_n: 1, describe, fork, bare: bare && !fork });
     if item.fork {
         return Ok(whole(true));
     }
@@ -372,10 +405,12 @@ fn answer(
     let links = exchange.links(&tip.chain, item.have)?;
     Ok(match links.as_slice() {
         // Another branch, or one that was not kept: the head at least.
-        [] => Some(ChainJob { section, tip, first_n: tip.n + 1, describe: false, fork: false }),
+        [] => {
+            Some(ChainJob { section, tip, first_n: tip.n + 1, describe, fork: false, bare: true })
+        }
         [link] if key.link(link) == item.link => {
             let first_n = item.have + 1;
-            Some(ChainJob { section, tip, first_n, describe: false, fork: false })
+            Some(ChainJob { section, tip, first_n, describe: false, fork: false, bare })
         }
         _ => whole(true),
     })

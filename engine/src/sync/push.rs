@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chain::ChainKey;
-use crate::sync::exchange::{Exchange, Section};
+use crate::description::SectionClass;
+use crate::sync::exchange::{Exchange, ExchangeResult, Section};
 use crate::sync::finish::DIGESTS_PER_FRAME;
 use crate::sync::give::{ChainJob, Job};
 use crate::sync::ledger::Ledger;
@@ -68,7 +69,9 @@ impl Session {
             }
             let first_n = from_n.max(has + 1);
             let (tip, describe) = (*tip, first_n == 1);
-            jobs.push(Job::Chain(ChainJob { section, tip, first_n, describe, fork: false }));
+            // Who keeps a part keeps the newest page, and asks for others by itself.
+            let bare = self.is_spared(&section) && tip.page < newest_page(&section, exchange)?;
+            jobs.push(Job::Chain(ChainJob { section, tip, first_n, describe, fork: false, bare }));
             sent.chains.push((section, chain, tip.n));
             sent.sections.insert(section);
         }
@@ -121,6 +124,12 @@ impl Session {
         if ledger.causes.iter().any(|cause| !cause.reason.is_refusal()) {
             self.reopen = true;
             self.ask_when_settled(now_ms);
+        }
+        for section in &ledger.touched {
+            // Heads came whose changes are wanted.
+            if exchange.spares(section)? && !exchange.incomplete(section, 1)?.is_empty() {
+                self.ask_for_round(now_ms);
+            }
         }
         let number = scope.id;
         self.report(OutcomeKind::Received, number, sections, ledger, (missing, None), before);
@@ -206,4 +215,11 @@ impl Session {
         };
         self.out.finished(outcome);
     }
+}
+
+/// The newest page of a space.
+fn newest_page(section: &Section, exchange: &dyn Exchange) -> ExchangeResult<u64> {
+    let public = Section { space: section.space, class: SectionClass::Public };
+    let pages = exchange.tips(&public)?.into_iter().map(|tip| tip.page);
+    Ok(pages.filter(|page| *page != u64::MAX).max().unwrap_or(0))
 }

@@ -7,9 +7,10 @@ use crate::hash::{BlobHash, SpaceId};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::keys::{SessionKey, short};
 use crate::sync::ledger::Ledger;
+use crate::sync::list::{CLASSES, ListEntry, bit};
 use crate::sync::missing::Missing;
 use crate::sync::outcome::{Counters, OlderReport};
-use crate::sync::session::{CLASSES, Fault, ListEntry, PROTOCOL, Role, Session, bit};
+use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::wire::{
     AnswerEntry, Done, Message, OpenEntry, Reason, Salt, SectionRef, Tag, TipGroup, WireTip,
 };
@@ -38,6 +39,8 @@ pub enum Stage {
 pub struct Repair {
     pub section: usize,
     pub chains_asked: bool,
+    /// Chains asked for where a part is kept, with what was held of each then.
+    pub asked: HashMap<ChainKey, u64>,
     pub after: Option<BlobHash>,
     pub finished: bool,
 }
@@ -156,18 +159,20 @@ impl Session {
                 common: mask,
                 kept_there: 0,
                 kept_here: mask,
+                sparing_there: 0,
             })
             .collect();
         let missing = self.missing(exchange)?;
         let mut entries = Vec::with_capacity(self.list.len());
         for entry in &self.list {
             let Some(space) = entry.space else { continue };
-            let mut sections = Vec::new();
+            let (mut sections, mut sparing) = (Vec::new(), 0);
             for class in CLASSES.into_iter().filter(|class| entry.offered & bit(*class) != 0) {
                 let section = Section { space, class };
                 sections.push((class, short(&key.section(&section, &exchange.digest(&section)?))));
+                sparing |= if exchange.spares(&section)? { bit(class) } else { 0 };
             }
-            entries.push(OpenEntry { tag: entry.tag, sections });
+            entries.push(OpenEntry { tag: entry.tag, sections, sparing });
         }
         let mut pages: Vec<_> = entries.chunks(ENTRIES_PER_FRAME).map(<[_]>::to_vec).collect();
         if pages.is_empty() {
@@ -266,8 +271,17 @@ impl Session {
                     round.compared.push(SectionRef { entry, class: *class });
                 }
             }
-            let (tag, kept_there) = (entry.tag, common);
-            self.list.push(ListEntry { space, tag, offered, common, kept_there, kept_here: 0 });
+            let (tag, kept_there, kept_here) = (entry.tag, common, 0);
+            let sparing_there = entry.sparing;
+            self.list.push(ListEntry {
+                space,
+                tag,
+                offered,
+                common,
+                kept_there,
+                kept_here,
+                sparing_there,
+            });
         }
         if !more {
             round.readable = BTreeMap::new();
@@ -304,7 +318,12 @@ impl Session {
             let mask = CLASSES.into_iter().filter(|class| keeps(*class));
             let kept = mask.fold(0, |mask, class| mask | bit(class)) & entry.common;
             entry.kept_here = kept;
-            answers.push(AnswerEntry { held: entry.common, kept, differ: 0 });
+            let mut sparing = 0;
+            for class in CLASSES.into_iter().filter(|class| kept & bit(*class) != 0) {
+                let Some(section) = of(class) else { continue };
+                sparing |= if exchange.spares(&section)? { bit(class) } else { 0 };
+            }
+            answers.push(AnswerEntry { held: entry.common, kept, differ: 0, sparing });
         }
         for reference in &round.compared {
             let place = usize::try_from(reference.entry).unwrap_or(usize::MAX);
@@ -389,6 +408,7 @@ impl Session {
             }
             entry.common = answer.held;
             entry.kept_there = answer.kept;
+            entry.sparing_there = answer.sparing;
             for class in CLASSES.into_iter().filter(|class| answer.differ & bit(*class) != 0) {
                 round.compared.push(SectionRef { entry: round.answered as u64, class });
             }

@@ -16,12 +16,12 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
-use crate::description::SectionClass;
-use crate::hash::{BlobHash, DeviceId, SpaceId};
+use crate::hash::{BlobHash, DeviceId};
 use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
 use crate::sync::give::Giver;
 use crate::sync::keys::SessionKey;
 use crate::sync::ledger::Ledger;
+use crate::sync::list::ListEntry;
 use crate::sync::meter::Meter;
 use crate::sync::outbox::Outbox;
 use crate::sync::outcome::{Counters, Outcome};
@@ -29,7 +29,7 @@ use crate::sync::push::Push;
 use crate::sync::round::Round;
 use crate::sync::take::Taker;
 use crate::sync::tally::Tally;
-use crate::wire::{FRAME_PREFIX_BYTES, Message, Salt, ScopeKind, SectionRef, Tag};
+use crate::wire::{FRAME_PREFIX_BYTES, Message, Salt, ScopeKind};
 
 /// Bytes of frames made before the first of them is written.
 const OUT_BYTES_MAX: usize = 128 * 1024;
@@ -172,21 +172,6 @@ impl From<ExchangeError> for Fault {
 }
 
 pub(super) const PROTOCOL: Fault = Fault::Close(CloseReason::Protocol);
-
-/// A space in the opener's list, as both sides number it.
-#[derive(Debug, Clone)]
-pub(super) struct ListEntry {
-    pub space: Option<SpaceId>,
-    pub tag: Tag,
-    /// Classes on offer, bit `class - 1`.
-    pub offered: u8,
-    /// Those both talk about.
-    pub common: u8,
-    /// Those the remote keeps.
-    pub kept_there: u8,
-    /// Those kept here.
-    pub kept_here: u8,
-}
 
 /// A session; see the module.
 #[derive(Debug)]
@@ -539,50 +524,4 @@ impl Session {
         self.out.send(&Message::Close { code: reason as u8 });
         self.out.close(reason);
     }
-
-    /// The common sections in the order of the list.
-    pub(super) fn sections(&self) -> Vec<(SectionRef, Section)> {
-        let mut out = Vec::new();
-        for (number, entry) in self.list.iter().enumerate() {
-            let Some(space) = entry.space else { continue };
-            for class in CLASSES {
-                if entry.common & bit(class) != 0 {
-                    let reference = SectionRef { entry: number as u64, class };
-                    out.push((reference, Section { space, class }));
-                }
-            }
-        }
-        out
-    }
-
-    /// The section that a message names, if both talk about it.
-    pub(super) fn resolve(&self, reference: &SectionRef) -> Option<Section> {
-        let entry = self.list.get(usize::try_from(reference.entry).ok()?)?;
-        let common = entry.common & bit(reference.class) != 0;
-        entry.space.filter(|_| common).map(|space| Section { space, class: reference.class })
-    }
-
-    /// The name of a common section, and whether the remote keeps it.
-    pub(super) fn reference(&self, section: &Section) -> Option<(SectionRef, bool)> {
-        let number = self.list.iter().position(|entry| entry.space == Some(section.space))?;
-        let entry = self.list.get(number)?;
-        let bit = bit(section.class);
-        let reference = SectionRef { entry: number as u64, class: section.class };
-        (entry.common & bit != 0).then_some((reference, entry.kept_there & bit != 0))
-    }
-
-    /// Keyed digest of a section as it is now.
-    pub(super) fn digest(&self, section: &Section, exchange: &dyn Exchange) -> ExchangeResult<Tag> {
-        let digest = exchange.digest(section)?;
-        Ok(self.key.as_ref().map(|key| key.section(section, &digest)).unwrap_or_default())
-    }
-}
-
-/// All classes, in the order in which they are compared.
-pub(super) const CLASSES: [SectionClass; 4] =
-    [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors, SectionClass::Private];
-
-/// Bit of a class in a mask.
-pub(super) const fn bit(class: SectionClass) -> u8 {
-    1 << (class as u8 - 1)
 }

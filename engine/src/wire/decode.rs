@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::encode::{
     AGAIN, ANSWER, BODIES, CHECK, CLOSE, DONE, END, FLAG_COMMITTED, FLAG_DESCRIPTION, FLAG_FORK,
     FLAG_LAST, FLAG_MORE, FLAG_REPAIR, FLAG_SALT, GIVE, OPEN, TAKEN, TIPS, TIPS_PLAIN, TOTAL, WANT,
-    WANT_BODIES, WANT_FORK, WANT_LISTED, WANT_TAGGED,
+    WANT_BARE, WANT_BODIES, WANT_FORK, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, OpenEntry, PackRef, Scope, ScopeKind,
@@ -154,13 +154,15 @@ fn read_open(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     let missing = number(r, "missing")?;
     let entries = list(r, "spaces", |r| {
         let tag = r.array("space tag")?;
-        let mask = r.u8("class mask")?;
-        if mask == 0 || mask > MASK_MAX {
-            return Err(DecodeError::Unknown { reading: "class mask", value: mask });
+        let both = r.u8("class mask")?;
+        let (sparing, mask) = (both >> 4, both & MASK_MAX);
+        if mask == 0 || sparing & !mask != 0 {
+            return Err(DecodeError::Unknown { reading: "class mask", value: both });
         }
         let offered = CLASSES.into_iter().filter(|class| mask & bit(*class) != 0);
         let sections = offered.map(|class| Ok((class, r.array("section digest")?)));
-        Ok(OpenEntry { tag, sections: sections.collect::<Result<_, DecodeError>>()? })
+        let sections = sections.collect::<Result<_, DecodeError>>()?;
+        Ok(OpenEntry { tag, sections, sparing })
     })?;
     Ok(Message::Open { round, salt, more: flags & FLAG_MORE != 0, missing, entries })
 }
@@ -171,11 +173,13 @@ const fn bit(class: SectionClass) -> u8 {
 
 fn read_answer(r: &mut Reader<'_>) -> Result<AnswerEntry, DecodeError> {
     let both = r.u8("answer masks")?;
-    let (held, kept, differ) = (both >> 4, both & MASK_MAX, r.u8("answer masks")?);
-    if kept & !held != 0 || differ & !held != 0 {
+    let (held, kept) = (both >> 4, both & MASK_MAX);
+    let both = r.u8("answer masks")?;
+    let (sparing, differ) = (both >> 4, both & MASK_MAX);
+    if kept & !held != 0 || differ & !held != 0 || sparing & !kept != 0 {
         return Err(DecodeError::Rule("an answer about sections that are not held"));
     }
-    Ok(AnswerEntry { held, kept, differ })
+    Ok(AnswerEntry { held, kept, differ, sparing })
 }
 
 fn read_body(frame: &Bytes, r: &mut Reader<'_>) -> Result<Bytes, DecodeError> {
@@ -208,13 +212,17 @@ fn read_group(r: &mut Reader<'_>) -> Result<TipGroup, DecodeError> {
 
 fn read_want(r: &mut Reader<'_>) -> Result<WantItem, DecodeError> {
     let form = r.u8("want form")?;
-    let name = match form & !WANT_FORK {
+    let (fork, bare) = (form & WANT_FORK != 0, form & WANT_BARE != 0);
+    if fork && bare {
+        return Err(DecodeError::Unknown { reading: "want form", value: form });
+    }
+    let name = match form & !(WANT_FORK | WANT_BARE) {
         WANT_LISTED => WantName::Listed(number(r, "tip number")?),
         WANT_TAGGED => WantName::Tagged(read_section(r)?, r.array("chain tag")?),
         value => return Err(DecodeError::Unknown { reading: "want form", value }),
     };
     let have = r.varint(HEAD_AHEAD_MAX, "have")?;
-    Ok(WantItem { name, have, link: r.array("keyed link")?, fork: form & WANT_FORK != 0 })
+    Ok(WantItem { name, have, link: r.array("keyed link")?, fork, bare })
 }
 
 fn read_scope(r: &mut Reader<'_>) -> Result<Scope, DecodeError> {

@@ -35,6 +35,7 @@ pub(super) const TIPS_PLAIN: u8 = 1;
 pub(super) const WANT_LISTED: u8 = 0;
 pub(super) const WANT_TAGGED: u8 = 1;
 pub(super) const WANT_FORK: u8 = 2;
+pub(super) const WANT_BARE: u8 = 4;
 
 impl Message {
     /// Encodes one frame, length in front. The caller keeps it within
@@ -84,7 +85,7 @@ impl Message {
                 w.varint(*round).u8(flag(*more, FLAG_MORE)).varint(*missing);
                 w.varint(entries.len() as u64);
                 for entry in entries {
-                    w.u8(entry.held << 4 | entry.kept).u8(entry.differ);
+                    w.u8(entry.held << 4 | entry.kept).u8(entry.sparing << 4 | entry.differ);
                 }
             }
             Self::Check { round, missing, digest } => {
@@ -151,7 +152,7 @@ const fn flag(set: bool, bit: u8) -> u8 {
 
 fn write_open(w: &mut Writer, entry: &OpenEntry) {
     let mask = entry.sections.iter().fold(0u8, |mask, (class, _)| mask | class_bit(*class as u8));
-    w.raw(&entry.tag).u8(mask);
+    w.raw(&entry.tag).u8(entry.sparing << 4 | mask);
     for (_, digest) in &entry.sections {
         w.raw(digest);
     }
@@ -200,13 +201,13 @@ fn write_group(w: &mut Writer, group: &TipGroup) {
 }
 
 fn write_want(w: &mut Writer, item: &WantItem) {
-    let fork = flag(item.fork, WANT_FORK);
+    let flags = flag(item.fork, WANT_FORK) | flag(item.bare, WANT_BARE);
     match &item.name {
         WantName::Listed(number) => {
-            w.u8(WANT_LISTED | fork).varint(*number);
+            w.u8(WANT_LISTED | flags).varint(*number);
         }
         WantName::Tagged(section, tag) => {
-            w.u8(WANT_TAGGED | fork);
+            w.u8(WANT_TAGGED | flags);
             write_section(w, section);
             w.raw(tag);
         }

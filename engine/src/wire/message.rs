@@ -30,6 +30,9 @@ pub struct OpenEntry {
     pub tag: Tag,
     /// Its sections on offer, each with its keyed digest, by rising class.
     pub sections: Vec<(SectionClass, ShortTag)>,
+    /// Those of which the opener keeps a part: heads are welcome, data when asked for.
+    /// Bit `class - 1`.
+    pub sparing: u8,
 }
 
 /// What the responder says to one [`OpenEntry`]; bit `class - 1` of each mask.
@@ -41,6 +44,8 @@ pub struct AnswerEntry {
     pub kept: u8,
     /// Those that differ; their tips follow.
     pub differ: u8,
+    /// Those of which it keeps a part, as in [`OpenEntry::sparing`].
+    pub sparing: u8,
 }
 
 /// Names a section: place of the space in the opener's list, and class.
@@ -92,6 +97,8 @@ pub struct WantItem {
     pub link: ShortTag,
     /// The asker follows another branch, or fears so: the whole branch is wanted.
     pub fork: bool,
+    /// Only the head is wanted, not what it covers.
+    pub bare: bool,
 }
 
 /// Why something is sent.

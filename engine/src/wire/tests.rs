@@ -63,13 +63,14 @@ fn all() -> Vec<Message> {
             entries: vec![OpenEntry {
                 tag: [5; 16],
                 sections: vec![(SectionClass::Authority, [1; 8]), (SectionClass::Private, [2; 8])],
+                sparing: 0,
             }],
         },
         Message::Answer {
             round: 1,
             more: true,
             missing: 0,
-            entries: vec![AnswerEntry { held: 3, kept: 1, differ: 2 }],
+            entries: vec![AnswerEntry { held: 3, kept: 1, differ: 2, sparing: 0 }],
         },
         Message::Check { round: 2, missing: 0, digest: [9; 16] },
         Message::Total { round: 2, missing: 1, repair: true, digest: [9; 16] },
@@ -81,12 +82,19 @@ fn all() -> Vec<Message> {
         Message::Want {
             request: 1,
             items: vec![
-                WantItem { name: WantName::Listed(2), have: 7, link: [8; 8], fork: false },
+                WantItem {
+                    name: WantName::Listed(2),
+                    have: 7,
+                    link: [8; 8],
+                    fork: false,
+                    bare: false,
+                },
                 WantItem {
                     name: WantName::Tagged(section(1), [7; 16]),
                     have: 0,
                     link: [0; 8],
                     fork: true,
+                    bare: false,
                 },
             ],
         },
@@ -208,6 +216,33 @@ fn frames_and_lists_have_limits() {
     };
     assert!(Message::decode(&body(&path(PATH_BYTES_MAX))).is_ok());
     assert!(Message::decode(&body(&path(PATH_BYTES_MAX + 1))).is_err());
+}
+
+#[test]
+fn who_keeps_a_part_says_so_in_bits_that_are_zero_otherwise() {
+    let sections = vec![(SectionClass::Public, [1; 8]), (SectionClass::Visitors, [2; 8])];
+    let open = |sparing| {
+        let entries = vec![OpenEntry { tag: [5; 16], sections: sections.clone(), sparing }];
+        Message::Open { round: 2, salt: None, more: false, missing: 0, entries }
+    };
+    let answer = |sparing| {
+        let entries = vec![AnswerEntry { held: 6, kept: 6, differ: 4, sparing }];
+        Message::Answer { round: 2, more: false, missing: 0, entries }
+    };
+    let want = |fork, bare| {
+        let name = WantName::Listed(2);
+        let items = vec![WantItem { name, have: 0, link: [0; 8], fork, bare }];
+        Message::Want { request: 1, items }
+    };
+    for message in [open(6), answer(6), want(false, true)] {
+        assert_eq!(Message::decode(&body(&message)), Ok(message));
+    }
+    // Of what is not offered or not kept there is no part; a fork is proved by the whole.
+    for message in [open(8), answer(9), want(true, true)] {
+        assert!(Message::decode(&body(&message)).is_err(), "{message:?}");
+    }
+    let bytes = body(&open(6));
+    assert_eq!(bytes.get(21), Some(&0x66), "{bytes:02x?}");
 }
 
 #[test]

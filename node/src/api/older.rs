@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use mosaic_engine::hash::AccountId;
-use mosaic_engine::replica::Replica;
+use mosaic_engine::hash::{AccountId, ChangeId};
+use mosaic_engine::replica::{Cursor, Replica};
 
 use super::answer::Outcome;
-use super::types::{ErrorKind, ErrorRecord, Notice, Record, WallList};
+use super::types::{ErrorKind, ErrorRecord, Notice, Record, WallList, WallShow};
 use super::{resolve, wall};
 use crate::app::App;
 
@@ -17,57 +17,127 @@ struct Gone {
     page: u64,
 }
 
+/// What one look at a wall came to.
+struct Look {
+    records: Vec<Record>,
+    /// The page to go on with, if it is known and not here.
+    gone: Option<Gone>,
+    last: Option<Cursor>,
+}
+
 /// Lists a wall. Where a list with a limit comes to a page that is not kept here, the page is
-/// fetched from a peer, verified like any other, and stays until another one is asked for.
-pub(super) async fn list(app: Arc<App>, request: WallList) -> Outcome {
-    let (looking, asked) = (app.clone(), request.clone());
-    let listed = tokio::task::spawn_blocking(move || {
-        let replica = looking.replica()?;
-        let start = wall::cursor(&replica, asked.before.as_deref())?;
-        let records = wall::list(&looking, &asked, start)?;
-        let limit = asked.limit.map_or(0, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let posts = records.iter().filter(|record| matches!(record, Record::Post(_))).count();
-        let gone = if posts < limit { next_page(&looking, &asked, &records)? } else { None };
-        Ok::<_, ErrorRecord>((records, gone, start))
-    });
-    let (mut records, gone, start) = listed.await.map_err(|error| failed(&error))??;
-    let Some(gone) = gone else { return Ok(records.into()) };
-    if fetch(&app, gone).await? {
-        let again = tokio::task::spawn_blocking(move || wall::list(&app, &request, start)).await;
-        return Ok(again.map_err(|error| failed(&error))??.into());
+/// fetched from a peer, verified like any other, and stays until another one is asked for; so
+/// on until there is as much as was asked for. A list that stops before such a page says so.
+pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
+    if let Some(id) = &request.before {
+        bring(&app, id).await?;
     }
-    let message = "Older posts are not kept here, and no peer gave them.".to_owned();
-    records.push(Record::Notice(Notice { message }));
+    let (looking, before) = (app.clone(), request.before.take());
+    let start =
+        tokio::task::spawn_blocking(move || wall::cursor(&*looking.replica()?, before.as_deref()));
+    let mut start = start.await.map_err(|error| failed(&error))??;
+    let mut records = Vec::new();
+    loop {
+        let (looking, asked) = (app.clone(), request.clone());
+        let looked = tokio::task::spawn_blocking(move || look(&looking, &asked, start)).await;
+        let found = looked.map_err(|error| failed(&error))??;
+        let is_post = |record: &&Record| matches!(record, Record::Post(_));
+        let came = found.records.iter().filter(is_post).count() as u64;
+        records.extend(found.records);
+        start = found.last.or(start);
+        let wanted = request.limit.map(|limit| limit.saturating_sub(came));
+        let Some(gone) = found.gone.filter(|_| wanted != Some(0)) else { break };
+        request.limit = wanted;
+        if wanted.is_none() || !fetch(&app, gone).await? {
+            let message = match wanted {
+                Some(_) => "Older posts are not kept here, and no peer gave them.",
+                None => "Older posts are not kept here; --before and --limit fetch them.",
+            };
+            records.push(Record::Notice(Notice { message: message.to_owned() }));
+            break;
+        }
+    }
     Ok(records.into())
 }
 
-/// The newest page below what was listed, if it was given up.
-fn next_page(
-    app: &App,
-    request: &WallList,
-    records: &[Record],
-) -> Result<Option<Gone>, ErrorRecord> {
+/// Shows a post; one on a page that is not kept here is fetched if its whole id is named.
+pub(super) async fn show(app: Arc<App>, request: WallShow) -> Outcome {
+    bring(&app, &request.id).await?;
+    let shown = tokio::task::spawn_blocking(move || wall::show(&app, &request)).await;
+    Ok(shown.map_err(|error| failed(&error))??.into())
+}
+
+fn look(app: &App, request: &WallList, start: Option<Cursor>) -> Result<Look, ErrorRecord> {
     let replica = app.replica()?;
-    let account = resolve::account(&replica, request.who.as_deref())?;
-    if account == replica.account()? {
-        return Ok(None);
-    }
+    let records = wall::list(app, request, start)?;
     let post = |record: &Record| match record {
         Record::Post(post) => Some(post.id.clone()),
         _ => None,
     };
-    let last = records.iter().rev().find_map(post).or_else(|| request.before.clone());
+    let last = match records.iter().rev().find_map(post) {
+        Some(id) => wall::cursor(&replica, Some(&id))?,
+        None => start,
+    };
+    let gone = next_page(&replica, request, last)?;
+    Ok(Look { records, gone, last })
+}
+
+/// Fetches pages that are not kept here, newest first, until the entry is here.
+async fn bring(app: &Arc<App>, id: &str) -> Result<(), ErrorRecord> {
+    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(()) };
+    let replica = app.replica()?;
+    let looking = replica.clone();
+    let gone = tokio::task::spawn_blocking(move || {
+        let mut gone = Vec::new();
+        if looking.show(&id).is_ok() {
+            return Ok(gone);
+        }
+        for account in looking.subscriptions()?.into_iter().map(|s| s.account) {
+            let pages = looking.pages_used(&account)?.into_iter().rev();
+            let absent = pages.filter(|page| page.evicted);
+            gone.extend(absent.map(|page| Gone { account, page: page.page }));
+        }
+        Ok::<_, ErrorRecord>(gone)
+    });
+    for page in gone.await.map_err(|error| failed(&error))?? {
+        let looking = replica.clone();
+        // Who does not give this page will not give the next one.
+        if !fetch(app, page).await? {
+            break;
+        }
+        let here = tokio::task::spawn_blocking(move || looking.show(&id).is_ok()).await;
+        if here.map_err(|error| failed(&error))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The newest page below what was listed, if it is known and not here.
+fn next_page(
+    replica: &Replica,
+    request: &WallList,
+    last: Option<Cursor>,
+) -> Result<Option<Gone>, ErrorRecord> {
+    let account = resolve::account(replica, request.who.as_deref())?;
+    if account == replica.account()? {
+        return Ok(None);
+    }
     let below = match last {
-        Some(id) => page_of(&replica, &id)?,
+        Some(cursor) => page_of(replica, &cursor.id)?,
         None => u64::MAX,
     };
     let pages = replica.pages_used(&account)?;
+    if request.limit.is_none() {
+        let newest = pages.into_iter().rev().find(|page| page.evicted);
+        return Ok(newest.map(|page| Gone { account, page: page.page }));
+    }
     let next = pages.into_iter().filter(|page| page.page < below).max_by_key(|page| page.page);
     Ok(next.filter(|page| page.evicted).map(|page| Gone { account, page: page.page }))
 }
 
-fn page_of(replica: &Replica, id: &str) -> Result<u64, ErrorRecord> {
-    let post = replica.show(&resolve::entry(replica, id)?)?;
+fn page_of(replica: &Replica, id: &ChangeId) -> Result<u64, ErrorRecord> {
+    let post = replica.show(id)?;
     let documents = replica.document_list()?;
     let found = documents.into_iter().find(|(doc, _)| *doc == post.doc);
     Ok(found.map_or(u64::MAX, |(_, description)| description.page))
@@ -80,7 +150,7 @@ async fn fetch(app: &Arc<App>, gone: Gone) -> Result<bool, ErrorRecord> {
     let asking = replica.clone();
     let asked =
         tokio::task::spawn_blocking(move || asking.demand_page(&gone.account, gone.page)).await;
-    asked.map_err(|error| failed(&error))??;
+    asked.map_err(|error| failed(&error))?;
     for (device, record) in network.peers().records() {
         let known = !record.addresses.is_empty() || network.peers().live(&device).is_some();
         if !known || network.round(&record.ticket(device)).await.is_err() {

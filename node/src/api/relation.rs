@@ -10,6 +10,7 @@ use mosaic_engine::sync::exchange::Exchange;
 
 use super::answer::blocking;
 use super::resolve;
+use super::sync_status::failed;
 use super::types::{
     BlobRule, BlockAdd, BlockList, BlockRemove, ErrorKind, ErrorRecord, FollowAdd, FollowList,
     FollowRemove, MuteAdd, MuteList, MuteRemove, Record, Relation, Sub, SubAdd, SubList, SubRemove,
@@ -110,7 +111,11 @@ fn subscribe(app: &App, request: SubAdd) -> Result<Record, ErrorRecord> {
     let known = replica.subscription(&account)?;
     let mut subscription = known.unwrap_or_else(|| Subscription::whole(account));
     if let Some(age) = request.history_ms {
-        subscription.history = if age == 0 { History::Heads } else { History::Recent(age) };
+        subscription.history = match age {
+            0 => History::Heads,
+            u64::MAX => History::Full,
+            age => History::Recent(age),
+        };
     }
     if let Some(rule) = request.blobs {
         subscription.body_bytes_max = match rule {
@@ -135,6 +140,9 @@ fn unsubscribe(app: &App, request: SubRemove) -> Result<Record, ErrorRecord> {
     let account = other(&replica, &request.target)?;
     let record = kept(&replica, account)?;
     replica.unsubscribe(&account)?;
+    if !replica.accounts_in(FOLLOWS)?.contains(&account) {
+        replica.evict_wall(&account)?;
+    }
     app.kept_changed();
     Ok(match record {
         Record::Sub(sub) => Record::Sub(Sub { removed: true.into(), ..sub }),
@@ -167,16 +175,22 @@ fn kept(replica: &Replica, account: AccountId) -> Result<Record, ErrorRecord> {
     let space = Space::Account(account).id();
     let documents = replica.document_list()?;
     let in_space = documents.iter().filter(|(_, d)| d.space == Space::Account(account));
-    let (mut missing_changes, mut missing_bodies) = (0, 0);
-    for (doc, _) in in_space.clone() {
-        for chain in replica.heads(doc)? {
-            missing_changes += chain.n.saturating_sub(chain.held);
+    let (mut missing_changes, mut missing_bodies, mut absent) = (0u64, 0u64, 0u64);
+    for class in [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors] {
+        let section = Section { space, class };
+        for tip in replica.tips(&section).map_err(failed)? {
+            absent += tip.n.saturating_sub(tip.held_n);
         }
+        for open in replica.incomplete(&section, usize::MAX).map_err(failed)? {
+            missing_changes += open.tip.n.saturating_sub(open.tip.held_n);
+        }
+        missing_bodies += replica.missing_bodies_count(&section).map_err(failed)?;
     }
-    for class in [SectionClass::Public, SectionClass::Visitors] {
-        missing_bodies += replica.missing_bodies_count(&Section { space, class }).unwrap_or(0);
-    }
-    let whole = missing_changes == 0 && missing_bodies == 0;
+    let state = match (missing_changes + missing_bodies, absent) {
+        (0, 0) => "whole",
+        (0, _) => "limited",
+        _ => "partial",
+    };
     let limit = |value: u64| Some(value).filter(|value| *value != u64::MAX);
     Ok(Record::Sub(Sub {
         target: account.to_string(),
@@ -197,7 +211,8 @@ fn kept(replica: &Replica, account: AccountId) -> Result<Record, ErrorRecord> {
         documents: in_space.count() as u64,
         missing_changes,
         missing_bodies,
-        state: if whole { "whole" } else { "partial" }.into(),
+        left_out_changes: absent.saturating_sub(missing_changes),
+        state: state.into(),
         removed: false.into(),
     }))
 }

@@ -127,11 +127,10 @@ fn one(
     }
     .to_owned();
     explain(&mut state);
-    if absent > missing {
-        let count = absent - missing;
-        state.reasons.push(match count {
+    if missing == 0 && absent > 0 {
+        state.reasons.push(match absent {
             1 => "1 change is known and not kept here, by choice".to_owned(),
-            _ => format!("{count} changes are known and not kept here, by choice"),
+            _ => format!("{absent} changes are known and not kept here, by choice"),
         });
     }
     if let Some(failure) = &record.failure {

@@ -26,7 +26,7 @@ const STEP: usize = 256;
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<PostCreate, _>(router, create);
     let router = route::<WallList, _, _>(router, older::list);
-    let router = blocking::<WallShow, _>(router, show);
+    let router = route::<WallShow, _, _>(router, older::show);
     let router = blocking::<WallEdit, _>(router, edit);
     let router = blocking::<WallDelete, _>(router, delete);
     let router = blocking::<WallComment, _>(router, comment);
@@ -199,7 +199,7 @@ fn set_read_mark(replica: &Replica, time_ms: u64) -> Result<(), ErrorRecord> {
     Ok(())
 }
 
-fn show(app: &App, request: WallShow) -> Result<Vec<Record>, ErrorRecord> {
+pub(super) fn show(app: &App, request: &WallShow) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let id = resolve::entry(&replica, &request.id)?;
     let extras = Extras { conflicts: request.conflicts, names: request.names };

@@ -286,7 +286,7 @@ impl Sessions {
         fetch_all_wanted(&self.replica, from, &self.fetching, &sections).await;
         let (replica, before) = (self.replica.clone(), outcome.missing_here);
         let counting = tokio::task::spawn_blocking(move || {
-            let counts = sections.iter().map(|section| replica.missing_bodies_count(section));
+            let counts = sections.iter().map(|section| replica.missing_count(section));
             counts.sum::<Result<u64, _>>()
         });
         if let Ok(Ok(missing)) = counting.await {

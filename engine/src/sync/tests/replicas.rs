@@ -19,11 +19,11 @@ use crate::sync::outcome::{Outcome, OutcomeKind};
 use crate::sync::sim::{Chance, Faults, Network, Party, Unrest};
 use crate::sync::{News, Options};
 
-const NOW: u64 = 1_700_000_000_000;
+pub(super) const NOW: u64 = 1_700_000_000_000;
 
 #[derive(Debug)]
-struct Home {
-    replica: Replica,
+pub(super) struct Home {
+    pub(super) replica: Replica,
     grown: Arc<Mutex<BTreeSet<DocumentId>>>,
     told: Mutex<HashMap<ChainKey, u64>>,
 }
@@ -72,7 +72,7 @@ fn replica(seed: u64) -> Replica {
     Replica::open(store, Arc::new(SeededEntropy::new(seed)), options).unwrap()
 }
 
-fn person(seed: u64, name: &str) -> (Home, AccountId) {
+pub(super) fn person(seed: u64, name: &str) -> (Home, AccountId) {
     let replica = replica(seed);
     let secret = DeviceSecret::generate(&SeededEntropy::new(seed + 1000));
     let account = replica.create_account(secret, name, [7; 32], NOW).unwrap();
@@ -91,11 +91,11 @@ fn link(first: &Home, seed: u64, name: &str) -> Home {
     Home::new(second)
 }
 
-fn draft(text: String) -> Draft {
+pub(super) fn draft(text: String) -> Draft {
     Draft { text, attachments: Vec::new() }
 }
 
-fn texts(replica: &Replica, account: &AccountId) -> Vec<(ChangeId, String)> {
+pub(super) fn texts(replica: &Replica, account: &AccountId) -> Vec<(ChangeId, String)> {
     let wall = replica.wall(account, None, 100_000).unwrap();
     wall.into_iter()
         .map(|view| match view.text {
@@ -227,7 +227,7 @@ fn whole_replicas_converge_over_bad_lines() {
     }
 }
 
-fn last(network: &Network<Home>, who: usize, kind: OutcomeKind) -> &Outcome {
+pub(super) fn last(network: &Network<Home>, who: usize, kind: OutcomeKind) -> &Outcome {
     let found = network.outcomes.iter().rev().find(|(w, o)| *w == who && o.kind == kind);
     &found.unwrap().1
 }

@@ -397,11 +397,13 @@ requests! {
     "/v1/sub/add" any SubAdd {
         /// Account: full id, or prefix of a known one, or `@petname`.
         target: String,
-        /// Keep what is younger than this; absent = all.
+        /// Keep what is younger than this; absent = as before, at first all; the greatest
+        /// number = all.
         history_ms: Option<u64>,
         /// Which blobs to keep; absent = all.
         blobs: Option<BlobRule>,
-        /// Never hold more bytes of it than this; absent = no limit.
+        /// Never hold more bytes of it than this; absent = as before, at first no limit; the
+        /// greatest number = no limit.
         max_bytes: Option<u64>,
     }
     /// Answers what is kept here as `sub`, our own space first.
@@ -411,7 +413,7 @@ requests! {
         /// Account id prefix or `@petname`.
         target: String,
     }
-    /// Stops keeping it; what no other subscription needs becomes cache. Answers one `sub`.
+    /// Stops keeping it, and gives up what is here unless it is followed. Answers one `sub`.
     "/v1/sub/remove" any SubRemove {
         /// Account id prefix or `@petname`.
         target: String,

@@ -26,11 +26,14 @@ records! {
         held_bytes: u64,
         /// Documents held.
         documents: u64,
-        /// Changes known of but not held.
+        /// Changes known of, wanted and not held.
         missing_changes: u64,
-        /// Bodies named but not held.
+        /// Bodies named, wanted and not held.
         missing_bodies: u64,
-        /// `whole` if nothing known of is missing here, else `partial`.
+        /// Changes known of and left out: beyond the limits, or of somebody blocked or revoked.
+        left_out_changes: u64,
+        /// `partial` if something wanted is missing here, else `limited` if something was left
+        /// out, else `whole`.
         state: String,
         /// Whether it ends with this operation.
         removed: Flag,
