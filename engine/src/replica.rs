@@ -12,7 +12,7 @@ use crate::chain::ChainKey;
 use crate::codec::Reader;
 use crate::description::Description;
 use crate::entropy::Entropy;
-use crate::hash::{AccountId, BlobHash, DeviceId, DocumentId, Incarnation, SpaceId};
+use crate::hash::{AccountId, DeviceId, DocumentId, Incarnation, SpaceId};
 use crate::identity::{CertificatePath, DeviceSecret, Verifier};
 use crate::store::{Batch, Store, StoreError, Table, keys};
 
@@ -448,38 +448,6 @@ impl Replica {
             }
         }
         Ok(out)
-    }
-
-    /// A blob that lives in the database or in a file, hashed again.
-    pub(crate) fn blob_bytes(&self, hash: &BlobHash) -> Result<Option<bytes::Bytes>, EngineError> {
-        let found = match self.store.get(Table::Truth, &keys::blob(hash))? {
-            Some(bytes) => Some(bytes),
-            None => self.file_bytes(hash)?,
-        };
-        match found {
-            Some(bytes) if BlobHash::of(&bytes) != *hash => {
-                Err(EngineError::Corrupt(format!("blob {hash} does not match its hash")))
-            }
-            other => Ok(other),
-        }
-    }
-
-    /// A blob file of moderate size, read whole.
-    fn file_bytes(&self, hash: &BlobHash) -> Result<Option<bytes::Bytes>, EngineError> {
-        let Some(info) = self.store.blob_info(hash)? else { return Ok(None) };
-        let size = usize::try_from(info.size).unwrap_or(usize::MAX);
-        if size > crate::limits::PACK_BYTES_MAX {
-            return Err(EngineError::Invalid(format!("blob {hash} of {size} bytes is too large")));
-        }
-        let mut out = Vec::with_capacity(size);
-        while out.len() < size {
-            let part = self.store.blob_read(hash, out.len() as u64, size - out.len())?;
-            match part {
-                Some(bytes) if !bytes.is_empty() => out.extend_from_slice(&bytes),
-                _ => return Err(EngineError::MissingBlob(*hash)),
-            }
-        }
-        Ok(Some(out.into()))
     }
 
     /// Commits what has gathered once it is a lot, and goes on; others may come between.

@@ -1,15 +1,49 @@
 //! Reading entries and chains back from the store; every byte is hashed again.
 
+use bytes::Bytes;
+
 use super::{EngineError, Replica};
 use crate::authority::LogItem;
 use crate::chain::ChainKey;
 use crate::change::log::LogFields;
-use crate::hash::{ChangeId, SpaceId};
+use crate::hash::{BlobHash, ChangeId, SpaceId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::EntryRow;
 
 impl Replica {
+    /// A blob that lives in the database or in a file, hashed again.
+    pub(crate) fn blob_bytes(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
+        let found = match self.store.get(Table::Truth, &keys::blob(hash))? {
+            Some(bytes) => Some(bytes),
+            None => self.file_bytes(hash)?,
+        };
+        match found {
+            Some(bytes) if BlobHash::of(&bytes) != *hash => {
+                Err(EngineError::Corrupt(format!("blob {hash} does not match its hash")))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// A blob file of moderate size, read whole.
+    fn file_bytes(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
+        let Some(info) = self.store.blob_info(hash)? else { return Ok(None) };
+        let size = usize::try_from(info.size).unwrap_or(usize::MAX);
+        if size > crate::limits::PACK_BYTES_MAX {
+            return Err(EngineError::Invalid(format!("blob {hash} of {size} bytes is too large")));
+        }
+        let mut out = Vec::with_capacity(size);
+        while out.len() < size {
+            let part = self.store.blob_read(hash, out.len() as u64, size - out.len())?;
+            match part {
+                Some(bytes) if !bytes.is_empty() => out.extend_from_slice(&bytes),
+                _ => return Err(EngineError::MissingBlob(*hash)),
+            }
+        }
+        Ok(Some(out.into()))
+    }
+
     /// An entry and where it stands; `None` if it is not here.
     pub(crate) fn entry(&self, id: &ChangeId) -> Result<Option<(EntryRow, Entry)>, EngineError> {
         let Some(row) = self.entry_row(id)? else { return Ok(None) };
