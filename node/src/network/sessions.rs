@@ -39,7 +39,9 @@ const FETCH_PAUSE: Duration = Duration::from_millis(200);
 const FETCH_TRIES: u32 = 3;
 
 /// How often a peer is asked whose session gave way to another one.
-const ASK_TRIES: u32 = 3;
+const ASK_TRIES: u32 = 4;
+/// How long the other session is left to arrive.
+const GIVE_WAY_PAUSE: Duration = Duration::from_millis(250);
 
 /// All sync sessions of an endpoint.
 #[derive(Debug)]
@@ -276,6 +278,8 @@ impl Sessions {
                     reason: "the session ended".to_owned(),
                 });
             }
+            // the session that was preferred may still be on its way
+            sleep(GIVE_WAY_PAUSE).await;
         }
     }
 
