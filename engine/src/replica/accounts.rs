@@ -9,7 +9,7 @@ use crate::chain::ChainKey;
 use crate::codec::{Reader, Writer};
 use crate::description::{Description, DocumentKind, Space};
 use crate::entropy::random;
-use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, SealKey};
+use crate::hash::{AccountId, ChangeId, DeviceId, SealKey};
 use crate::identity::{Certificate, CertificateOffer, CertificatePath, DeviceSecret, Genesis};
 use crate::limits::{CUT_ITEMS_MAX, DEVICE_NAME_BYTES_MAX};
 use crate::model::entry::{Entry, ReplyPolicy, Tip};
@@ -302,7 +302,9 @@ impl Replica {
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
         if !suspended {
-            return self.account_entry(Entry::Restore { device }, now_ms);
+            let id = self.account_entry(Entry::Restore { device }, now_ms)?;
+            self.settle_withdrawals()?;
+            return Ok(id);
         }
         let mut state = self.lock();
         self.check_writer(&mut state)?;
@@ -315,6 +317,7 @@ impl Replica {
         let (log, entry) = (DocumentKind::AccountLog, Entry::Suspend { device });
         let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
         self.finish(state, work)?;
+        self.settle_withdrawals()?;
         Ok(id)
     }
 
@@ -406,11 +409,11 @@ impl Replica {
             parts.map(|tips| Entry::Cut { device, tips }).collect()
         };
         for space in self.known_spaces()? {
-            for (doc, description) in self.documents(state, &space)? {
+            for (_, description) in self.documents(state, &space)? {
                 if description.account != *account {
                     continue;
                 }
-                let here = self.device_tips(state, &doc, &device)?;
+                let here = self.device_tips(state, &description, &device)?;
                 if space == own {
                     tips.extend(here);
                 } else {
@@ -439,16 +442,31 @@ impl Replica {
         Ok(())
     }
 
+    /// What counts now of a device's chains in a document: what is held, but of a suspended
+    /// device nothing that its suspension holds back.
     fn device_tips(
         &self,
         state: &mut State,
-        doc: &DocumentId,
+        description: &Arc<Description>,
         device: &DeviceId,
     ) -> Result<Vec<Tip>, EngineError> {
-        let chains = self.chains_of(state, doc)?;
-        let held = chains.iter().filter(|(key, chain)| key.device == *device && chain.held > 0);
-        let mut tips: Vec<Tip> =
-            held.map(|(key, chain)| tip(key, chain.held, chain.link)).collect();
+        let mut tips = Vec::new();
+        for (key, chain) in self.chains_of(state, &description.id())? {
+            if key.device != *device || chain.held == 0 {
+                continue;
+            }
+            let shown = match description.kind {
+                DocumentKind::AccountLog => None,
+                _ => self.held_back_from(state, description, &key)?,
+            };
+            match shown {
+                Some(0) => {}
+                Some(n) if n < chain.held => {
+                    tips.push(tip(&key, n, self.link_at(description, &key, n)?));
+                }
+                _ => tips.push(tip(&key, chain.held, chain.link)),
+            }
+        }
         tips.sort_unstable();
         Ok(tips)
     }

@@ -151,7 +151,9 @@ impl Replica {
                 work.batch.put(Table::Meta, keys::wanted(&row.doc, &body.hash), size);
             }
         }
-        if let Entry::Tombstone { target } = entry {
+        if let Entry::Tombstone { target } = entry
+            && !self.is_powerless(state, row)?
+        {
             work.withdrawn.insert(*target, row.doc);
             self.drop_bodies(state, work, target, &row.doc)?;
         }

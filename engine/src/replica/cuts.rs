@@ -60,19 +60,41 @@ impl Replica {
         if self.is_void(state, description, key, n)? {
             return Ok(true);
         }
+        Ok(self.held_back_from(state, description, key)?.is_some_and(|shown| n > shown))
+    }
+
+    /// How many changes of a chain are shown while its device is suspended; `None` if it is not,
+    /// or nothing is held back.
+    pub(super) fn held_back_from(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+    ) -> Result<Option<u64>, EngineError> {
         let Some(authority) = self.authority_of(state, &description.account)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let device = authority.devices.get(&key.device);
         let Some(back) = device.filter(|d| d.revoked.is_none()).and_then(|d| d.held_back.as_ref())
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let cuts = self.own_cuts(state, description)?;
         Ok(match back.cut(&key.doc, &key.device, &key.incarnation, &cuts) {
-            Some(cut) => n > self.agreed(state, description, &cut)?.unwrap_or(cut.n),
-            None => true,
+            Some(cut) => Some(self.agreed(state, description, &cut)?.unwrap_or(cut.n)),
+            None => Some(0),
         })
+    }
+
+    /// The link after change `n` of a chain; `n` is held.
+    pub(super) fn link_at(
+        &self,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<Link, EngineError> {
+        let ids = self.change_ids(key, 1, n)?;
+        Ok(link_after(key.origin(&description.space.id()), &ids))
     }
 
     /// The version up to which a chain of a revoked device stays.

@@ -1,9 +1,10 @@
 //! What tombstones withdraw. Bodies are dropped at once; where a tombstone turns out to be
 //! void, because its author was revoked with a cut before it, they are wanted again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BodyState, EngineError, Replica, State, Work};
+use crate::authority::Authority;
 use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
@@ -24,7 +25,7 @@ impl Replica {
         for (key, value) in self.scan_all(Table::Rows, &keys::modifications(id))? {
             let (Some(by), [0x11]) = (keys::parse_last(&key), value.as_ref()) else { continue };
             let Some(row) = self.entry_row(&by)? else { continue };
-            if row.doc == *doc && !self.is_revoked_at(state, &row)? {
+            if row.doc == *doc && !self.is_powerless(state, &row)? {
                 return Ok(true);
             }
         }
@@ -48,16 +49,21 @@ impl Replica {
         self.is_withdrawn(state, work, id, doc)
     }
 
-    /// Whether an entry is void because its device was revoked. What the account's log does
-    /// not say yet is no reason to keep a text that was withdrawn.
-    fn is_revoked_at(&self, state: &mut State, row: &EntryRow) -> Result<bool, EngineError> {
+    /// Whether an entry counts for nothing because its device was revoked, or for nothing yet
+    /// because it is suspended. What the account's log does not say yet is no reason to keep a
+    /// text that was withdrawn.
+    pub(super) fn is_powerless(
+        &self,
+        state: &mut State,
+        row: &EntryRow,
+    ) -> Result<bool, EngineError> {
         let Some(description) = self.description(state, &row.doc)? else { return Ok(false) };
         let authority = self.authority_of(state, &description.account)?;
         let device = authority.as_ref().and_then(|known| known.devices.get(&row.device));
-        if device.is_none_or(|device| device.revoked.is_none()) {
+        if device.is_none() {
             return Ok(false);
         }
-        self.is_void(state, &description, &row.chain(), row.n)
+        self.is_hidden(state, &description, &row.chain(), row.n)
     }
 
     /// An entry with those that edit it, as far as they are here and in one document.
@@ -166,18 +172,20 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
     ) -> Result<(), EngineError> {
-        let mut accounts = BTreeSet::new();
+        let mut accounts = BTreeMap::new();
         for (row, entry) in work.entries.values() {
-            let (Entry::Revoke { .. } | Entry::Cut { .. } | Entry::AddDevice { .. }) = entry else {
-                continue;
+            let restores = match entry {
+                Entry::Revoke { .. } | Entry::Cut { .. } | Entry::AddDevice { .. } => false,
+                Entry::Suspend { .. } | Entry::Restore { .. } => true,
+                _ => continue,
             };
             if let Some(description) = self.description(state, &row.doc)? {
-                accounts.insert(description.account);
+                *accounts.entry(description.account).or_insert(false) |= restores;
             }
         }
-        for account in accounts {
+        for (account, restores) in accounts {
             state.unsettled = true;
-            work.batch.put(Table::Meta, keys::unsettled(&account), Vec::new());
+            work.batch.put(Table::Meta, keys::unsettled(&account), vec![u8::from(restores)]);
         }
         Ok(())
     }
@@ -189,18 +197,21 @@ impl Replica {
             return Ok(());
         }
         drop(state);
-        for (key, _) in self.scan_all(Table::Meta, keys::UNSETTLED)? {
+        for (key, value) in self.scan_all(Table::Meta, keys::UNSETTLED)? {
             let Some(account) = key.last_chunk::<32>() else { continue };
-            self.settle_account(&AccountId::from_bytes(*account))?;
+            // Nobody may be suspended any more, and what was held back counts.
+            let restores = value.as_ref() == [1];
+            self.settle_account(&AccountId::from_bytes(*account), restores)?;
         }
         Ok(())
     }
 
-    fn settle_account(&self, account: &AccountId) -> Result<(), EngineError> {
+    fn settle_account(&self, account: &AccountId, restores: bool) -> Result<(), EngineError> {
         let mut state = self.lock();
         let mut work = Work::default();
         let authority = self.authority_of(&mut state, account)?;
-        if authority.is_some_and(|a| a.devices.values().any(|device| device.revoked.is_some())) {
+        let judged = |a: &Authority| a.devices.values().any(|device| device.revoked.is_some());
+        if restores || authority.is_some_and(|authority| judged(&authority)) {
             for space in self.known_spaces()? {
                 for (doc, description) in self.documents(&mut state, &space)? {
                     if description.account != *account || !description.kind.is_log() {

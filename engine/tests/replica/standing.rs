@@ -288,6 +288,57 @@ fn what_a_suspended_device_writes_is_kept_and_held_back() {
 }
 
 #[test]
+fn a_suspended_thief_destroys_nothing_and_gains_nothing_by_being_revoked() {
+    for revoked in [true, false] {
+        let (laptop, ada) = person(1, "laptop");
+        let phone = link(&laptop, 2, "phone");
+        let (early, late) = (person(3, "hub").0, person(4, "hub").0);
+        for hub in [&early, &late] {
+            hub.subscribe(Subscription::whole(ada)).unwrap();
+        }
+        give(&laptop, &phone);
+        let of_phone = phone.post(draft("by phone"), None, NOW).unwrap();
+        give(&phone, &laptop);
+        let of_laptop = laptop.post(draft("by laptop"), None, NOW + 1).unwrap();
+        settle(&[&laptop, &phone, &early, &late]);
+        let good = ["by laptop", "by phone"];
+        laptop.suspend_device(phone.own_device(), true, NOW + 2).unwrap();
+        phone.post(draft("late"), None, NOW + 3).unwrap();
+        phone.edit_profile(put("bio", "Thief"), NOW + 3).unwrap();
+        for post in [of_phone, of_laptop] {
+            phone.edit(post, "altered", NOW + 4).unwrap();
+            phone.delete(post, NOW + 5).unwrap();
+        }
+        // One hub hears of the thief first, the other of the suspension.
+        give(&phone, &early);
+        give(&laptop, &late);
+        give(&phone, &late);
+        settle(&[&laptop, &early, &late]);
+        for replica in [&laptop, &early, &late] {
+            assert_eq!(texts(replica, &ada), good);
+        }
+        if revoked {
+            laptop.revoke_device(phone.own_device(), "", NOW + 6).unwrap();
+            settle(&[&laptop, &early, &late]);
+            for replica in [&laptop, &early, &late] {
+                assert_eq!(texts(replica, &ada), good);
+                assert_eq!(fields(replica, &ada), []);
+            }
+        } else {
+            laptop.suspend_device(phone.own_device(), false, NOW + 6).unwrap();
+            settle(&[&laptop, &early, &late]);
+            for replica in [&laptop, &early, &late] {
+                assert_eq!(texts(replica, &ada), ["late", "Deleted", "Deleted"]);
+            }
+        }
+        for replica in [&early, &late] {
+            agree(&laptop, replica);
+            sound(replica);
+        }
+    }
+}
+
+#[test]
 fn a_claimed_time_gives_nobody_the_last_word() {
     use mosaic_engine::model::entry::ReplyPolicy;
     let (laptop, ada) = person(1, "laptop");
