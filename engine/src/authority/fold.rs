@@ -270,8 +270,7 @@ impl<'a, 'b> Fold<'a, 'b> {
             }
             if let Some(standing) = self.devices.get_mut(&subject) {
                 standing.suspended = !prevail.is_empty();
-                // A suspension without cuts says nothing about what was written.
-                standing.held_back = (!back.cuts.is_empty()).then_some(back);
+                standing.held_back = (!back.by.is_empty()).then_some(back);
             }
         }
     }

@@ -339,6 +339,20 @@ fn a_suspended_thief_destroys_nothing_and_gains_nothing_by_being_revoked() {
 }
 
 #[test]
+fn a_device_that_had_written_nothing_is_suspended_too() {
+    let (laptop, ada) = person(1, "laptop");
+    let phone = link(&laptop, 2, "phone");
+    laptop.post(draft("mine"), None, NOW).unwrap();
+    give(&laptop, &phone);
+    laptop.suspend_device(phone.own_device(), true, NOW + 1).unwrap();
+    phone.post(draft("late"), None, NOW + 2).unwrap();
+    settle(&[&laptop, &phone]);
+    assert_eq!(texts(&laptop, &ada), ["mine"]);
+    laptop.suspend_device(phone.own_device(), false, NOW + 3).unwrap();
+    assert_eq!(texts(&laptop, &ada), ["late", "mine"]);
+}
+
+#[test]
 fn a_claimed_time_gives_nobody_the_last_word() {
     use mosaic_engine::model::entry::ReplyPolicy;
     let (laptop, ada) = person(1, "laptop");
