@@ -96,16 +96,14 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
 }
 
 /// Binds the network: if nothing is said about addresses, to the port of last time, so that
-/// those who know this node find it again.
+/// those who know this node find it again. The port is written down for the next time.
 async fn start_network(app: &Arc<App>, options: &NetOptions) -> Result<Arc<Network>, ErrorRecord> {
-    if !options.listen.is_empty() {
-        return app.start_network(options.clone()).await;
-    }
     let file = app.home().join(PORT_FILE);
     let port = read_bounded(&file, PORT_BYTES_MAX).ok().and_then(|text| last_port(&text));
-    let again = NetOptions { port: port.unwrap_or_default(), ..options.clone() };
+    let free = options.listen.is_empty();
+    let again = NetOptions { port: port.filter(|_| free).unwrap_or_default(), ..options.clone() };
     let network = match app.start_network(again).await {
-        Err(error) if port.is_some() => {
+        Err(error) if free && port.is_some() => {
             tracing::warn!(error = %error.message, "the port of last time is taken: another one is used");
             app.start_network(options.clone()).await?
         }

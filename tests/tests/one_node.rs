@@ -51,3 +51,18 @@ fn of_many_nodes_started_at_once_one_stays() {
     home.ok(&["node", "stop"]);
     assert_eq!((nodes(&home.path), holder(&home.path)), (0, None));
 }
+
+#[test]
+fn a_port_that_was_asked_for_is_kept_as_well() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "laptop");
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let asked = free.local_addr().unwrap().to_string();
+    drop(free);
+    let node = home.node_as(home.command(&["node", "run", "--listen", &asked]));
+    node.stop();
+    let node = home.node();
+    let status = home.json(&["node", "status"]);
+    assert_eq!(status[0]["addresses"][0].as_str(), Some(asked.as_str()), "{status:?}");
+    node.stop();
+}
