@@ -20,7 +20,7 @@ Usage: {usage}
 
 Start     init  identity  device  profile
 Write     post  wall
-Read      feed  watch
+Read      feed  catchup  search  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node
 Inside    store  doc  bench  demo

@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 mod bench;
+mod catchup;
 mod completion;
 mod demo;
 mod device;
@@ -14,6 +15,7 @@ mod part;
 mod people;
 mod post;
 mod profile;
+mod search;
 mod status;
 mod store;
 mod sub;
@@ -54,6 +56,10 @@ pub(crate) enum Command {
     Wall(wall::Wall),
     /// Read the walls you follow, newest first
     Feed(feed::Feed),
+    /// List what you have not read: posts, replies, mentions, reactions
+    Catchup(catchup::Catchup),
+    /// Search posts and comments that are here, newest first
+    Search(search::Search),
     /// Follow somebody, or list whom you follow
     Follow(people::Follow),
     /// Stop following somebody
@@ -138,6 +144,8 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Post(command) => command.run(context).await,
         Command::Wall(command) => command.run(context).await,
         Command::Feed(command) => command.run(context).await,
+        Command::Catchup(command) => command.run(context).await,
+        Command::Search(command) => command.run(context).await,
         Command::Follow(command) => command.run(context).await,
         Command::Unfollow(who) => who.unfollow(context).await,
         Command::Block(command) => command.run(context).await,

@@ -125,6 +125,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Profile(record) => people::profile(record),
         Record::Post(record) => people::post(record),
         Record::Comment(record) => people::comment(record),
+        Record::Catchup(record) => people::catchup(record),
         Record::Deleted(record) => View::Row(vec![Cell::Id(record.id.clone())]),
         Record::Reaction(record) => people::reaction(record),
         Record::Version(record) => people::version(record),

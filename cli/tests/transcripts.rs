@@ -15,7 +15,7 @@ impl Drop for Stopped {
 
 #[test]
 fn transcripts_are_true() {
-    for transcript in ["first_minutes", "mistakes", "profile", "pipes", "node"] {
+    for transcript in ["first_minutes", "mistakes", "profile", "pipes", "node", "search"] {
         let folder = tempfile::tempdir().unwrap();
         let cases = trycmd::TestCases::new();
         cases

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod model;
 pub mod replica;
 pub mod seal;
+pub mod search;
 pub mod store;
 pub mod sync;
 pub mod view;

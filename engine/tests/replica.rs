@@ -26,6 +26,8 @@ mod hostile;
 mod limits;
 #[path = "replica/races.rs"]
 mod races;
+#[path = "replica/search.rs"]
+mod search;
 #[path = "replica/standing.rs"]
 mod standing;
 #[path = "replica/visitors.rs"]

@@ -13,6 +13,7 @@ mod profile;
 mod relation;
 mod resolve;
 mod save;
+mod search;
 mod status;
 mod store;
 mod sync;
@@ -37,6 +38,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = wall::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);
+    let router = search::routes(router);
     let router = sync::routes(router);
     let router = status::routes(router);
     let router = event::routes(router);

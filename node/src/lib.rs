@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod entropy;
 pub mod error;
 pub mod home;
+mod indexing;
 mod keys;
 pub mod link;
 mod network;

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::endpoint::NetOptions;
 use crate::error::NodeError;
 use crate::home::{Home, read_bounded, replace, socket_path};
+use crate::indexing::keep_indexed;
 use crate::network::Network;
 use crate::socket::NodeSocket;
 
@@ -75,6 +76,7 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     let pid_file = Home::open_or_create(app.home())?.pid_file();
     replace(&pid_file, std::process::id().to_string().as_bytes())?;
     network.keep_connected();
+    let indexing = tokio::spawn(keep_indexed(app.clone()));
     let stop = app.stopping().clone();
     let serving =
         axum::serve(accepting, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -87,6 +89,7 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     let _ = std::fs::remove_file(&pid_file);
     // from now on a command waits for the store instead of asking a node that ends
     drop(socket);
+    indexing.abort();
     if timeout(DRAIN_TIMEOUT, &mut serving).await.is_err() {
         tracing::warn!("some requests were cut off");
         serving.abort();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use mosaic_node::api::types::{
-    Attachment, Comment, Device, FieldConflict, Identity, Linked, Policy, Post, Profile, Reaction,
-    Relation, ReplyRule, TextConflict, Version,
+    Attachment, Catchup, Comment, Device, FieldConflict, Identity, Linked, Policy, Post, Profile,
+    Reaction, Relation, ReplyRule, TextConflict, Version,
 };
 
 use super::{Cell, Fields, View, count, short};
@@ -139,6 +139,23 @@ impl Words<'_> {
         }
         lines
     }
+}
+
+pub(super) fn catchup(group: &Catchup) -> View {
+    let count = match (group.count, group.at_least.0) {
+        (0, _) => "nothing new".to_owned(),
+        (count, true) => format!("more than {count} new"),
+        (count, false) => format!("{count} new"),
+    };
+    let rest = group.count.saturating_sub(group.listed);
+    let rest = if rest > 0 { format!("{rest} not listed here") } else { String::new() };
+    let plain = vec![
+        Cell::Name(group.group.clone()),
+        Cell::Count(group.count, ""),
+        Cell::Count(group.listed, ""),
+    ];
+    let head = vec![Cell::Name(group.group.clone()), Cell::Text(count), Cell::Text(rest)];
+    View::Block { rows: vec![plain], head, lines: Vec::new() }
 }
 
 pub(super) fn post(post: &Post) -> View {

@@ -259,6 +259,7 @@ impl Replica {
             }
             if wanted {
                 batch.delete(Table::Meta, keys::damaged(&hash));
+                self.note_text(&mut batch, &hash)?;
                 stored += 1;
                 bytes += blob.len() as u64;
                 self.put_blob(&mut batch, &hash, blob)?;

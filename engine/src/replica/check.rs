@@ -271,7 +271,7 @@ impl Replica {
     fn compare_rows(&self, expected: &Rows) -> Result<(Keys, Keys), EngineError> {
         let mut missing: Keys = expected.keys().cloned().collect();
         let mut wrong = Keys::new();
-        for (key, value) in self.scan_all(Table::Rows, &[])? {
+        for (key, value) in self.entry_rows()? {
             let right = expected.get(key.as_ref()).map(Vec::as_slice) == Some(value.as_ref());
             if right {
                 missing.remove(key.as_ref());
@@ -280,6 +280,24 @@ impl Replica {
             }
         }
         Ok((wrong, missing))
+    }
+
+    /// All rows but those of the search index, read in steps.
+    fn entry_rows(&self) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>, EngineError> {
+        const STEP: usize = 4096;
+        let mut all = Vec::new();
+        let mut start: Option<Vec<u8>> = None;
+        loop {
+            let rows = self.store.scan(Table::Rows, &[], start.as_deref(), false, STEP)?;
+            let Some((last, _)) = rows.last() else { return Ok(all) };
+            let mut next = last.to_vec();
+            next.push(0);
+            if last.starts_with(keys::SEARCH) {
+                next = keys::AFTER_SEARCH.to_vec();
+            }
+            start = Some(next);
+            all.extend(rows.into_iter().filter(|(key, _)| !key.starts_with(keys::SEARCH)));
+        }
     }
 
     /// Drops all rows and builds them again from the documents.
@@ -291,7 +309,7 @@ impl Replica {
         let mut report = Rebuilt { rows: expected.len() as u64, ..Rebuilt::default() };
         let mut batch = Batch::new();
         let mut right = std::collections::BTreeSet::new();
-        for (key, value) in self.scan_all(Table::Rows, &[])? {
+        for (key, value) in self.entry_rows()? {
             match expected.get(key.as_ref()) {
                 Some(wanted) if wanted.as_slice() == value.as_ref() => {
                     right.insert(key.to_vec());

@@ -65,6 +65,7 @@ impl Replica {
             }
         }
         batch.delete(Table::Meta, keys::damaged(&hash));
+        self.note_text(&mut batch, &hash)?;
         if !used {
             // Withdrawn while it was on its way.
             self.store.blob_remove(&hash)?;

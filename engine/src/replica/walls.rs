@@ -74,7 +74,7 @@ pub struct Cursor {
 pub(super) struct Modification {
     id: ChangeId,
     pub(super) row: EntryRow,
-    entry: Entry,
+    pub(super) entry: Entry,
 }
 
 impl Replica {
@@ -237,6 +237,17 @@ impl Replica {
         state: &mut State,
         id: &ChangeId,
     ) -> Result<Option<PostView>, EngineError> {
+        let Some(mut view) = self.shown_alone(state, id)? else { return Ok(None) };
+        self.add_responses(state, &mut view)?;
+        Ok(Some(view))
+    }
+
+    /// What people see of an entry, without what others say to it.
+    pub(super) fn shown_alone(
+        &self,
+        state: &mut State,
+        id: &ChangeId,
+    ) -> Result<Option<PostView>, EngineError> {
         let Some((row, entry)) = self.entry(id)? else { return Ok(None) };
         let Some(description) = self.description(state, &row.doc)? else { return Ok(None) };
         let key = row.chain();
@@ -250,11 +261,10 @@ impl Replica {
         view.disputed = !self.branches(state, &key)?.is_empty();
         let modifications = self.modifications(state, id, &row)?;
         self.apply_modifications(&mut view, &modifications)?;
-        self.add_responses(state, &mut view)?;
         Ok(Some(view))
     }
 
-    fn is_admitted_guest(
+    pub(super) fn is_admitted_guest(
         &self,
         state: &mut State,
         description: &Description,
@@ -375,7 +385,11 @@ impl Replica {
         Ok(())
     }
 
-    fn add_responses(&self, state: &mut State, view: &mut PostView) -> Result<(), EngineError> {
+    pub(super) fn add_responses(
+        &self,
+        state: &mut State,
+        view: &mut PostView,
+    ) -> Result<(), EngineError> {
         for (key, value) in self.scan_all(Table::Rows, &keys::responses(&view.id))? {
             let Some(id) = keys::parse_last(&key) else { continue };
             let Some((row, entry)) = self.entry(&id)? else { continue };
@@ -412,7 +426,7 @@ impl Replica {
     }
 
     /// Whether a guest page lies beside the page that the entry stands in.
-    fn same_page(
+    pub(super) fn same_page(
         &self,
         state: &mut State,
         view: &PostView,

@@ -31,6 +31,12 @@
 //! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
 //! | Rows | `m ‖ target ‖ change id` | modification of an entry |
 //! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
+//! | Rows | `s p ‖ term ‖ 0 ‖ !time ‖ 8 bytes of change id` | empty: an entry found by a term |
+//! | Rows | `s f ‖ change id` | time and terms by which an entry is found |
+//! | Rows | `s w ‖ hash ‖ change id` | empty: an entry to index once this text is here |
+//! | Meta | `X e ‖ change id` | empty: an entry to index |
+//! | Meta | `X d ‖ doc` | empty: what its modifications name is to be indexed |
+//! | Meta | `X a ‖ account` | empty: so with all its documents |
 
 use crate::chain::ChainKey;
 use crate::description::Section;
@@ -360,6 +366,95 @@ pub fn response(target: &ChangeId, id: &ChangeId) -> Vec<u8> {
 pub fn responses(target: &ChangeId) -> Vec<u8> {
     join(b'x', &[target.as_bytes()])
 }
+
+/// All rows of the search index.
+pub const SEARCH: &[u8] = b"s";
+
+/// Where the rows after the search index begin.
+pub const AFTER_SEARCH: &[u8] = b"t";
+
+/// All entries that are found by a term.
+#[must_use]
+pub fn postings(term: &[u8]) -> Vec<u8> {
+    let mut key = b"sp".to_vec();
+    key.extend_from_slice(term);
+    key.push(0);
+    key
+}
+
+/// An entry found by a term; newest first.
+#[must_use]
+pub fn posting(term: &[u8], time_ms: u64, id: &ChangeId) -> Vec<u8> {
+    let mut key = postings(term);
+    key.extend_from_slice(&(!time_ms).to_be_bytes());
+    key.extend(id.as_bytes().iter().take(8));
+    key
+}
+
+/// All terms that begin so.
+#[must_use]
+pub fn terms(start: &[u8]) -> Vec<u8> {
+    let mut key = b"sp".to_vec();
+    key.extend_from_slice(start);
+    key
+}
+
+/// Reads the term out of the key of a posting.
+#[must_use]
+pub fn parse_term(key: &[u8]) -> Option<&[u8]> {
+    key.strip_prefix(b"sp")?.split_last_chunk::<16>()?.0.strip_suffix(&[0])
+}
+
+/// Terms by which an entry is found.
+#[must_use]
+pub fn found_by(id: &ChangeId) -> Vec<u8> {
+    found_by_prefix(id.as_bytes())
+}
+
+/// So for all entries whose ids begin with these bytes.
+#[must_use]
+pub fn found_by_prefix(start: &[u8]) -> Vec<u8> {
+    let mut key = b"sf".to_vec();
+    key.extend_from_slice(start);
+    key
+}
+
+/// An entry to index once a text is here.
+#[must_use]
+pub fn awaits_text(hash: &BlobHash, id: &ChangeId) -> Vec<u8> {
+    let mut key = awaiting_text(hash);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// All entries to index once a text is here.
+#[must_use]
+pub fn awaiting_text(hash: &BlobHash) -> Vec<u8> {
+    let mut key = b"sw".to_vec();
+    key.extend_from_slice(hash.as_bytes());
+    key
+}
+
+/// An entry to index.
+#[must_use]
+pub fn unindexed_entry(id: &ChangeId) -> Vec<u8> {
+    join(b'X', &[b"e", id.as_bytes()])
+}
+
+/// A document of which what modifications name is to be indexed.
+#[must_use]
+pub fn unindexed_document(doc: &DocumentId) -> Vec<u8> {
+    join(b'X', &[b"d", doc.as_bytes()])
+}
+
+/// An account of which what modifications name is to be indexed.
+#[must_use]
+pub fn unindexed_account(account: &AccountId) -> Vec<u8> {
+    join(b'X', &[b"a", account.as_bytes()])
+}
+
+/// All that is to be indexed.
+pub const UNINDEXED: &[u8] = b"X";
 
 /// Reads the last id out of a key that ends in one.
 #[must_use]

@@ -112,10 +112,11 @@ fn rebuild(app: &App, _: StoreRebuild) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let started_ms = clock::now_ms();
     let report = replica.rebuild()?;
+    let index = replica.rebuild_index()?;
     Ok(Record::Rebuild(Rebuild {
-        rows_before: report.before,
-        rows_after: report.rows,
-        equal: report.mended == 0 && report.removed == 0,
+        rows_before: report.before + index.before,
+        rows_after: report.rows + index.rows,
+        equal: report.mended == 0 && report.removed == 0 && index.equal,
         elapsed_ms: clock::now_ms().saturating_sub(started_ms),
     }))
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use mosaic_engine::hash::{AccountId, ChangeId};
 use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
 use mosaic_engine::model::entry::{EntryRef, ReplyPolicy};
-use mosaic_engine::replica::{Cursor, Draft, EngineError, PostView, READ_MARKS, Replica, Text};
+use mosaic_engine::replica::{Cursor, Draft, EngineError, PostView, Replica, Text};
 
 use super::answer::{blocking, route};
 use super::types::{
@@ -81,16 +81,10 @@ impl Window {
         since: Option<&str>,
         until: Option<&str>,
     ) -> Result<Self, ErrorRecord> {
-        let time = |text: Option<&str>, default: u64| match text {
-            None => Ok(default),
-            Some(text) => parse_rfc3339(text).ok_or_else(|| {
-                ErrorRecord::new(ErrorKind::Usage, format!("'{text}' is no RFC 3339 time"))
-            }),
-        };
         Ok(Self {
             limit: limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
-            since_ms: time(since, 0)?,
-            until_ms: time(until, u64::MAX)?,
+            since_ms: time(since)?.unwrap_or(0),
+            until_ms: time(until)?.unwrap_or(u64::MAX),
         })
     }
 
@@ -117,6 +111,13 @@ impl Window {
         }
         Ok(out)
     }
+}
+
+/// A time of a request.
+pub(super) fn time(text: Option<&str>) -> Result<Option<u64>, ErrorRecord> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = || ErrorRecord::new(ErrorKind::Usage, format!("'{text}' is no RFC 3339 time"));
+    parse_rfc3339(text).map(Some).ok_or_else(wrong)
 }
 
 /// Where a list begins: after the named post.
@@ -155,7 +156,7 @@ fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
     };
     let window = Window::new(request.limit, request.since.as_deref(), request.until.as_deref())?;
     let start = cursor(&replica, request.before.as_deref())?;
-    let read_ms = if request.unread { read_mark(&replica)? } else { 0 };
+    let read_ms = if request.unread { replica.feed_read_ms()? } else { 0 };
     let views = window.collect(
         start,
         |view| {
@@ -167,7 +168,7 @@ fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
     if request.mark_read
         && let Some(newest) = views.first().filter(|view| view.time_ms > read_ms)
     {
-        set_read_mark(&replica, newest.time_ms)?;
+        replica.mark_feed_read(newest.time_ms, clock::now_ms())?;
     }
     let extras = Extras { conflicts: false, names: true };
     posts(app, &replica, &views, extras)
@@ -183,20 +184,6 @@ fn posts(
     let mut records = posts.collect::<Result<Vec<_>, _>>()?;
     records.extend(view::damage(app, views)?);
     Ok(records)
-}
-
-fn read_mark(replica: &Replica) -> Result<u64, ErrorRecord> {
-    use mosaic_engine::change::value::Value;
-    let fields = replica.private_map(READ_MARKS)?;
-    let mark = fields.into_iter().find(|field| field.key == "feed").map(|field| field.value);
-    Ok(if let Some(Value::Uint(ms)) = mark { ms } else { 0 })
-}
-
-fn set_read_mark(replica: &Replica, time_ms: u64) -> Result<(), ErrorRecord> {
-    use mosaic_engine::change::value::Value;
-    let edit = vec![("feed".to_owned(), Some(Value::Uint(time_ms)))];
-    replica.edit_private(READ_MARKS, edit, clock::now_ms())?;
-    Ok(())
 }
 
 pub(super) fn show(app: &App, request: &WallShow) -> Result<Vec<Record>, ErrorRecord> {

@@ -59,6 +59,8 @@ pub enum Record {
     Post(Post),
     /// An answer to a post or comment.
     Comment(Comment),
+    /// How much is unread of one kind; what it lists of it follows.
+    Catchup(Catchup),
     /// A post or comment that was deleted.
     Deleted(Deleted),
     /// A reaction after it was added or removed.

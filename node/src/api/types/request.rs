@@ -352,6 +352,32 @@ requests! {
         mark_read: bool,
     }
 
+    /// Searches posts and comments that are here, strictly newest first. Answers each as `post`
+    /// or `comment`; a `notice` if it stopped before the end.
+    "/v1/search/find" any SearchFind {
+        /// Words, "phrases", beginnings*, -excluded, `from:WHO`, `has:link`, `is:comment`,
+        /// `before:TIME`, `after:TIME`.
+        query: String,
+        /// At most so many; absent = all.
+        limit: Option<u64>,
+        /// Only what sorts after (is older than) this entry.
+        before: Option<String>,
+        /// Only what was written at this time or later.
+        since: Option<String>,
+        /// Only what was written before this time.
+        until: Option<String>,
+        /// Add authors' names as this home calls them.
+        names: bool,
+    }
+    /// Answers what was not read yet: for each group one `catchup`, then its newest entries as
+    /// `post`, `comment` or `reaction`.
+    "/v1/catchup/list" any CatchupList {
+        /// At most so many of each group; absent = 20.
+        limit: Option<u64>,
+        /// Remember all that was counted as read, on every own device.
+        mark_read: bool,
+    }
+
     /// Follows an account and subscribes to its space. Answers one `follow`; doing it twice
     /// changes at most the petname.
     "/v1/follow/add" any FollowAdd {

@@ -178,6 +178,20 @@ records! {
         /// Texts that lost, if asked for.
         conflicts: Option<Vec<TextConflict>>,
     }
+    /// Unread entries of one kind.
+    Catchup {
+        /// `posts` of followed walls; `replies` to ours, `mentions` of us, `quotes` of ours and
+        /// `reactions` to ours.
+        group: String,
+        /// How many.
+        count: u64,
+        /// There may be more than were counted.
+        at_least: Flag,
+        /// How many of them follow.
+        listed: u64,
+        /// Up to when all was read; absent if nothing ever was.
+        since: Option<String>,
+    }
     /// A quoted entry.
     Quote {
         /// Its author.
