@@ -34,8 +34,10 @@ mod find;
 mod follow;
 mod forks;
 mod index;
+mod journal;
 mod maps;
 mod missing;
+mod once;
 mod packs;
 mod parts;
 mod peers;
@@ -65,10 +67,12 @@ pub use error::EngineError;
 pub use files::FileIntake;
 pub use find::Found;
 pub use index::IndexRebuilt;
+pub use journal::{Event, JOURNAL_EVENTS_MAX, JournalPart, Journaled};
 pub use maps::{Edits, Field};
+pub use once::{ONCE_KEY_BYTES_MAX, ONCE_KEYS_MAX, Once};
 pub use pictures::{PICTURE, parse_picture, picture_value};
 pub use posts::Draft;
-pub use state::{ChainState, Event, KnownDevice, Own};
+pub use state::{ChainState, KnownDevice, Own};
 pub(crate) use state::{State, Work};
 pub use subscriptions::{BLOCKS, FOLLOWS, History, MUTES, PETNAMES, READ_MARKS, Subscription};
 pub use walls::{Cursor, PostView, Version};
@@ -487,6 +491,7 @@ impl Replica {
         let docs: BTreeSet<DocumentId> = work.chains.iter().map(|key| key.doc).collect();
         state.uses.retain(|doc, _| !docs.contains(doc));
         self.sign_heads(&mut state, &mut work)?;
+        let journal_before = state.journal;
         self.write_journal(&mut state, &mut work);
         self.forget_derived(&mut state, &work);
         let everywhere = Self::changes_wants(&state, &work);
@@ -515,7 +520,9 @@ impl Replica {
         };
         if let Err(error) = durable {
             // What is over a limit was not written at all; anything else, who knows.
-            if !matches!(error, StoreError::Refused { .. }) {
+            if matches!(error, StoreError::Refused { .. }) {
+                state.journal = journal_before;
+            } else {
                 state.failed = Some(error.to_string());
             }
             state.dirty = true;

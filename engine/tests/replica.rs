@@ -22,8 +22,12 @@ use mosaic_engine::wire::Part;
 mod forks;
 #[path = "replica/hostile.rs"]
 mod hostile;
+#[path = "replica/journal.rs"]
+mod journal;
 #[path = "replica/limits.rs"]
 mod limits;
+#[path = "replica/once.rs"]
+mod once;
 #[path = "replica/races.rs"]
 mod races;
 #[path = "replica/search.rs"]

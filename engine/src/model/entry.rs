@@ -216,6 +216,21 @@ impl Entry {
         matches!(self.kind(), 0x10..=0x1f)
     }
 
+    /// The entry that it answers, changes or reacts to.
+    #[must_use]
+    pub const fn target(&self) -> Option<ChangeId> {
+        match self {
+            Self::Reply { target, .. }
+            | Self::Reaction { target, .. }
+            | Self::Edit { target, .. }
+            | Self::Tombstone { target }
+            | Self::Hide { target }
+            | Self::Unhide { target } => Some(*target),
+            Self::Repost { target } => Some(target.entry),
+            _ => None,
+        }
+    }
+
     /// Returns the kind byte.
     #[must_use]
     pub const fn kind(&self) -> u8 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{ChainState, EngineError, Event, Replica, State, Work};
 use crate::chain::{ChainKey, VerifiedHead, extend};
 use crate::change::{Actor, BuiltChange, log};
-use crate::codec::{Reader, Writer};
+use crate::codec::Reader;
 use crate::description::{Description, DocumentKind, Space};
 use crate::hash::{AccountId, ChangeId, DocumentId};
 use crate::limits::{
@@ -14,9 +14,6 @@ use crate::limits::{
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{self, EntryRow};
-
-/// Events kept for those who come back with a sequence number.
-const JOURNAL_ROWS_MAX: u64 = 100_000;
 
 /// One log change ready to be added.
 #[derive(Debug)]
@@ -76,6 +73,7 @@ impl Replica {
         entry: Entry,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
+        work.now_ms = work.now_ms.max(now_ms);
         let value = entry.encode();
         // What nobody could read would end the chain for ever.
         Entry::decode(&value).map_err(|error| EngineError::Invalid(error.to_string()))?;
@@ -155,12 +153,14 @@ impl Replica {
         chain.held = n;
         chain.link = extend(&chain.link, n, &id);
         chain.last = Some(change.built.hash);
+        let target = self.target_of(work, &change.entry)?;
         work.events.push(Event::Entry {
             id,
             kind: row.kind,
             account: description.account,
             doc: key.doc,
             local,
+            target,
         });
         work.entries.insert(id, (row, change.entry));
         work.spaces.insert(space);
@@ -168,6 +168,16 @@ impl Replica {
         state.dirty = true;
         state.chains.insert(key, chain);
         Ok(())
+    }
+
+    /// What an entry is about, for those who are told of it.
+    fn target_of(&self, work: &Work, entry: &Entry) -> Result<Option<(ChangeId, u8)>, EngineError> {
+        let Some(target) = entry.target() else { return Ok(None) };
+        let kind = match work.entries.get(&target) {
+            Some((row, _)) => Some(row.kind),
+            None => self.entry_row(&target)?.map(|row| row.kind),
+        };
+        Ok(Some((target, kind.unwrap_or(0))))
     }
 
     /// Signs what was written here and puts the head rows of all changed chains.
@@ -199,25 +209,6 @@ impl Replica {
             }
         }
         Ok(())
-    }
-
-    /// Numbers the events and puts them into the journal.
-    pub(crate) fn write_journal(&self, state: &mut State, work: &mut Work) {
-        for event in &work.events {
-            let Event::Entry { id, kind, account, doc, local } = event else { continue };
-            state.journal += 1;
-            let mut w = Writer::new();
-            w.raw(id.as_bytes()).u8(*kind).raw(account.as_bytes()).raw(doc.as_bytes());
-            w.u8(u8::from(*local));
-            work.batch.put(Table::Meta, keys::journal(state.journal), w.finish());
-            if let Some(old) = state.journal.checked_sub(JOURNAL_ROWS_MAX) {
-                work.batch.delete(Table::Meta, keys::journal(old));
-            }
-        }
-        if !work.events.is_empty() {
-            let number = state.journal.to_be_bytes().to_vec();
-            work.batch.put(Table::Meta, keys::setting(super::SETTING_JOURNAL), number);
-        }
     }
 
     /// The page of an own row of pages to write the next entry to, and the tips of the
@@ -375,25 +366,12 @@ pub(crate) fn has_room(chain: &ChainState, entry: &Entry, value_bytes: usize) ->
     counted && chain.bytes + value_bytes as u64 <= PAGE_BYTES_MAX
 }
 
-/// Reads a journal row.
-pub(crate) fn decode_event(value: &[u8]) -> Result<Event, crate::codec::DecodeError> {
-    let mut r = Reader::new(value);
-    let event = Event::Entry {
-        id: ChangeId::from_bytes(r.array("event id")?),
-        kind: r.u8("event kind")?,
-        account: AccountId::from_bytes(r.array("event account")?),
-        doc: DocumentId::from_bytes(r.array("event document")?),
-        local: r.u8("event origin")? != 0,
-    };
-    r.end()?;
-    Ok(event)
-}
-
 /// Whether others may write while a commit is on its way to the disk: only plain new
 /// entries, of which nothing but the chain states (which are in memory) is read again.
 pub(super) fn may_pipeline(work: &Work, events: &[Event]) -> bool {
     let plain = |entry: &Entry| matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
     !events.is_empty()
+        && !work.once
         && work.accounts.is_empty()
         && events.iter().all(|event| matches!(event, Event::Entry { kind: 1.., local: true, .. }))
         && work.entries.values().all(|(_, entry)| plain(entry))

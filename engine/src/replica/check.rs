@@ -490,42 +490,6 @@ impl Replica {
         }
         Ok(())
     }
-
-    /// Events from `since` on (exclusive), oldest first, with their numbers; and the number
-    /// of the oldest that is kept.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn journal(
-        &self,
-        since: u64,
-        limit: usize,
-    ) -> Result<(Vec<(u64, super::Event)>, u64), EngineError> {
-        let prefix = keys::JOURNAL;
-        let oldest = self.store.scan(Table::Meta, prefix, None, false, 1)?;
-        let oldest = oldest.first().map_or(0, |(key, _)| journal_number(key));
-        let start = keys::journal(since.saturating_add(1));
-        let rows = self.store.scan(Table::Meta, prefix, Some(&start), false, limit)?;
-        let mut out = Vec::new();
-        for (key, value) in rows {
-            let event = super::append::decode_event(&value).map_err(EngineError::corrupt)?;
-            out.push((journal_number(&key), event));
-        }
-        Ok((out, oldest))
-    }
-
-    /// Returns the number of the newest event of the journal; 0 if nothing happened yet.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn journal_end(&self) -> Result<u64, EngineError> {
-        let newest = self.store.scan(Table::Meta, keys::JOURNAL, None, true, 1)?;
-        Ok(newest.first().map_or(0, |(key, _)| journal_number(key)))
-    }
-}
-
-fn journal_number(key: &[u8]) -> u64 {
-    key.last_chunk::<8>().map_or(0, |number| u64::from_be_bytes(*number))
 }
 
 fn short(key: &ChainKey) -> String {

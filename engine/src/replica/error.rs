@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::hash::{AccountId, BlobHash, DeviceId, DocumentId};
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId};
 use crate::store::StoreError;
 
 /// Why an operation was refused. Nothing was changed.
@@ -41,6 +41,14 @@ pub enum EngineError {
     WrongKeys {
         /// The device.
         expected: DeviceId,
+    },
+    /// Something else was written under this idempotency key.
+    #[error("the idempotency key '{key}' was used for something else: {}", entry.short())]
+    KeyUsed {
+        /// The key.
+        key: String,
+        /// What was written.
+        entry: ChangeId,
     },
     /// The rules do not allow it.
     #[error("{0}")]

@@ -146,6 +146,7 @@ impl Replica {
         edits: &Edits,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
+        work.now_ms = work.now_ms.max(now_ms);
         let description = self.ensure_document(state, work, description)?;
         let sealing = match description.kind {
             DocumentKind::Private => Some(self.current_epoch(state, work, now_ms)?),
@@ -247,6 +248,7 @@ impl Replica {
             account: description.account,
             doc: key.doc,
             local,
+            target: None,
         });
         if has_picture(description) {
             work.profiles.insert(key.doc, false);

@@ -1,6 +1,6 @@
 //! Writing walls: posts, replies, reactions, edits, withdrawals, hiding.
 
-use super::{EngineError, Replica, State, Work};
+use super::{EngineError, Once, Replica, State, Work};
 use crate::description::{Description, DocumentKind, Space};
 use crate::hash::{AccountId, ChangeId};
 use crate::limits::{ATTACHMENTS_MAX, EMOJI_BYTES_MAX};
@@ -35,30 +35,57 @@ impl Replica {
         quote: Option<EntryRef>,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
+        self.post_once(None, draft, quote, now_ms)
+    }
+
+    /// As [`Replica::post`], but what was written under the same key before is not written again.
+    ///
+    /// # Errors
+    /// [`EngineError::KeyUsed`], or as [`Replica::post`].
+    pub fn post_once(
+        &self,
+        once: Option<&Once>,
+        draft: Draft,
+        quote: Option<EntryRef>,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
         check_draft(&draft)?;
         let mut state = self.lock();
         self.check_writer(&mut state)?;
+        if let Some(written) = self.find_once(once)? {
+            return Ok(written);
+        }
         let mut work = Work::default();
         self.mend_epochs(&mut state, &mut work, now_ms)?;
         let body = self.put_body(&mut work, draft.text.as_bytes())?;
         let entry = Entry::Post { body, attachments: draft.attachments, quote };
         let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
+        self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
         Ok(id)
     }
 
-    /// Shows somebody else's post to the own readers.
+    /// Shows somebody else's post to the own readers; once under a key.
     ///
     /// # Errors
-    /// If the post is not here, or as [`Replica::post`].
-    pub fn repost(&self, target: ChangeId, now_ms: u64) -> Result<ChangeId, EngineError> {
+    /// If the post is not here, or as [`Replica::post_once`].
+    pub fn repost(
+        &self,
+        once: Option<&Once>,
+        target: ChangeId,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
+        if let Some(written) = self.find_once(once)? {
+            return Ok(written);
+        }
         let (description, _) = self.target(&mut state, &target)?;
         let target = EntryRef { account: description.account, entry: target };
         let mut work = Work::default();
         let entry = Entry::Repost { target };
         let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
+        self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
         Ok(id)
     }
@@ -74,13 +101,32 @@ impl Replica {
         draft: Draft,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
+        self.reply_once(None, target, draft, now_ms)
+    }
+
+    /// As [`Replica::reply`], but what was written under the same key before is not written again.
+    ///
+    /// # Errors
+    /// [`EngineError::KeyUsed`], or as [`Replica::reply`].
+    pub fn reply_once(
+        &self,
+        once: Option<&Once>,
+        target: ChangeId,
+        draft: Draft,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
         check_draft(&draft)?;
         let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        if let Some(written) = self.find_once(once)? {
+            return Ok(written);
+        }
         let description = self.guest_page(&mut state, &target)?;
         let mut work = Work::default();
         let body = self.put_body(&mut work, draft.text.as_bytes())?;
         let entry = Entry::Reply { target, body, attachments: draft.attachments };
         let id = self.append(&mut state, &mut work, &description, entry, now_ms)?;
+        self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
         Ok(id)
     }

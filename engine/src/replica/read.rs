@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{EngineError, Replica};
+use super::{EngineError, Replica, Section};
 use crate::authority::LogItem;
 use crate::chain::ChainKey;
 use crate::change::log::LogFields;
@@ -61,6 +61,20 @@ impl Replica {
             Some(bytes) => Ok(Some(EntryRow::decode(&bytes).map_err(EngineError::corrupt)?)),
             None => Ok(None),
         }
+    }
+
+    /// Where an entry stands: its section, its chain, and its number there.
+    ///
+    /// # Errors
+    /// If it is not here, or the store fails.
+    pub fn place_of(&self, id: &ChangeId) -> Result<(Section, ChainKey, u64), EngineError> {
+        let missing = || EngineError::NotFound { what: "post", text: id.to_string() };
+        let row = self.entry_row(id)?.ok_or_else(missing)?;
+        let mut state = self.lock();
+        let description = self.description(&mut state, &row.doc)?.ok_or_else(missing)?;
+        let section = self.section_of(&mut state, &description)?;
+        let EntryRow { doc, device, incarnation, n, .. } = row;
+        Ok((section, ChainKey { doc, device, incarnation }, n))
     }
 
     /// Ids of changes `first..=last` of a chain, as far as they are held.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Subscription;
 use super::budget::DocumentUse;
 use super::forks::Branch;
 use super::visitors::VisitorUse;
+use super::{Event, Subscription};
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
 use crate::codec::{DecodeError, Reader, Writer};
@@ -25,30 +25,6 @@ use crate::seal::EpochKey;
 use crate::store::Batch;
 use crate::sync::exchange::Section;
 use crate::view::EntryRow;
-
-/// Something that happened here, for whoever watches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// An entry was committed.
-    Entry {
-        /// Its id.
-        id: ChangeId,
-        /// Entry kind byte; 0 for a map change.
-        kind: u8,
-        /// Who wrote it.
-        account: AccountId,
-        /// Where.
-        doc: DocumentId,
-        /// Written here, not received.
-        local: bool,
-    },
-    /// A head became known whose changes are not here.
-    Head {
-        /// The chain.
-        chain: ChainKey,
-    },
-}
 
 /// What is stored about one chain: its newest known head and what is held of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -330,6 +306,10 @@ pub(crate) struct Work {
     /// Bodies that this commit drops.
     pub dropped: BTreeSet<BlobHash>,
     pub events: Vec<Event>,
+    /// Whoever asks next under the same idempotency key must find this commit.
+    pub once: bool,
+    /// The time, where it is known when something is written here.
+    pub now_ms: u64,
     /// Blob files that nothing names any more once this is durable.
     pub files: Vec<BlobHash>,
 }

@@ -26,6 +26,8 @@
 //! | Meta | `s ‖ account` | subscription |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ number` | journal of events |
+//! | Meta | `I ‖ key` | what was written once under an idempotency key |
+//! | Meta | `J ‖ number` | idempotency keys in the order of their use |
 //! | Meta | `c ‖ name` | own settings |
 //! | Rows | `e ‖ change id` | entry row: where the entry is |
 //! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
@@ -302,6 +304,18 @@ pub fn subscription(account: &AccountId) -> Vec<u8> {
 #[must_use]
 pub fn journal(number: u64) -> Vec<u8> {
     join(b'j', &[&number.to_be_bytes()])
+}
+
+/// What was written under an idempotency key.
+#[must_use]
+pub fn once(key: &str) -> Vec<u8> {
+    join(b'I', &[key.as_bytes()])
+}
+
+/// The idempotency key that was used as the `number`th.
+#[must_use]
+pub fn once_order(number: u64) -> Vec<u8> {
+    join(b'J', &[&number.to_be_bytes()])
 }
 
 /// All journal rows.

@@ -33,9 +33,10 @@ impl Home {
         let grown = Arc::new(Mutex::new(BTreeSet::new()));
         let noted = Arc::clone(&grown);
         replica.listen(Box::new(move |events| {
-            noted.lock().unwrap().extend(events.iter().map(|event| match event {
-                Event::Entry { doc, .. } => *doc,
-                Event::Head { chain } => chain.doc,
+            noted.lock().unwrap().extend(events.iter().filter_map(|event| match event {
+                Event::Entry { doc, .. } => Some(*doc),
+                Event::Head { chain } => Some(chain.doc),
+                Event::Note { .. } => None,
             }));
         }));
         Self { replica, grown, told: Mutex::default() }
