@@ -1,6 +1,7 @@
 //! The local API: HTTP over the node's socket, or the same router in process.
 
 mod answer;
+mod create;
 mod doc;
 mod event;
 mod failure;
@@ -25,10 +26,12 @@ mod wall;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::http::{HeaderValue, Uri};
+use axum::response::Response;
 
 use crate::app::App;
-use types::{ErrorKind, ErrorRecord};
+pub(crate) use event::note;
+use types::{ErrorKind, ErrorRecord, VERSION_HEADER};
 
 /// Every operation over one home.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -44,10 +47,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = event::routes(router);
     let router = node::routes(router);
     let router = store::routes(router);
-    doc::routes(router).fallback(unknown).with_state(app)
+    let router = doc::routes(router).fallback(unknown).with_state(app);
+    router.layer(axum::middleware::map_response(stamp))
 }
 
-async fn unknown(uri: Uri) -> axum::response::Response {
+/// Says which version answers.
+async fn stamp(mut response: Response) -> Response {
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    response.headers_mut().insert(VERSION_HEADER, version);
+    response
+}
+
+async fn unknown(uri: Uri) -> Response {
     let message = format!("no operation {}", uri.path());
     answer::refuse(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic help"))
 }

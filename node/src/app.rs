@@ -305,6 +305,14 @@ impl App {
         }
     }
 
+    /// Puts an event of this node into the journal.
+    pub(crate) async fn note(&self, event: &'static str) {
+        let Ok(replica) = self.replica() else { return };
+        let pid = std::process::id().to_string();
+        let noting = move || crate::api::note(&replica, event, &[("pid", pid)]);
+        let _ = tokio::task::spawn_blocking(noting).await;
+    }
+
     pub(crate) fn entropy(&self) -> &OsEntropy {
         &self.entropy
     }

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
-use crate::api::types::{ErrorKind, ErrorRecord, MESSAGE_BYTES_MAX, Request};
+use crate::api::types::{ErrorKind, ErrorRecord, MESSAGE_BYTES_MAX, Request, VERSION_HEADER};
 
 /// A way to the API.
 #[derive(Clone)]
@@ -122,6 +122,7 @@ async fn over(
 #[derive(Debug)]
 pub struct Answer {
     status: u16,
+    version: Option<String>,
     body: Body,
     buffer: BytesMut,
     ended: bool,
@@ -130,7 +131,16 @@ pub struct Answer {
 impl Answer {
     fn new(response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
-        Self { status: head.status.as_u16(), body, buffer: BytesMut::new(), ended: false }
+        let version = head.headers.get(VERSION_HEADER);
+        let version = version.and_then(|version| version.to_str().ok()).map(str::to_owned);
+        let status = head.status.as_u16();
+        Self { status, version, body, buffer: BytesMut::new(), ended: false }
+    }
+
+    /// Returns the version of the program that answers; `None` if it does not say.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// Returns the HTTP status.

@@ -78,11 +78,12 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     network.keep_connected();
     let indexing = tokio::spawn(keep_indexed(app.clone()));
     let stop = app.stopping().clone();
+    app.note("node.ready").await;
     let serving =
         axum::serve(accepting, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut serving = tokio::spawn(serving.into_future());
     tokio::select! {
-        () = ends.told() => {}
+        () = ends.told() => app.note("node.stopping").await,
         () = stop.cancelled() => {}
     }
     stop.cancel();

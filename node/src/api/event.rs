@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::replica::{Event as Happened, Replica};
+use mosaic_engine::hash::ChangeId;
+use mosaic_engine::replica::{Event as Happened, JournalPart, Journaled, Replica, Text};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Outcome, Sink, route};
@@ -26,11 +28,11 @@ async fn watch(app: Arc<App>, request: EventWatch) -> Outcome {
     }
     Ok(Answer::running(move |sink| async move {
         let mut news = app.news();
-        let from = match request.since {
+        let next = match request.since {
             Some(since) => since,
-            None => read(&replica, 0, |replica, _| Ok(replica.journal_end()?)).await?,
+            None => read(&replica, |replica| Ok(replica.journal(u64::MAX, 0)?.newest)).await?,
         };
-        let mut watcher = Watcher { replica, request, sink, next: from, sent: 0 };
+        let mut watcher = Watcher { replica, request, sink, next, sent: 0 };
         loop {
             news.borrow_and_update();
             if watcher.catch_up().await? {
@@ -39,9 +41,15 @@ async fn watch(app: Arc<App>, request: EventWatch) -> Outcome {
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return Ok(()) },
                 () = watcher.sink.closed() => return Ok(()),
-                () = app.stopping().cancelled() => return Ok(()),
+                () = app.stopping().cancelled() => break,
             }
         }
+        // That it stops is an event too.
+        if watcher.catch_up().await? {
+            return Ok(());
+        }
+        let hint = format!("mosaic watch --since {}", watcher.next);
+        Err(ErrorRecord::new(ErrorKind::NoNode, "the node has stopped").with_hint(hint))
     }))
 }
 
@@ -54,125 +62,201 @@ struct Watcher {
     sent: u64,
 }
 
+/// An event as it is sent.
+struct Line {
+    event: Event,
+    /// The entry whose text belongs to it.
+    text_of: Option<ChangeId>,
+}
+
 impl Watcher {
     /// Sends what is new; `true` when nothing more is wanted.
     async fn catch_up(&mut self) -> Result<bool, ErrorRecord> {
         loop {
             let since = self.next;
-            let (events, oldest) =
-                read(&self.replica, since, |replica, since| Ok(replica.journal(since, STEP)?))
-                    .await?;
-            if events.is_empty() {
-                return Ok(false);
-            }
-            if oldest > since.saturating_add(1) {
-                self.send(oldest.saturating_sub(1), "gap", None, None, Map::new()).await;
-            }
-            for (number, event) in events {
-                self.next = number;
-                let Some((name, actor, doc, data)) = describe(&event) else { continue };
-                let wanted = self.request.types.is_empty()
-                    || self.request.types.iter().any(|wanted| wanted == name);
-                if !wanted {
-                    continue;
-                }
-                if !self.send(number, name, actor, doc, data).await {
+            let part = read(&self.replica, move |replica| Ok(replica.journal(since, STEP)?));
+            let part = part.await?;
+            if let Some(gap) = gap(since, &part) {
+                self.next = gap.seq;
+                if self.sink.send(Record::Event(gap)).await.is_err() {
                     return Ok(true);
                 }
-                self.sent += 1;
-                if self.request.count.is_some_and(|count| self.sent >= count) {
+                continue;
+            }
+            if part.events.is_empty() {
+                return Ok(false);
+            }
+            for happened in part.events {
+                self.next = happened.number;
+                let Some(line) = describe(happened) else { continue };
+                if self.wants(&line.event.event) && self.send(line).await? {
                     return Ok(true);
                 }
             }
         }
     }
 
-    async fn send(
-        &self,
-        seq: u64,
-        event: &str,
-        actor: Option<String>,
-        doc: Option<String>,
-        data: Map<String, Value>,
-    ) -> bool {
-        let time = rfc3339(clock::now_ms());
-        let record = Event { seq, time, event: event.to_owned(), actor, doc, data };
-        self.sink.send(Record::Event(record)).await.is_ok()
+    fn wants(&self, event: &str) -> bool {
+        self.request.types.is_empty() || self.request.types.iter().any(|wanted| wanted == event)
+    }
+
+    /// Sends an event; `true` if it was the last one.
+    async fn send(&mut self, line: Line) -> Result<bool, ErrorRecord> {
+        let Line { mut event, text_of } = line;
+        if let Some(id) = text_of {
+            let text = read(&self.replica, move |replica| Ok(text_of_entry(replica, &id)));
+            if let Some(text) = text.await? {
+                event.data.insert("text".to_owned(), Value::String(text));
+            }
+        }
+        if self.sink.send(Record::Event(event)).await.is_err() {
+            return Ok(true);
+        }
+        self.sent += 1;
+        Ok(self.request.count.is_some_and(|count| self.sent >= count))
+    }
+}
+
+/// Says what is not in the journal although it was asked for: what is older than it, or, in a
+/// store that was put back, what is newer.
+fn gap(since: u64, part: &JournalPart) -> Option<Event> {
+    let (seq, first, last) = if part.oldest > since.saturating_add(1) {
+        let last = part.oldest.saturating_sub(1);
+        (last, since.saturating_add(1), last)
+    } else if since > part.newest {
+        (part.newest, part.newest.saturating_add(1), since)
+    } else {
+        return None;
+    };
+    let mut data = Map::new();
+    data.insert("first".to_owned(), first.into());
+    data.insert("last".to_owned(), last.into());
+    let (time, event) = (rfc3339(clock::now_ms()), "gap".to_owned());
+    Some(Event { seq, time, event, actor: None, doc: None, data })
+}
+
+/// The text that a post, a comment or an edit shows now.
+fn text_of_entry(replica: &Replica, id: &ChangeId) -> Option<String> {
+    match replica.show(id).ok()?.text {
+        Text::Here(text) => Some(text),
+        _ => None,
     }
 }
 
 async fn read<T: Send + 'static>(
     replica: &Arc<Replica>,
-    since: u64,
-    work: impl FnOnce(&Replica, u64) -> Result<T, ErrorRecord> + Send + 'static,
+    work: impl FnOnce(&Replica) -> Result<T, ErrorRecord> + Send + 'static,
 ) -> Result<T, ErrorRecord> {
     let replica = replica.clone();
-    let read = tokio::task::spawn_blocking(move || work(&replica, since)).await;
+    let read = tokio::task::spawn_blocking(move || work(&replica)).await;
     read.map_err(|error| ErrorRecord::new(ErrorKind::Error, error.to_string()))?
 }
 
-type Described = (&'static str, Option<String>, Option<String>, Map<String, Value>);
-
-fn describe(event: &Happened) -> Option<Described> {
+/// Puts an event of the journal into words.
+fn describe(happened: Journaled) -> Option<Line> {
+    let Journaled { number: seq, time_ms, event } = happened;
+    let time = rfc3339(if time_ms == 0 { clock::now_ms() } else { time_ms });
+    let mut data = Map::new();
     match event {
-        Happened::Entry { id, kind, account, doc, local } => {
-            let mut data = Map::new();
+        Happened::Entry { id, kind, account, doc, local, target } => {
+            let event = event_name(kind, target.map(|(_, kind)| kind)).to_owned();
             data.insert("id".to_owned(), Value::String(id.to_string()));
-            data.insert("local".to_owned(), Value::Bool(*local));
+            data.insert("local".to_owned(), Value::Bool(local));
+            if let Some((target, _)) = target {
+                data.insert("target".to_owned(), Value::String(target.to_string()));
+            }
+            let text_of = match kind {
+                0x02 | 0x04 => Some(id),
+                0x10 => target.map(|(target, _)| target),
+                _ => None,
+            };
             let (actor, doc) = (Some(account.to_string()), Some(doc.to_string()));
-            Some((event_name(*kind)?, actor, doc, data))
+            Some(Line { event: Event { seq, time, event, actor, doc, data }, text_of })
         }
-        Happened::Head { chain } => {
-            let mut data = Map::new();
-            data.insert("device".to_owned(), Value::String(chain.device.to_string()));
-            Some(("head.known", None, Some(chain.doc.to_string()), data))
+        Happened::Note { text } => {
+            let Note { event, data } = serde_json::from_str(&text).ok()?;
+            let event = Event { seq, time, event, actor: None, doc: None, data };
+            Some(Line { event, text_of: None })
         }
         _ => None,
     }
 }
 
+/// What this program notes in the journal by itself.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    event: String,
+    data: Map<String, Value>,
+}
+
+/// Puts an event of the node's own into the journal. One that cannot be written is logged: the
+/// node goes on.
+pub(crate) fn note(replica: &Replica, event: &str, data: &[(&str, String)]) {
+    let data = data.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into()));
+    let note = Note { event: event.to_owned(), data: data.collect() };
+    let text = serde_json::to_string(&note).unwrap_or_default();
+    if let Err(error) = replica.note(&text, clock::now_ms()) {
+        tracing::warn!(%error, event, "an event was not noted");
+    }
+}
+
 /// Every event there is.
-const EVENTS: [&str; 18] = [
+const EVENTS: [&str; 26] = [
     "comment.created",
+    "comment.deleted",
+    "comment.edited",
     "comment.hidden",
     "comment.shown",
+    "device.cut",
     "device.linked",
     "device.renamed",
     "device.restored",
     "device.revoked",
     "device.suspended",
+    "entry.created",
     "gap",
     "guest.admitted",
     "guest.refused",
-    "head.known",
+    "keys.changed",
     "map.changed",
+    "node.ready",
+    "node.stopping",
+    "page.started",
     "policy.changed",
     "post.created",
     "post.deleted",
     "post.edited",
     "reaction.added",
+    "reaction.removed",
 ];
 
-/// Names of entry kinds; page starts, cuts and keys happen for the engine's own sake.
-const fn event_name(kind: u8) -> Option<&'static str> {
-    match kind {
-        0x00 => Some("map.changed"),
-        0x02 | 0x03 => Some("post.created"),
-        0x04 => Some("comment.created"),
-        0x05 => Some("reaction.added"),
-        0x10 => Some("post.edited"),
-        0x11 => Some("post.deleted"),
-        0x12 => Some("comment.hidden"),
-        0x13 => Some("comment.shown"),
-        0x20 => Some("device.linked"),
-        0x21 => Some("device.renamed"),
-        0x22 => Some("device.suspended"),
-        0x23 => Some("device.restored"),
-        0x24 => Some("device.revoked"),
-        0x25 => Some("guest.admitted"),
-        0x26 => Some("guest.refused"),
-        0x27 => Some("policy.changed"),
-        _ => None,
+/// Names of entry kinds, by what they are about.
+const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
+    match (kind, target) {
+        (0x00, _) => "map.changed",
+        (0x01, _) => "page.started",
+        (0x02 | 0x03, _) => "post.created",
+        (0x04, _) => "comment.created",
+        (0x05, _) => "reaction.added",
+        (0x10, Some(0x04)) => "comment.edited",
+        (0x10, _) => "post.edited",
+        (0x11, Some(0x04)) => "comment.deleted",
+        (0x11, Some(0x05)) => "reaction.removed",
+        (0x11, _) => "post.deleted",
+        (0x12, _) => "comment.hidden",
+        (0x13, _) => "comment.shown",
+        (0x14, _) => "device.cut",
+        (0x20, _) => "device.linked",
+        (0x21, _) => "device.renamed",
+        (0x22, _) => "device.suspended",
+        (0x23, _) => "device.restored",
+        (0x24, _) => "device.revoked",
+        (0x25, _) => "guest.admitted",
+        (0x26, _) => "guest.refused",
+        (0x27, _) => "policy.changed",
+        (0x28, _) => "keys.changed",
+        // Of a kind that a newer version of this program wrote.
+        _ => "entry.created",
     }
 }
 
@@ -182,7 +266,10 @@ mod tests {
 
     #[test]
     fn every_event_is_named_and_documented() {
-        let named = (0..=u8::MAX).filter_map(event_name).chain(["gap", "head.known"]);
+        let targets = [None, Some(0x04), Some(0x05)];
+        let named = (0..=u8::MAX).flat_map(|kind| targets.map(|target| event_name(kind, target)));
+        let own = ["gap", "node.ready", "node.stopping"];
+        let named = named.chain(own);
         let named: std::collections::BTreeSet<_> = named.collect();
         assert_eq!(named.into_iter().collect::<Vec<_>>(), EVENTS);
         let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md"));

@@ -73,6 +73,10 @@ impl From<EngineError> for ErrorRecord {
                 let error = Self { candidates, ..Self::new(ErrorKind::Ambiguous, message) };
                 error.with_hint(list_of(what))
             }
+            EngineError::KeyUsed { entry, .. } => {
+                let hint = format!("mosaic wall show {}", entry.short());
+                Self::new(ErrorKind::Conflict, message).with_hint(hint)
+            }
             EngineError::Revoked(_) | EngineError::Suspended(_) => {
                 Self::new(ErrorKind::Denied, message).with_hint("mosaic device list")
             }

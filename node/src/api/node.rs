@@ -35,6 +35,7 @@ async fn status(app: Arc<App>, _: NodeStatus) -> Outcome {
 
 async fn stop(app: Arc<App>, _: NodeStop) -> Outcome {
     let record = node(&app, "stopping")?;
+    app.note("node.stopping").await;
     // requests that run, this one among them, are answered first
     app.stopping().cancel();
     Ok(record.into())

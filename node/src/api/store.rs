@@ -26,11 +26,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 }
 
 fn version(_: &App, _: MetaVersion) -> Result<Record, ErrorRecord> {
-    Ok(Record::VersionInfo(VersionInfo {
-        version: env!("CARGO_PKG_VERSION").into(),
-        api: super::types::API_VERSION,
-        store_format: STORE_FORMAT,
-    }))
+    Ok(Record::VersionInfo(VersionInfo::of_this_program()))
 }
 
 fn stats(app: &App, _: StoreStats) -> Result<Record, ErrorRecord> {

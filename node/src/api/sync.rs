@@ -312,7 +312,7 @@ pub(super) fn spaces(replica: &Replica, targets: &[String]) -> Result<Vec<SpaceI
 }
 
 /// The named peers, or all that can be reached in some way.
-fn peers(
+pub(super) fn peers(
     network: &Network,
     replica: &Replica,
     named: &[String],

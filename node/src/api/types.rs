@@ -14,18 +14,23 @@
 
 mod error;
 mod line;
+mod openapi;
 mod record;
 mod request;
+pub mod schema;
 mod time;
 
 pub use error::{ErrorKind, ErrorRecord, Hint};
 pub use line::is_hidden;
+pub use openapi::{answers, openapi};
 pub use record::*;
 pub use request::*;
 pub use time::{parse_rfc3339, rfc3339};
 
 /// Version of the API: the first part of each path. Fields are only added within it.
 pub const API_VERSION: u32 = 1;
+/// Header of every answer: the version of the program that gave it.
+pub const VERSION_HEADER: &str = "mosaic-version";
 /// Media type of answers.
 pub const NDJSON: &str = "application/x-ndjson";
 /// Bytes of one request, or of one record.

@@ -9,6 +9,7 @@ use mosaic_engine::model::entry::{EntryRef, ReplyPolicy};
 use mosaic_engine::replica::{Cursor, Draft, EngineError, PostView, Replica, Text};
 
 use super::answer::{blocking, route};
+use super::create::{creating, once};
 use super::types::{
     AttachFile, Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Policy, PostCreate, Reaction,
     Record, ReplyRule, Version, WallAdmit, WallComment, WallDelete, WallEdit, WallHide,
@@ -24,12 +25,12 @@ use crate::clock;
 const STEP: usize = 256;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
-    let router = blocking::<PostCreate, _>(router, create);
+    let router = creating::<PostCreate>(router, create);
     let router = route::<WallList, _, _>(router, older::list);
     let router = route::<WallShow, _, _>(router, older::show);
     let router = blocking::<WallEdit, _>(router, edit);
     let router = blocking::<WallDelete, _>(router, delete);
-    let router = blocking::<WallComment, _>(router, comment);
+    let router = creating::<WallComment>(router, comment);
     let router = blocking::<WallReact, _>(router, react);
     let router = blocking::<WallUnreact, _>(router, unreact);
     let router = blocking::<WallHide, _>(router, |app, r: WallHide| hide(app, &r.id, true));
@@ -48,6 +49,12 @@ fn draft(replica: &Replica, text: String, files: &[AttachFile]) -> Result<Draft,
 
 fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
+    let once = once(&request)?;
+    if let Some(once) = &once
+        && let Some(written) = replica.written_once(once)?
+    {
+        return view::either(&replica, &written, Extras::default());
+    }
     let quote = match &request.quote {
         Some(id) => {
             let entry = resolve::entry(&replica, id)?;
@@ -58,11 +65,11 @@ fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
     let now_ms = clock::now_ms();
     let id = match quote {
         Some(quote) if request.text.is_empty() && request.attachments.is_empty() => {
-            replica.repost(quote.entry, now_ms)?
+            replica.repost(once.as_ref(), quote.entry, now_ms)?
         }
         quote => {
             let draft = draft(&replica, request.text, &request.attachments)?;
-            replica.post(draft, quote, now_ms)?
+            replica.post_once(once.as_ref(), draft, quote, now_ms)?
         }
     };
     view::either(&replica, &id, Extras::default())
@@ -245,10 +252,16 @@ fn delete(app: &App, request: WallDelete) -> Result<Vec<Record>, ErrorRecord> {
 
 fn comment(app: &App, request: WallComment) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
+    let once = once(&request)?;
+    if let Some(once) = &once
+        && let Some(written) = replica.written_once(once)?
+    {
+        return view::either(&replica, &written, Extras::default());
+    }
     let target = resolve::entry(&replica, &request.id)?;
     let draft = draft(&replica, request.text, &request.attachments)?;
     let id = replica
-        .reply(target, draft, clock::now_ms())
+        .reply_once(once.as_ref(), target, draft, clock::now_ms())
         .map_err(|error| refused(&replica, &target, error))?;
     view::either(&replica, &id, Extras::default())
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::{Part, Shape};
+
 /// What went wrong, as a program needs to know it. The number is also the exit code of the
 /// command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,6 +179,18 @@ impl ErrorRecord {
             hint: kind.default_hint().to_owned(),
             candidates: Vec::new(),
         }
+    }
+
+    /// Returns its JSON Schema.
+    #[must_use]
+    pub fn object() -> serde_json::Value {
+        <Self as Shape>::schema()
+    }
+
+    /// Returns the types that its fields refer to: none.
+    #[must_use]
+    pub const fn fields_parts() -> Vec<Part> {
+        Vec::new()
     }
 
     /// Replaces the hint.

@@ -4,25 +4,74 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::RecordType;
 use super::{ErrorRecord, ReplyRule};
 
 macro_rules! records {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident {
-            $( $(#[$field_doc:meta])* $field:ident : $type:ty, )*
+            $( $(#[doc = $field_doc:literal])* $field:ident : $type:ty, )*
         }
     )*) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])*
             #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
             #[serde(default)]
             pub struct $name {
-                $( $(#[$field_doc])*
+                $( $(#[doc = $field_doc])*
                    #[serde(skip_serializing_if = "Omit::omit")]
                    pub $field: $type, )*
             }
+            impl $name {
+                const FIELDS: &'static [Field] = &[$(Field {
+                    name: stringify!($field),
+                    doc: &[$($field_doc),*],
+                    optional: <$type as Shape>::OPTIONAL,
+                    schema: <$type as Shape>::schema,
+                    parts: <$type as Shape>::parts,
+                }),*];
+                /// Returns its JSON Schema.
+                #[must_use]
+                pub fn object() -> serde_json::Value {
+                    schema::object(&[$($doc),*], Self::FIELDS, false)
+                }
+                /// Returns the types that its fields refer to.
+                #[must_use]
+                pub fn fields_parts() -> Vec<Part> {
+                    Self::FIELDS.iter().flat_map(|field| (field.parts)()).collect()
+                }
+            }
+            impl Shape for $name {
+                fn schema() -> serde_json::Value {
+                    schema::reference(stringify!($name))
+                }
+                fn parts() -> Vec<Part> {
+                    let mut parts = Self::fields_parts();
+                    parts.push((stringify!($name), Self::object));
+                    parts
+                }
+            }
         )*
+    };
+}
+
+/// Declares the types of records, and lists them.
+macro_rules! record_types {
+    ($( $(#[$doc:meta])* $variant:ident ( $type:ty ), )*) => {
+        /// One line of an answer; `"type"` comes first.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Record {
+            $( $(#[$doc])* $variant($type), )*
+        }
+        /// Every type of record.
+        pub const RECORDS: &[RecordType] = &[$(RecordType {
+            variant: stringify!($variant),
+            schema: <$type>::object,
+            parts: <$type>::fields_parts,
+        }),*];
     };
 }
 
@@ -34,11 +83,7 @@ pub use network::*;
 pub use people::*;
 pub use store::*;
 
-/// One line of an answer; `"type"` comes first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Record {
+record_types! {
     /// A failure.
     Error(ErrorRecord),
     /// A sentence for people.
@@ -130,6 +175,19 @@ impl Record {
         let mut line = super::line::plain(self);
         line.push(b'\n');
         line
+    }
+}
+
+impl VersionInfo {
+    /// The versions of this very program. `MOSAIC_COMMIT` names the commit when it is built.
+    #[must_use]
+    pub fn of_this_program() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: super::API_VERSION,
+            store_format: mosaic_engine::store::STORE_FORMAT,
+            commit: option_env!("MOSAIC_COMMIT").map(str::to_owned),
+        }
     }
 }
 

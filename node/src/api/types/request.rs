@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{Field, Operation, Shape};
+
 /// An operation of the API, named by its arguments.
 pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Where it is posted to, for example `/v1/post/create`.
@@ -15,17 +17,17 @@ pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 macro_rules! requests {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $path:literal $node:ident $name:ident {
-            $( $(#[$field_doc:meta])* $field:ident : $type:ty, )*
+            $( $(#[doc = $field_doc:literal])* $field:ident : $type:ty, )*
         }
     )*) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])*
             #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
             #[serde(default, deny_unknown_fields)]
             pub struct $name {
-                $( $(#[$field_doc])*
+                $( $(#[doc = $field_doc])*
                    #[serde(skip_serializing_if = "Absent::is_absent")]
                    pub $field: $type, )*
             }
@@ -36,6 +38,19 @@ macro_rules! requests {
         )*
         /// Path of every operation.
         pub const PATHS: &[&str] = &[$($path),*];
+        /// Every operation with its arguments.
+        pub const OPERATIONS: &[Operation] = &[$(Operation {
+            path: $path,
+            needs_node: requests!(@ $node),
+            doc: &[$($doc),*],
+            fields: &[$(Field {
+                name: stringify!($field),
+                doc: &[$($field_doc),*],
+                optional: <$type as Shape>::OPTIONAL,
+                schema: <$type as Shape>::schema,
+                parts: <$type as Shape>::parts,
+            }),*],
+        }),*];
     };
     (@ any) => { false };
     (@ node) => { true };
@@ -222,6 +237,14 @@ requests! {
         attachments: Vec<AttachFile>,
         /// Entry to quote: id prefix of a post or comment held here.
         quote: Option<String>,
+        /// Under a key that was used before with the same arguments nothing new is written, and
+        /// the answer is what was written then; with other arguments it is the error `conflict`.
+        /// The newest 10,000 keys of this home are remembered.
+        idempotency_key: Option<String>,
+        /// Wait until so many peers have committed it too; it is answered before.
+        wait_replicas: Option<u64>,
+        /// How long to wait for them, two minutes by default; then `timeout`.
+        timeout_ms: Option<u64>,
     }
 
     /// Answers posts of a wall, newest first, as `post`. A pure function of the signed set
@@ -276,6 +299,14 @@ requests! {
         text: String,
         /// Files, in order.
         attachments: Vec<AttachFile>,
+        /// Under a key that was used before with the same arguments nothing new is written, and
+        /// the answer is what was written then; with other arguments it is the error `conflict`.
+        /// The newest 10,000 keys of this home are remembered.
+        idempotency_key: Option<String>,
+        /// Wait until so many peers have committed it too; it is answered before.
+        wait_replicas: Option<u64>,
+        /// How long to wait for them, two minutes by default; then `timeout`.
+        timeout_ms: Option<u64>,
     }
     /// Adds a reaction; adding it twice changes nothing. Answers one `reaction`.
     "/v1/wall/react" any WallReact {
@@ -497,7 +528,7 @@ requests! {
         /// Its name, or a prefix of its device id.
         peer: String,
     }
-    /// Answers the node's own address as one `ticket` of kind `node`.
+    /// Answers the address of the node as one `ticket`, of the kind for nodes.
     "/v1/node/ticket" node NodeTicket {}
 
     /// Answers one `store_stats`.

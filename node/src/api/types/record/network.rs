@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Flag, Omit};
 use crate::api::types::BlobRule;
+use crate::api::types::schema::{self, Field, Part, Shape};
 
 records! {
     /// A space that is kept here.

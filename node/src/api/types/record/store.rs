@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Omit;
+use crate::api::types::schema::{self, Field, Part, Shape};
 
 records! {
     /// Size of the store.
@@ -198,6 +199,8 @@ records! {
         api: u32,
         /// Format version of the store.
         store_format: u32,
+        /// Commit that the program was built from, if its build was told.
+        commit: Option<String>,
     }
     /// What a benchmark measured.
     Bench {
