@@ -23,7 +23,7 @@ Write     post  wall
 Read      feed  catchup  search  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node
-Inside    store  doc  bench  demo
+Inside    store  doc  api  bench  demo
 Shell     completion  man  version  help
 
 Options:
@@ -56,6 +56,10 @@ pub(crate) struct Globals {
     /// Print JSON Lines: one object a line, errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Run a jq program on each record; implies --json, strings are printed bare
+    #[arg(long, global = true, value_name = "PROGRAM")]
+    #[arg(hide_short_help = true)]
+    pub(crate) jq: Option<String>,
     /// Folder that holds everything [env: MOSAIC_HOME]
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub(crate) home: Option<PathBuf>,
@@ -100,15 +104,20 @@ pub(crate) fn tree() -> clap::Command {
 /// What to print instead of running a command: help, version, or a usage error.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Early> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+    let json = args.iter().take_while(|arg| *arg != "--").any(asks_for_json);
     let matches = tree().try_get_matches_from(args).map_err(|error| Early::Clap(error, json))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| Early::Clap(error, json))?;
     // Were the parser to read them, it would show their flags in every usage line.
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let globals = &mut cli.globals;
+    globals.json |= globals.jq.is_some() || matches!(cli.command, Some(Command::Api(_)));
     globals.home = globals.home.take().or_else(|| set("MOSAIC_HOME").map(PathBuf::from));
     globals.node = globals.node.take().or_else(|| set("MOSAIC_NODE").map(PathBuf::from));
     Ok(cli)
+}
+
+fn asks_for_json(arg: &OsString) -> bool {
+    arg == "--json" || arg == "--jq" || arg.to_string_lossy().starts_with("--jq=")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+mod api;
 mod bench;
 mod catchup;
 mod completion;
@@ -24,6 +25,8 @@ mod topic;
 mod version;
 mod wall;
 mod watch;
+
+use std::time::Duration;
 
 use clap::Subcommand;
 use mosaic_node::api::types::{ErrorKind, ErrorRecord};
@@ -90,6 +93,8 @@ pub(crate) enum Command {
     /// Look into documents, changes and heads
     #[command(subcommand, disable_help_subcommand = true)]
     Doc(doc::Doc),
+    /// Call an operation of the local API as it is, in JSON
+    Api(api::Api),
     /// Measure merge and sync on this machine
     #[command(subcommand, disable_help_subcommand = true)]
     Bench(bench::Bench),
@@ -112,6 +117,20 @@ pub(crate) enum Command {
     Environment,
 }
 
+impl Command {
+    /// How much later than `--timeout` this program ends it: where the node keeps to the time,
+    /// it can say what was done until then.
+    fn grace(&self) -> Duration {
+        let waits = match self {
+            Self::Sync(_) => true,
+            Self::Post(post) => post.waits(),
+            Self::Wall(wall) => wall.waits(),
+            _ => false,
+        };
+        if waits { Duration::from_secs(1) } else { Duration::ZERO }
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -123,13 +142,15 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
         Command::Completion(command) => return command.run(output),
         Command::Man(command) => return command.run(output),
         Command::Version(command) => return command.run(output),
+        Command::Api(command) if command.is_document() => return api::Api::print(output),
         Command::ExitCodes => return output.bytes(topic::EXIT_CODES.as_bytes()),
         Command::Json => return output.bytes(topic::JSON.as_bytes()),
         Command::Environment => return output.bytes(topic::ENVIRONMENT.as_bytes()),
         _ => {}
     }
     let is_node = matches!(command, Command::Node(node::Node::Run(_)));
-    let stop = Stop { limit: globals.timeout, on_interrupt: !is_node };
+    let limit = globals.timeout.map(|limit| limit + command.grace());
+    let stop = Stop { limit, on_interrupt: !is_node };
     log::start(&globals, is_node);
     let mut context = Context::new(globals, output)?;
     crate::drive(stop, &mut context, async |context| dispatch(command, context).await)
@@ -159,6 +180,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Node(command) => command.run(context).await,
         Command::Store(command) => command.run(context).await,
         Command::Doc(command) => command.run(context).await,
+        Command::Api(command) => command.run(context).await,
         Command::Demo(command) => command.run(context).await,
         Command::Bench(command) => command.run(context).await,
         // These ran before a context was made.

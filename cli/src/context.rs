@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mosaic_node::api::types::{ErrorKind, ErrorRecord, Record, Request};
+use mosaic_node::api::types::{ErrorKind, ErrorRecord, Notice, Record, Request};
 use mosaic_node::client::{Answer, Client};
 use mosaic_node::{App, AppOptions, NodeError, clock, home};
 
@@ -29,6 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) output: &'a mut Output,
     client: Option<Client>,
     app: Option<Arc<App>>,
+    skew_told: bool,
 }
 
 /// What of an answer goes to stdout for people and pipes; JSON always gets all.
@@ -54,7 +55,7 @@ impl<'a> Context<'a> {
     /// If no home can be found.
     pub(crate) fn new(globals: Globals, output: &'a mut Output) -> Result<Self, Failure> {
         let paths = Paths::find(&globals)?;
-        Ok(Self { globals, paths, output, client: None, app: None })
+        Ok(Self { globals, paths, output, client: None, app: None, skew_told: false })
     }
 
     /// Returns the socket where the node of this home answers.
@@ -81,7 +82,20 @@ impl<'a> Context<'a> {
         print: Print,
         say: Say<'_>,
     ) -> Result<(), Failure> {
-        let mut answer = self.call(request).await?;
+        let answer = self.call(request).await?;
+        self.pass_on(answer, print, say).await
+    }
+
+    /// Prints what an answer holds, and says what `say` has to say.
+    ///
+    /// # Errors
+    /// The last error of the answer, which is its outcome.
+    pub(crate) async fn pass_on(
+        &mut self,
+        mut answer: Answer,
+        print: Print,
+        say: Say<'_>,
+    ) -> Result<(), Failure> {
         let mut outcome: Option<ErrorRecord> = None;
         while let Some(line) = answer.line().await? {
             let record = serde_json::from_slice::<Record>(&line);
@@ -94,9 +108,7 @@ impl<'a> Context<'a> {
                 Ok(Record::Notice(notice)) => self.output.notice(&notice),
                 Ok(Record::Progress(progress)) => self.output.progress(&progress),
                 record if self.output.is_json() => {
-                    let mut bytes = line.to_vec();
-                    bytes.push(b'\n');
-                    self.output.bytes(&bytes)?;
+                    self.output.line(&line)?;
                     // It may want to know, although nothing is said under JSON.
                     let _ = record.map(|record| say(&record));
                 }
@@ -174,7 +186,40 @@ impl<'a> Context<'a> {
     /// If neither a node answers nor the store can be opened.
     pub(crate) async fn call<R: Request>(&mut self, request: &R) -> Result<Answer, Failure> {
         let client = self.client(R::NEEDS_NODE).await?;
-        Ok(client.call(request).await?)
+        let answer = client.call(request).await?;
+        self.compare_versions(&answer);
+        Ok(answer)
+    }
+
+    /// Posts JSON to a path of the API.
+    ///
+    /// # Errors
+    /// If neither a node answers nor the store can be opened.
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        body: Vec<u8>,
+        needs_node: bool,
+    ) -> Result<Answer, Failure> {
+        let client = self.client(needs_node).await?;
+        let answer = client.post(path, body).await?;
+        self.compare_versions(&answer);
+        Ok(answer)
+    }
+
+    /// Says once if the node is of another version than this program.
+    fn compare_versions(&mut self, answer: &Answer) {
+        let own = env!("CARGO_PKG_VERSION");
+        let skewed = answer.version().is_none_or(|theirs| theirs != own);
+        if skewed && !self.skew_told {
+            self.skew_told = true;
+            let theirs = answer.version().unwrap_or("older than this one");
+            let message = format!(
+                "The node is of version {theirs}, this program of {own}. Restart it: mosaic node \
+                 stop && mosaic node start"
+            );
+            self.output.notice(&Notice { message });
+        }
     }
 
     /// Finds the way to the API: a node that answers, else the store in this process.

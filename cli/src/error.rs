@@ -24,9 +24,23 @@ impl Failure {
         Self::Error(ErrorRecord::new(kind, message))
     }
 
+    /// Makes a failure of `kind` with a command to try.
+    pub(crate) fn hinted(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Error(ErrorRecord::new(kind, message).with_hint(hint))
+    }
+
+    /// The time that `--timeout` gave is over.
+    pub(crate) fn late() -> Self {
+        Self::new(ErrorKind::Timeout, "the time given by --timeout is over")
+    }
+
     /// Makes a usage error with a command to try.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Error(ErrorRecord::new(ErrorKind::Usage, message).with_hint(hint))
+        Self::hinted(ErrorKind::Usage, message, hint)
     }
 }
 

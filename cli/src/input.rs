@@ -26,6 +26,17 @@ pub(crate) struct TextSource {
     edit: bool,
 }
 
+/// How something new is written.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Creating {
+    /// Write it once: asked again with this key, the same id is printed
+    #[arg(long, value_name = "KEY", hide_short_help = true)]
+    pub(crate) idempotency_key: Option<String>,
+    /// Print the id, then wait until so many peers have it on disk; --timeout: 124
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) wait_replicas: Option<u64>,
+}
+
 impl TextSource {
     /// Whether the text will be written in an editor.
     pub(crate) fn wants_editor(&self, no_input: bool) -> bool {

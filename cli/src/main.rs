@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod error;
 mod input;
+mod jq;
 mod log;
 mod output;
 mod paths;
@@ -12,10 +13,12 @@ mod quantity;
 mod render;
 mod sanitize;
 
-use std::process::ExitCode;
+use std::io;
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use mosaic_node::api::types::ErrorKind;
+use tokio::io::AsyncWriteExt;
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -25,7 +28,10 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(early) => return early.finish(),
     };
-    let mut output = output::Output::new(&parsed.globals);
+    let mut output = match output::Output::new(&parsed.globals) {
+        Ok(output) => output,
+        Err(failure) => return output::refuse(&parsed.globals, failure),
+    };
     let outcome = commands::run(parsed, &mut output);
     output.finish(outcome)
 }
@@ -58,6 +64,21 @@ async fn apart<T: Send + 'static>(
     }
 }
 
+/// Runs a command of the user's in a shell that reads `input`; it ends with whoever waits for it.
+///
+/// # Errors
+/// If there is no shell, or it was lost.
+async fn shell(command: &str, input: Vec<u8>) -> io::Result<ExitStatus> {
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", command]).stdin(Stdio::piped()).kill_on_drop(true);
+    let mut child = shell.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that does not read what it is given has its reasons.
+        let _ = stdin.write_all(&input).await;
+    }
+    child.wait().await
+}
+
 /// Runs two things side by side until both are done.
 async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
     tokio::join!(one, other)
@@ -87,11 +108,19 @@ fn drive<'a>(
                 false => std::future::pending().await,
             }
         };
+        if stop.on_interrupt {
+            // What waits without giving way to others looks here.
+            tokio::spawn(async {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    jq::INTERRUPTED.store(true, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
         let outcome = tokio::select! {
             // In order: the handler of Ctrl-C is in place before the command starts.
             biased;
             _ = interrupted => Err(Failure::new(ErrorKind::Interrupted, "interrupted")),
-            () = late => Err(Failure::new(ErrorKind::Timeout, "the time given by --timeout is over")),
+            () = late => Err(Failure::late()),
             outcome = command(context) => outcome,
         };
         context.close().await;

@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::args::Globals;
 use crate::error::{self, Failure};
+use crate::jq::{Jq, Value};
 use crate::quantity::show_bytes;
 use crate::render::{self, Cell, View};
 use crate::sanitize;
@@ -37,14 +38,19 @@ pub(crate) struct Output {
     /// Rows that wait for the others, so that columns line up.
     table: Vec<Vec<Cell>>,
     progress_shown: bool,
+    jq: Option<Jq>,
 }
 
 impl Output {
     /// Looks at the flags, the environment and the two streams.
-    pub(crate) fn new(globals: &Globals) -> Self {
+    ///
+    /// # Errors
+    /// If the program of `--jq` is not understood.
+    pub(crate) fn new(globals: &Globals) -> Result<Self, Failure> {
         let json = globals.json;
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        Self {
+        let jq = globals.jq.as_deref().map(|program| Jq::start(program, globals.timeout));
+        Ok(Self {
             json,
             quiet: globals.quiet,
             terminal: out,
@@ -52,7 +58,8 @@ impl Output {
             color_err: !json && color(globals.color, err),
             table: Vec::new(),
             progress_shown: false,
-        }
+            jq: jq.transpose()?,
+        })
     }
 
     /// Whether records go out as they came.
@@ -73,6 +80,28 @@ impl Output {
         Ok(())
     }
 
+    /// Prints a record that came as a line of JSON, or what the program of `--jq` makes of it.
+    pub(crate) fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let Some(mut jq) = self.jq.take() else {
+            return self.bytes(&[line, b"\n"].concat());
+        };
+        let terminal = self.terminal;
+        let outcome = jq.run(line, |value| {
+            let text = match &value {
+                Value::Text(text) if terminal => sanitize::row(text),
+                Value::Text(text) | Value::Json(text) => text.clone(),
+            };
+            self.bytes(format!("{text}\n").as_bytes())
+        });
+        self.jq = Some(jq);
+        outcome
+    }
+
+    /// Whether `--jq` picks from what is printed.
+    pub(crate) const fn picks(&self) -> bool {
+        self.jq.is_some()
+    }
+
     /// Prints one value alone on its line: an id, a path, a ticket.
     pub(crate) fn value(&mut self, value: &str) -> Result<(), Failure> {
         self.bytes(format!("{}\n", sanitize::line(value)).as_bytes())
@@ -88,14 +117,14 @@ impl Output {
         for (name, value) in fields {
             line.push_str(&format!(",{}:{}", quoted(name), quoted(value)));
         }
-        line.push_str("}\n");
-        self.bytes(line.as_bytes())
+        line.push('}');
+        self.line(line.as_bytes())
     }
 
     /// Prints a record for people, or as a line of JSON.
     pub(crate) fn record(&mut self, record: &Record) -> Result<(), Failure> {
         if self.json {
-            return self.bytes(&record.to_line());
+            return self.line(record.to_line().trim_ascii_end());
         }
         match render::view(record) {
             View::Row(cells) => {
@@ -263,6 +292,14 @@ impl Output {
             self.error(record);
         }
         error::exit_code(&outcome)
+    }
+}
+
+/// Prints why a command did not even begin, and returns its exit code.
+pub(crate) fn refuse(globals: &Globals, failure: Failure) -> ExitCode {
+    match Output::new(&Globals { jq: None, ..globals.clone() }) {
+        Ok(output) => output.finish(Err(failure)),
+        Err(failure) => error::exit_code(&Err(failure)),
     }
 }
 

@@ -15,7 +15,8 @@ impl Drop for Stopped {
 
 #[test]
 fn transcripts_are_true() {
-    for transcript in ["first_minutes", "mistakes", "profile", "pipes", "node", "search"] {
+    for transcript in ["first_minutes", "mistakes", "profile", "pipes", "scripts", "node", "search"]
+    {
         let folder = tempfile::tempdir().unwrap();
         let cases = trycmd::TestCases::new();
         cases

@@ -234,7 +234,7 @@ impl Stage {
             other => return Err(broken(format!("Bob sees no post of Ada's: {other:?}"))),
         };
         let text = "Good to hear from you, Ada.".to_owned();
-        self.bob.ask(&WallComment { id: id.clone(), text, attachments: Vec::new() }).await?;
+        self.bob.ask(&WallComment { id: id.clone(), text, ..WallComment::default() }).await?;
         self.bob.ask(&WallReact { id: id.clone(), emoji: "👍".into() }).await?;
         for party in [&self.bob, &self.laptop, &self.phone] {
             telling.meet(party, &self.hub_ticket).await?;

@@ -31,6 +31,15 @@ hint, and its code is the exit code.
 Ids are full. Times are RFC 3339 in UTC. Sizes end in _bytes, durations in _ms. An absent
 field is unknown or was not asked for; null is never used. Within a major version fields
 are only added: ignore those you do not know, and expect new values where names are listed.
+The schemas: mosaic api --openapi.
+
+--jq PROGRAM runs a jq program on each record (and implies --json); strings are printed bare:
+
+    mosaic feed --jq '.author_name + \": \" + .text'
+
+A program that is not understood is code 2, and nothing was done; one that fails on a record
+is code 1 and ends the output, though what the command did stays done. It ends as well when it
+gives no value for 10 s (code 124) or takes more than 1 GiB.
 ";
 
 /// `mosaic help environment`.

@@ -1,7 +1,7 @@
 //! `version`: program, API and store.
 
 use clap::Args;
-use mosaic_node::api::types::{API_VERSION, Record, VersionInfo};
+use mosaic_node::api::types::{Record, VersionInfo};
 
 use crate::error::Failure;
 use crate::output::Output;
@@ -11,11 +11,6 @@ pub(crate) struct Version {}
 
 impl Version {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        let record = Record::VersionInfo(VersionInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            api: API_VERSION,
-            store_format: mosaic_engine::store::STORE_FORMAT,
-        });
-        output.record(&record)
+        output.record(&Record::VersionInfo(VersionInfo::of_this_program()))
     }
 }

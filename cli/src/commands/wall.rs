@@ -11,7 +11,7 @@ use super::part::Part;
 use super::post::Post;
 use crate::context::{Context, Print};
 use crate::error::Failure;
-use crate::input::{self, Attachments, TextSource};
+use crate::input::{self, Attachments, Creating, TextSource};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wall {
@@ -61,6 +61,9 @@ pub(crate) enum Wall {
         /// The files.
         #[command(flatten)]
         attachments: Attachments,
+        /// Once, and on how many devices.
+        #[command(flatten)]
+        creating: Creating,
     },
     /// React with an emoji
     React {
@@ -166,6 +169,15 @@ pub(crate) enum Rule {
 }
 
 impl Wall {
+    /// Whether it waits for others, within the time of `--timeout`.
+    pub(crate) const fn waits(&self) -> bool {
+        match self {
+            Self::Post(post) => post.waits(),
+            Self::Comment { creating, .. } => creating.wait_replicas.is_some(),
+            _ => false,
+        }
+    }
+
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context).await,
@@ -176,8 +188,8 @@ impl Wall {
             Self::Post(post) => post.run(context).await,
             Self::Edit { id, text } => write::edit(id, &text, context).await,
             Self::Delete { ids } => write::delete(&ids, context).await,
-            Self::Comment { id, text, attachments } => {
-                write::comment(id, &text, &attachments, context).await
+            Self::Comment { id, text, attachments, creating } => {
+                write::comment(id, &text, &attachments, creating, context).await
             }
             Self::React { id, emoji, remove: false } => write::react(id, emoji, context).await,
             Self::React { id, emoji, remove: true } | Self::Unreact { id, emoji } => {

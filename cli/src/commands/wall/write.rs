@@ -7,7 +7,8 @@ use mosaic_node::api::types::{
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
-use crate::input::{self, Attachments, TextSource};
+use crate::input::{self, Attachments, Creating, TextSource};
+use crate::quantity;
 use crate::render::short;
 
 pub(super) async fn edit(
@@ -53,11 +54,19 @@ pub(super) async fn comment(
     id: String,
     text: &TextSource,
     attachments: &Attachments,
+    creating: Creating,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let optional = !attachments.is_empty();
     let text = text.read(context.globals.no_input, optional, "").await?.unwrap_or_default();
-    let request = WallComment { id, text, attachments: attachments.files()? };
+    let request = WallComment {
+        id,
+        text,
+        attachments: attachments.files()?,
+        idempotency_key: creating.idempotency_key,
+        wait_replicas: creating.wait_replicas,
+        timeout_ms: context.globals.timeout.map(quantity::millis),
+    };
     let say = |_: &Record| Some("Commented.".to_owned());
     context.answer(&request, Print::Value, &say).await
 }
