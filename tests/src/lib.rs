@@ -5,4 +5,5 @@ pub mod binary;
 pub mod home;
 pub mod liar;
 pub mod people;
+pub mod schema;
 pub mod source;

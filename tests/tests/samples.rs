@@ -1,0 +1,238 @@
+//! Every command in use, under `--json`: each record fits its schema, and no command is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mosaic_node::api::types::openapi;
+use mosaic_tests::home::{Home, field};
+use mosaic_tests::schema::is_record;
+use serde_json::Value;
+
+/// Commands that print no records: files, scripts, a log, and a node that runs until stopped.
+const NO_RECORDS: [&str; 4] = ["completion", "man", "node run", "node logs"];
+
+/// Records that no operation answers: the command line prints them by itself.
+const LOCAL: [(&str, &[&str]); 2] = [("demo", &["scene", "text"]), ("store_path", &["path"])];
+
+/// Words of every leaf command, as the help names them.
+fn leaves(home: &Home, path: &[String]) -> Vec<String> {
+    let args: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = home.ok(&args);
+    let names = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = names.take_while(|line| line.starts_with("  "));
+    // What a description runs on to is indented more.
+    let names = names.filter(|line| !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|n| *n != "help");
+    let mut found = Vec::new();
+    for name in names {
+        let path: Vec<String> = path.iter().cloned().chain([name.to_owned()]).collect();
+        found.extend(leaves(home, &path));
+    }
+    if found.is_empty() { vec![path.join(" ")] } else { found }
+}
+
+struct Samples {
+    document: Value,
+    /// Records of each leaf command.
+    seen: BTreeMap<String, usize>,
+    leaves: BTreeSet<String>,
+}
+
+impl Samples {
+    /// Runs a command that succeeds, and checks its records; returns the first one.
+    fn take(&mut self, home: &Home, args: &[&str]) -> Value {
+        let done = home.run(&[args, &["--json"]].concat());
+        assert_eq!(done.code, 0, "{args:?}: {}", done.err);
+        let leaf = self.leaf(args);
+        let mut first = Value::Null;
+        for line in done.out.lines() {
+            let record: Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{args:?}: {e}: {line}"));
+            let local = LOCAL.iter().find(|(name, _)| record["type"] == *name);
+            let fits = match local {
+                Some((_, fields)) if fields.iter().all(|field| record[field].is_string()) => Ok(()),
+                _ => is_record(&self.document, &record),
+            };
+            fits.unwrap_or_else(|why| panic!("{args:?}: {why}"));
+            *self.seen.entry(leaf.clone()).or_default() += 1;
+            if first.is_null() {
+                first = record;
+            }
+        }
+        for line in done.err.lines() {
+            let record: Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{args:?}: {e}: {line}"));
+            is_record(&self.document, &record).unwrap_or_else(|why| panic!("{args:?}: {why}"));
+        }
+        first
+    }
+
+    /// The longest leaf that the words begin with.
+    fn leaf(&self, args: &[&str]) -> String {
+        (1..=args.len())
+            .rev()
+            .map(|count| args[..count].join(" "))
+            .find(|words| self.leaves.contains(words))
+            // Some commands do something by themselves and have others below them.
+            .unwrap_or_else(|| args[0].to_owned())
+    }
+}
+
+#[test]
+fn every_command_has_a_sample_that_fits_its_schema() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::new(root.path(), "ada"), Home::new(root.path(), "bob"));
+    let leaves: BTreeSet<String> = leaves(&ada, &[]).into_iter().collect();
+    let mut all = Samples { document: openapi(), seen: BTreeMap::new(), leaves };
+    people(&mut all, &ada, &bob);
+    let post = writing(&mut all, &ada, root.path());
+    nodes(&mut all, &ada, &bob, &post);
+    inside(&mut all, &ada);
+    let silent: Vec<_> = all
+        .leaves
+        .iter()
+        .filter(|leaf| !NO_RECORDS.contains(&leaf.as_str()) && !all.seen.contains_key(*leaf))
+        .collect();
+    assert!(silent.is_empty(), "no JSON sample of: {silent:?}");
+}
+
+fn people(all: &mut Samples, ada: &Home, bob: &Home) {
+    all.take(ada, &["init", "--name", "Ada", "--device", "laptop"]);
+    all.take(bob, &["init", "--name", "Bob"]);
+    let bob = bob.account();
+    all.take(ada, &["identity", "show"]);
+    all.take(ada, &["identity", "list"]);
+    all.take(ada, &["profile", "set", "--bio", "at sea"]);
+    all.take(ada, &["profile", "show"]);
+    for args in [
+        &["follow", &bob, "--as", "bob"][..],
+        &["follow", "list"],
+        &["mute", &bob],
+        &["mute", "list"],
+        &["unmute", &bob],
+        &["unfollow", &bob],
+        &["block", &bob],
+        &["block", "list"],
+        &["unblock", &bob],
+        &["sub", "add", &bob],
+        &["sub", "list"],
+        &["sub", "show", &bob],
+        &["sub", "remove", &bob],
+        &["device", "list"],
+        &["device", "rename", "laptop", "desk"],
+    ] {
+        all.take(ada, args);
+    }
+}
+
+fn writing(all: &mut Samples, ada: &Home, root: &std::path::Path) -> String {
+    let picture = root.join("a.png");
+    // The smallest picture there is.
+    std::fs::write(&picture, PNG).unwrap();
+    let picture = picture.to_str().unwrap();
+    all.take(ada, &["profile", "set", "--avatar", picture]);
+    let out = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    all.take(ada, &["profile", "avatar", "--output", &out("avatar")]);
+    let post = field(&all.take(ada, &["post", "one", "--attach", picture]), "id");
+    all.take(ada, &["wall", "post", "two"]);
+    let comment = field(&all.take(ada, &["wall", "comment", &post, "hm"]), "id");
+    for args in [
+        &["wall", "edit", &post, "better"][..],
+        &["wall", "react", &post, "👍"],
+        &["wall", "unreact", &post, "👍"],
+        &["wall", "history", &post],
+        &["wall", "show", &post],
+        &["wall", "list"],
+        &["wall", "policy", "everyone"],
+        &["wall", "save", &post, "--output", &out("saved")],
+        &["wall", "delete", &comment],
+        &["feed"],
+        &["search", "better"],
+        &["catchup"],
+    ] {
+        all.take(ada, args);
+    }
+    post
+}
+
+fn nodes(all: &mut Samples, ada: &Home, bob: &Home, post: &str) {
+    all.take(ada, &["node", "start"]);
+    for args in [
+        &["node", "wait"][..],
+        &["node", "status"],
+        &["status"],
+        &["api", "wall/list"],
+        &["watch", "--since", "0", "-n", "1"],
+        &["device", "invite", "--no-wait"],
+    ] {
+        all.take(ada, args);
+    }
+    let ticket = field(&all.take(ada, &["node", "ticket"]), "ticket");
+    bob.ok(&["follow", &ada.account()]);
+    all.take(bob, &["sync", "run", "--peer", &ticket]);
+    all.take(bob, &["sync", "status"]);
+    let comment = bob.ok(&["wall", "comment", post, "from Bob"]);
+    bob.ok(&["sync", "--peer", &ticket]);
+    let who = bob.account();
+    for args in [
+        &["wall", "hide", &comment][..],
+        &["wall", "unhide", &comment],
+        &["wall", "admit", &who],
+        &["wall", "refuse", &who],
+    ] {
+        all.take(ada, args);
+    }
+    bob.ok(&["node", "start"]);
+    all.take(bob, &["node", "connect", &ticket, "--name", "ada"]);
+    all.take(bob, &["node", "peers"]);
+    all.take(bob, &["node", "forget", "ada"]);
+    bob.ok(&["node", "stop"]);
+    devices(all, ada, bob);
+    all.take(ada, &["node", "stop"]);
+}
+
+fn devices(all: &mut Samples, ada: &Home, bob: &Home) {
+    let ticket = ada.ok(&["device", "invite", "--no-wait"]);
+    let phone = Home::new(bob.path.parent().unwrap(), "phone");
+    all.take(&phone, &["device", "link", &ticket, "--name", "phone"]);
+    all.take(ada, &["device", "suspend", "phone"]);
+    all.take(ada, &["device", "restore", "phone"]);
+    all.take(ada, &["device", "revoke", "phone", "--confirm", "phone"]);
+}
+
+fn inside(all: &mut Samples, ada: &Home) {
+    for args in [
+        &["store", "path"][..],
+        &["store", "stats"],
+        &["store", "verify"],
+        &["store", "rebuild"],
+        &["store", "dump", "--table", "meta"],
+        &["doc", "heads"],
+        &["version"],
+        &["bench", "merge", "--size", "small", "--runs", "1"],
+        &["bench", "sync", "--size", "small", "--runs", "1"],
+        &["demo"],
+    ] {
+        all.take(ada, args);
+    }
+    let documents = ada.json(&["doc", "list", "--kind", "wall"]);
+    all.take(ada, &["doc", "list"]);
+    let wall = field(&documents[0], "id");
+    all.take(ada, &["doc", "changes", &wall]);
+    all.take(ada, &["doc", "cat", &wall]);
+    all.take(ada, &["doc", "history", &wall]);
+    // A pack is of a full page.
+    let node = ada.node();
+    let api = mosaic_tests::api::Api::of(&ada.path);
+    for n in 0..1025 {
+        api.call("/v1/post/create", &serde_json::json!({"text": n.to_string()}));
+    }
+    node.stop();
+    all.take(ada, &["doc", "packs"]);
+}
+
+const PNG: &[u8] = &[
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0,
+    1, 0, 0, 0, 1, 8, 6, 0, 0, 0, 0x1f, 0x15, 0xc4, 0x89, 0, 0, 0, 0x0d, b'I', b'D', b'A', b'T',
+    0x78, 0x9c, 0x62, 0, 1, 0, 0, 5, 0, 1, 0x0d, 0x0a, 0x2d, 0xb4, 0, 0, 0, 0, b'I', b'E', b'N',
+    b'D', 0xae, 0x42, 0x60, 0x82,
+];

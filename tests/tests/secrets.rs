@@ -1,0 +1,100 @@
+//! No log tells what people wrote, nor what only they may know, however much it tells.
+
+use std::process::Stdio;
+
+use mosaic_node::ticket::LinkTicket;
+use mosaic_tests::home::{Home, until};
+
+/// Texts that are planted where people write.
+const PLANTED: [&str; 5] = [
+    "planted-post-7f3a",
+    "planted-comment-7f3a",
+    "planted-bio-7f3a",
+    "planted-petname-7f3a",
+    "planted-file-7f3a",
+];
+
+/// Every way in which bytes are commonly written down.
+fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let list: Vec<String> = bytes.iter().map(ToString::to_string).collect();
+    vec![
+        bytes.to_vec(),
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+        list.join(", ").into_bytes(),
+    ]
+}
+
+/// Runs a command at a level, and returns what it logged.
+fn logged(home: &Home, level: &[&str], args: &[&str]) -> Vec<u8> {
+    // Under --json nothing but the log is said.
+    let mut command = home.command(&[level, args, &["--json"]].concat());
+    if level.is_empty() {
+        command.env("MOSAIC_LOG", "trace");
+    }
+    let output = command.stdout(Stdio::null()).output().expect("mosaic runs");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {err}");
+    output.stderr
+}
+
+/// A whole run: two people, a linked device, posts, comments, files, and all of it synced.
+fn run(level: &[&str]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let mut log = Vec::new();
+    let mut node = ada.command(&[level, &["node", "run"]].concat());
+    if level.is_empty() {
+        node.env("MOSAIC_LOG", "trace");
+    }
+    let node = ada.node_as(node);
+    let file = root.path().join("file");
+    std::fs::write(&file, PLANTED[4].repeat(5000)).unwrap();
+    let post = ada.ok(&["post", PLANTED[0], "--attach", file.to_str().unwrap()]);
+    ada.ok(&["profile", "set", "--bio", PLANTED[2]]);
+    log.extend(logged(&bob, level, &["follow", &ada.account(), "--as", PLANTED[3]]));
+    log.extend(logged(&bob, level, &["sync", "--peer", &node.ticket()]));
+    log.extend(logged(&bob, level, &["wall", "comment", &post, PLANTED[1]]));
+    log.extend(logged(&bob, level, &["sync", "--peer", &node.ticket()]));
+    let ticket = ada.ok(&["device", "invite", "--no-wait"]);
+    let phone = Home::new(root.path(), "phone");
+    log.extend(logged(&phone, level, &["device", "link", &ticket, "--name", "phone"]));
+    until("the comment is there", || ada.json(&["wall", "show", &post]).len() == 2);
+    node.stop();
+    log.extend(std::fs::read(root.path().join("ada.log")).unwrap());
+    let mut secrets = vec![("a link ticket".to_owned(), ticket.clone().into_bytes())];
+    for form in forms(&LinkTicket::parse(&ticket).unwrap().secret) {
+        secrets.push(("the secret of a link ticket".to_owned(), form));
+    }
+    for home in [&ada, &bob, &phone] {
+        let key = std::fs::read(home.path.join("device.key")).unwrap();
+        // Whole keys, and each of the halves that are secrets of their own.
+        for part in key.chunks(32).filter(|part| part.len() == 32) {
+            secrets.extend(forms(part).into_iter().map(|form| ("a key".to_owned(), form)));
+        }
+    }
+    for planted in PLANTED {
+        secrets
+            .extend(forms(planted.as_bytes()).into_iter().map(|form| (planted.to_owned(), form)));
+    }
+    (log, secrets)
+}
+
+fn holds(log: &[u8], secret: &[u8]) -> bool {
+    log.windows(secret.len()).any(|part| part == secret)
+}
+
+#[test]
+fn no_log_tells_a_text_a_key_or_a_ticket() {
+    // By default a node logs; with -vv also details; with the filter `trace`, everything there is.
+    for level in [&["--quiet"][..], &["-vv"], &[]] {
+        let (log, secrets) = run(level);
+        for (what, secret) in &secrets {
+            assert!(!holds(&log, secret), "{level:?}: {what} is in the log");
+        }
+        if level != ["--quiet"] {
+            assert!(log.len() > 1000, "{level:?} logs {} bytes", log.len());
+        }
+    }
+}
