@@ -12,6 +12,7 @@
 //! milliseconds. `*_bytes` and `*_ms` are integers. An absent field is unknown or not asked
 //! for; `null` is never used.
 
+mod argument;
 mod error;
 mod line;
 mod openapi;
@@ -20,6 +21,7 @@ mod request;
 pub mod schema;
 mod time;
 
+pub use argument::{AttachFile, BlobRule, ReplyRule};
 pub use error::{ErrorKind, ErrorRecord, Hint};
 pub use line::is_hidden;
 pub use openapi::{answers, openapi};
