@@ -33,6 +33,7 @@ mod files;
 mod find;
 mod follow;
 mod forks;
+mod garbage;
 mod index;
 mod journal;
 mod maps;
@@ -66,6 +67,7 @@ pub use damage::DamageListener;
 pub use error::EngineError;
 pub use files::FileIntake;
 pub use find::Found;
+pub use garbage::{Garbage, GarbageKind};
 pub use index::IndexRebuilt;
 pub use journal::{Event, JOURNAL_EVENTS_MAX, JournalPart, Journaled};
 pub use maps::{Edits, Field};
@@ -101,6 +103,7 @@ pub struct Replica {
     listeners: Mutex<Listeners>,
     pub(crate) packs: packs::Packs,
     pub(crate) damage: damage::Damage,
+    pub(crate) added: files::Added,
 }
 
 impl std::fmt::Debug for Replica {
@@ -136,6 +139,7 @@ impl Replica {
             listeners: Mutex::default(),
             packs: packs::Packs::default(),
             damage: damage::Damage::default(),
+            added: files::Added::default(),
         };
         replica.load_own(options)?;
         replica.lock().unsettled = true;

@@ -30,6 +30,7 @@ pub mod faulty;
 mod files;
 #[cfg(feature = "disk")]
 mod format;
+mod group_set;
 #[cfg(feature = "disk")]
 mod groups;
 #[cfg(feature = "disk")]
@@ -53,7 +54,10 @@ use bytes::Bytes;
 
 use crate::hash::BlobHash;
 
-pub use blob::{BLOB_READ_BYTES_MAX, BlobInfo, BlobWriter};
+pub use blob::{
+    BLOB_READ_BYTES_MAX, BlobInfo, BlobWriter, GROUP_BYTES, PARTIAL_STEP_BYTES, PartialBlob,
+    PartialInfo,
+};
 pub use error::{Damage, StoreError};
 #[cfg(feature = "disk")]
 pub use format::STORE_FORMAT;
@@ -379,12 +383,53 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// As [`Store::scan`].
     fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError>;
 
-    /// Removes a blob; returns whether it was there.
+    /// Removes a blob, and what was set aside of it; returns whether it was there.
     ///
     /// # Errors
     ///
     /// As [`Store::commit`].
     fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError>;
+
+    /// Returns the bytes that [`Store::blob_remove`] gives back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`].
+    fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError>;
+
+    /// Returns the blobs of which something was set aside, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::scan`].
+    fn blobs_set_aside(&self) -> Result<Vec<BlobHash>, StoreError>;
+
+    /// Opens a blob on its way in, with what is here of it from before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] if it is open, [`StoreError::DiskFull`] if there is no room for what is
+    /// missing, and some more for commits; [`StoreError::ReadOnly`], [`StoreError::Io`].
+    fn partial_open(&self, hash: &BlobHash, size: u64) -> Result<Box<dyn PartialBlob>, StoreError>;
+
+    /// Returns the blobs of which a part is here, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::scan`].
+    fn partials(&self) -> Result<Vec<PartialInfo>, StoreError>;
+
+    /// Removes what is here of a blob on its way in; returns whether there was something. One that
+    /// is being written stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    fn partial_remove(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError>;
+
+    /// Returns the bytes there is room for, besides what is kept back for commits; `None` where
+    /// nobody says.
+    fn room(&self) -> Option<u64>;
 
     /// Returns counters and sizes.
     fn stats(&self) -> StoreStats;

@@ -10,16 +10,18 @@ use mosaic_engine::hash::{AccountId, ChangeId};
 use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::model::entry::{Attachment, ReplyPolicy};
 use mosaic_engine::replica::{
-    BLOCKS, Draft, LINKED_DEVICE_RANK, Replica, ReplicaOptions, Subscription, Text,
+    BLOCKS, Draft, FileIntake, LINKED_DEVICE_RANK, Replica, ReplicaOptions, Subscription, Text,
 };
-use mosaic_engine::store::Store;
 use mosaic_engine::store::faulty::{Fault, Faulty};
 use mosaic_engine::store::memory::MemoryStore;
+use mosaic_engine::store::{GROUP_BYTES, Store};
 use mosaic_engine::sync::exchange::{Exchange, Receipt, Received, Verdict};
 use mosaic_engine::wire::Part;
 
 #[path = "replica/forks.rs"]
 mod forks;
+#[path = "replica/garbage.rs"]
+mod garbage;
 #[path = "replica/hostile.rs"]
 mod hostile;
 #[path = "replica/journal.rs"]
@@ -391,6 +393,12 @@ fn a_subscription_stays_under_its_limit_and_fetches_on_demand() {
     sound(&laptop);
 }
 
+fn take_in(intake: &mut FileIntake, bytes: &[u8]) {
+    for (index, group) in bytes.chunks(GROUP_BYTES).enumerate() {
+        intake.write((index * GROUP_BYTES) as u64, group).unwrap();
+    }
+}
+
 #[test]
 fn a_large_file_is_streamed_in_and_out() {
     let (laptop, ada) = person(1, "laptop");
@@ -418,10 +426,18 @@ fn a_large_file_is_streamed_in_and_out() {
     assert!(hub.copy_file(&attachment, &mut Vec::new()).is_err());
     let blob = laptop.blob_for(&hub.own_device(), &body.hash).unwrap().unwrap();
     let mut wrong = hub.begin_file(&body).unwrap().unwrap();
-    wrong.write(&vec![0; blob.len()]).unwrap();
+    take_in(&mut wrong, &vec![0; blob.len()]);
     assert!(hub.finish_file(wrong).is_err());
     let mut intake = hub.begin_file(&body).unwrap().unwrap();
-    intake.write(&blob).unwrap();
+    assert_eq!(intake.missing_bytes(), body.size, "nothing of the wrong one stays");
+    take_in(&mut intake, &blob[..GROUP_BYTES * 20]);
+    intake.checkpoint().unwrap();
+    drop(intake);
+    let mut intake = hub.begin_file(&body).unwrap().unwrap();
+    let rest = GROUP_BYTES as u64 * 20..body.size;
+    assert_eq!(intake.missing(), [rest]);
+    assert!(hub.begin_file(&body).is_err(), "it is being taken in");
+    take_in(&mut intake, &blob);
     hub.finish_file(intake).unwrap();
     assert_eq!(hub.missing_bodies_count(&section).unwrap(), 0);
     let mut out = Vec::new();

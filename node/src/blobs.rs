@@ -19,7 +19,7 @@ use std::io;
 use bytes::Bytes;
 use mosaic_engine::hash::{BlobHash, DeviceId};
 
-pub use fetch::{FetchCaps, FetchError, FetchStats, Want, fetch_many, fetch_streaming};
+pub use fetch::{Direct, FetchCaps, FetchError, FetchStats, Sink, Want, fetch_many, fetch_range};
 pub use serve::{BlobHandler, ServeLimits};
 
 /// The stock protocol name.
@@ -61,6 +61,20 @@ pub trait BlobSource: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// The store failed, or the blob is shorter.
     fn read(&self, hash: &BlobHash, offset: u64, length: usize) -> io::Result<Bytes>;
+
+    /// Returns the chaining values of so many groups of 16 KiB of a stored blob, fewer at its end;
+    /// `None` if they are not at hand: then they are made of the bytes.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn groups(
+        &self,
+        _hash: &BlobHash,
+        _first: u64,
+        _count: usize,
+    ) -> io::Result<Option<Vec<[u8; 32]>>> {
+        Ok(None)
+    }
 
     /// Whether the remote is of an account that is kept here: strangers have places of their own,
     /// so that they cannot take those of others.

@@ -3,7 +3,9 @@
 mod dialling;
 mod files;
 mod growth;
+mod segments;
 mod sessions;
+mod transfer;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use mosaic_engine::replica::{EngineError, Replica, Section};
 use mosaic_engine::sync::exchange::Exchange;
 use mosaic_engine::sync::outcome::{Cause, Outcome, OutcomeKind, SectionState, Side};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::clock;
 use crate::endpoint::Net;
@@ -82,6 +82,8 @@ pub(crate) struct Live {
     pub dialled: bool,
     /// News were lost: it is to compare when it has time.
     pub lag: Arc<AtomicBool>,
+    /// Files are wanted: it is to look for those that its peer has.
+    pub wanted: Arc<Notify>,
 }
 
 /// All peers, remembered and connected.

@@ -29,7 +29,7 @@ use crate::refusals::Refusals;
 use crate::ticket::NodeTicket;
 
 pub(crate) use driver::drive;
-pub(crate) use tally::{Files, Tally};
+pub(crate) use tally::{FileCounts, Files, Tally};
 
 /// The protocol name.
 pub const SYNC_ALPN: &[u8] = b"mosaic/sync/1";
@@ -60,6 +60,8 @@ pub(crate) struct Report {
     pub total: Counters,
     /// Why the session ended, if it did.
     pub ended: Option<CloseReason>,
+    /// Why files did not come, one line each.
+    pub failures: Vec<String>,
 }
 
 /// What a driver needs besides its stream.
@@ -98,6 +100,11 @@ impl Fetcher {
             ending.cancel();
         });
         Self { net, peer, over, connection: Mutex::new(None) }
+    }
+
+    /// The peer.
+    pub(crate) const fn remote(&self) -> DeviceId {
+        self.peer.device
     }
 
     /// Resolves when the session it belongs to has ended.

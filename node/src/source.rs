@@ -40,6 +40,15 @@ impl BlobSource for Source {
         found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    fn groups(
+        &self,
+        hash: &BlobHash,
+        first: u64,
+        count: usize,
+    ) -> io::Result<Option<Vec<[u8; 32]>>> {
+        self.0.store().blob_groups(hash, first, count).map_err(io::Error::other)
+    }
+
     fn knows(&self, remote: DeviceId) -> bool {
         Standing::of(&self.0, &remote).is_ok_and(|standing| standing != Standing::Stranger)
     }

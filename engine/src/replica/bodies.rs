@@ -95,22 +95,6 @@ impl Replica {
         self.put_blob(&mut work.batch, &id.blob(), bytes)
     }
 
-    /// Streams a file into a salted blob; durable when it returns.
-    ///
-    /// # Errors
-    /// If it is larger than `size_max` bytes, or reading or the store fails.
-    pub fn add_file(
-        &self,
-        source: &mut dyn std::io::Read,
-        size_max: u64,
-    ) -> Result<BodyRef, EngineError> {
-        let mut salt = [0u8; BODY_SALT_BYTES];
-        self.entropy.fill(&mut salt);
-        let mut salted = std::io::Read::chain(&salt[..], source);
-        let info = self.store.blob_put(&mut salted, size_max + BODY_SALT_BYTES as u64)?;
-        Ok(BodyRef { hash: info.hash, size: info.size })
-    }
-
     /// Notes the bodies that a new entry names or withdraws.
     pub(crate) fn note_bodies(
         &self,
@@ -195,10 +179,15 @@ impl Replica {
         if aside {
             work.batch.delete(Table::Meta, keys::damaged(hash));
         }
-        if aside || self.store.blob_info(hash)?.is_some() {
+        if aside || self.store.blob_info(hash)?.is_some() || self.is_partial(hash)? {
             work.files.push(*hash);
         }
         Ok(())
+    }
+
+    /// Whether a part of a blob is here, on its way in.
+    pub(super) fn is_partial(&self, hash: &BlobHash) -> Result<bool, EngineError> {
+        Ok(self.store.partials()?.iter().any(|partial| partial.hash == *hash))
     }
 
     /// Reads a text body.

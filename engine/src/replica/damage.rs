@@ -178,6 +178,7 @@ impl Replica {
         let _ = self.look_for_damage();
         let _ = self.set_damaged_aside();
         let _ = self.collect_unnamed();
+        let _ = self.collect_unwanted();
     }
 
     fn look_for_damage(&self) -> Result<(), EngineError> {
@@ -234,8 +235,18 @@ impl Replica {
         Ok(())
     }
 
+    /// Removes what came of files that nothing wants any more.
+    fn collect_unwanted(&self) -> Result<(), EngineError> {
+        for partial in self.store.partials()? {
+            if !self.body_states(&partial.hash)?.contains(&BodyState::Wanted) {
+                self.store.partial_remove(&partial.hash, partial.size)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a document holds or wants a body.
-    fn is_needed(&self, hash: &BlobHash) -> Result<bool, EngineError> {
+    pub(super) fn is_needed(&self, hash: &BlobHash) -> Result<bool, EngineError> {
         let states = self.body_states(hash)?;
         Ok(states.iter().any(|state| matches!(state, BodyState::Held | BodyState::Wanted)))
     }
@@ -245,7 +256,7 @@ impl Replica {
         Ok(self.body_states(hash)?.contains(&BodyState::Held))
     }
 
-    fn body_states(&self, hash: &BlobHash) -> Result<Vec<BodyState>, EngineError> {
+    pub(super) fn body_states(&self, hash: &BlobHash) -> Result<Vec<BodyState>, EngineError> {
         let places = self.scan_all(Table::Meta, &keys::body_places(hash))?;
         Ok(places.iter().filter_map(|(_, value)| BodyState::parse(value)).collect())
     }

@@ -1,44 +1,190 @@
 //! Attachments: files of any size, streamed in and out, durable before they count.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::damage::is_damage;
 use super::{BodyState, EngineError, Replica};
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_SALT_BYTES};
 use crate::model::entry::{Attachment, BodyRef};
-use crate::store::{BLOB_READ_BYTES_MAX, Batch, BlobWriter, Table, keys};
+use crate::store::{BLOB_READ_BYTES_MAX, Batch, BlobWriter, PartialBlob, StoreError, Table, keys};
 
-/// A wanted file on its way in. Dropping it leaves nothing behind.
+/// A wanted file on its way in. What came before the last [`FileIntake::checkpoint`] is there
+/// when it is begun again; what came after is lost when this is dropped.
 #[derive(Debug)]
 pub struct FileIntake {
-    writer: Box<dyn BlobWriter>,
+    partial: Box<dyn PartialBlob>,
     body: BodyRef,
+    missing: u64,
 }
 
 impl FileIntake {
-    /// Appends bytes.
+    /// The file.
+    #[must_use]
+    pub const fn body(&self) -> BodyRef {
+        self.body
+    }
+
+    /// Byte ranges that are not here, salt counted; all but the end of the last are multiples of
+    /// 16 KiB.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Range<u64>> {
+        self.partial.missing()
+    }
+
+    /// Bytes that are not here.
+    #[must_use]
+    pub const fn missing_bytes(&self) -> u64 {
+        self.missing
+    }
+
+    /// Takes 16 KiB that were verified, or as many as are left at the end; returns whether they
+    /// were not here.
     ///
     /// # Errors
-    /// If there are more than announced, or the store fails.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
-        Ok(self.writer.write(bytes)?)
+    /// If they are not such a group, or the store fails.
+    pub fn write(&mut self, offset: u64, group: &[u8]) -> Result<bool, EngineError> {
+        let new = self.partial.write(offset, group)?;
+        if new {
+            self.missing = self.missing.saturating_sub(group.len() as u64);
+        }
+        Ok(new)
+    }
+
+    /// Makes durable what came.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn checkpoint(&mut self) -> Result<(), EngineError> {
+        Ok(self.partial.checkpoint()?)
+    }
+}
+
+/// Files that were added and that no entry names yet.
+#[derive(Debug, Default)]
+pub(crate) struct Added {
+    /// Held while a file becomes known, until it is counted below.
+    settling: RwLock<()>,
+    files: Mutex<BTreeMap<BlobHash, usize>>,
+}
+
+impl Added {
+    /// Keeps files from becoming known while `act` runs.
+    pub(crate) fn while_settled<T>(&self, act: impl FnOnce(&Self) -> T) -> T {
+        let _settled = self.settling.write().unwrap_or_else(PoisonError::into_inner);
+        act(self)
+    }
+
+    pub(crate) fn contains(&self, hash: &BlobHash) -> bool {
+        self.files().contains_key(hash)
+    }
+
+    fn files(&self) -> MutexGuard<'_, BTreeMap<BlobHash, usize>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A new blob as somewhere to write to.
+struct Salted {
+    writer: Box<dyn BlobWriter>,
+    failure: Option<StoreError>,
+}
+
+impl Write for Salted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.writer.write(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                let told = std::io::Error::other(error.to_string());
+                self.failure = Some(error);
+                Err(told)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
 impl Replica {
-    /// Begins to take in a wanted file; `None` if nothing here wants it.
+    /// Streams a file into a salted blob; durable when it returns. Nothing removes it before
+    /// [`Replica::release_file`].
+    ///
+    /// # Errors
+    /// If it is larger than `size_max` bytes, or reading or the store fails.
+    pub fn add_file(&self, source: &mut dyn Read, size_max: u64) -> Result<BodyRef, EngineError> {
+        self.add_file_by(size_max, |out| std::io::copy(source, out).map(drop))
+    }
+
+    /// As [`Replica::add_file`], for bytes that `produce` writes.
+    ///
+    /// # Errors
+    /// As [`Replica::add_file`]; an error of `produce` itself is a [`StoreError::Io`].
+    pub fn add_file_by(
+        &self,
+        size_max: u64,
+        produce: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<BodyRef, EngineError> {
+        let writer = self.store.blob_create(size_max + BODY_SALT_BYTES as u64)?;
+        let mut out = Salted { writer, failure: None };
+        let mut salt = [0u8; BODY_SALT_BYTES];
+        self.entropy.fill(&mut salt);
+        let produced = out.write_all(&salt).and_then(|()| produce(&mut out));
+        if let Some(failure) = out.failure {
+            return Err(failure.into());
+        }
+        produced.map_err(|error| StoreError::io("read", "attachment", error))?;
+        let _settling = self.added.settling.read().unwrap_or_else(PoisonError::into_inner);
+        let info = out.writer.finish(None)?;
+        *self.added.files().entry(info.hash).or_default() += 1;
+        Ok(BodyRef { hash: info.hash, size: info.size })
+    }
+
+    /// Lets go of a file that was added: it stays if an entry names it by now.
     ///
     /// # Errors
     /// If the store fails.
+    pub fn release_file(&self, body: &BodyRef) -> Result<(), EngineError> {
+        let mut files = self.added.files();
+        match files.get_mut(&body.hash) {
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                return Ok(());
+            }
+            _ => files.remove(&body.hash),
+        };
+        drop(files);
+        self.remove_file(&body.hash)
+    }
+
+    /// Begins to take in a wanted file, or goes on with it; `None` if nothing here wants it.
+    ///
+    /// # Errors
+    /// If somebody is taking it in, there is no room for it, or the store fails.
     pub fn begin_file(&self, body: &BodyRef) -> Result<Option<FileIntake>, EngineError> {
         let places = self.scan_all(Table::Meta, &keys::body_places(&body.hash))?;
         let wanted = |value: &[u8]| BodyState::parse(value) == Some(BodyState::Wanted);
         if !places.iter().any(|(_, value)| wanted(value)) {
             return Ok(None);
         }
-        let writer = self.store.blob_create(body.size)?;
-        Ok(Some(FileIntake { writer, body: *body }))
+        let partial = self.store.partial_open(&body.hash, body.size)?;
+        let missing = partial.missing().iter().map(|range| range.end - range.start).sum();
+        Ok(Some(FileIntake { partial, body: *body, missing }))
+    }
+
+    /// Gives up what came of a file so far.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn drop_file(&self, intake: FileIntake) -> Result<(), EngineError> {
+        let body = intake.body;
+        drop(intake);
+        self.store.partial_remove(&body.hash, body.size)?;
+        Ok(())
     }
 
     /// Makes a file that is complete durable and known; other bytes than its hash names
@@ -48,7 +194,7 @@ impl Replica {
     /// If the bytes are not those, or the store fails.
     pub fn finish_file(&self, intake: FileIntake) -> Result<(), EngineError> {
         let hash = intake.body.hash;
-        intake.writer.finish(Some(&hash))?;
+        intake.partial.finish()?;
         let mut batch = Batch::new();
         let mut docs = Vec::new();
         let mut used = false;
@@ -80,17 +226,22 @@ impl Replica {
         Ok(())
     }
 
-    /// Removes a blob file that nothing named, unless something has come to name it since.
+    /// Removes a blob file that nothing named, unless something has come to name it since, and
+    /// what is here of it on its way in, unless something wants it.
     pub(super) fn remove_file(&self, hash: &BlobHash) -> Result<(), EngineError> {
         let _state = self.lock();
         // What others have handed to the store must be readable there first.
         self.store.commit(Batch::new())?;
-        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?;
-        let held = |value: &[u8]| BodyState::parse(value) == Some(BodyState::Held);
+        let states = self.body_states(hash)?;
         let change = ChangeId::from_bytes(*hash.as_bytes());
-        let named = places.iter().any(|(_, value)| held(value));
+        let named = states.contains(&BodyState::Held) || self.added.contains(hash);
         if !named && self.entry_row(&change)?.is_none() {
             self.store.blob_remove(hash)?;
+        }
+        if !states.contains(&BodyState::Wanted) {
+            for partial in self.store.partials()?.iter().filter(|partial| partial.hash == *hash) {
+                self.store.partial_remove(hash, partial.size)?;
+            }
         }
         Ok(())
     }

@@ -265,6 +265,9 @@ impl Replica {
                 let known = self.store.get(Table::Meta, &place)?;
                 if known.as_deref() == Some(&[BodyState::Wanted as u8]) {
                     work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
+                    if self.is_partial(&body.hash)? {
+                        work.files.push(body.hash);
+                    }
                 }
                 work.batch.delete(Table::Meta, keys::wanted(&key.doc, &body.hash));
             }

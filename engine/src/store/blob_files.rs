@@ -5,7 +5,7 @@
 //! blobs/ab/ab12…          the bytes
 //! blobs/ab/ab12….groups   chaining values of its groups of 16 KiB
 //! blobs/tmp/              being written; emptied when the store is opened
-//! blobs/partial/          for transfers that resume: left alone
+//! blobs/partial/          on their way in, see `disk::partial`
 //! blobs/damaged/ab12…     was damaged; goes when the blob comes again or is removed
 //! ```
 
@@ -23,13 +23,19 @@ use tempfile::NamedTempFile;
 use crate::hash::BlobHash;
 
 use super::{
-    BLOB_READ_BYTES_MAX, StoreError,
-    files::{NEW_FILE_PREFIX, create_private_dir, replace_file, sync_dir},
-    groups::{GROUP_BYTES, GroupValue, group_value, root},
+    BLOB_READ_BYTES_MAX, GROUP_BYTES, StoreError,
+    files::{
+        NEW_FILE_PREFIX, RESERVE_BYTES, create_private_dir, disk_usage, free_bytes, replace_file,
+        sync_dir,
+    },
+    groups::{GroupValue, fit, group_value},
 };
 
 /// Blobs whose group values have been checked against their hash since the store was opened.
 const CHECKED_MAX: usize = 4096;
+/// Groups of a new blob between two looks at the room that is left: a mebibyte, so that texts and
+/// changes never ask.
+const ROOM_EVERY_GROUPS: u64 = 64;
 /// What the system answers when the disk cannot read a place.
 const DISK_CANNOT_READ: i32 = 5;
 
@@ -61,7 +67,8 @@ impl BlobFiles {
         sync_dir(root)
     }
 
-    /// Opens the directory, empties `tmp` and removes files without a row.
+    /// Opens the directory, empties `tmp` and removes files without a row. What is in `partial`
+    /// has been looked at before.
     pub(super) fn open(
         root: &Path,
         known: impl Fn(&BlobHash) -> Result<bool, StoreError>,
@@ -104,18 +111,55 @@ impl BlobFiles {
 
     /// Moves a finished blob to its place, durably; its row must follow.
     pub(super) fn place(&self, blob: NewBlob, hash: &BlobHash) -> Result<(), StoreError> {
-        let path = self.path(hash);
-        let dir = path.parent().unwrap_or(&self.root).to_owned();
-        if !dir.exists() {
-            create_private_dir(&dir)?;
-            sync_dir(&self.root)?;
-        }
+        let (path, dir) = self.shard(hash)?;
         for (file, path) in [(blob.groups, groups_path(&path)), (blob.bytes, path)] {
             file.as_file().sync_all().map_err(|error| StoreError::io("flush", &path, error))?;
             file.persist(&path).map_err(|error| StoreError::io("rename to", &path, error.error))?;
         }
         sync_dir(&dir)?;
         remove(&self.aside(hash))
+    }
+
+    /// Moves files that are complete and fsynced to their place, durably; the row must follow.
+    pub(super) fn adopt(&self, bytes: &Path, hash: &BlobHash) -> Result<(), StoreError> {
+        let (path, dir) = self.shard(hash)?;
+        for (from, to) in [(groups_path(bytes), groups_path(&path)), (bytes.to_owned(), path)] {
+            fs::rename(&from, &to).map_err(|error| StoreError::io("rename to", &to, error))?;
+        }
+        sync_dir(&dir)?;
+        sync_dir(bytes.parent().unwrap_or(&self.root))?;
+        remove(&self.aside(hash))
+    }
+
+    /// The path of a blob in a directory that is there.
+    fn shard(&self, hash: &BlobHash) -> Result<(PathBuf, PathBuf), StoreError> {
+        let path = self.path(hash);
+        let dir = path.parent().unwrap_or(&self.root).to_owned();
+        if !dir.exists() {
+            create_private_dir(&dir)?;
+            sync_dir(&self.root)?;
+        }
+        Ok((path, dir))
+    }
+
+    /// Bytes on disk of a blob, of what was set aside of it too.
+    pub(super) fn footprint(&self, hash: &BlobHash) -> u64 {
+        let path = self.path(hash);
+        [&path, &groups_path(&path), &self.aside(hash)].into_iter().map(|p| disk_usage(p)).sum()
+    }
+
+    /// Hashes of what was set aside.
+    pub(super) fn set_asides(&self) -> Result<Vec<BlobHash>, StoreError> {
+        let dir = self.root.join("damaged");
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let names = list(&dir)?.into_iter().filter_map(|path| {
+            path.file_name().and_then(|name| name.to_str()).and_then(BlobHash::parse_hex)
+        });
+        let mut hashes: Vec<_> = names.collect();
+        hashes.sort();
+        Ok(hashes)
     }
 
     /// Removes the files of a blob whose row is gone.
@@ -218,12 +262,7 @@ impl BlobFiles {
     fn groups_fit(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError> {
         let total = size.div_ceil(GROUP_BYTES as u64);
         let Ok(values) = self.values(hash, 0, total) else { return Ok(false) };
-        if total > 1 {
-            return Ok(root(&values) == Some(*hash));
-        }
-        let bytes = read_at(&self.path(hash), 0, size)?;
-        let value = (total == 1).then(|| group_value(0, &bytes));
-        Ok(BlobHash::of(&bytes) == *hash && values.first() == value.as_ref())
+        fit(hash, &values, || read_at(&self.path(hash), 0, size))
     }
 
     fn make_groups(&self, hash: &BlobHash, size: u64) -> Result<(), StoreError> {
@@ -253,9 +292,13 @@ impl BlobFiles {
         Ok(bytes.as_chunks::<32>().0.to_vec())
     }
 
+    /// Where the blobs are.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn path(&self, hash: &BlobHash) -> PathBuf {
-        let name = hash.to_string();
-        self.root.join(name.get(..2).unwrap_or_default()).join(&name)
+        blob_path(&self.root, hash)
     }
 
     fn aside(&self, hash: &BlobHash) -> PathBuf {
@@ -301,6 +344,11 @@ impl NewBlob {
         let write = |file: &mut NamedTempFile, bytes: &[u8]| {
             file.write_all(bytes).map_err(|error| StoreError::io("write", file.path(), error))
         };
+        if self.index % ROOM_EVERY_GROUPS == ROOM_EVERY_GROUPS - 1
+            && free_bytes(self.bytes.path()).is_some_and(|free| free < RESERVE_BYTES)
+        {
+            return Err(StoreError::DiskFull { path: self.bytes.path().to_owned() });
+        }
         write(&mut self.bytes, &self.group)?;
         write(&mut self.groups, &value)?;
         self.index += 1;
@@ -309,7 +357,14 @@ impl NewBlob {
     }
 }
 
-fn groups_path(path: &Path) -> PathBuf {
+/// Where the bytes of a complete blob are.
+pub(super) fn blob_path(root: &Path, hash: &BlobHash) -> PathBuf {
+    let name = hash.to_string();
+    root.join(name.get(..2).unwrap_or_default()).join(&name)
+}
+
+/// Where the group values beside these bytes are.
+pub(super) fn groups_path(path: &Path) -> PathBuf {
     path.with_extension("groups")
 }
 
@@ -317,14 +372,14 @@ fn is_shard(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.len() == 2)
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(dir).map_err(|error| StoreError::io("list", dir, error))?;
     entries
         .map(|entry| entry.map(|e| e.path()).map_err(|error| StoreError::io("list", dir, error)))
         .collect()
 }
 
-fn remove(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::io("remove", path, error))
@@ -334,7 +389,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Reads exactly `len` bytes; `len` is bounded by the callers.
-fn read_at(path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+pub(super) fn read_at(path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;

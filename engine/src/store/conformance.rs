@@ -13,8 +13,8 @@ use bytes::Bytes;
 use crate::hash::BlobHash;
 
 use super::{
-    BATCH_BYTES_MAX, BLOB_READ_BYTES_MAX, Batch, CommitNumber, KEY_BYTES_MAX, RESERVED_META_BYTE,
-    Row, Store, StoreError, Table, VALUE_BYTES_MAX,
+    BATCH_BYTES_MAX, BLOB_READ_BYTES_MAX, Batch, CommitNumber, GROUP_BYTES, KEY_BYTES_MAX,
+    PARTIAL_STEP_BYTES, RESERVED_META_BYTE, Row, Store, StoreError, Table, VALUE_BYTES_MAX,
 };
 
 /// Opens one store again and again; each opening sees what the one before committed. The one
@@ -27,7 +27,7 @@ pub type Reopen = Box<dyn FnMut() -> Arc<dyn Store>>;
 ///
 /// When the store does not conform.
 pub fn check_all(fresh: &mut dyn FnMut() -> Reopen) {
-    let checks: [fn(&mut Reopen); 10] = [
+    let checks: [fn(&mut Reopen); 12] = [
         batches_are_whole,
         the_later_operation_wins,
         scans_keep_order_and_bounds,
@@ -38,6 +38,8 @@ pub fn check_all(fresh: &mut dyn FnMut() -> Reopen) {
         closing_commits_what_waits,
         blobs_are_kept_and_read_in_ranges,
         blobs_are_capped_and_named,
+        parts_of_blobs_are_kept_and_go_on,
+        parts_that_make_another_blob_are_refused,
     ];
     for check in checks {
         check(&mut fresh());
@@ -308,5 +310,86 @@ fn blobs_are_capped_and_named(reopen: &mut Reopen) {
     abandoned.write(&other).unwrap();
     drop(abandoned);
     assert_eq!(store.blobs(None, 9).unwrap().len(), 1);
+    store.close().unwrap();
+}
+
+/// Writes the groups of `bytes` that begin in `range`.
+fn write_groups(
+    partial: &mut dyn super::PartialBlob,
+    bytes: &[u8],
+    range: std::ops::Range<usize>,
+) -> u64 {
+    let mut fresh = 0;
+    for (index, group) in bytes.chunks(GROUP_BYTES).enumerate() {
+        let offset = index * GROUP_BYTES;
+        if range.contains(&offset) && partial.write(offset as u64, group).unwrap() {
+            fresh += group.len() as u64;
+        }
+    }
+    fresh
+}
+
+fn parts_of_blobs_are_kept_and_go_on(reopen: &mut Reopen) {
+    const PARTS: [std::ops::Range<usize>; 3] = [200_000..400_000, 0..16_384, 900_000..1_000_000];
+    for len in [0, 1, 16_384, 16_385, 1_000_000u32] {
+        let bytes = sample(len);
+        let (hash, size) = (BlobHash::of(&bytes), bytes.len() as u64);
+        let mut held = 0;
+        for part in PARTS {
+            let store = reopen();
+            let mut partial = store.partial_open(&hash, size).unwrap();
+            assert!(matches!(store.partial_open(&hash, size), Err(StoreError::Busy(_))));
+            assert!(!store.partial_remove(&hash, size).unwrap(), "it is open");
+            let missing: u64 = partial.missing().iter().map(|part| part.end - part.start).sum();
+            assert_eq!(missing, size - held);
+            held += write_groups(&mut *partial, &bytes, part.clone());
+            assert_eq!(write_groups(&mut *partial, &bytes, part), 0, "written twice");
+            partial.checkpoint().unwrap();
+            assert!(partial.write(5, &[0]).is_err() && partial.write(0, &[0; 99_999]).is_err());
+            let whole = partial.missing().is_empty();
+            assert_eq!(partial.finish().is_ok(), whole, "{len}");
+            let kept = store.partials().unwrap();
+            assert_eq!(kept.iter().map(|p| p.held).sum::<u64>(), if whole { 0 } else { held });
+            assert!(kept.iter().all(|partial| !partial.open));
+            assert_eq!(store.blob_info(&hash).unwrap().is_some(), whole);
+            store.close().unwrap();
+            if whole {
+                break;
+            }
+        }
+        let store = reopen();
+        let mut partial = store.partial_open(&hash, size).unwrap();
+        write_groups(&mut *partial, &bytes, 0..usize::MAX);
+        assert_eq!(partial.finish().unwrap().size, size);
+        let read = store.blob_read(&hash, 0, BLOB_READ_BYTES_MAX).unwrap().unwrap();
+        assert!(read == bytes && store.partials().unwrap().is_empty());
+        store.close().unwrap();
+    }
+    let store = reopen();
+    let bytes = sample(u32::try_from(PARTIAL_STEP_BYTES).unwrap() * 2);
+    let hash = BlobHash::of(&bytes);
+    let mut partial = store.partial_open(&hash, bytes.len() as u64).unwrap();
+    write_groups(&mut *partial, &bytes, 0..bytes.len() * 3 / 4);
+    drop(partial);
+    let info = store.partials().unwrap().remove(0);
+    assert_eq!(info.held, PARTIAL_STEP_BYTES, "what came after the last step is lost");
+    assert!(info.disk_bytes >= info.held);
+    assert!(store.partial_remove(&hash, info.size).unwrap());
+    assert!(!store.partial_remove(&hash, info.size).unwrap());
+    assert!(store.partials().unwrap().is_empty());
+    store.close().unwrap();
+}
+
+fn parts_that_make_another_blob_are_refused(reopen: &mut Reopen) {
+    let store = reopen();
+    for len in [100, 100_000] {
+        let bytes = sample(len);
+        let hash = BlobHash::of(b"something else");
+        let mut partial = store.partial_open(&hash, u64::from(len)).unwrap();
+        write_groups(&mut *partial, &bytes, 0..usize::MAX);
+        assert!(matches!(partial.finish(), Err(StoreError::Refused { .. })));
+        assert_eq!(store.blob_info(&hash).unwrap(), None);
+        assert!(store.partials().unwrap().is_empty(), "it could never become whole");
+    }
     store.close().unwrap();
 }

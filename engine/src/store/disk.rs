@@ -10,6 +10,7 @@
 //! home/store/blobs/    blobs over 16 KiB
 //! ```
 
+mod partial;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -27,12 +28,13 @@ use bytes::Bytes;
 
 use crate::hash::{BlobHash, derive};
 
+use self::partial::OpenPartials;
 use self::tables::Tables;
 use super::{
-    Batch, BlobInfo, BlobWriter, CommitNumber, Pending, Row, RowVisitor, Store, StoreError,
-    StoreStats, Table, TableStats,
+    Batch, BlobInfo, BlobWriter, CommitNumber, PartialBlob, PartialInfo, Pending, Row, RowVisitor,
+    Store, StoreError, StoreStats, Table, TableStats,
     blob_files::{BlobFiles, NewBlob},
-    files::{create_private_dir, disk_usage, replace_file, sync_dir},
+    files::{RESERVE_BYTES, create_private_dir, disk_usage, free_bytes, replace_file, sync_dir},
     format::{Format, StoreId, migrate},
     highwater::{Mark, Marks, check_marker, read_mark, write_marker},
     lock::HomeLock,
@@ -119,6 +121,7 @@ struct Inner {
     blobs: BlobFiles,
     // putting and removing one blob must not cross
     blob_steps: Mutex<()>,
+    open_partials: Mutex<OpenPartials>,
     blob_rows: AtomicU64,
     blob_bytes: AtomicU64,
 }
@@ -236,7 +239,12 @@ impl DiskStore {
         let tables = Arc::new(tables);
         let known =
             |hash: &BlobHash| tables.raw_get(Table::Meta, &blob_key(hash)).map(|row| row.is_some());
-        let blobs = BlobFiles::open(&options.store().join("blobs"), known)?;
+        let root = options.store().join("blobs");
+        let mut lost = Batch::new();
+        for key in partial::recover(&root, &tables)? {
+            lost.delete(Table::Meta, key);
+        }
+        let blobs = BlobFiles::open(&root, known)?;
         let (mut rows, mut bytes) = (0u64, 0u64);
         for (_, size) in tables.own_rows(BLOB_PREFIX, None, usize::MAX)? {
             rows += 1;
@@ -253,9 +261,13 @@ impl DiskStore {
             marks,
             blobs,
             blob_steps: Mutex::new(()),
+            open_partials: Mutex::default(),
             blob_rows: AtomicU64::new(rows),
             blob_bytes: AtomicU64::new(bytes),
         };
+        if !lost.is_empty() {
+            inner.writer.submit(lost)?.wait()?;
+        }
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -340,6 +352,30 @@ impl Store for DiskStore {
         self.inner.forget_blob(hash, BlobFiles::remove)
     }
 
+    fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {
+        self.inner.tables().map(|_| self.inner.blobs.footprint(hash))
+    }
+
+    fn blobs_set_aside(&self) -> Result<Vec<BlobHash>, StoreError> {
+        self.inner.tables().and_then(|_| self.inner.blobs.set_asides())
+    }
+
+    fn partial_open(&self, hash: &BlobHash, size: u64) -> Result<Box<dyn PartialBlob>, StoreError> {
+        self.inner.partial_open(hash, size)
+    }
+
+    fn partials(&self) -> Result<Vec<PartialInfo>, StoreError> {
+        self.inner.partials()
+    }
+
+    fn partial_remove(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError> {
+        self.inner.partial_remove(hash, size)
+    }
+
+    fn room(&self) -> Option<u64> {
+        Some(free_bytes(self.inner.blobs.root())?.saturating_sub(RESERVE_BYTES))
+    }
+
     fn stats(&self) -> StoreStats {
         let counters = self.inner.writer.counters();
         let tables = self.inner.tables().ok();
@@ -403,6 +439,11 @@ impl Inner {
         Ok(info.is_some())
     }
 
+    fn count_blob(&self, size: u64) {
+        self.blob_rows.fetch_add(1, Ordering::Relaxed);
+        self.blob_bytes.fetch_add(size, Ordering::Relaxed);
+    }
+
     fn decode_blob(&self, key: &[u8], value: &[u8]) -> Result<BlobInfo, StoreError> {
         let hash = key.strip_prefix(BLOB_PREFIX).and_then(|hash| <[u8; 32]>::try_from(hash).ok());
         match (hash, decode_size(value)) {
@@ -456,8 +497,7 @@ impl BlobWriter for DiskBlobWriter {
         let mut batch = Batch::new();
         batch.put(Table::Meta, blob_key(&hash), size.to_be_bytes().to_vec());
         store.writer.submit(batch)?.wait()?;
-        store.blob_rows.fetch_add(1, Ordering::Relaxed);
-        store.blob_bytes.fetch_add(size, Ordering::Relaxed);
+        store.count_blob(size);
         Ok(BlobInfo { hash, size })
     }
 }

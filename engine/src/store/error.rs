@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
+use crate::hash::BlobHash;
+
 use super::Table;
 
 /// Why a store operation failed. Cheap to clone: one failed fsync answers many callers.
@@ -57,6 +59,9 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Somebody is writing this very blob.
+    #[error("blob {0} is being received already")]
+    Busy(BlobHash),
     /// The store has been closed.
     #[error("store is closed")]
     Closed,

@@ -2,7 +2,8 @@
 
 use std::{
     fmt, io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -10,7 +11,8 @@ use bytes::Bytes;
 use crate::hash::BlobHash;
 
 use super::{
-    Batch, BlobInfo, BlobWriter, Pending, Row, RowVisitor, Store, StoreError, StoreStats, Table,
+    Batch, BlobInfo, BlobWriter, PartialBlob, PartialInfo, Pending, Row, RowVisitor, Store,
+    StoreError, StoreStats, Table,
 };
 
 /// What happens at the n-th call.
@@ -26,10 +28,17 @@ pub enum Fault {
     CrashAfter,
 }
 
-/// Wraps a store and counts its calls. All methods but `stats` and `close` count.
+/// Wraps a store and counts its calls. All methods but `room`, `stats` and `close` count, those of
+/// a partial blob too.
 pub struct Faulty<S> {
     inner: S,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+}
+
+/// A partial blob whose writes count.
+struct FaultyPartial {
+    inner: Box<dyn PartialBlob>,
+    state: Arc<Mutex<State>>,
 }
 
 struct State {
@@ -50,7 +59,7 @@ impl<S: Store> Faulty<S> {
     /// Wraps a store; nothing fails yet.
     pub fn new(inner: S) -> Self {
         let state = State { calls: 0, plan: None, dead: false, read_only: false };
-        Self { inner, state: Mutex::new(state) }
+        Self { inner, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Lets the `n`-th call from now (counted from 1) fail.
@@ -80,30 +89,40 @@ impl<S: Store> Faulty<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
-    fn verdict(&self, writes: bool) -> Verdict {
-        let mut state = self.lock();
-        if state.dead {
+    fn call<T>(
+        &self,
+        writes: bool,
+        call: impl FnOnce(&S) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let verdict = self.lock().verdict(writes);
+        verdict.over(|| call(&self.inner))
+    }
+}
+
+impl State {
+    fn verdict(&mut self, writes: bool) -> Verdict {
+        if self.dead {
             return Verdict::Fail(StoreError::Closed);
         }
-        state.calls += 1;
-        match state.plan.filter(|(at, _)| *at == state.calls) {
-            None if writes && state.read_only => {
+        self.calls += 1;
+        match self.plan.filter(|(at, _)| *at == self.calls) {
+            None if writes && self.read_only => {
                 Verdict::Fail(StoreError::ReadOnly { reason: "injected failure".to_owned() })
             }
             None => Verdict::Pass,
             Some((_, Fault::CrashBefore)) => {
-                state.dead = true;
+                self.dead = true;
                 Verdict::Fail(StoreError::Closed)
             }
             Some((_, Fault::CrashAfter)) => {
-                state.dead = true;
+                self.dead = true;
                 Verdict::Lose(StoreError::Closed)
             }
             Some((_, fault)) => {
-                state.read_only |= writes;
+                self.read_only |= writes;
                 let kind = match fault {
                     Fault::DiskFull => io::ErrorKind::StorageFull,
                     _ => io::ErrorKind::Other,
@@ -112,18 +131,47 @@ impl<S: Store> Faulty<S> {
             }
         }
     }
+}
 
-    fn call<T>(
-        &self,
-        writes: bool,
-        call: impl FnOnce(&S) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match self.verdict(writes) {
-            Verdict::Pass => call(&self.inner),
-            Verdict::Fail(error) => Err(error),
-            Verdict::Lose(error) => call(&self.inner).and(Err(error)),
+impl Verdict {
+    fn over<T>(self, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match self {
+            Self::Pass => call(),
+            Self::Fail(error) => Err(error),
+            Self::Lose(error) => call().and(Err(error)),
         }
     }
+}
+
+impl PartialBlob for FaultyPartial {
+    fn missing(&self) -> Vec<Range<u64>> {
+        self.inner.missing()
+    }
+
+    fn write(&mut self, offset: u64, group: &[u8]) -> Result<bool, StoreError> {
+        let verdict = lock(&self.state).verdict(true);
+        verdict.over(|| self.inner.write(offset, group))
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let verdict = lock(&self.state).verdict(true);
+        verdict.over(|| self.inner.checkpoint())
+    }
+
+    fn finish(self: Box<Self>) -> Result<BlobInfo, StoreError> {
+        let verdict = lock(&self.state).verdict(true);
+        verdict.over(|| self.inner.finish())
+    }
+}
+
+impl fmt::Debug for FaultyPartial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyPartial").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: Store> Store for Faulty<S> {
@@ -144,7 +192,8 @@ impl<S: Store> Store for Faulty<S> {
 
     fn submit(&self, batch: Batch) -> Result<Pending, StoreError> {
         batch.check()?;
-        match self.verdict(true) {
+        let verdict = self.lock().verdict(true);
+        match verdict {
             Verdict::Pass => self.inner.submit(batch),
             Verdict::Fail(error @ (StoreError::Closed | StoreError::ReadOnly { .. })) => Err(error),
             // the fsync fails, not the call
@@ -204,6 +253,31 @@ impl<S: Store> Store for Faulty<S> {
 
     fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
         self.call(true, |inner| inner.blob_remove(hash))
+    }
+
+    fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {
+        self.call(false, |inner| inner.blob_footprint(hash))
+    }
+
+    fn blobs_set_aside(&self) -> Result<Vec<BlobHash>, StoreError> {
+        self.call(false, Store::blobs_set_aside)
+    }
+
+    fn partial_open(&self, hash: &BlobHash, size: u64) -> Result<Box<dyn PartialBlob>, StoreError> {
+        let inner = self.call(true, |inner| inner.partial_open(hash, size))?;
+        Ok(Box::new(FaultyPartial { inner, state: Arc::clone(&self.state) }))
+    }
+
+    fn partials(&self) -> Result<Vec<PartialInfo>, StoreError> {
+        self.call(false, Store::partials)
+    }
+
+    fn partial_remove(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError> {
+        self.call(true, |inner| inner.partial_remove(hash, size))
+    }
+
+    fn room(&self) -> Option<u64> {
+        self.inner.room()
     }
 
     fn stats(&self) -> StoreStats {

@@ -11,6 +11,22 @@ use super::StoreError;
 /// How the name of a file begins that is about to take another one's place.
 pub(super) const NEW_FILE_PREFIX: &str = ".new-";
 
+/// Bytes of the disk that large blobs leave free, for the commits of everything else: a store that
+/// cannot write its journal takes nothing any more.
+pub(super) const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Returns the bytes that are free on the disk of `path`; `None` where the system does not say.
+#[cfg(unix)]
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(path).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Flushes a directory: a created, renamed or removed name in it is durable afterwards.
 pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     File::open(path)

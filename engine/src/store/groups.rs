@@ -8,8 +8,7 @@ use blake3::{
 
 use crate::hash::BlobHash;
 
-/// Bytes of a group.
-pub(super) const GROUP_BYTES: usize = 16 * 1024;
+use super::GROUP_BYTES;
 
 /// Chaining value of a group.
 pub(super) type GroupValue = [u8; 32];
@@ -20,6 +19,21 @@ pub(super) fn group_value(index: u64, bytes: &[u8]) -> GroupValue {
     hasher.set_input_offset(index.saturating_mul(GROUP_BYTES as u64));
     hasher.update(bytes);
     hasher.finalize_non_root()
+}
+
+/// Returns whether these are the group values of a blob; `first` reads the bytes of one that has
+/// no more than one group.
+pub(super) fn fit<E>(
+    hash: &BlobHash,
+    values: &[GroupValue],
+    first: impl FnOnce() -> Result<Vec<u8>, E>,
+) -> Result<bool, E> {
+    if values.len() > 1 {
+        return Ok(root(values) == Some(*hash));
+    }
+    let bytes = first()?;
+    let value = (!bytes.is_empty()).then(|| group_value(0, &bytes));
+    Ok(BlobHash::of(&bytes) == *hash && values.first() == value.as_ref())
 }
 
 /// Returns the blob hash over the chaining values of at least two groups.

@@ -59,6 +59,12 @@ pub fn blob(hash: &BlobHash) -> Vec<u8> {
     join(b'b', &[hash.as_bytes()])
 }
 
+/// All blob rows of Truth.
+pub const BLOBS: &[u8] = b"b";
+
+/// All chain index rows.
+pub const CHAINS: &[u8] = b"n";
+
 /// All chain index rows of one chain.
 #[must_use]
 pub fn chain_prefix(chain: &ChainKey) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! A store in memory with simulated durability: what was not committed is lost in a crash.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,13 +12,13 @@ use bytes::Bytes;
 use crate::hash::BlobHash;
 
 use super::{
-    BLOB_READ_BYTES_MAX, Batch, BlobInfo, BlobWriter, CommitNumber, Completion, Pending, Row,
-    RowVisitor, Store, StoreError, StoreStats, Table, TableStats,
+    BLOB_READ_BYTES_MAX, Batch, BlobInfo, BlobWriter, CommitNumber, Completion, GROUP_BYTES,
+    PARTIAL_STEP_BYTES, PartialBlob, PartialInfo, Pending, Row, RowVisitor, Store, StoreError,
+    StoreStats, Table, TableStats,
     effects::{Effects, collect},
+    group_set::GroupSet,
     range::bounds,
 };
-
-const GROUP_BYTES: usize = 16 * 1024;
 
 /// The store in memory. Clones share it.
 #[derive(Clone, Default)]
@@ -25,10 +26,15 @@ pub struct MemoryStore {
     inner: Arc<Mutex<Inner>>,
 }
 
+/// Groups of a partial blob, by their offset.
+type Groups = BTreeMap<u64, Bytes>;
+
 #[derive(Default)]
 struct Inner {
     tables: BTreeMap<Table, BTreeMap<Bytes, Bytes>>,
     blobs: BTreeMap<BlobHash, Bytes>,
+    partials: BTreeMap<(BlobHash, u64), (GroupSet, Groups)>,
+    open_partials: BTreeSet<(BlobHash, u64)>,
     waiting: VecDeque<(Batch, Completion)>,
     held: bool,
     closed: bool,
@@ -74,6 +80,7 @@ impl MemoryStore {
         let durable = Inner {
             tables: inner.tables.clone(),
             blobs: inner.blobs.clone(),
+            partials: inner.partials.clone(),
             stats: StoreStats { last_commit: inner.stats.last_commit, ..StoreStats::default() },
             ..Inner::default()
         };
@@ -236,6 +243,47 @@ impl Store for MemoryStore {
         Ok(self.open()?.blobs.remove(hash).is_some())
     }
 
+    fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {
+        Ok(self.open()?.blobs.get(hash).map_or(0, |bytes| bytes.len() as u64))
+    }
+
+    fn blobs_set_aside(&self) -> Result<Vec<BlobHash>, StoreError> {
+        self.open().map(|_| Vec::new())
+    }
+
+    fn partial_open(&self, hash: &BlobHash, size: u64) -> Result<Box<dyn PartialBlob>, StoreError> {
+        let mut inner = self.open()?;
+        if !inner.open_partials.insert((*hash, size)) {
+            return Err(StoreError::Busy(*hash));
+        }
+        let known = inner.partials.get(&(*hash, size)).cloned();
+        let (held, groups) = known.unwrap_or_else(|| (GroupSet::empty(size), Groups::new()));
+        let (store, hash) = (self.clone(), *hash);
+        Ok(Box::new(MemoryPartial { store, hash, size, held, groups, fresh_bytes: 0 }))
+    }
+
+    fn partials(&self) -> Result<Vec<PartialInfo>, StoreError> {
+        let inner = self.open()?;
+        let mut keys: BTreeSet<_> = inner.partials.keys().copied().collect();
+        keys.extend(&inner.open_partials);
+        let info = |key: (BlobHash, u64)| {
+            let held = inner.partials.get(&key).map_or(0, |(held, _)| held.bytes());
+            let open = inner.open_partials.contains(&key);
+            PartialInfo { hash: key.0, size: key.1, held, disk_bytes: held, open }
+        };
+        Ok(keys.into_iter().map(info).collect())
+    }
+
+    fn partial_remove(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError> {
+        let mut inner = self.open()?;
+        let open = inner.open_partials.contains(&(*hash, size));
+        Ok(!open && inner.partials.remove(&(*hash, size)).is_some())
+    }
+
+    fn room(&self) -> Option<u64> {
+        None
+    }
+
     fn stats(&self) -> StoreStats {
         let inner = self.lock();
         StoreStats {
@@ -292,6 +340,70 @@ impl BlobWriter for MemoryBlobWriter {
         }
         self.store.open()?.blobs.insert(hash, Bytes::from(self.bytes));
         Ok(BlobInfo { hash, size })
+    }
+}
+
+/// A blob of which parts come.
+#[derive(Debug)]
+struct MemoryPartial {
+    store: MemoryStore,
+    hash: BlobHash,
+    size: u64,
+    held: GroupSet,
+    groups: Groups,
+    fresh_bytes: u64,
+}
+
+impl PartialBlob for MemoryPartial {
+    fn missing(&self) -> Vec<Range<u64>> {
+        self.held.missing()
+    }
+
+    fn write(&mut self, offset: u64, group: &[u8]) -> Result<bool, StoreError> {
+        let Some(index) = self.held.group_at(offset, group.len()) else {
+            return Err(StoreError::refused("part of a blob", group.len(), GROUP_BYTES));
+        };
+        if !self.held.insert(index) {
+            return Ok(false);
+        }
+        self.groups.insert(offset, Bytes::copy_from_slice(group));
+        self.fresh_bytes += group.len() as u64;
+        if self.fresh_bytes >= PARTIAL_STEP_BYTES {
+            self.checkpoint()?;
+        }
+        Ok(true)
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let mut inner = self.store.open()?;
+        if self.fresh_bytes > 0 {
+            let part = (self.held.clone(), self.groups.clone());
+            inner.partials.insert((self.hash, self.size), part);
+        }
+        self.fresh_bytes = 0;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<BlobInfo, StoreError> {
+        let (found, limit) = (self.held.bytes(), self.size);
+        if !self.held.is_whole() {
+            return Err(StoreError::Refused { what: "incomplete blob", found, limit });
+        }
+        let bytes: Vec<u8> = self.groups.values().flatten().copied().collect();
+        let mut inner = self.store.open()?;
+        inner.partials.remove(&(self.hash, self.size));
+        if BlobHash::of(&bytes) != self.hash {
+            let what = "blob of another hash";
+            return Err(StoreError::Refused { what, found, limit: 0 });
+        }
+        inner.blobs.insert(self.hash, Bytes::from(bytes));
+        Ok(BlobInfo { hash: self.hash, size: self.size })
+    }
+}
+
+impl Drop for MemoryPartial {
+    fn drop(&mut self) {
+        self.store.lock().open_partials.remove(&(self.hash, self.size));
     }
 }
 

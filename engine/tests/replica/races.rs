@@ -8,8 +8,8 @@ use bytes::Bytes;
 use mosaic_engine::description::Section;
 use mosaic_engine::hash::BlobHash;
 use mosaic_engine::store::{
-    Batch, BlobInfo, BlobWriter, Completion, Pending, Row, RowVisitor, StoreError, StoreStats,
-    Table,
+    Batch, BlobInfo, BlobWriter, Completion, PartialBlob, PartialInfo, Pending, Row, RowVisitor,
+    StoreError, StoreStats, Table,
 };
 
 use super::*;
@@ -154,6 +154,30 @@ impl Store for Slow {
             return Err(StoreError::ReadOnly { reason: "stuck".into() });
         }
         self.inner.blob_remove(hash)
+    }
+
+    fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {
+        self.inner.blob_footprint(hash)
+    }
+
+    fn blobs_set_aside(&self) -> Result<Vec<BlobHash>, StoreError> {
+        self.inner.blobs_set_aside()
+    }
+
+    fn partial_open(&self, hash: &BlobHash, size: u64) -> Result<Box<dyn PartialBlob>, StoreError> {
+        self.inner.partial_open(hash, size)
+    }
+
+    fn partials(&self) -> Result<Vec<PartialInfo>, StoreError> {
+        self.inner.partials()
+    }
+
+    fn partial_remove(&self, hash: &BlobHash, size: u64) -> Result<bool, StoreError> {
+        self.inner.partial_remove(hash, size)
+    }
+
+    fn room(&self) -> Option<u64> {
+        self.inner.room()
     }
 
     fn stats(&self) -> StoreStats {

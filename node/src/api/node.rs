@@ -148,6 +148,7 @@ fn peer(
         let selected = paths.iter().find(|path| path.is_selected());
         selected.and_then(|path| u64::try_from(path.rtt().as_millis()).ok())
     });
+    let files = network.sessions().files(device);
     Peer {
         device: device.to_string(),
         account: names::account_of(replica, device).map(|account| account.to_string()),
@@ -157,6 +158,8 @@ fn peer(
         rtt_ms,
         in_bytes: Some(record.in_bytes.saturating_add(received)),
         out_bytes: Some(record.out_bytes.saturating_add(sent)),
+        file_in_bytes: Some(files.fetched),
+        file_out_bytes: Some(files.given),
         sync_state: sync_state.to_owned(),
         refused: named(counts.refused),
         deferred: named(counts.deferred),

@@ -213,7 +213,7 @@ fn result(report: Result<Report, NodeError>, asked: &Asked) -> SyncResult {
             return SyncResult { state: state.to_owned(), reasons, ..SyncResult::default() };
         }
     };
-    let counters = report.counters;
+    let (counters, failures) = (report.counters, report.failures);
     let mut record = SyncResult {
         round_trips: counters.round_trips,
         control_bytes: counters.control_bytes,
@@ -237,6 +237,7 @@ fn result(report: Result<Report, NodeError>, asked: &Asked) -> SyncResult {
     record.missing_bodies = round.missing_here;
     record.peer_missing_bodies = Some(round.missing_there);
     record.reasons = reasons(&round);
+    record.reasons.extend(failures);
     let missing = round.missing_here > 0 || round.missing_there > 0;
     let unsure = round.durable_there == Some(false) || !round.durable_here;
     let not_kept = asked.not_kept(&round);

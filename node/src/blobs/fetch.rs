@@ -1,5 +1,6 @@
 //! Fetches blobs from one remote, verified while they stream.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bao_tree::io::BaoContentItem;
@@ -15,6 +16,8 @@ use tokio::time::timeout;
 
 use super::HASHES_PER_REQUEST_MAX;
 
+/// Bytes that are verified as one.
+const PIECE_BYTES: u64 = mosaic_engine::store::GROUP_BYTES as u64;
 /// Bytes reserved before any of them has arrived.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
 
@@ -82,6 +85,32 @@ pub enum FetchError {
     /// The remote stopped sending, or the connection ended.
     #[error("the transfer was cut off: {0}")]
     Cut(String),
+    /// What came could not be stored here.
+    #[error("it was not stored: {0}")]
+    Stored(String),
+    /// Whoever takes the bytes wants no more.
+    #[error("no more of it is wanted")]
+    Enough,
+}
+
+/// Takes the verified bytes of a blob.
+pub trait Sink: Send {
+    /// Takes a piece: 16 KiB, or less at the end of the blob.
+    fn put(
+        &mut self,
+        offset: u64,
+        piece: Bytes,
+    ) -> impl Future<Output = Result<(), FetchError>> + Send;
+}
+
+/// A sink that waits for nothing.
+#[derive(Debug)]
+pub struct Direct<F>(pub F);
+
+impl<F: FnMut(u64, Bytes) -> Result<(), FetchError> + Send> Sink for Direct<F> {
+    async fn put(&mut self, offset: u64, piece: Bytes) -> Result<(), FetchError> {
+        (self.0)(offset, piece)
+    }
 }
 
 /// Fetches whole blobs into memory and gives each to `sink` as it is complete. Blobs that a
@@ -110,26 +139,27 @@ pub async fn fetch_many(
     fetch.stats
 }
 
-/// Fetches one blob of any size from `offset` on, giving verified pieces in order to `sink`.
-/// Returns the whole size. `offset` is rounded down to a multiple of 16 KiB.
+/// Fetches a byte range of one blob of any size, giving verified pieces in order to `sink`. The
+/// range grows to whole pieces of 16 KiB.
 ///
 /// # Errors
 /// As [`FetchError`]; pieces given before an error are right and can be kept.
-pub async fn fetch_streaming(
+pub async fn fetch_range(
     connection: &Connection,
     want: Want,
-    offset: u64,
+    range: Range<u64>,
     caps: FetchCaps,
-    mut sink: impl FnMut(u64, Bytes) -> Result<(), FetchError> + Send,
-) -> Result<u64, FetchError> {
+    sink: &mut impl Sink,
+) -> Result<(), FetchError> {
     let mut fetch =
         Fetch { connection, caps, left: caps.total_bytes_max, stats: FetchStats::default() };
-    let start = offset & !0x3fff;
-    let ranges = if start == 0 { ChunkRanges::all() } else { ChunkRanges::bytes(start..) };
-    let request = GetRequest::blob_ranges(iroh_hash(want.hash), ranges);
+    let start = range.start / PIECE_BYTES * PIECE_BYTES;
+    let end = range.end.div_ceil(PIECE_BYTES).saturating_mul(PIECE_BYTES);
+    let chunks = ChunkRanges::bytes(start..end);
+    let request = GetRequest::blob_ranges(iroh_hash(want.hash), chunks);
     let header = fetch.start(request).await?;
-    let (_, size) = fetch.content(header, want, &mut sink).await?;
-    Ok(size)
+    fetch.content(header, want, sink).await?;
+    Ok(())
 }
 
 struct Fetch<'a> {
@@ -193,10 +223,10 @@ impl Fetch<'_> {
     ) -> Result<(AtEndBlob, Bytes), FetchError> {
         let reserve = want.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
         let mut bytes = Vec::with_capacity(reserve.min(RESERVE_BYTES_MAX));
-        let mut gather = |_, piece: Bytes| {
+        let mut gather = Direct(|_, piece: Bytes| {
             bytes.extend_from_slice(&piece);
             Ok(())
-        };
+        });
         let (end, _) = self.content(header, want, &mut gather).await?;
         Ok((end, bytes.into()))
     }
@@ -205,7 +235,7 @@ impl Fetch<'_> {
         &mut self,
         header: AtBlobHeader,
         want: Want,
-        sink: &mut (impl FnMut(u64, Bytes) -> Result<(), FetchError> + Send),
+        sink: &mut impl Sink,
     ) -> Result<(AtEndBlob, u64), FetchError> {
         let stall = self.caps.stall_timeout;
         let read = timeout(stall, header.next()).await.map_err(|_| stalled())?;
@@ -230,7 +260,7 @@ impl Fetch<'_> {
                             let length = u64::try_from(leaf.data.len()).unwrap_or(0);
                             self.stats.read_bytes += length;
                             self.stats.payload_bytes += length;
-                            sink(leaf.offset, leaf.data)?;
+                            sink.put(leaf.offset, leaf.data).await?;
                         }
                     }
                 }

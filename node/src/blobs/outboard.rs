@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use bao_tree::BaoTree;
 use bao_tree::io::outboard::PreOrderMemOutboard;
 use bao_tree::io::sync::{ReadAt, outboard};
+use blake3::hazmat::{Mode, merge_subtrees_non_root, merge_subtrees_root};
 use bytes::Bytes;
 use iroh_blobs::store::IROH_BLOCK_SIZE;
 use mosaic_engine::hash::BlobHash;
@@ -17,6 +18,9 @@ use super::{BlobSource, OpenBlob};
 const CACHE_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Bytes read at once while hash pairs are built.
 const READ_BYTES: u64 = 256 * 1024;
+
+/// Values of groups asked for at once.
+const GROUPS_AT_ONCE: usize = 16 * 1024;
 
 /// A blob of the source, as `bao_tree` reads it.
 pub(super) struct Reader<'a> {
@@ -77,6 +81,10 @@ impl Outboards {
         if let Some(data) = self.find(&blob.hash) {
             return Ok(wrap(data));
         }
+        if let Some(data) = from_groups(blob, &tree, &root) {
+            self.keep(blob.hash, data.clone());
+            return Ok(wrap(data));
+        }
         let size = usize::try_from(tree.outboard_size()).map_err(io::Error::other)?;
         let mut built = PreOrderMemOutboard { root, tree, data: vec![0u8; size] };
         let found =
@@ -101,6 +109,43 @@ impl Outboards {
             kept.pop_front();
         }
     }
+}
+
+/// Hash pairs out of the values that the source keeps beside the bytes; `None` if there are none, or
+/// they are not those of the hash.
+fn from_groups(blob: &Reader<'_>, tree: &BaoTree, root: &blake3::Hash) -> Option<Bytes> {
+    let total = usize::try_from(tree.blocks()).ok()?;
+    let mut values: Vec<[u8; 32]> = Vec::new();
+    while values.len() < total {
+        let (first, left) = (u64::try_from(values.len()).ok()?, total - values.len());
+        let more = blob.source.groups(&blob.hash, first, left.min(GROUPS_AT_ONCE)).ok()??;
+        if more.is_empty() {
+            return None;
+        }
+        values.extend(more);
+    }
+    let mut data = Vec::with_capacity(usize::try_from(tree.outboard_size()).ok()?);
+    let (left, right) = pair(&values, &mut data)?;
+    let found = merge_subtrees_root(&left, &right, Mode::Hash);
+    (found == *root).then(|| data.into())
+}
+
+/// Appends the pairs of the tree over these values, its top first; returns what is at the top.
+fn pair(values: &[[u8; 32]], data: &mut Vec<u8>) -> Option<([u8; 32], [u8; 32])> {
+    if values.len() < 2 {
+        return None;
+    }
+    let middle = values.len().div_ceil(2).next_power_of_two();
+    let (left, right) = values.split_at_checked(middle)?;
+    let at = data.len();
+    data.resize(at + 64, 0);
+    let mut below = |values: &[[u8; 32]]| match values {
+        [value] => Some(*value),
+        _ => pair(values, data).map(|(l, r)| merge_subtrees_non_root(&l, &r, Mode::Hash)),
+    };
+    let top = (below(left)?, below(right)?);
+    data.get_mut(at..at + 64)?.copy_from_slice(&[top.0, top.1].concat());
+    Some(top)
 }
 
 struct Sequential<'a> {

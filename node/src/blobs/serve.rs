@@ -1,12 +1,13 @@
 //! Answers requests for blobs.
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bao_tree::io::EncodeError;
-use bao_tree::io::sync::encode_ranges_validated;
+use bao_tree::io::sync::{ReadAt, encode_ranges_validated};
 use bytes::{Bytes, BytesMut};
 use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
 use iroh::protocol::{AcceptError, ProtocolHandler};
@@ -18,9 +19,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::outboard::{Outboards, Reader};
-use super::{BlobSource, HASHES_PER_REQUEST_MAX, WRITE_BYTES};
+use super::{BlobSource, HASHES_PER_REQUEST_MAX, OpenBlob, WRITE_BYTES};
 use crate::clock;
 use crate::places::{Place, PlaceLimits, Places};
+use crate::session::FileCounts;
 use crate::standing::Standing;
 
 /// Bytes of the ranges of a request: some hundred ranges, cheap to read.
@@ -29,6 +31,9 @@ const RANGES_BYTES_MAX: usize = 1024;
 const REQUEST_BYTES_MAX: usize = 8 + HASHES_PER_REQUEST_MAX * 32 + RANGES_BYTES_MAX;
 /// Pieces of [`WRITE_BYTES`] that wait between the reading thread and the network.
 const PIECES_WAITING: usize = 4;
+
+/// Remotes of which files are counted; beyond it those that are away are forgotten.
+const COUNTED_MAX: usize = 4096;
 
 /// Bytes that the transport takes before the remote has to read, with room to spare.
 const TRANSPORT_BYTES: u64 = 16 * 1024 * 1024;
@@ -95,6 +100,8 @@ struct Shared {
     waiting: AtomicUsize,
     outboards: Outboards,
     bytes_sent: AtomicU64,
+    /// Bytes of stored blobs that moved between this node and each remote.
+    files: Mutex<HashMap<DeviceId, Arc<FileCounts>>>,
     refused: AtomicU64,
 }
 
@@ -104,8 +111,9 @@ impl BlobHandler {
     pub fn new(source: Arc<dyn BlobSource>, limits: ServeLimits) -> Self {
         let (running, waiting) = (Places::new(limits.places()), AtomicUsize::new(0));
         let outboards = Outboards::default();
-        let (bytes_sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { source, limits, running, waiting, outboards, bytes_sent, refused };
+        let (bytes_sent, files, refused) = (AtomicU64::new(0), Mutex::default(), AtomicU64::new(0));
+        let shared =
+            Shared { source, limits, running, waiting, outboards, bytes_sent, files, refused };
         Self { shared: Arc::new(shared) }
     }
 
@@ -113,6 +121,17 @@ impl BlobHandler {
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
         self.shared.bytes_sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of stored blobs that moved between this node and `remote` since the start; counts on
+    /// while it is held. Of remotes that nobody asks about nothing is counted.
+    #[must_use]
+    pub(crate) fn files(&self, remote: &DeviceId) -> Arc<FileCounts> {
+        let mut files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() >= COUNTED_MAX {
+            files.retain(|_, counts| Arc::strong_count(counts) > 1);
+        }
+        files.entry(*remote).or_default().clone()
     }
 
     /// Whether anything is being served to `remote` at this moment.
@@ -237,10 +256,12 @@ impl Shared {
     ) -> Result<(), VarInt> {
         let wanted = parse(request)?;
         let mut out = Pieces { gathered: BytesMut::new(), pieces };
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(&remote).cloned();
         // one after the other: a thousand of them opened at once would be as many in memory
         for (hash, ranges) in wanted {
             let blob = self.readable(remote, hash)?;
-            self.encode(&blob, &ranges, &mut out)?;
+            let files = files.as_deref().filter(|_| matches!(blob.open, OpenBlob::Stored(_)));
+            self.encode(&Counting { blob, files }, &ranges, &mut out)?;
         }
         out.send().map_err(|_| ERR_INTERNAL)
     }
@@ -253,16 +274,17 @@ impl Shared {
 
     fn encode(
         &self,
-        blob: &Reader<'_>,
+        counting: &Counting<'_>,
         ranges: &ChunkRanges,
         out: &mut Pieces<'_>,
     ) -> Result<(), VarInt> {
+        let blob = &counting.blob;
         let Some(outboard) = self.outboards.pairs(blob).map_err(|_| ERR_PERMISSION)? else {
             self.source.damaged(&blob.hash);
             return Err(ERR_PERMISSION);
         };
         io::Write::write_all(out, &blob.size().to_le_bytes()).map_err(|_| ERR_INTERNAL)?;
-        encode_ranges_validated(blob, outboard, ranges, &mut *out).map_err(|error| {
+        encode_ranges_validated(counting, outboard, ranges, &mut *out).map_err(|error| {
             if matches!(
                 error,
                 EncodeError::LeafHashMismatch(_) | EncodeError::ParentHashMismatch(_)
@@ -271,6 +293,22 @@ impl Shared {
             }
             ERR_PERMISSION
         })
+    }
+}
+
+/// Counts the bytes of a blob that go out.
+struct Counting<'a> {
+    blob: Reader<'a>,
+    files: Option<&'a FileCounts>,
+}
+
+impl ReadAt for Counting<'_> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.blob.read_at(offset, buffer)?;
+        if let Some(files) = self.files {
+            files.gave(u64::try_from(read).unwrap_or(0));
+        }
+        Ok(read)
     }
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use iroh::protocol::{AcceptError, ProtocolHandler};
 use mosaic_engine::entropy::{Entropy, random};
 use mosaic_engine::hash::DeviceId;
 use mosaic_engine::model::entry::BodyRef;
-use mosaic_engine::replica::Replica;
-use mosaic_engine::sync::exchange::Exchange;
+use mosaic_engine::replica::{Replica, Section};
+use mosaic_engine::sync::exchange::{Exchange, ExchangeError};
 use mosaic_engine::sync::outcome::{Counters, Outcome, SectionState};
 use mosaic_engine::sync::{CloseReason, News, Options, Role, Session};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -17,11 +18,12 @@ use tokio::time::{sleep, timeout};
 
 use super::NetworkLimits;
 use super::dialling::Dialling;
-use super::files::{Fetching, fetch_all_wanted, fetch_wanted, stream};
-use crate::blobs::{BlobHandler, FetchError};
+use super::files::{Pass, fetch_wanted};
+use super::transfer::{Transfers, stream};
+use crate::blobs::{BlobHandler, Direct, FetchError};
 use crate::endpoint::Net;
 use crate::error::NodeError;
-use crate::peers::{Live, Peers};
+use crate::peers::{Live, Peers, section_key};
 use crate::places::{Place, Places};
 use crate::refusals::{Counts, Door, Refusals};
 use crate::session::{
@@ -53,7 +55,7 @@ pub(crate) struct Sessions {
     places: Places,
     idle: Duration,
     dialling: Dialling,
-    fetching: Fetching,
+    transfers: Transfers,
     blobs: BlobHandler,
     refusals: Arc<Refusals>,
 }
@@ -93,9 +95,9 @@ impl Sessions {
         limits: &NetworkLimits,
     ) -> Self {
         let (places, idle) = (Places::new(limits.sessions), limits.stranger_idle);
-        let (fetching, refusals) = (Fetching::default(), Arc::default());
+        let (transfers, refusals) = (Transfers::new(replica.clone()), Arc::default());
         let dialling = Dialling::default();
-        Self { net, replica, peers, entropy, places, idle, dialling, fetching, blobs, refusals }
+        Self { net, replica, peers, entropy, places, idle, dialling, transfers, blobs, refusals }
     }
 
     /// Finds a place for a device that calls; a stranger may get that of an idle one.
@@ -135,6 +137,11 @@ impl Sessions {
 
     pub(crate) const fn peers(&self) -> &Arc<Peers> {
         &self.peers
+    }
+
+    /// Bytes of attachments that moved between this node and a peer since the start.
+    pub(crate) fn files(&self, peer: &DeviceId) -> Files {
+        self.blobs.files(peer).now()
     }
 
     /// What was not taken since the start, over all peers or of one.
@@ -226,7 +233,8 @@ impl Sessions {
     /// What is known of a round that was not answered in time.
     pub(crate) fn unanswered(&self, device: &DeviceId) -> Report {
         let total = self.peers.live(device).map(|live| live.tally.total()).unwrap_or_default();
-        Report { outcome: None, counters: Counters::default(), total, ended: None }
+        let (counters, failures) = (Counters::default(), Vec::new());
+        Report { outcome: None, counters, total, ended: None, failures }
     }
 
     async fn rounds(self: &Arc<Self>, ticket: &NodeTicket) -> Result<Report, NodeError> {
@@ -238,7 +246,7 @@ impl Sessions {
                 return Ok(report);
             };
             if outcome.missing_here > 0 {
-                self.fetch_files(&live, outcome).await;
+                report.failures = self.fetch_files(&live, outcome).await;
             }
             if outcome.missing_there == 0 || tries == 0 {
                 return Ok(report);
@@ -283,11 +291,11 @@ impl Sessions {
         }
     }
 
-    /// Fetches the files that an outcome left open, and corrects what it says is missing.
-    async fn fetch_files(&self, live: &Live, outcome: &mut Outcome) {
+    /// Fetches the files that an outcome left open, and corrects what it says is missing. Returns
+    /// why some did not come.
+    async fn fetch_files(&self, live: &Live, outcome: &mut Outcome) -> Vec<String> {
         let sections: Vec<_> = outcome.sections.iter().map(|section| section.section).collect();
-        let from = (&*live.fetcher, &*live.tally);
-        fetch_all_wanted(&self.replica, from, &self.fetching, &sections).await;
+        let pass = self.fetch_from(&live.fetcher, &live.tally, sections.clone()).await;
         let (replica, before) = (self.replica.clone(), outcome.missing_here);
         let counting = tokio::task::spawn_blocking(move || {
             let counts = sections.iter().map(|section| replica.missing_count(section));
@@ -296,15 +304,30 @@ impl Sessions {
         if let Ok(Ok(missing)) = counting.await {
             outcome.missing_here = missing.min(before);
         }
+        pass.failures
     }
 
-    /// Fetches one file from the first peer that serves it, those with open sessions first.
+    /// Fetches wanted files from one peer, and has the other sessions do the same.
+    async fn fetch_from(&self, fetcher: &Fetcher, tally: &Tally, sections: Vec<Section>) -> Pass {
+        let remote = fetcher.remote();
+        let begun = || {
+            for (device, live) in self.peers.all_live() {
+                if device != remote {
+                    live.wanted.notify_one();
+                }
+            }
+        };
+        fetch_wanted(&self.replica, &self.transfers, (fetcher, tally), sections, begun).await
+    }
+
+    /// Fetches one file from the first peer that serves it, those with open sessions first; where
+    /// one fails, the next goes on.
     pub(crate) async fn fetch_file(
         self: &Arc<Self>,
         file: &BodyRef,
         mut sink: impl FnMut(&[u8]) -> Result<(), FetchError> + Send,
     ) -> Result<(), FetchError> {
-        let (mut failure, mut given) = (FetchError::Absent, false);
+        let (mut failure, mut given) = (FetchError::Absent, 0u64);
         for (device, record) in self.peers.records() {
             if self.peers.live(&device).is_none()
                 && self.dial(&record.ticket(device), None).await.is_err()
@@ -312,14 +335,14 @@ impl Sessions {
                 continue;
             }
             let Some(live) = self.peers.live(&device) else { continue };
-            let giving = |bytes: &[u8]| {
-                given = true;
-                sink(bytes)
-            };
-            match stream(&live.fetcher, file, giving).await {
+            let from = given;
+            let mut giving = Direct(|offset: u64, bytes: Bytes| {
+                given = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+                sink(&bytes)
+            });
+            match stream(&live.fetcher, file, from, &mut giving).await {
                 Ok(()) => return Ok(()),
-                // what has been given out cannot be taken back for another peer's bytes
-                Err(error) if given => return Err(error),
+                Err(error @ FetchError::Stored(_)) => return Err(error),
                 Err(error) => failure = error,
             }
         }
@@ -371,8 +394,8 @@ impl Sessions {
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
-        let (lag, tally) = (Arc::default(), Arc::new(Tally::new()));
-        let refresh = commands.clone();
+        let (lag, tally) = (Arc::default(), Arc::new(Tally::new(self.blobs.files(&remote))));
+        let (refresh, wanted) = (commands.clone(), Arc::new(Notify::new()));
         let live = Live {
             commands,
             connection: connection.clone(),
@@ -380,6 +403,7 @@ impl Sessions {
             tally: tally.clone(),
             dialled: role == Role::Initiator,
             lag: Arc::clone(&lag),
+            wanted: wanted.clone(),
         };
         if !self.peers.enter(self.net.device(), remote, live) {
             connection.close(3u32.into(), b"another session");
@@ -390,7 +414,6 @@ impl Sessions {
         let commands = waiting;
         let seat = Seat { remote, replica, fetcher, commands, outcomes, tally, lag, refusals };
         Some(async move {
-            let wanted = Arc::new(Notify::new());
             let noting = tokio::spawn(note_all(self.peers.clone(), noted, wanted.clone()));
             let fetching = tokio::spawn(self.clone().fetch_all(files_from, refresh, wanted));
             drive(session, connection.clone(), stream, seat, asked).await;
@@ -406,7 +429,8 @@ impl Sessions {
         })
     }
 
-    /// Fetches wanted files each time an outcome leaves some open.
+    /// Fetches wanted files each time an outcome leaves some open, or another session begins to
+    /// fetch one.
     async fn fetch_all(
         self: Arc<Self>,
         (fetcher, tally): (Arc<Fetcher>, Arc<Tally>),
@@ -415,11 +439,18 @@ impl Sessions {
     ) {
         loop {
             wanted.notified().await;
-            let replica = self.replica.clone();
-            let kept = tokio::task::spawn_blocking(move || replica.kept_sections()).await;
-            let Ok(Ok(sections)) = kept else { continue };
-            let from = (&*fetcher, &*tally);
-            if fetch_wanted(&self.replica, from, &self.fetching, sections).await.came > 0 {
+            let (replica, record) = (self.replica.clone(), self.peers.record(&fetcher.remote()));
+            let shared = tokio::task::spawn_blocking(move || {
+                let mut sections = replica.kept_sections()?;
+                // a hash tells what is read here: to nobody who does not keep the same
+                sections.retain(|section| {
+                    let known = record.sections.get(&section_key(section));
+                    known.is_some_and(|section| section.kept_there)
+                });
+                Ok::<_, ExchangeError>(sections)
+            });
+            let Ok(Ok(sections)) = shared.await else { continue };
+            if self.fetch_from(&fetcher, &tally, sections).await.came > 0 {
                 // the other side shall know that they are here
                 let _ = commands.try_send(Command::Refresh);
             }

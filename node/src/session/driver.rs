@@ -195,7 +195,13 @@ impl Driver {
         let (now, total) = (self.seat.tally.session(), self.seat.tally.total());
         for (asker, before) in self.running.drain(..) {
             let (outcome, counters) = (outcome.cloned(), now.since(&before));
-            let _ = asker.send(Report { outcome, counters, total, ended: self.ended });
+            let _ = asker.send(Report {
+                outcome,
+                counters,
+                total,
+                ended: self.ended,
+                failures: Vec::new(),
+            });
         }
     }
 }

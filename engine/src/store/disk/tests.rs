@@ -1,6 +1,7 @@
 //! The store on disk, and what may happen to it.
 
 mod damage;
+mod partial;
 mod process;
 
 use std::{path::Path, sync::Arc, thread};
@@ -258,11 +259,11 @@ fn interrupted_blobs_leave_nothing_behind() {
     fs::create_dir_all(blobs.join("00")).unwrap();
     let orphan = blobs.join("00").join("00".repeat(32));
     fs::write(&orphan, b"renamed, but its row was never committed").unwrap();
-    fs::write(blobs.join("partial/kept"), b"resumes").unwrap();
+    fs::write(blobs.join("partial/x"), b"begun, with no row").unwrap();
     drop(store);
     let store = place.open().store;
     assert!(!orphan.exists() && !blobs.join("tmp/x").exists());
-    assert!(blobs.join("partial/kept").exists());
+    assert!(!blobs.join("partial/x").exists());
     assert_eq!(store.blob_read(&info.hash, 49_999, 9).unwrap().unwrap().len(), 1);
 }
 

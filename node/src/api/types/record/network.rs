@@ -49,7 +49,7 @@ records! {
         inline_bytes: u64,
         /// Bytes of packs by blob transfer.
         blob_bytes: u64,
-        /// Bytes of bodies, and of attachments fetched.
+        /// Bytes of bodies and attachments.
         body_bytes: u64,
         /// Signatures this side checked.
         signatures_checked: u64,
@@ -76,7 +76,8 @@ records! {
         inline_bytes: u64,
         /// Bytes of packs by blob transfer, both ways.
         blob_bytes: u64,
-        /// Bytes of bodies, both ways, and of attachments fetched.
+        /// Bytes of bodies and attachments, both ways; those of an attachment that did not come
+        /// whole count too.
         body_bytes: u64,
         /// Changes exchanged, both ways.
         changes: u64,
@@ -225,6 +226,10 @@ records! {
         in_bytes: Option<u64>,
         /// Bytes sent.
         out_bytes: Option<u64>,
+        /// Bytes of attachments fetched from it since the start of the node.
+        file_in_bytes: Option<u64>,
+        /// Bytes of attachments given to it since then.
+        file_out_bytes: Option<u64>,
         /// `in-sync`, `differs` or `unknown`.
         sync_state: String,
         /// What was refused from it since the start of the node, by reason.
