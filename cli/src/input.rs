@@ -159,6 +159,12 @@ pub(crate) struct Attachments {
     /// Describe the file attached at the same place
     #[arg(long, value_name = "TEXT", requires = "attach")]
     alt: Vec<String>,
+    /// Call the file attached at the same place so
+    #[arg(long, value_name = "NAME", requires = "attach")]
+    name: Vec<String>,
+    /// Attach images with what they say about who took them where (Exif, XMP, ...)
+    #[arg(long, requires = "attach")]
+    keep_metadata: bool,
 }
 
 impl Attachments {
@@ -172,12 +178,18 @@ impl Attachments {
     /// # Errors
     /// If one is not a readable file, or there are more descriptions than files.
     pub(crate) fn files(&self) -> Result<Vec<AttachFile>, Failure> {
-        if self.alt.len() > self.attach.len() {
-            let message = "there are more --alt than --attach";
-            return Err(Failure::usage(message, "mosaic help post"));
+        for (given, what) in [(&self.alt, "--alt"), (&self.name, "--name")] {
+            if given.len() > self.attach.len() {
+                let message = format!("there are more {what} than --attach");
+                return Err(Failure::usage(message, "mosaic help post"));
+            }
         }
-        let alts = self.alt.iter().map(Some).chain(std::iter::repeat(None));
-        self.attach.iter().zip(alts).map(|(path, alt)| attach_file(path, alt.cloned())).collect()
+        let paired = |given: &[String], at: usize| given.get(at).cloned();
+        let files = self.attach.iter().enumerate().map(|(at, path)| {
+            let file = attach_file(path, self.keep_metadata)?;
+            Ok(AttachFile { alt: paired(&self.alt, at), name: paired(&self.name, at), ..file })
+        });
+        files.collect()
     }
 }
 
@@ -185,7 +197,7 @@ impl Attachments {
 ///
 /// # Errors
 /// If it is not a readable file, or its path is not UTF-8.
-pub(crate) fn attach_file(path: &Path, alt: Option<String>) -> Result<AttachFile, Failure> {
+pub(crate) fn attach_file(path: &Path, keep_metadata: bool) -> Result<AttachFile, Failure> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| {
         let message = format!("cannot attach {shown}: {error}");
@@ -197,7 +209,7 @@ pub(crate) fn attach_file(path: &Path, alt: Option<String>) -> Result<AttachFile
             "mosaic help post",
         ));
     }
-    Ok(AttachFile { path: absolute_text(path)?, alt, name: None, media_type: None })
+    Ok(AttachFile { path: absolute_text(path)?, keep_metadata, ..AttachFile::default() })
 }
 
 /// Returns an absolute path as text.
@@ -318,11 +330,15 @@ mod tests {
     fn descriptions_are_paired_by_position() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_owned();
-        let attachments = Attachments { attach: vec![path.clone(), path], alt: vec!["a".into()] };
+        let attachments = Attachments {
+            attach: vec![path.clone(), path],
+            alt: vec!["a".into()],
+            ..Attachments::default()
+        };
         let files = attachments.files().unwrap();
         assert_eq!(files[0].alt.as_deref(), Some("a"));
         assert_eq!(files[1].alt, None);
-        let attachments = Attachments { attach: vec![], alt: vec!["a".into()] };
+        let attachments = Attachments { alt: vec!["a".into()], ..Attachments::default() };
         assert!(attachments.files().is_err());
     }
 }

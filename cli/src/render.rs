@@ -150,6 +150,8 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Damage(record) => store::damage(record),
         Record::Verify(record) => store::verify(record),
         Record::Rebuild(record) => store::rebuild(record),
+        Record::Garbage(record) => store::garbage(record),
+        Record::Gc(record) => store::gc(record),
         Record::Row(record) => store::row(record),
         Record::Document(record) => store::document(record),
         Record::Head(record) => store::head(record),

@@ -1,12 +1,14 @@
 //! The local API: HTTP over the node's socket, or the same router in process.
 
 mod answer;
+mod attach;
 mod create;
 mod doc;
 mod event;
 mod failure;
 mod identity;
 mod join;
+mod label;
 mod names;
 mod node;
 mod older;

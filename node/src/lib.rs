@@ -23,6 +23,7 @@ pub mod home;
 mod indexing;
 mod keys;
 pub mod link;
+mod media;
 mod network;
 mod peers;
 mod places;

@@ -26,8 +26,8 @@ pub(crate) enum Profile {
         /// Account id or @petname; default: you
         #[arg(value_name = "WHO")]
         who: Option<String>,
-        /// File to write; it must not exist
-        #[arg(short, long, value_name = "FILE")]
+        /// File to write, which must not be there yet, or folder to write it to
+        #[arg(short, long, value_name = "PATH", default_value = ".")]
         output: PathBuf,
     },
     /// Change your profile
@@ -43,9 +43,12 @@ pub(crate) struct Set {
     /// A few lines about you
     #[arg(long, value_name = "TEXT")]
     bio: Option<String>,
-    /// Picture, up to 1 MiB
+    /// Picture, up to 1 MiB: JPEG, PNG, WebP or GIF
     #[arg(long, value_name = "FILE")]
     avatar: Option<PathBuf>,
+    /// Leave in the picture what it says about who took it where (Exif, XMP, ...)
+    #[arg(long, requires = "avatar")]
+    keep_metadata: bool,
     /// A link; repeat for more; replaces all links
     #[arg(long, value_name = "URL")]
     link: Vec<String>,
@@ -80,7 +83,8 @@ impl Profile {
 
 impl Set {
     fn request(self) -> Result<ProfileSet, Failure> {
-        let avatar = self.avatar.map(|path| input::attach_file(&path, None)).transpose()?;
+        let avatar =
+            self.avatar.map(|path| input::attach_file(&path, self.keep_metadata)).transpose()?;
         Ok(ProfileSet {
             name: self.name,
             bio: self.bio,

@@ -1,7 +1,7 @@
 //! `store`: the database of this home.
 
 use clap::{Subcommand, ValueEnum};
-use mosaic_node::api::types::{StoreDump, StoreRebuild, StoreStats, StoreVerify};
+use mosaic_node::api::types::{StoreDump, StoreGc, StoreRebuild, StoreStats, StoreVerify};
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -16,6 +16,12 @@ pub(crate) enum Store {
     Verify,
     /// Drop all rebuildable rows, build them again and compare
     Rebuild,
+    /// Give back the room of what nothing names any more
+    Gc {
+        /// Remove nothing, and print what a real run would remove
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print every key with the hash of its value
     Dump {
         /// Only this table
@@ -44,6 +50,7 @@ impl Store {
             Self::Stats => context.show(&StoreStats {}).await,
             Self::Verify => context.show(&StoreVerify {}).await,
             Self::Rebuild => context.show(&StoreRebuild {}).await,
+            Self::Gc { dry_run } => context.show(&StoreGc { dry_run }).await,
             Self::Dump { table, values } => {
                 let table = table.map(|table| match table {
                     Table::Truth => "truth".to_owned(),

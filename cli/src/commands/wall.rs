@@ -133,8 +133,8 @@ pub(crate) enum Wall {
         /// Which attachment, from 0
         #[arg(long, value_name = "N", default_value_t = 0)]
         index: u64,
-        /// File to write; must not be there yet
-        #[arg(short, long, value_name = "FILE")]
+        /// File to write, which must not be there yet, or folder to write it to
+        #[arg(short, long, value_name = "PATH", default_value = ".")]
         output: PathBuf,
     },
 }

@@ -1,8 +1,8 @@
 //! The store and its documents.
 
 use mosaic_node::api::types::{
-    Bench, Change, Damage, Document, DocumentValue, Head, History, Pack, Rebuild, Row, StoreSize,
-    Verify, VersionInfo,
+    Bench, Change, Damage, Document, DocumentValue, Garbage, Gc, Head, History, Pack, Rebuild, Row,
+    StoreSize, Verify, VersionInfo,
 };
 
 use super::{Cell, Fields, View};
@@ -50,6 +50,22 @@ pub(super) fn rebuild(rebuild: &Rebuild) -> View {
         .put("rows after", Cell::Count(rebuild.rows_after, ""))
         .put("equal", Cell::Text(if rebuild.equal { "yes" } else { "no" }.to_owned()))
         .put("took", Cell::Millis(rebuild.elapsed_ms))
+        .view()
+}
+
+pub(super) fn garbage(garbage: &Garbage) -> View {
+    View::Row(vec![
+        Cell::Text(garbage.what.clone()),
+        Cell::Id(garbage.id.clone()),
+        Cell::Bytes(garbage.freed_bytes),
+    ])
+}
+
+pub(super) fn gc(gc: &Gc) -> View {
+    Fields::default()
+        .put(if gc.dry_run { "would remove" } else { "removed" }, Cell::Count(gc.items, ""))
+        .put(if gc.dry_run { "would free" } else { "freed" }, Cell::Bytes(gc.freed_bytes))
+        .put("took", Cell::Millis(gc.elapsed_ms))
         .view()
 }
 

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::change::value::Value;
 use mosaic_engine::hash::AccountId;
-use mosaic_engine::limits::PICTURE_BYTES_MAX;
 use mosaic_engine::model::entry::Attachment as FileRef;
 use mosaic_engine::replica::{Edits, Field, Replica, parse_picture, picture_value};
 
 use super::answer::blocking;
+use super::attach::Added;
 use super::resolve;
 use super::types::{
-    AttachFile, ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileSet,
-    ProfileShow, Record,
+    ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileSet, ProfileShow, Record,
 };
 use super::view;
 use crate::app::App;
@@ -137,8 +136,10 @@ fn set(app: &App, request: ProfileSet) -> Result<Record, ErrorRecord> {
             wanted.insert(format!("links.{number:04}"), Some(Value::Text(link)));
         }
     }
-    if let Some(file) = request.avatar {
-        put_avatar(&replica, &file, &mut wanted)?;
+    // until the profile names it
+    let picture = request.avatar.map(|file| Added::picture(&replica, &file)).transpose()?;
+    for file in picture.iter().flat_map(Added::attachments) {
+        put_avatar(file, &mut wanted);
     }
     wanted.retain(|key, value| known.get(key) != value.as_ref());
     if !wanted.is_empty() {
@@ -169,19 +170,13 @@ fn unset(
     Ok(())
 }
 
-fn put_avatar(
-    replica: &Replica,
-    file: &AttachFile,
-    wanted: &mut BTreeMap<String, Option<Value>>,
-) -> Result<(), ErrorRecord> {
-    let attachment = view::attach(replica, file, PICTURE_BYTES_MAX)?;
+fn put_avatar(picture: FileRef, wanted: &mut BTreeMap<String, Option<Value>>) {
     let text = |text: String| Some(text).filter(|text| !text.is_empty()).map(Value::Text);
     let mut put = |key: &str, value: Option<Value>| {
         wanted.insert(format!("avatar.{key}"), value);
     };
-    put("body", Some(picture_value(&attachment.body)));
-    put("type", text(attachment.media_type));
-    put("file", text(attachment.name));
-    put("alt", text(attachment.alt));
-    Ok(())
+    put("body", Some(picture_value(&picture.body)));
+    put("type", text(picture.media_type));
+    put("file", text(picture.name));
+    put("alt", text(picture.alt));
 }

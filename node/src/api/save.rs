@@ -11,6 +11,7 @@ use mosaic_engine::model::entry::Attachment;
 use mosaic_engine::replica::EngineError;
 
 use super::answer::{Outcome, route};
+use super::label;
 use super::profile;
 use super::resolve;
 use super::types::{ErrorKind, ErrorRecord, ProfilePicture, Record, Saved, WallSave};
@@ -40,6 +41,7 @@ async fn save(
     let finding = app.clone();
     let found = tokio::task::spawn_blocking(move || find(&finding)).await;
     let attachment = found.map_err(|error| failed(&error))??;
+    let path = if path.is_dir() { path.join(label::file_name(&attachment.name)) } else { path };
     let (here, wanted, target) = (app.clone(), attachment.clone(), path.clone());
     let copied = tokio::task::spawn_blocking(move || copy(&here, &wanted, &target)).await;
     let size_bytes = match copied.map_err(|error| failed(&error))?? {
@@ -88,7 +90,7 @@ async fn fetch(app: &Arc<App>, attachment: &Attachment, path: &Path) -> Result<u
         salt -= skipped;
         let bytes = bytes.get(skipped..).unwrap_or_default();
         size = size.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
-        new.file.write_all(bytes).map_err(|error| FetchError::Cut(error.to_string()))
+        new.file.write_all(bytes).map_err(|error| FetchError::Stored(error.to_string()))
     });
     fetched.await.map_err(|error| {
         let message = format!("the file is not here, and no peer gave it: {error}");

@@ -8,8 +8,8 @@ use mosaic_engine::store::Table;
 use super::answer::blocking;
 use super::failure::LINK_ANEW;
 use super::types::{
-    Damage, ErrorKind, ErrorRecord, MetaVersion, Rebuild, Record, Row, StoreDump, StoreRebuild,
-    StoreSize, StoreStats, StoreVerify, Verify, VersionInfo,
+    Damage, ErrorKind, ErrorRecord, Garbage, Gc, MetaVersion, Rebuild, Record, Row, StoreDump,
+    StoreGc, StoreRebuild, StoreSize, StoreStats, StoreVerify, Verify, VersionInfo,
 };
 use crate::app::App;
 use crate::clock;
@@ -21,6 +21,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<StoreStats, _>(router, stats);
     let router = blocking::<StoreVerify, _>(router, verify);
     let router = blocking::<StoreRebuild, _>(router, rebuild);
+    let router = blocking::<StoreGc, _>(router, gc);
     let router = blocking::<StoreDump, _>(router, dump);
     blocking::<MetaVersion, _>(router, version)
 }
@@ -115,6 +116,26 @@ fn rebuild(app: &App, _: StoreRebuild) -> Result<Record, ErrorRecord> {
         equal: report.mended == 0 && report.removed == 0 && index.equal,
         elapsed_ms: clock::now_ms().saturating_sub(started_ms),
     }))
+}
+
+fn gc(app: &App, request: StoreGc) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let started_ms = clock::now_ms();
+    let found = if request.dry_run { replica.garbage()? } else { replica.collect_garbage()? };
+    let mut records: Vec<Record> = found
+        .iter()
+        .map(|item| {
+            let (what, id) = (item.kind.name().to_owned(), item.hash.to_string());
+            Record::Garbage(Garbage { what, id, freed_bytes: item.bytes })
+        })
+        .collect();
+    records.push(Record::Gc(Gc {
+        items: found.len() as u64,
+        freed_bytes: found.iter().map(|item| item.bytes).sum(),
+        dry_run: request.dry_run,
+        elapsed_ms: clock::now_ms().saturating_sub(started_ms),
+    }));
+    Ok(records)
 }
 
 fn dump(app: &App, request: StoreDump) -> Result<Vec<Record>, ErrorRecord> {

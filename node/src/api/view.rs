@@ -1,16 +1,13 @@
 //! Posts and comments as records, and files as attachments.
 
-use std::path::Path;
-
 use mosaic_engine::hash::ChangeId;
-use mosaic_engine::limits::{ATTACHMENT_BYTES_MAX, BODY_SALT_BYTES};
+use mosaic_engine::limits::BODY_SALT_BYTES;
 use mosaic_engine::model::entry::Attachment as FileRef;
 use mosaic_engine::replica::{PostView, Replica, Text, Version as TextVersion};
 
 use super::resolve;
 use super::types::{
-    AttachFile, Attachment, Comment, ErrorKind, ErrorRecord, Post, Quote, Record, TextConflict,
-    rfc3339,
+    Attachment, Comment, ErrorKind, ErrorRecord, Post, Quote, Record, TextConflict, rfc3339,
 };
 use crate::app::App;
 
@@ -150,48 +147,4 @@ pub(super) fn root(replica: &Replica, view: &PostView) -> Result<ChangeId, Error
         above = replica.show(&id).ok().and_then(|view| view.target);
     }
     Ok(root)
-}
-
-/// Streams a file into the store and describes it.
-pub(super) fn attach(
-    replica: &Replica,
-    file: &AttachFile,
-    size_max: u64,
-) -> Result<FileRef, ErrorRecord> {
-    let path = Path::new(&file.path);
-    let failed = |error: std::io::Error| {
-        ErrorRecord::new(ErrorKind::Usage, format!("{}: {error}", file.path))
-            .with_hint("mosaic help post")
-    };
-    let mut source = std::fs::File::open(path).map_err(failed)?;
-    let size = source.metadata().map_err(failed)?.len();
-    let size_max = size_max.min(ATTACHMENT_BYTES_MAX);
-    if size > size_max {
-        let message = format!("{}: {size} bytes, limit {size_max}", file.path);
-        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help post"));
-    }
-    let label = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = file.name.clone().or(label).unwrap_or_else(|| "file".into());
-    let media_type = file.media_type.clone().unwrap_or_else(|| guess(&name).into());
-    let body = replica.add_file(&mut source, size_max)?;
-    Ok(FileRef { body, media_type, name, alt: file.alt.clone().unwrap_or_default() })
-}
-
-/// The media type that a name suggests; only a claim.
-fn guess(name: &str) -> &'static str {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    match extension.as_deref() {
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("gif") => "image/gif",
-        Some("webp") => "image/webp",
-        Some("svg") => "image/svg+xml",
-        Some("txt" | "md") => "text/plain",
-        Some("pdf") => "application/pdf",
-        Some("mp3") => "audio/mpeg",
-        Some("ogg") => "audio/ogg",
-        Some("mp4") => "video/mp4",
-        Some("webm") => "video/webm",
-        _ => "application/octet-stream",
-    }
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use mosaic_engine::hash::{AccountId, ChangeId};
-use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
 use mosaic_engine::model::entry::{EntryRef, ReplyPolicy};
 use mosaic_engine::replica::{Cursor, Draft, EngineError, PostView, Replica, Text};
 
 use super::answer::{blocking, route};
+use super::attach::Added;
 use super::create::{creating, once};
 use super::types::{
-    AttachFile, Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Policy, PostCreate, Reaction,
-    Record, ReplyRule, Version, WallAdmit, WallComment, WallDelete, WallEdit, WallHide,
-    WallHistory, WallList, WallPolicy, WallReact, WallRefuse, WallShow, WallUnhide, WallUnreact,
-    parse_rfc3339, rfc3339,
+    Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Policy, PostCreate, Reaction, Record,
+    ReplyRule, Version, WallAdmit, WallComment, WallDelete, WallEdit, WallHide, WallHistory,
+    WallList, WallPolicy, WallReact, WallRefuse, WallShow, WallUnhide, WallUnreact, parse_rfc3339,
+    rfc3339,
 };
 use super::view::{self, Extras};
 use super::{older, resolve};
@@ -42,11 +42,6 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     blocking::<FeedList, _>(router, feed)
 }
 
-fn draft(replica: &Replica, text: String, files: &[AttachFile]) -> Result<Draft, ErrorRecord> {
-    let attachments = files.iter().map(|file| view::attach(replica, file, ATTACHMENT_BYTES_MAX));
-    Ok(Draft { text, attachments: attachments.collect::<Result<_, _>>()? })
-}
-
 fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let once = once(&request)?;
@@ -68,7 +63,8 @@ fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
             replica.repost(once.as_ref(), quote.entry, now_ms)?
         }
         quote => {
-            let draft = draft(&replica, request.text, &request.attachments)?;
+            let added = Added::new(&replica, &request.attachments)?;
+            let draft = Draft { text: request.text, attachments: added.attachments() };
             replica.post_once(once.as_ref(), draft, quote, now_ms)?
         }
     };
@@ -259,7 +255,8 @@ fn comment(app: &App, request: WallComment) -> Result<Record, ErrorRecord> {
         return view::either(&replica, &written, Extras::default());
     }
     let target = resolve::entry(&replica, &request.id)?;
-    let draft = draft(&replica, request.text, &request.attachments)?;
+    let added = Added::new(&replica, &request.attachments)?;
+    let draft = Draft { text: request.text, attachments: added.attachments() };
     let id = replica
         .reply_once(once.as_ref(), target, draft, clock::now_ms())
         .map_err(|error| refused(&replica, &target, error))?;

@@ -37,10 +37,18 @@ pub struct AttachFile {
     /// Description for those who cannot see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
-    /// Label; by default the last part of the path.
+    /// Label, no path; by default the last part of the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Media type; by default guessed from the name.
+    /// Media type; by default by what it is, or guessed from the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// Attach an image as it is, with what it says about who took it where.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep_metadata: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

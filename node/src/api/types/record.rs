@@ -146,6 +146,10 @@ record_types! {
     Verify(Verify),
     /// Outcome of building the rows again.
     Rebuild(Rebuild),
+    /// One thing that takes room and serves nothing.
+    Garbage(Garbage),
+    /// Outcome of giving room back.
+    Gc(Gc),
     /// One key of the store.
     Row(Row),
     /// A document.

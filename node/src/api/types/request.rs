@@ -167,7 +167,8 @@ requests! {
     "/v1/profile/picture" any ProfilePicture {
         /// Account id prefix or `@petname`; absent = ours.
         who: Option<String>,
-        /// Absolute path to write; an existing file is refused with `conflict`.
+        /// Absolute path to write; an existing file is refused with `conflict`. In a folder the file
+        /// gets its own name, made harmless.
         path: String,
     }
     /// Changes fields of our profile, in one change. Answers one `profile`.
@@ -320,7 +321,8 @@ requests! {
         id: String,
         /// Which attachment, from 0; default the first.
         index: Option<u64>,
-        /// Absolute path to write; an existing file is refused with `conflict`.
+        /// Absolute path to write; an existing file is refused with `conflict`. In a folder the file
+        /// gets its own name, made harmless.
         path: String,
     }
 
@@ -497,6 +499,12 @@ requests! {
     "/v1/store/verify" any StoreVerify {}
     /// Drops all rebuildable rows and builds them again. Answers one `rebuild`.
     "/v1/store/rebuild" any StoreRebuild {}
+    /// Removes what takes room and serves nothing, but never what anything names. Answers `garbage`
+    /// for each thing, then one `gc`.
+    "/v1/store/gc" any StoreGc {
+        /// Remove nothing; the answer is the same.
+        dry_run: bool,
+    }
     /// Answers every key as `row`, in order of table and key.
     "/v1/store/dump" any StoreDump {
         /// Only this table: `truth`, `rows` or `meta`.

@@ -68,6 +68,26 @@ records! {
         /// Duration.
         elapsed_ms: u64,
     }
+    /// One thing that takes room and serves nothing.
+    Garbage {
+        /// `file` or `row` that nothing names, `partial` file that nothing wants, `damaged` remains.
+        what: String,
+        /// Hash of the blob it is, or is a part of.
+        id: String,
+        /// Bytes that it takes: of files as the disk counts them, of rows their keys and values.
+        freed_bytes: u64,
+    }
+    /// Outcome of giving room back.
+    Gc {
+        /// Things removed, or that would be.
+        items: u64,
+        /// Their bytes.
+        freed_bytes: u64,
+        /// Whether nothing was removed.
+        dry_run: bool,
+        /// Duration.
+        elapsed_ms: u64,
+    }
     /// One key of the store.
     Row {
         /// `truth`, `rows` or `meta`.

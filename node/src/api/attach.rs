@@ -1,0 +1,183 @@
+//! Files into the store, for an entry that is yet to be written.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use mosaic_engine::limits::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, PICTURE_BYTES_MAX};
+use mosaic_engine::model::entry::Attachment;
+use mosaic_engine::replica::{EngineError, Replica};
+use mosaic_engine::store::StoreError;
+
+use super::label;
+use super::types::{AttachFile, ErrorKind, ErrorRecord};
+use crate::media::{CopyError, Image, MAGIC_BYTES};
+
+/// Shows what is taken.
+const HINT: &str = "mosaic help post";
+
+/// Files that were added. Dropped after the entry was written they stay; before, they go.
+pub(super) struct Added<'a> {
+    replica: &'a Replica,
+    files: Vec<Attachment>,
+}
+
+impl<'a> Added<'a> {
+    /// Looks at all files, then adds one after the other; all or none.
+    pub(super) fn new(replica: &'a Replica, files: &[AttachFile]) -> Result<Self, ErrorRecord> {
+        if files.len() > ATTACHMENTS_MAX {
+            let message = format!("{} files, limit {ATTACHMENTS_MAX}", files.len());
+            return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint(HINT));
+        }
+        let opened = files.iter().map(|file| Opened::new(file, ATTACHMENT_BYTES_MAX));
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let wanted: u64 = opened.iter().map(|file| file.size).sum();
+        if let Some(room) = replica.store().room().filter(|room| *room < wanted) {
+            let message = format!("{wanted} bytes to attach, and the disk has room for {room}");
+            return Err(
+                ErrorRecord::new(ErrorKind::Error, message).with_hint("mosaic store gc --dry-run")
+            );
+        }
+        let mut added = Self { replica, files: Vec::new() };
+        for file in opened {
+            added.files.push(file.add(replica, ATTACHMENT_BYTES_MAX)?);
+        }
+        Ok(added)
+    }
+
+    /// Adds the picture of a profile.
+    pub(super) fn picture(replica: &'a Replica, file: &AttachFile) -> Result<Self, ErrorRecord> {
+        let opened = Opened::new(file, ATTACHMENT_BYTES_MAX)?;
+        if opened.image.and_then(Image::media_type).is_none() {
+            let kind = match opened.image {
+                Some(Image::Other(kind)) => kind,
+                _ => "no picture",
+            };
+            let message = format!("{} is {kind}: a JPEG, PNG, WebP or GIF is needed", file.path);
+            return Err(
+                ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help profile set")
+            );
+        }
+        let files = vec![opened.add(replica, PICTURE_BYTES_MAX)?];
+        Ok(Self { replica, files })
+    }
+
+    /// What the entry names.
+    pub(super) fn attachments(&self) -> Vec<Attachment> {
+        self.files.clone()
+    }
+}
+
+impl Drop for Added<'_> {
+    fn drop(&mut self) {
+        for file in &self.files {
+            if let Err(error) = self.replica.release_file(&file.body) {
+                tracing::warn!(%error, "an attachment that nothing names was not removed");
+            }
+        }
+    }
+}
+
+/// A file that may be attached.
+struct Opened<'a> {
+    asked: &'a AttachFile,
+    file: File,
+    size: u64,
+    image: Option<Image>,
+    label: String,
+}
+
+impl<'a> Opened<'a> {
+    fn new(asked: &'a AttachFile, size_max: u64) -> Result<Self, ErrorRecord> {
+        let (path, shown) = (Path::new(&asked.path), &asked.path);
+        let refused = |message: String| ErrorRecord::new(ErrorKind::Usage, message).with_hint(HINT);
+        let failed = |error: io::Error| refused(format!("cannot attach {shown}: {error}"));
+        // a pipe would be waited for
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(refused(format!("cannot attach {shown}: not a file")));
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        if size > size_max {
+            return Err(refused(format!("{shown}: {size} bytes, limit {size_max}")));
+        }
+        if let Some((name, fault)) = asked.name.as_deref().and_then(|n| Some((n, label::fault(n)?)))
+        {
+            let message = format!("'{}' cannot name a file: {fault}", name.escape_debug());
+            return Err(refused(message));
+        }
+        let mut magic = Vec::with_capacity(MAGIC_BYTES);
+        (&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut magic).map_err(failed)?;
+        let own = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let label = match &asked.name {
+            Some(name) => name.clone(),
+            None => label::label(&own.unwrap_or_default()),
+        };
+        Ok(Self { asked, file, size, image: Image::of(&magic), label })
+    }
+
+    fn add(mut self, replica: &Replica, size_max: u64) -> Result<Attachment, ErrorRecord> {
+        let mut fault = None;
+        let cleaned = self.image.filter(|_| !self.asked.keep_metadata);
+        let file = &mut self.file;
+        let added = replica.add_file_by(size_max, |out| match cleaned {
+            None => {
+                file.seek(SeekFrom::Start(0))?;
+                io::copy(file, out).map(drop)
+            }
+            Some(image) => match image.copy(file, out) {
+                Ok(()) => Ok(()),
+                Err(CopyError::Io(error)) => Err(error),
+                Err(CopyError::Malformed(why)) => {
+                    fault = Some(why);
+                    Err(io::ErrorKind::InvalidData.into())
+                }
+            },
+        });
+        let shown = &self.asked.path;
+        let refused = |message| Err(ErrorRecord::new(ErrorKind::Usage, message));
+        let body = match added {
+            Ok(body) => body,
+            Err(EngineError::Store(StoreError::Refused { .. })) => {
+                let message = format!("{shown}: more than {size_max} bytes");
+                return refused(message).map_err(|error| error.with_hint(HINT));
+            }
+            Err(_) if fault.is_some() => {
+                let kind = match self.image {
+                    Some(Image::Other(kind)) => kind,
+                    Some(image) => image.media_type().unwrap_or_default(),
+                    None => "image",
+                };
+                let why = fault.unwrap_or_default();
+                let message = format!("cannot remove the metadata of {shown} ({kind}): {why}");
+                let hint = "--keep-metadata attaches it as it is";
+                return refused(message).map_err(|error| error.with_hint(hint));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let known = self.image.and_then(Image::media_type);
+        let media_type = self.asked.media_type.clone();
+        let media_type = media_type.unwrap_or_else(|| known.unwrap_or(guess(&self.label)).into());
+        let alt = self.asked.alt.clone().unwrap_or_default();
+        Ok(Attachment { body, media_type, name: self.label, alt })
+    }
+}
+
+/// The media type that a name suggests; only a claim.
+fn guess(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("gif") => "image/gif",
+        Some("webp") => "image/webp",
+        Some("svg") => "image/svg+xml",
+        Some("txt" | "md") => "text/plain",
+        Some("pdf") => "application/pdf",
+        Some("mp3") => "audio/mpeg",
+        Some("ogg") => "audio/ogg",
+        Some("mp4") => "video/mp4",
+        Some("webm") => "video/webm",
+        _ => "application/octet-stream",
+    }
+}
