@@ -99,7 +99,7 @@ fn only_pictures_are_taken_and_what_they_say_is_removed() {
     }
     // a comment before the end
     let mut said = whole.clone();
-    let text = b"\0\0\0\x0btEXtAuthor\0Ada\0\0\0\0";
+    let text = b"\0\0\0\x0atEXtAuthor\0Ada\0\0\0\0";
     said.splice(said.len() - 12..said.len() - 12, text.iter().copied());
     assert_eq!(set(&said, &[]).code, 0);
     assert_eq!(saved(&home, &home.account()), whole);

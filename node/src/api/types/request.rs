@@ -167,8 +167,7 @@ requests! {
     "/v1/profile/picture" any ProfilePicture {
         /// Account id prefix or `@petname`; absent = ours.
         who: Option<String>,
-        /// Absolute path to write; an existing file is refused with `conflict`. In a folder the file
-        /// gets its own name, made harmless.
+        /// Absolute path of a folder, or of a new file: one that exists is a `conflict`.
         path: String,
     }
     /// Changes fields of our profile, in one change. Answers one `profile`.
@@ -321,8 +320,7 @@ requests! {
         id: String,
         /// Which attachment, from 0; default the first.
         index: Option<u64>,
-        /// Absolute path to write; an existing file is refused with `conflict`. In a folder the file
-        /// gets its own name, made harmless.
+        /// Absolute path of a folder, or of a new file: one that exists is a `conflict`.
         path: String,
     }
 
