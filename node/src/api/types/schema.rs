@@ -160,6 +160,7 @@ plain! {
             "alt": { "type": "string" },
             "name": { "type": "string" },
             "media_type": { "type": "string" },
+            "keep_metadata": { "type": "boolean" },
         },
         "required": ["path"],
         "additionalProperties": false,
