@@ -4,7 +4,11 @@
 //! revoke a device, so when a rank is settled everything that could change it is settled
 //! already: no clock, no order of arrival, no tie-break decides. Whatever a revoked
 //! device wrote beyond its cut counts for nothing, its own additions and revocations
-//! included. Any device may suspend any other.
+//! included. Any device may suspend any other of the same descent.
+//!
+//! Devices that the account's words brought in rank above all others. Words that give way to
+//! others say which devices they had brought in: if they brought in another one, or gave way
+//! to two different successors, the account is frozen at what both agree on.
 //!
 //! Of words that replace one another the latest holds: those of one device in the order of
 //! its chains, others by claimed time. A device that was revoked since has no word where
@@ -12,11 +16,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation};
-use crate::identity::{Certificate, CertificatePath, VerifiedDevice};
+use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, PolicyId};
+use crate::identity::{
+    Certificate, CertificatePath, Genesis, RecoveryCertificate, RecoveryPolicy, Rotation,
+    VerifiedDevice,
+};
 use crate::model::entry::{Entry, ReplyPolicy, Tip, Wrap};
 
 mod fold;
+mod recovery;
 
 /// One entry of an account log with the place where it stands.
 #[derive(Debug, Clone)]
@@ -76,7 +84,7 @@ pub struct DeviceStanding {
     pub path: CertificatePath,
     /// Latest name.
     pub name: String,
-    /// Who added it; `None` for the first device.
+    /// Who added it; `None` for the first device and for those that words brought in.
     pub added_by: Option<DeviceId>,
     /// When it was added, as claimed.
     pub added_ms: u64,
@@ -106,10 +114,28 @@ pub struct Authority {
     pub epoch_authors: BTreeMap<EpochId, BTreeSet<DeviceId>>,
     /// The epoch that the account began with; it names private documents.
     pub root_epoch: Option<EpochId>,
+    /// What the words of the account may do.
+    pub recovery: Recovery,
     /// Items that count for nothing, by id.
     pub void: BTreeSet<ChangeId>,
     /// When the word that holds was said, as far as devices in good standing said it.
     pub said_ms: BTreeMap<Subject, u64>,
+}
+
+/// How an account can be recovered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// The policy in force: that of the genesis, or of the words that took its place.
+    pub committed: PolicyId,
+    /// The policy itself, if the log shows it; an account that began without words has none.
+    pub policy: Option<RecoveryPolicy>,
+    /// From the policy of the genesis to the one in force.
+    pub rotations: Vec<Rotation>,
+    /// The certificate of the highest device brought in by the words in force.
+    pub highest: Option<RecoveryCertificate>,
+    /// Different words spoke for the account, and nobody can tell whose hold: what was agreed
+    /// before stays, and nothing new is taken.
+    pub frozen: bool,
 }
 
 /// What only the latest word counts about.
@@ -138,17 +164,16 @@ impl Subject {
 
 impl Authority {
     /// Folds an account log. `path` is that of the first device; `items` come in the order
-    /// of pages, each chain in its own order; `admit` verifies a certificate by its issuer
-    /// (and may remember that it did).
+    /// of pages, each chain in its own order; `witness` checks signatures.
     #[must_use]
     pub fn fold(
         first: &VerifiedDevice,
         path: &CertificatePath,
         items: &[LogItem],
-        admit: &mut Admit<'_>,
+        witness: &mut dyn Witness,
         agreed: &Agreed<'_>,
     ) -> Self {
-        fold::Fold::new(first, path, items, admit, agreed).finish()
+        fold::Fold::new(first, path, items, witness, agreed).finish()
     }
 
     /// Cuts that count among the [`Entry::Cut`]s that the account wrote into one of its
@@ -231,8 +256,17 @@ impl Authority {
     }
 }
 
-/// Verifies a certificate as issued by the given device; `None` if it does not hold.
-pub type Admit<'a> = dyn FnMut(&VerifiedDevice, &Certificate) -> Option<VerifiedDevice> + 'a;
+/// Checks the signatures that a log carries, and may remember that it did.
+pub trait Witness {
+    /// Verifies a certificate as issued by the given device; `None` if it does not hold.
+    fn admit(&mut self, issuer: &VerifiedDevice, new: &Certificate) -> Option<VerifiedDevice>;
+
+    /// Verifies a certificate by words; `None` if it does not hold.
+    fn recover(&mut self, genesis: &Genesis, new: &RecoveryCertificate) -> Option<VerifiedDevice>;
+
+    /// Whether the words of a rotation's policy signed it for the account.
+    fn rotates(&mut self, account: &AccountId, rotation: &Rotation) -> bool;
+}
 
 /// How many changes of a chain, as it is followed here, lie on the branch that a cut names
 /// and are not beyond it. A number alone would let a revoked device fill in what it likes.

@@ -101,6 +101,13 @@ id_type!(
     /// X25519 public key of a device, to which epoch keys are sealed.
     SealKey, 32);
 
+id_type!(
+    /// Ed25519 verifying key that an account's recovery words derive.
+    RecoveryKey, 32);
+id_type!(
+    /// Name of a recovery policy: its hash. An account's genesis commits to one.
+    PolicyId, 32);
+
 impl BlobHash {
     /// Hashes bytes.
     #[must_use]

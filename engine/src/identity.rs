@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! genesis ──► first device (rank 200) ──certificate──► device (rank < 200) ──► …
-//!    └─ hash = AccountId
+//!    ├─ hash = AccountId
+//!    └─ recovery policy ──words──► recovered device (rank > 200) ──certificate──► …
 //! ```
 //!
 //! [`CertificatePath`] is what travels; [`VerifiedDevice`] is what may be believed, and
@@ -10,17 +11,22 @@
 
 mod certificate;
 mod genesis;
+mod recovery;
 mod secret;
 mod signature;
 
 use thiserror::Error;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::hash::{AccountId, DeviceId, SealKey};
+use crate::hash::{AccountId, DeviceId, PolicyId, SealKey};
 use crate::limits::CERTIFICATES_MAX;
 
 pub use certificate::{Certificate, CertificateOffer};
 pub use genesis::Genesis;
+pub use recovery::{
+    RECOVERED_RANK_MAX, RECOVERED_RANK_MIN, RecoveryCertificate, RecoveryPolicy, RecoverySecret,
+    Rotation,
+};
 pub use secret::DeviceSecret;
 pub use signature::{Domain, Signature, Verifier};
 
@@ -69,6 +75,18 @@ pub enum IdentityError {
         /// The highest that the issuer may give.
         max: u8,
     },
+    /// The rank of a device that words bring in is none of those.
+    #[error("rank {rank} is not between {RECOVERED_RANK_MIN} and {RECOVERED_RANK_MAX}")]
+    RecoveredRank {
+        /// The rank found.
+        rank: u8,
+    },
+    /// These are not the words that the account commits to.
+    #[error("recovery policy {found} is not the one that the account commits to")]
+    Policy {
+        /// The policy found.
+        found: PolicyId,
+    },
     /// A device stands twice in one path.
     #[error("device {device} stands twice in the path")]
     Repeated {
@@ -108,6 +126,8 @@ impl IdentityError {
             Self::Account { .. } => "identity_account",
             Self::Issuer { .. } => "identity_issuer",
             Self::Rank { .. } => "identity_rank",
+            Self::RecoveredRank { .. } => "identity_recovered_rank",
+            Self::Policy { .. } => "identity_policy",
             Self::Repeated { .. } => "identity_repeated",
             Self::TooLong { .. } => "identity_too_long",
             Self::WrongSecret { .. } => "identity_wrong_secret",
@@ -121,8 +141,10 @@ impl IdentityError {
 pub struct CertificatePath {
     /// The record that the account's id is the hash of.
     pub genesis: Genesis,
-    /// From the first device to the claimed one, each issued by the device before;
-    /// at most [`CERTIFICATES_MAX`].
+    /// The device at which the path begins, if words brought it in; else it is the first one.
+    pub recovery: Option<RecoveryCertificate>,
+    /// From that device to the claimed one, each issued by the device before; together with
+    /// `recovery` at most [`CERTIFICATES_MAX`].
     pub certificates: Vec<Certificate>,
 }
 
@@ -130,7 +152,13 @@ impl CertificatePath {
     /// Starts the path of an account's first device.
     #[must_use]
     pub const fn first(genesis: Genesis) -> Self {
-        Self { genesis, certificates: Vec::new() }
+        Self { genesis, recovery: None, certificates: Vec::new() }
+    }
+
+    /// Starts the path of a device that words brought in.
+    #[must_use]
+    pub const fn recovered(genesis: Genesis, recovery: RecoveryCertificate) -> Self {
+        Self { genesis, recovery: Some(recovery), certificates: Vec::new() }
     }
 
     /// Returns this path, one certificate longer.
@@ -143,7 +171,11 @@ impl CertificatePath {
     /// Returns the device at the end, claimed only.
     #[must_use]
     pub fn claimed_device(&self) -> DeviceId {
-        self.certificates.last().map_or(self.genesis.device, |last| last.device)
+        match (self.certificates.last(), &self.recovery) {
+            (Some(last), _) => last.device,
+            (None, Some(recovery)) => recovery.device,
+            (None, None) => self.genesis.device,
+        }
     }
 
     /// Returns the account of the genesis record.
@@ -152,9 +184,12 @@ impl CertificatePath {
         self.genesis.account()
     }
 
-    /// Encodes: `genesis ‖ varint count ‖ certificates`.
+    /// Encodes: `genesis ‖ varint count ‖ recovery certificate, if any ‖ certificates`.
     pub fn encode(&self, writer: &mut Writer) {
-        writer.raw(&self.genesis.encode()).varint(self.certificates.len() as u64);
+        writer.raw(&self.genesis.encode()).varint(self.records() as u64);
+        if let Some(recovery) = &self.recovery {
+            writer.raw(&recovery.encode());
+        }
         for certificate in &self.certificates {
             writer.raw(&certificate.encode());
         }
@@ -167,9 +202,17 @@ impl CertificatePath {
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let genesis = Genesis::decode(reader)?;
         let count = reader.count(CERTIFICATES_MAX, "certificates")?;
-        let certificates =
-            (0..count).map(|_| Certificate::decode(reader)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { genesis, certificates })
+        let recovery = (count > 0 && RecoveryCertificate::begins(reader.rest()))
+            .then(|| RecoveryCertificate::decode(reader))
+            .transpose()?;
+        let certificates = (usize::from(recovery.is_some())..count)
+            .map(|_| Certificate::decode(reader))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { genesis, recovery, certificates })
+    }
+
+    fn records(&self) -> usize {
+        self.certificates.len() + usize::from(self.recovery.is_some())
     }
 
     /// Checks every key, rank and signature of the path.
@@ -177,12 +220,14 @@ impl CertificatePath {
     /// # Errors
     /// What is wrong with the first record that does not hold.
     pub fn verify(&self, verifier: &Verifier) -> Result<VerifiedDevice, IdentityError> {
-        if self.certificates.len() > CERTIFICATES_MAX {
-            return Err(IdentityError::TooLong { count: self.certificates.len() });
+        if self.records() > CERTIFICATES_MAX {
+            return Err(IdentityError::TooLong { count: self.records() });
         }
-        self.certificates.iter().try_fold(VerifiedDevice::first(&self.genesis)?, |device, next| {
-            device.admit(next, verifier)
-        })
+        let first = match &self.recovery {
+            None => VerifiedDevice::first(&self.genesis)?,
+            Some(recovery) => VerifiedDevice::recovered(&self.genesis, recovery, verifier)?,
+        };
+        self.certificates.iter().try_fold(first, |device, next| device.admit(next, verifier))
     }
 }
 
@@ -193,6 +238,8 @@ pub struct VerifiedDevice {
     device: DeviceId,
     seal_key: SealKey,
     rank: u8,
+    /// The path begins at a device that words brought in.
+    recovered: bool,
     issuers: Vec<DeviceId>,
 }
 
@@ -209,6 +256,28 @@ impl VerifiedDevice {
             device: genesis.device,
             seal_key: genesis.seal_key,
             rank: FIRST_DEVICE_RANK,
+            recovered: false,
+            issuers: Vec::new(),
+        })
+    }
+
+    /// Verifies a device that the words of an account brought in.
+    ///
+    /// # Errors
+    /// If the certificate is for another account, by other words than those that the genesis
+    /// commits to, of a wrong rank, for a weak key, or not signed by words and device.
+    pub fn recovered(
+        genesis: &Genesis,
+        certificate: &RecoveryCertificate,
+        verifier: &Verifier,
+    ) -> Result<Self, IdentityError> {
+        certificate.verify(genesis, verifier)?;
+        Ok(Self {
+            account: certificate.account,
+            device: certificate.device,
+            seal_key: certificate.seal_key,
+            rank: certificate.rank,
+            recovered: true,
             issuers: Vec::new(),
         })
     }
@@ -237,15 +306,17 @@ impl VerifiedDevice {
         if device == self.device || self.issuers.contains(&device) {
             return Err(IdentityError::Repeated { device });
         }
-        if self.issuers.len() >= CERTIFICATES_MAX {
-            return Err(IdentityError::TooLong { count: self.issuers.len() + 1 });
+        let before = self.issuers.len() + usize::from(self.recovered);
+        if before >= CERTIFICATES_MAX {
+            return Err(IdentityError::TooLong { count: before + 1 });
         }
         signature::check_seal_key(&certificate.seal_key)?;
         certificate.verify_signatures(verifier)?;
         let mut issuers = self.issuers.clone();
         issuers.push(self.device);
         let (seal_key, rank) = (certificate.seal_key, certificate.rank);
-        Ok(Self { account: self.account, device, seal_key, rank, issuers })
+        let recovered = self.recovered;
+        Ok(Self { account: self.account, device, seal_key, rank, recovered, issuers })
     }
 
     /// Returns the account it belongs to.
@@ -272,6 +343,13 @@ impl VerifiedDevice {
         self.rank
     }
 
+    /// Whether the account's words brought in the device, or the one its path begins at: a
+    /// recovery leaves it as it is.
+    #[must_use]
+    pub const fn is_recovered(&self) -> bool {
+        self.recovered
+    }
+
     /// Returns the devices that vouch for it, the first device first; empty for that one.
     #[must_use]
     pub fn issuers(&self) -> &[DeviceId] {
@@ -280,7 +358,9 @@ impl VerifiedDevice {
 
     /// Checks a rank that this device wants to give.
     pub(crate) const fn check_rank(&self, rank: u8) -> Result<(), IdentityError> {
-        let max = self.rank.saturating_sub(1);
+        let highest = FIRST_DEVICE_RANK - 1;
+        let below = self.rank.saturating_sub(1);
+        let max = if below < highest { below } else { highest };
         if rank == 0 || rank > max {
             return Err(IdentityError::Rank { rank, max });
         }

@@ -36,6 +36,11 @@ pub const PACK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Certificates between genesis and a device.
 pub const CERTIFICATES_MAX: usize = 8;
+/// Times that an account's recovery words can be replaced: each makes every certificate by
+/// words longer, and a path of the longest kind still fits a control message's slot.
+pub const ROTATIONS_MAX: usize = 4;
+/// Devices recovered by words that a rotation of these words names.
+pub const ROTATION_DEVICES_MAX: usize = 64;
 /// Devices that an account's log ever adds, revoked ones included: who would add more
 /// makes every fold dear.
 pub const DEVICES_EVER_MAX: usize = 256;

@@ -25,8 +25,12 @@ use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::entropy::{Entropy, random};
 use crate::hash::{AccountId, EpochId, Link, SealKey, SpaceId, derive};
-use crate::identity::DeviceSecret;
+use crate::identity::{DeviceSecret, RecoverySecret};
 use crate::limits::CHANGE_BYTES_MAX;
+
+mod rest;
+
+pub use rest::{open_at_rest, seal_at_rest};
 
 /// Bytes that sealing adds to a change.
 pub const SEAL_OVERHEAD_BYTES: usize = 2 + 32 + KEY_CHECK_LEN + NONCE_LEN + TAG_LEN;
@@ -157,6 +161,28 @@ impl EpochKey {
         account: &AccountId,
         secret: &DeviceSecret,
     ) -> Result<Self, SealError> {
+        Self::unwrap_with(wrap, epoch, account, secret.sealing())
+    }
+
+    /// [`EpochKey::unwrap`] for a wrap that is for recovery words.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recover(
+        wrap: &[u8],
+        epoch: &EpochId,
+        account: &AccountId,
+        words: &RecoverySecret,
+    ) -> Result<Self, SealError> {
+        Self::unwrap_with(wrap, epoch, account, words.sealing())
+    }
+
+    fn unwrap_with(
+        wrap: &[u8],
+        epoch: &EpochId,
+        account: &AccountId,
+        sealing: &[u8; 32],
+    ) -> Result<Self, SealError> {
         if wrap.len() != WRAP_BYTES {
             return Err(SealError::Wrap);
         }
@@ -167,7 +193,7 @@ impl EpochKey {
         let encapsulated: [u8; 32] = r.array("encapsulated key")?;
         let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&encapsulated)
             .map_err(|_| SealError::Wrap)?;
-        let private = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(secret.sealing())
+        let private = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(sealing)
             .map_err(|_| SealError::Wrap)?;
         let key = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
             &OpModeR::Base,

@@ -32,6 +32,8 @@ mod limits;
 mod once;
 #[path = "replica/races.rs"]
 mod races;
+#[path = "replica/recovery.rs"]
+mod recovery;
 #[path = "replica/search.rs"]
 mod search;
 #[path = "replica/standing.rs"]

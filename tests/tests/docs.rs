@@ -4,8 +4,12 @@ use std::path::Path;
 
 use mosaic_engine::chain::{ChainKey, SignedHead};
 use mosaic_engine::change::Actor;
-use mosaic_engine::hash::{AccountId, BlobHash, ChangeId, DeviceId, EpochId, Incarnation, Link};
-use mosaic_engine::identity::{Certificate, Genesis};
+use mosaic_engine::hash::{
+    AccountId, BlobHash, ChangeId, DeviceId, EpochId, Incarnation, Link, RecoveryKey, SealKey,
+};
+use mosaic_engine::identity::{
+    Certificate, Genesis, RecoveryCertificate, RecoveryPolicy, Rotation, Signature,
+};
 use mosaic_engine::limits;
 use mosaic_engine::model::entry::{BodyRef, Entry, ReplyPolicy, Tip};
 use mosaic_engine::{seal, wire};
@@ -22,6 +26,9 @@ fn sizes_in_the_protocol_are_those_of_the_code() {
     let claims = [
         format!("**Genesis** ({} bytes)", Genesis::LEN),
         format!("**Certificate** ({} bytes)", Certificate::LEN),
+        format!("**Recovery policy** ({} bytes)", RecoveryPolicy::LEN),
+        format!("**Rotation** ({} bytes)", Rotation::LEN),
+        format!("**Recovery certificate** (at most {} bytes)", RecoveryCertificate::LEN_MAX),
         format!("**Signed head** ({} bytes)", SignedHead::LEN),
         format!("the first {} bytes`", SignedHead::LEN - 64),
         format!("count varint (<= {})", limits::CERTIFICATES_MAX),
@@ -82,6 +89,11 @@ fn limits_in_the_protocol_are_those_of_the_code() {
             kib(limits::MESSAGE_BYTES_MAX)
         ),
         format!(
+            "| changes of recovery words, devices that one rotation names | {}, {} |",
+            limits::ROTATIONS_MAX,
+            limits::ROTATION_DEVICES_MAX
+        ),
+        format!(
             "| certificates of a path, devices of an account ever, wraps of an epoch entry | {}, {}, {} |",
             limits::CERTIFICATES_MAX,
             limits::DEVICES_EVER_MAX,
@@ -108,6 +120,11 @@ fn entry_kinds_in_the_protocol_are_those_of_the_code() {
         link: Link::from_bytes([7; 32]),
     }];
     let name = String::new();
+    let policy = RecoveryPolicy {
+        key: RecoveryKey::from_bytes([1; 32]),
+        next: [2; 32],
+        seal_key: SealKey::from_bytes([3; 32]),
+    };
     let kinds = [
         ("page start", Entry::PageStart { previous: tips.clone() }),
         ("post", Entry::Post { body, attachments: vec![], quote: None }),
@@ -127,6 +144,9 @@ fn entry_kinds_in_the_protocol_are_those_of_the_code() {
         ("refuse", Entry::Refuse { account }),
         ("reply policy", Entry::Policy { reply: ReplyPolicy::Everyone }),
         ("epoch", Entry::Epoch { epoch: EpochId::from_bytes([8; 32]), wraps: vec![] }),
+        ("recovery policy", Entry::Recovery { policy, claim: Signature::from_bytes([9; 64]) }),
+        ("recover", Entry::Recover { certificate: vec![], name: String::new() }),
+        ("rotate", Entry::Rotate { rotation: vec![], seen: vec![device] }),
     ];
     let text = protocol();
     for (name, entry) in kinds {

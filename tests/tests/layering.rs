@@ -31,7 +31,12 @@ const FOREIGN: &[(&str, &[&str], &[&str])] = &[
     ("fjall", &["engine/src/store/disk"], &["engine/", "node/", "cli/"]),
     ("xxhash_rust", &["engine/src/store/"], &["engine/", "node/", "cli/"]),
     ("ed25519_dalek", &["engine/src/identity"], &["engine/", "node/", "cli/"]),
-    ("hpke", &["engine/src/seal", "engine/src/identity/secret"], &["engine/", "node/", "cli/"]),
+    (
+        "hpke",
+        &["engine/src/seal", "engine/src/identity/secret", "engine/src/identity/recovery"],
+        &["engine/", "node/", "cli/"],
+    ),
+    ("bip39", &["node/src/words"], &["engine/", "node/", "cli/"]),
     ("unicode_normalization", &["engine/src/search"], &["engine/", "node/", "cli/"]),
     ("chacha20poly1305", &["engine/src/seal"], &["engine/", "node/", "cli/"]),
     ("iroh", &["node/src"], &["engine/", "node/", "cli/"]),

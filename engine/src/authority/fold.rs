@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::recovery::{Root, recoveries};
 use super::{
-    Admit, Agreed, Authority, DeviceStanding, LogItem, ReplyPolicy, Revocation, Subject, Tip,
+    Agreed, Authority, DeviceStanding, LogItem, Recovery, ReplyPolicy, Revocation, Subject, Tip,
+    Witness,
 };
 use crate::hash::{AccountId, DeviceId, EpochId, Incarnation};
-use crate::identity::{Certificate, CertificatePath, VerifiedDevice};
+use crate::identity::{Certificate, CertificatePath, FIRST_DEVICE_RANK, VerifiedDevice};
 use crate::limits::DEVICES_EVER_MAX;
 use crate::model::entry::Entry;
 
@@ -16,7 +18,7 @@ type Items<'a> = Vec<&'a LogItem>;
 /// in its chain.
 type Said<'a> = (u64, &'a LogItem);
 
-pub(super) struct Fold<'a, 'b> {
+pub(super) struct Fold<'a> {
     account: AccountId,
     /// First device and the time of its genesis.
     first: (DeviceId, u64),
@@ -25,8 +27,9 @@ pub(super) struct Fold<'a, 'b> {
     additions: BTreeMap<DeviceId, Items<'a>>,
     revocations: BTreeMap<DeviceId, Items<'a>>,
     cuts: BTreeMap<(DeviceId, DeviceId), Items<'a>>,
-    admit: &'a mut Admit<'b>,
+    witness: &'a mut dyn Witness,
     agreed: &'a Agreed<'a>,
+    recovery: Recovery,
     devices: BTreeMap<DeviceId, DeviceStanding>,
     unsettled: BTreeSet<(u8, DeviceId)>,
     settled: BTreeSet<DeviceId>,
@@ -36,23 +39,21 @@ pub(super) struct Fold<'a, 'b> {
     pub(super) visits: usize,
 }
 
-impl<'a, 'b> Fold<'a, 'b> {
+impl<'a> Fold<'a> {
     pub(super) fn new(
         first: &VerifiedDevice,
         path: &CertificatePath,
         items: &'a [LogItem],
-        admit: &'a mut Admit<'b>,
+        witness: &'a mut dyn Witness,
         agreed: &'a Agreed<'a>,
     ) -> Self {
-        let standing = DeviceStanding {
+        let (recovery, recovered) = recoveries(&path.genesis, items, witness);
+        let genesis = CertificatePath::first(path.genesis.clone());
+        let first_root = Root {
             verified: first.clone(),
-            path: CertificatePath::first(path.genesis.clone()),
+            path: genesis,
             name: String::new(),
-            added_by: None,
             added_ms: path.genesis.created_ms,
-            suspended: false,
-            held_back: None,
-            revoked: None,
         };
         let mut fold = Self {
             account: first.account(),
@@ -61,17 +62,41 @@ impl<'a, 'b> Fold<'a, 'b> {
             additions: BTreeMap::new(),
             revocations: BTreeMap::new(),
             cuts: BTreeMap::new(),
-            admit,
+            witness,
             agreed,
-            devices: BTreeMap::from([(first.device(), standing)]),
-            unsettled: BTreeSet::from([(first.rank(), first.device())]),
+            recovery,
+            devices: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
             settled: BTreeSet::new(),
             added: 0,
-            visits: 0,
+            visits: items.len(),
         };
+        for root in recovered.into_iter().chain([first_root]) {
+            fold.begin_with(root);
+        }
         fold.sort();
         fold.settle_devices();
         fold
+    }
+
+    fn begin_with(&mut self, root: Root) {
+        let Root { verified, path, name, added_ms } = root;
+        let (rank, device) = (verified.rank(), verified.device());
+        let standing = DeviceStanding {
+            verified,
+            path,
+            name,
+            added_by: None,
+            added_ms,
+            suspended: false,
+            held_back: None,
+            revoked: None,
+        };
+        // The words of an account may have brought in its first device anew.
+        if let std::collections::btree_map::Entry::Vacant(place) = self.devices.entry(device) {
+            place.insert(standing);
+            self.unsettled.insert((rank, device));
+        }
     }
 
     fn sort(&mut self) {
@@ -179,7 +204,9 @@ impl<'a, 'b> Fold<'a, 'b> {
                 break;
             }
             self.added += 1;
-            let Some(verified) = (self.admit)(&issuer.verified, &certificate) else { continue };
+            let Some(verified) = self.witness.admit(&issuer.verified, &certificate) else {
+                continue;
+            };
             let standing = DeviceStanding {
                 path: issuer.path.clone().with(certificate),
                 name: name.clone(),
@@ -223,6 +250,7 @@ impl<'a, 'b> Fold<'a, 'b> {
             epochs: Vec::new(),
             epoch_authors: BTreeMap::new(),
             root_epoch: root_epoch(&counting, self.first),
+            recovery: self.recovery.clone(),
             void,
             said_ms: BTreeMap::new(),
             devices: std::mem::take(&mut self.devices),
@@ -246,7 +274,10 @@ impl<'a, 'b> Fold<'a, 'b> {
                 Entry::Restore { device } => (device, false),
                 _ => continue,
             };
-            if self.devices.contains_key(device) {
+            // The words outrank all: a stolen device cannot silence whom they brought in.
+            let above = |device| self.rank_of(device) > FIRST_DEVICE_RANK;
+            let heard = above(&item.device) || !above(device);
+            if heard && self.devices.contains_key(device) {
                 words.entry(*device).or_default().insert(item.device, suspend);
             }
         }

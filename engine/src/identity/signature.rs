@@ -20,6 +20,8 @@ pub enum Domain {
     Device,
     /// The head of a chain.
     Head,
+    /// What recovery words say, and a device that they bring in.
+    Recovery,
 }
 
 impl Domain {
@@ -29,6 +31,7 @@ impl Domain {
         match self {
             Self::Device => b"mosaic device 1\0",
             Self::Head => b"mosaic head 1\0",
+            Self::Recovery => b"mosaic recovery 1\0",
         }
     }
 

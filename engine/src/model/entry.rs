@@ -4,10 +4,11 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{
     AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
 };
+use crate::identity::{RecoveryCertificate, RecoveryPolicy, Rotation, Signature};
 use crate::limits::{
     ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, CUT_ITEMS_MAX,
     DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX,
-    PAGE_TIPS_MAX,
+    PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
 };
 
 /// Where a text body is: a blob `salt(16) ‖ bytes`.
@@ -199,6 +200,28 @@ pub enum Entry {
         /// The sealed copies.
         wraps: Vec<Wrap>,
     },
+    /// The recovery policy that the account commits to, and the claim of its words: to whom
+    /// epoch keys are sealed beside the devices, and how the account is found by its words.
+    Recovery {
+        /// The policy.
+        policy: RecoveryPolicy,
+        /// The words' signature over account and policy.
+        claim: Signature,
+    },
+    /// The account's words bring in a device.
+    Recover {
+        /// Encoded [`RecoveryCertificate`].
+        certificate: Vec<u8>,
+        /// What people call the device.
+        name: String,
+    },
+    /// The account's words give way to others.
+    Rotate {
+        /// Encoded [`Rotation`].
+        rotation: Vec<u8>,
+        /// The devices recovered so far, which the rotation names by their digest.
+        seen: Vec<DeviceId>,
+    },
 }
 
 const MEDIA_TYPE_BYTES_MAX: usize = 127;
@@ -254,6 +277,9 @@ impl Entry {
             Self::Refuse { .. } => 0x26,
             Self::Policy { .. } => 0x27,
             Self::Epoch { .. } => 0x28,
+            Self::Recovery { .. } => 0x29,
+            Self::Recover { .. } => 0x2a,
+            Self::Rotate { .. } => 0x2b,
         }
     }
 
@@ -297,6 +323,14 @@ impl Entry {
                 w.raw(device.as_bytes());
                 write_tips(&mut w, tips);
             }
+            _ => self.encode_account(&mut w),
+        }
+        w.finish()
+    }
+
+    /// The fields of entries that stand in account logs alone.
+    fn encode_account(&self, w: &mut Writer) {
+        match self {
             Self::AddDevice { certificate, name } => {
                 w.bytes(certificate).text(name);
             }
@@ -321,8 +355,20 @@ impl Entry {
                     w.raw(wrap.device.as_bytes()).bytes(&wrap.sealed);
                 }
             }
+            Self::Recovery { policy, claim } => {
+                w.raw(&policy.encode()).raw(claim.as_bytes());
+            }
+            Self::Recover { certificate, name } => {
+                w.bytes(certificate).text(name);
+            }
+            Self::Rotate { rotation, seen } => {
+                w.bytes(rotation).varint(seen.len() as u64);
+                for device in seen {
+                    w.raw(device.as_bytes());
+                }
+            }
+            _ => {}
         }
-        w.finish()
     }
 
     /// Decodes exactly one entry.
@@ -426,6 +472,20 @@ fn read_account(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
             }
             Entry::Epoch { epoch, wraps }
         }
+        0x29 => Entry::Recovery {
+            policy: RecoveryPolicy::decode(r)?,
+            claim: Signature::from_bytes(r.array("recovery claim")?),
+        },
+        0x2a => Entry::Recover {
+            certificate: r.bytes(RecoveryCertificate::LEN_MAX, "recovery certificate")?.to_vec(),
+            name: r.text(DEVICE_NAME_BYTES_MAX, "device name")?.to_owned(),
+        },
+        0x2b => {
+            let rotation = r.bytes(Rotation::LEN, "rotation")?.to_vec();
+            let count = r.count(ROTATION_DEVICES_MAX, "devices seen")?;
+            let seen = (0..count).map(|_| r.array("device").map(DeviceId::from_bytes));
+            Entry::Rotate { rotation, seen: seen.collect::<Result<_, _>>()? }
+        }
         value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
     })
 }
@@ -504,60 +564,4 @@ fn read_tips(r: &mut Reader<'_>, max: usize) -> Result<Vec<Tip>, DecodeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_round_trip_and_trailing_bytes_are_refused() {
-        let body = BodyRef { hash: BlobHash::of(b"b"), size: 40 };
-        let target = ChangeId::of(b"t");
-        let account = AccountId::from_bytes([7; 32]);
-        let tip = Tip {
-            doc: DocumentId::from_bytes([1; 32]),
-            device: DeviceId::from_bytes([2; 32]),
-            incarnation: Incarnation::from_bytes([3; 16]),
-            n: 9,
-            link: Link::from_bytes([4; 32]),
-        };
-        let attachment = Attachment {
-            body,
-            media_type: "image/png".into(),
-            name: "cat.png".into(),
-            alt: "a cat".into(),
-        };
-        let all = [
-            Entry::PageStart { previous: vec![tip] },
-            Entry::Post {
-                body,
-                attachments: vec![attachment],
-                quote: Some(EntryRef { account, entry: target }),
-            },
-            Entry::Repost { target: EntryRef { account, entry: target } },
-            Entry::Reply { target, body, attachments: vec![] },
-            Entry::Reaction { target, emoji: "👍".into() },
-            Entry::Edit { target, body },
-            Entry::Tombstone { target },
-            Entry::Hide { target },
-            Entry::Unhide { target },
-            Entry::Cut { device: tip.device, tips: vec![tip] },
-            Entry::AddDevice { certificate: vec![1, 2], name: "phone".into() },
-            Entry::RenameDevice { device: tip.device, name: "tablet".into() },
-            Entry::Suspend { device: tip.device },
-            Entry::Restore { device: tip.device },
-            Entry::Revoke { device: tip.device, reason: "lost".into() },
-            Entry::Admit { account },
-            Entry::Refuse { account },
-            Entry::Policy { reply: ReplyPolicy::Admitted },
-            Entry::Epoch {
-                epoch: EpochId::from_bytes([5; 32]),
-                wraps: vec![Wrap { device: tip.device, sealed: vec![0; 80] }],
-            },
-        ];
-        for entry in all {
-            let mut bytes = entry.encode();
-            assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
-            bytes.push(0);
-            assert!(Entry::decode(&bytes).is_err());
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::epochs::recipients;
+use super::witness::Remembering;
 use super::{EngineError, KnownDevice, Own, Replica, State, Work};
 use crate::authority::{Authority, LogItem, Subject};
 use crate::chain::ChainKey;
@@ -10,7 +12,9 @@ use crate::codec::{Reader, Writer};
 use crate::description::{Description, DocumentKind, Space};
 use crate::entropy::random;
 use crate::hash::{AccountId, ChangeId, DeviceId, SealKey};
-use crate::identity::{Certificate, CertificateOffer, CertificatePath, DeviceSecret, Genesis};
+use crate::identity::{
+    Certificate, CertificateOffer, CertificatePath, DeviceSecret, Genesis, RecoverySecret,
+};
 use crate::limits::{CUT_ITEMS_MAX, DEVICE_NAME_BYTES_MAX};
 use crate::model::entry::{Entry, ReplyPolicy, Tip};
 use crate::store::{Table, keys};
@@ -18,11 +22,8 @@ use crate::store::{Table, keys};
 /// Rank of a linked device unless told otherwise.
 pub const LINKED_DEVICE_RANK: u8 = 100;
 
-/// Certificates whose verification is remembered.
-const ADMITTED_MAX: usize = 16_384;
-
 /// A cut, and the document that it stands in; `None` for the account's log.
-type PlacedCut = (Option<Arc<Description>>, Entry);
+pub(super) type PlacedCut = (Option<Arc<Description>>, Entry);
 
 impl Replica {
     /// What an account's log settles, as far as the log is here. `None` if nothing is
@@ -52,26 +53,17 @@ impl Replica {
         let log = |d: &Description| d.kind == DocumentKind::AccountLog;
         let agreed = self.agreements(state, cuts.flatten(), log)?;
         let agreed = |tip: &Tip| agreed.get(tip).copied().unwrap_or(0);
-        let memo = &mut state.admitted;
-        let mut admit = |issuer: &crate::identity::VerifiedDevice, certificate: &Certificate| {
-            let key = (issuer.device(), certificate.encode());
-            if let Some(known) = memo.get(&key) {
-                return known.clone();
-            }
-            if memo.len() >= ADMITTED_MAX {
-                memo.clear();
-            }
-            let verified = issuer.admit(certificate, &self.verifier).ok();
-            memo.insert(key, verified.clone());
-            verified
-        };
-        let authority = Authority::fold(&first, &path, &items, &mut admit, &agreed);
+        let mut witness = Remembering { admitted: &mut state.admitted, verifier: &self.verifier };
+        let authority = Authority::fold(&first, &path, &items, &mut witness, &agreed);
         let authority = Arc::new(authority);
         state.authorities.insert(*account, authority.clone());
         Ok(Some(authority))
     }
 
-    fn first_path(&self, account: &AccountId) -> Result<Option<CertificatePath>, EngineError> {
+    pub(super) fn first_path(
+        &self,
+        account: &AccountId,
+    ) -> Result<Option<CertificatePath>, EngineError> {
         let Some(bytes) = self.store.get(Table::Meta, &keys::genesis(account))? else {
             return Ok(None);
         };
@@ -119,6 +111,32 @@ impl Replica {
         recovery: [u8; 32],
         now_ms: u64,
     ) -> Result<AccountId, EngineError> {
+        self.begin_account(secret, device_name, recovery, None, now_ms)
+    }
+
+    /// [`Replica::create_account`] for an account that `words` can recover.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_recoverable(
+        &self,
+        secret: DeviceSecret,
+        device_name: &str,
+        words: &RecoverySecret,
+        now_ms: u64,
+    ) -> Result<AccountId, EngineError> {
+        let recovery = *words.policy().id().as_bytes();
+        self.begin_account(secret, device_name, recovery, Some(words), now_ms)
+    }
+
+    fn begin_account(
+        &self,
+        secret: DeviceSecret,
+        device_name: &str,
+        recovery: [u8; 32],
+        words: Option<&RecoverySecret>,
+        now_ms: u64,
+    ) -> Result<AccountId, EngineError> {
         let mut state = self.lock();
         self.check_unowned()?;
         check_name(device_name)?;
@@ -131,8 +149,14 @@ impl Replica {
         let log = DocumentKind::AccountLog;
         let name = Entry::RenameDevice { device, name: device_name.to_owned() };
         self.append_to_pages(&mut state, &mut work, log, name, now_ms)?;
-        let seal = device_seal(&state, &device)?;
-        self.add_epoch(&mut state, &mut work, &[seal], now_ms)?;
+        let mut seals = vec![device_seal(&state, &device)?];
+        if let Some(words) = words {
+            let policy = *words.policy();
+            let entry = Entry::Recovery { policy, claim: words.claim(&account) };
+            self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
+            seals.push((policy.recipient(), policy.seal_key));
+        }
+        self.add_epoch(&mut state, &mut work, &seals, now_ms)?;
         self.finish(state, work)?;
         Ok(account)
     }
@@ -382,12 +406,8 @@ impl Replica {
         let entry = Entry::Revoke { device, reason: reason.chars().take(64).collect() };
         let log = DocumentKind::AccountLog;
         let id = self.append_to_pages(&mut state, &mut work, log, entry, now_ms)?;
-        let seals: Vec<_> = authority
-            .devices
-            .values()
-            .filter(|d| d.revoked.is_none() && d.verified.device() != device)
-            .map(|d| (d.verified.device(), d.verified.seal_key()))
-            .collect();
+        let mut seals = recipients(&authority);
+        seals.retain(|(recipient, _)| *recipient != device);
         self.add_epoch(&mut state, &mut work, &seals, now_ms)?;
         self.finish(state, work)?;
         self.settle_withdrawals()?;
@@ -396,7 +416,7 @@ impl Replica {
 
     /// Cuts for every chain of `device` that is held here: in the account log (`None`) for
     /// the own space, in the very document for guest pages in other spaces.
-    fn cuts_for(
+    pub(super) fn cuts_for(
         &self,
         state: &mut State,
         account: &AccountId,
@@ -427,7 +447,7 @@ impl Replica {
         Ok(cuts)
     }
 
-    fn append_cut(
+    pub(super) fn append_cut(
         &self,
         state: &mut State,
         work: &mut Work,
@@ -476,6 +496,9 @@ impl Replica {
         let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
         let (account, device) = (own.account, own.device());
         let Some(authority) = self.authority_of(state, &account)? else { return Ok(()) };
+        if authority.recovery.frozen {
+            return Err(EngineError::Frozen(account));
+        }
         match authority.devices.get(&device) {
             Some(standing) if standing.revoked.is_some() => Err(EngineError::Revoked(device)),
             Some(standing) if standing.suspended => Err(EngineError::Suspended(device)),
@@ -485,7 +508,7 @@ impl Replica {
 
     /// As [`Replica::check_writer`] for restoring and revoking: a stolen phone may suspend
     /// every other device, so a suspended one can still answer; ranks decide who prevails.
-    fn check_not_revoked(&self, state: &mut State) -> Result<(), EngineError> {
+    pub(super) fn check_not_revoked(&self, state: &mut State) -> Result<(), EngineError> {
         match self.check_writer(state) {
             Err(EngineError::Suspended(_)) => Ok(()),
             other => other,
@@ -498,7 +521,7 @@ fn device_seal(state: &State, device: &DeviceId) -> Result<(DeviceId, SealKey), 
     Ok((*device, known.device.seal_key()))
 }
 
-fn check_name(name: &str) -> Result<(), EngineError> {
+pub(super) fn check_name(name: &str) -> Result<(), EngineError> {
     if name.is_empty() || name.len() > DEVICE_NAME_BYTES_MAX {
         return Err(EngineError::Invalid(format!(
             "device name of {} bytes, must be 1 to {DEVICE_NAME_BYTES_MAX}",

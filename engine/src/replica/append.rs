@@ -143,6 +143,9 @@ impl Replica {
         if matches!(change.entry, Entry::Cut { .. }) {
             work.cuts.insert(key.doc);
         }
+        if let Entry::Recovery { policy, claim } = &change.entry {
+            self.note_claim(work, &description.account, policy, claim);
+        }
         if change.entry.is_modification() {
             chain.modifications += 1;
         } else {

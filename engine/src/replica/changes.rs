@@ -85,6 +85,9 @@ fn action(entry: &Entry) -> (&'static str, Option<String>) {
         Entry::Refuse { account } => ("refuse", Some(account.to_string())),
         Entry::Policy { .. } => ("reply-policy", None),
         Entry::Epoch { epoch, .. } => ("epoch", Some(epoch.to_string())),
+        Entry::Recovery { policy, .. } => ("recovery", Some(policy.id().to_string())),
+        Entry::Recover { name, .. } => ("recover-device", Some(name.clone())),
+        Entry::Rotate { .. } => ("rotate-recovery", None),
     }
 }
 

@@ -135,13 +135,7 @@ impl Replica {
         if let Some(key) = usable.and_then(|epoch| own.ring.get(&epoch)) {
             return Ok(key.clone());
         }
-        let devices: Vec<_> = authority
-            .devices
-            .values()
-            .filter(|standing| standing.revoked.is_none())
-            .map(|standing| (standing.verified.device(), standing.verified.seal_key()))
-            .collect();
-        let epoch = self.add_epoch(state, work, &devices, now_ms)?;
+        let epoch = self.add_epoch(state, work, &recipients(&authority), now_ms)?;
         let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
         own.ring.get(&epoch).cloned().ok_or_else(|| EngineError::corrupt("new epoch key"))
     }
@@ -159,14 +153,18 @@ impl Replica {
 /// Keys sealed again along with one write.
 const MENDED_MAX: usize = 16;
 
-/// Devices in good standing to which an epoch key was never sealed, newest epoch first.
+/// Whom a new epoch key is sealed to: devices that were not revoked, and the recovery words.
+pub(super) fn recipients(authority: &Authority) -> Vec<(DeviceId, SealKey)> {
+    let devices = authority.devices.values().filter(|standing| standing.revoked.is_none());
+    let devices = devices.map(|known| (known.verified.device(), known.verified.seal_key()));
+    let words = authority.recovery.policy;
+    devices.chain(words.map(|policy| (policy.recipient(), policy.seal_key))).collect()
+}
+
+/// Recipients in good standing to whom an epoch key was never sealed, newest epoch first.
 fn lacking(authority: &Authority) -> Vec<(EpochId, Vec<(DeviceId, SealKey)>)> {
-    let good: Vec<_> = authority
-        .devices
-        .values()
-        .filter(|standing| standing.revoked.is_none() && !standing.suspended)
-        .map(|standing| (standing.verified.device(), standing.verified.seal_key()))
-        .collect();
+    let mut good = recipients(authority);
+    good.retain(|(device, _)| authority.devices.get(device).is_none_or(|known| !known.suspended));
     holders(authority)
         .into_iter()
         .rev()
@@ -197,8 +195,10 @@ fn holders(authority: &Authority) -> Vec<(EpochId, BTreeSet<DeviceId>)> {
 
 /// The newest epoch (by first appearance) whose key is here and no revoked device's.
 fn usable_epoch(authority: &Authority, is_here: impl Fn(&EpochId) -> bool) -> Option<EpochId> {
-    let revoked = |device: &DeviceId| {
-        authority.devices.get(device).is_none_or(|standing| standing.revoked.is_some())
+    let words = authority.recovery.policy.map(|policy| policy.recipient());
+    let revoked = |device: &DeviceId| match authority.devices.get(device) {
+        Some(standing) => standing.revoked.is_some(),
+        None => words != Some(*device),
     };
     holders(authority)
         .into_iter()

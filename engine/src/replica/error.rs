@@ -59,6 +59,11 @@ pub enum EngineError {
     /// This device may not write until restored.
     #[error("this device ({0}) is suspended")]
     Suspended(DeviceId),
+    /// Different recovery words spoke for the account.
+    #[error(
+        "account {0} is frozen: it was recovered with different words, and nobody can tell whose hold"
+    )]
+    Frozen(AccountId),
     /// An argument is unusable.
     #[error("{0}")]
     Invalid(String),

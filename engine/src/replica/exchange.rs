@@ -6,7 +6,7 @@ use super::wanted::PACKED_BODY_BYTES_MAX;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::codec::Writer;
-use crate::description::{Description, DocumentKind, SectionClass};
+use crate::description::{Description, DocumentKind};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::model::entry::BodyRef;
@@ -201,24 +201,6 @@ impl Replica {
             }
         }
         Ok(false)
-    }
-
-    pub(crate) fn readable(
-        &self,
-        remote: &DeviceId,
-        section: &Section,
-    ) -> Result<bool, EngineError> {
-        if section.class != SectionClass::Private {
-            return Ok(true);
-        }
-        let mut state = self.lock();
-        let Some(own) = state.own.as_ref() else { return Ok(false) };
-        let account = own.account;
-        if crate::description::Space::Account(account).id() != section.space {
-            return Ok(false);
-        }
-        let authority = self.authority_of(&mut state, &account)?;
-        Ok(authority.is_some_and(|authority| authority.may_write(remote)))
     }
 
     /// Bodies (not attachments) of changes of a chain.

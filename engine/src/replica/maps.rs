@@ -242,13 +242,18 @@ impl Replica {
         self.put_change(work, &id, stored)?;
         work.batch.put(Table::Truth, keys::chain_change(&key, n), id.as_bytes().to_vec());
         work.batch.put(Table::Rows, keys::entry(&id), row.encode());
-        work.events.push(Event::Entry {
-            id,
-            kind: 0,
-            account: description.account,
-            doc: key.doc,
-            local,
-            target: None,
+        let own = state.own.as_ref().map(|own| own.account);
+        work.events.push(match description.kind {
+            // When somebody else wrote in private is not for the journal of whoever keeps it.
+            DocumentKind::Private if own != Some(description.account) => Event::Head { chain: key },
+            _ => Event::Entry {
+                id,
+                kind: 0,
+                account: description.account,
+                doc: key.doc,
+                local,
+                target: None,
+            },
         });
         if has_picture(description) {
             work.profiles.insert(key.doc, false);

@@ -241,6 +241,9 @@ impl Replica {
         let Some(authority) = self.authority_of(state, &description.account)? else {
             return Ok(UNLIMITED);
         };
+        if authority.recovery.frozen && description.kind != DocumentKind::AccountLog {
+            return Ok((arrival.chain.held, Verdict::Deferred(Reason::Authority)));
+        }
         let log_here = self.last_page(state, &description.account, DocumentKind::AccountLog)?;
         let Some(standing) = authority.devices.get(&arrival.key.device) else {
             // Without the account's log only the certificate path speaks for a device.

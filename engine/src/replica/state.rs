@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::budget::DocumentUse;
 use super::forks::Branch;
 use super::visitors::VisitorUse;
+use super::witness::Admitted;
 use super::{Event, Subscription};
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
@@ -187,8 +188,8 @@ pub(crate) struct State {
     pub row_ends: HashMap<(SpaceId, DocumentKind), u64>,
     /// Other branches of forked chains.
     pub forks: HashMap<ChainKey, Vec<Branch>>,
-    /// Certificates and whether they verified, by issuer and bytes.
-    pub admitted: HashMap<(DeviceId, Vec<u8>), Option<VerifiedDevice>>,
+    /// Certificates and whether they verified.
+    pub admitted: Admitted,
     /// Sections kept; worked out again when something about it changes.
     pub kept: Option<Arc<BTreeSet<Section>>>,
     /// Accounts that are blocked; worked out again with `kept`.

@@ -277,7 +277,10 @@ impl Replica {
             return Ok(kept.clone());
         }
         let mut accounts = self.listed(state, FOLLOWS)?;
-        accounts.extend(self.subscriptions()?.into_iter().map(|s| s.account));
+        let subscriptions = self.subscriptions()?;
+        accounts.extend(subscriptions.iter().map(|subscription| subscription.account));
+        let whole = subscriptions.iter().filter(|subscription| !subscription.is_limited());
+        let whole: BTreeSet<AccountId> = whole.map(|subscription| subscription.account).collect();
         let own = state.own.as_ref().map(|own| own.account);
         accounts.extend(own);
         let mut guests = BTreeSet::new();
@@ -287,7 +290,9 @@ impl Replica {
             for class in [SectionClass::Authority, SectionClass::Public, SectionClass::Visitors] {
                 kept.insert(Section { space, class });
             }
-            if own == Some(*account) {
+            // Whoever keeps all of somebody else's keeps the sealed part too, for the day on
+            // which he has lost his devices.
+            if own == Some(*account) || whole.contains(account) {
                 kept.insert(Section { space, class: SectionClass::Private });
             }
             for (_, description) in self.documents(state, &space)? {

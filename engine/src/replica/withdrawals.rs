@@ -175,7 +175,11 @@ impl Replica {
         let mut accounts = BTreeMap::new();
         for (row, entry) in work.entries.values() {
             let restores = match entry {
-                Entry::Revoke { .. } | Entry::Cut { .. } | Entry::AddDevice { .. } => false,
+                Entry::Revoke { .. }
+                | Entry::Cut { .. }
+                | Entry::AddDevice { .. }
+                | Entry::Recover { .. }
+                | Entry::Rotate { .. } => false,
                 Entry::Suspend { .. } | Entry::Restore { .. } => true,
                 _ => continue,
             };

@@ -20,9 +20,11 @@
 //! | Meta | `z ‖ space ‖ account` | bytes that a visitor has on a wall |
 //! | Meta | `D ‖ hash` | a body that was damaged here and is wanted again; its bytes if they were a row |
 //! | Meta | `k ‖ hash` | recipe of a pack |
+//! | Meta | `K ‖ device` | empty: it may keep what is private here, sealed |
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
 //! | Meta | `g ‖ account` | genesis record |
+//! | Meta | `R ‖ policy ‖ account` | empty: words claim the account |
 //! | Meta | `s ‖ account` | subscription |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ number` | journal of events |
@@ -42,7 +44,7 @@
 
 use crate::chain::ChainKey;
 use crate::description::Section;
-use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, SpaceId};
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, PolicyId, SpaceId};
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
@@ -329,6 +331,24 @@ pub const JOURNAL: &[u8] = b"j";
 
 /// All states of bodies.
 pub const BODIES: &[u8] = b"r";
+
+/// A peer that may keep what is private here, sealed.
+#[must_use]
+pub fn keeper(device: &DeviceId) -> Vec<u8> {
+    join(b'K', &[device.as_bytes()])
+}
+
+/// An account that recovery words claim.
+#[must_use]
+pub fn claim(policy: &PolicyId, account: &AccountId) -> Vec<u8> {
+    join(b'R', &[policy.as_bytes(), account.as_bytes()])
+}
+
+/// All accounts that the words of one policy claim.
+#[must_use]
+pub fn claims(policy: &PolicyId) -> Vec<u8> {
+    join(b'R', &[policy.as_bytes()])
+}
 
 /// Own setting.
 #[must_use]
