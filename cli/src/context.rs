@@ -317,6 +317,7 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Device(device) => Some(&device.id),
         Record::Ticket(ticket) => Some(&ticket.ticket),
         Record::Linked(linked) => Some(&linked.device),
+        Record::Recovered(recovered) => Some(&recovered.account),
         Record::Post(post) => Some(&post.id),
         Record::Comment(comment) => Some(&comment.id),
         Record::Reaction(reaction) => reaction.id.as_deref(),

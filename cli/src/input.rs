@@ -7,6 +7,8 @@ use std::process::Command;
 use clap::Args;
 use mosaic_engine::limits::BODY_BYTES_MAX;
 use mosaic_node::api::types::{AttachFile, ErrorKind, ErrorRecord};
+use mosaic_node::words::WORDS_BYTES_MAX;
+use zeroize::Zeroizing;
 
 use crate::error::Failure;
 use crate::output::Output;
@@ -265,6 +267,47 @@ pub(crate) async fn word_or_stdin(given: &str) -> Result<String, Failure> {
     Ok(word.to_owned())
 }
 
+/// Reads recovery words from a file, or from stdin for `-`.
+///
+/// # Errors
+/// If they cannot be read or are no text. Whether they are words is not looked at.
+pub(crate) async fn words(
+    output: &mut Output,
+    no_input: bool,
+    file: &Path,
+) -> Result<Zeroizing<String>, Failure> {
+    const HINT: &str = "mosaic init --recover FILE --peer TICKET";
+    let name = file.display().to_string();
+    let cannot = |error: io::Error| {
+        let message = format!("cannot read {name}: {error}");
+        Failure::hinted(ErrorKind::NotFound, message, HINT)
+    };
+    let text = if file == Path::new("-") {
+        if io::stdin().is_terminal() && !no_input && !output.is_json() {
+            output.question("Recovery words, all in one line:");
+            Zeroizing::new(line("the words").await?)
+        } else {
+            let all = || Ok(few(io::stdin().lock()));
+            crate::apart(all).await?.map_err(cannot)?
+        }
+    } else {
+        std::fs::File::open(file).and_then(few).map_err(cannot)?
+    };
+    if text.len() > WORDS_BYTES_MAX {
+        let message = format!("{name} is longer than recovery words: {WORDS_BYTES_MAX} bytes");
+        return Err(Failure::usage(message, HINT));
+    }
+    Ok(text)
+}
+
+/// Reads at most one byte more than recovery words may have.
+fn few(from: impl Read) -> io::Result<Zeroizing<String>> {
+    let limit = u64::try_from(WORDS_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = Zeroizing::new(String::new());
+    from.take(limit).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Reads a line of stdin; `what` names it in the error.
 async fn line(what: &'static str) -> Result<String, Failure> {
     crate::apart(move || {
@@ -280,16 +323,16 @@ async fn line(what: &'static str) -> Result<String, Failure> {
 /// Lets a person type `name` again before something that cannot be taken back.
 ///
 /// # Errors
-/// If nobody is there to ask: the flag is named.
+/// If nobody is there to ask: the flag is named, with the command that takes it.
 pub(crate) async fn confirmation(
     output: &mut Output,
     no_input: bool,
     question: &str,
-    flag: &str,
+    (flag, command): (&str, &str),
 ) -> Result<String, Failure> {
     if no_input || output.is_json() || !io::stdin().is_terminal() {
         let message = format!("this cannot be undone: without a terminal it needs {flag}");
-        return Err(Failure::usage(message, format!("mosaic device revoke DEVICE {flag}")));
+        return Err(Failure::usage(message, format!("{command} {flag}")));
     }
     output.question(question);
     Ok(line("the answer").await?.trim_end_matches(['\r', '\n']).to_owned())

@@ -122,6 +122,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Device(record) => people::device(record),
         Record::Ticket(record) => View::Row(vec![Cell::Text(record.ticket.clone())]),
         Record::Linked(record) => people::linked(record),
+        Record::Recovered(record) => people::recovered(record),
         Record::Profile(record) => people::profile(record),
         Record::Post(record) => people::post(record),
         Record::Comment(record) => people::comment(record),

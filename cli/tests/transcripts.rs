@@ -15,7 +15,8 @@ impl Drop for Stopped {
 
 #[test]
 fn transcripts_are_true() {
-    for transcript in ["first_minutes", "mistakes", "profile", "pipes", "scripts", "node", "search"]
+    for transcript in
+        ["first_minutes", "mistakes", "profile", "pipes", "recovery", "scripts", "node", "search"]
     {
         let folder = tempfile::tempdir().unwrap();
         let cases = trycmd::TestCases::new();
@@ -24,7 +25,11 @@ fn transcripts_are_true() {
             .env("MOSAIC_HOME", folder.path().join("home").display().to_string())
             .env("MOSAIC_STATE", folder.path().join("state").display().to_string())
             .env("NO_COLOR", "1");
-        cases.case(format!("tests/cmd/{transcript}.md"));
+        // What they write goes with the folder.
+        std::env::set_current_dir(folder.path()).unwrap();
+        cases.case(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/").to_owned() + transcript + ".md",
+        );
         let _stopped = Stopped(folder.path().join("home"));
         cases.run();
     }

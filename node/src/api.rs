@@ -13,6 +13,7 @@ mod names;
 mod node;
 mod older;
 mod profile;
+mod recover;
 mod relation;
 mod resolve;
 mod save;
@@ -39,6 +40,7 @@ use types::{ErrorKind, ErrorRecord, VERSION_HEADER};
 pub(crate) fn router(app: Arc<App>) -> Router {
     let router = identity::routes(Router::new());
     let router = join::routes(router);
+    let router = recover::routes(router);
     let router = profile::routes(router);
     let router = wall::routes(router);
     let router = relation::routes(router);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
 use mosaic_engine::entropy::Entropy;
-use mosaic_engine::identity::{CertificatePath, DeviceSecret};
+use mosaic_engine::identity::{CertificatePath, DeviceSecret, RecoverySecret};
 use mosaic_engine::replica::{Replica, ReplicaOptions};
 use mosaic_engine::store::disk::{DiskOptions, DiskStore};
 use tokio::sync::{OnceCell, watch};
@@ -18,9 +18,11 @@ use crate::endpoint::NetOptions;
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
 use crate::home::{self, Home};
+use crate::kept;
 use crate::keys;
 use crate::network::{Network, NetworkLimits};
 use crate::serve::NodeInfo;
+use crate::words::Words;
 
 /// How to open a home.
 #[derive(Clone, Debug, Default)]
@@ -150,10 +152,38 @@ impl App {
 
     /// Makes the first device of a new account.
     pub(crate) fn create_account(&self, device_name: &str) -> Result<Arc<Replica>, ErrorRecord> {
+        let words = Words::generate(&*self.entropy);
+        let recovery = words.secret().ok_or_else(|| NodeError::Entropy("weak words".to_owned()))?;
+        let home = &self.options.home;
         self.found(|replica, secret| {
-            replica.create_account(secret, device_name, [0; 32], clock::now_ms())?;
+            // an account without its words is worse than words without an account
+            kept::keep(&Home::open_or_create(home)?, &secret, &words, &*self.entropy)?;
+            replica.create_recoverable(secret, device_name, &recovery, clock::now_ms())?;
             Ok(())
         })
+    }
+
+    /// The recovery words, if they are still on this device.
+    pub(crate) fn kept_words(&self) -> Result<Option<Words>, ErrorRecord> {
+        Ok(kept::words(&self.options.home)?)
+    }
+
+    /// Makes new recovery words, which are kept here until they are shown, and has the account
+    /// follow them instead of the old ones.
+    pub(crate) fn rotate_words(
+        &self,
+        replica: &Replica,
+        old: &RecoverySecret,
+    ) -> Result<(), ErrorRecord> {
+        let home = Home::open_or_create(&self.options.home)?;
+        let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
+        let secret = keys::read(&home)?.ok_or_else(no_identity)?;
+        let words = Words::generate(&*self.entropy);
+        let new = words.secret().ok_or_else(|| NodeError::Entropy("weak words".to_owned()))?;
+        kept::keep_next(&home, &secret, &words, &*self.entropy)?;
+        let rotated = replica.rotate_recovery(old, &new, clock::now_ms());
+        settle_words(&home, &secret, replica)?;
+        Ok(rotated?)
     }
 
     /// Makes the keys of a device that is about to join an account.
@@ -245,6 +275,9 @@ impl App {
             keys::check_owner(home, &replica)?;
         } else if replica.owner()?.is_some() {
             keys::settle(home)?;
+            if let (true, Some(secret)) = (kept::has_next(home.root()), keys::read(home)?) {
+                settle_words(home, &secret, &replica)?;
+            }
         }
         let replica = Arc::new(replica);
         if fresh_incarnation {
@@ -353,6 +386,15 @@ impl App {
     fn opened(&self) -> MutexGuard<'_, Option<Arc<Opened>>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Keeps those of two sets of words that the account follows.
+fn settle_words(home: &Home, secret: &DeviceSecret, replica: &Replica) -> Result<(), ErrorRecord> {
+    let authority = replica.authority(&replica.account()?)?;
+    if let Some(authority) = authority {
+        kept::settle_next(home.root(), secret, &authority.recovery.committed)?;
+    }
+    Ok(())
 }
 
 /// Logs what is damaged now and what turns out to be later.

@@ -3,6 +3,7 @@
 //! ```text
 //! HOME/            0700
 //!   device.key     0600   the device's two secrets; device.key.pending until it has an account
+//!   recovery.words 0600   the recovery words, sealed to them, until somebody has them on paper
 //!   config.toml    0600
 //!   node.port      0600   the port of the node's last run
 //!   store/                the engine's database and large blobs
@@ -246,7 +247,7 @@ fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, NodeError> {
     Ok(beside)
 }
 
-fn sync_folder(path: &Path) -> Result<(), NodeError> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), NodeError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(NodeError::file("sync", folder))
 }

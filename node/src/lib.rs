@@ -8,6 +8,7 @@
 //!   transfer on the stock iroh-blobs wire.
 //! - [`api`]: the local API, the same in process and over the node's socket.
 //! - [`client`]: calls of the local API, over the socket or in process.
+//! - [`words`], [`kept`]: the recovery words, and where they are until somebody has them on paper.
 //! - [`clock`]: the only place that asks the time.
 
 pub mod api;
@@ -21,12 +22,14 @@ pub mod entropy;
 pub mod error;
 pub mod home;
 mod indexing;
+pub mod kept;
 mod keys;
 pub mod link;
 mod media;
 mod network;
 mod peers;
 mod places;
+mod recovery;
 mod refusals;
 mod serve;
 pub mod session;
@@ -34,6 +37,7 @@ mod socket;
 mod source;
 mod standing;
 pub mod ticket;
+pub mod words;
 
 pub use api::types::ErrorRecord as ApiError;
 pub use app::{App, AppOptions};

@@ -30,6 +30,7 @@ use crate::error::NodeError;
 use crate::link::{Invite, Invites, LINK_ALPN, LinkHandler};
 use crate::peers::Peers;
 use crate::places::{PlaceLimits, Places};
+use crate::recovery::{RECOVER_ALPN, RecoverHandler};
 use crate::session::{Report, SYNC_ALPN};
 use crate::source::Source;
 use crate::ticket::{LinkTicket, NodeTicket};
@@ -53,6 +54,8 @@ pub(crate) struct NetworkLimits {
     pub readers: PlaceLimits,
     /// Connections of devices that want to be linked.
     pub links: PlaceLimits,
+    /// Connections of those who look for an account by its words.
+    pub recoveries: PlaceLimits,
     /// A stranger with whom nothing moved for so long makes room for the next one.
     pub stranger_idle: Duration,
 }
@@ -60,8 +63,9 @@ pub(crate) struct NetworkLimits {
 impl Default for NetworkLimits {
     fn default() -> Self {
         let links = PlaceLimits { own: 16, kept: 16, strangers: 64, each: 4 };
+        let recoveries = PlaceLimits { own: 4, kept: 4, strangers: 16, each: 1 };
         let (sessions, readers) = (PlaceLimits::default(), PlaceLimits::default());
-        Self { sessions, readers, links, stranger_idle: Duration::from_secs(10) }
+        Self { sessions, readers, links, recoveries, stranger_idle: Duration::from_secs(10) }
     }
 }
 
@@ -95,11 +99,13 @@ impl Network {
         let sessions =
             Sessions::new(net.clone(), replica.clone(), peers.clone(), randomness, served, limits);
         let sessions = Arc::new(sessions);
+        let recover = RecoverHandler::new(replica.clone());
         let link = LinkHandler::new(source, net.device(), invites.clone(), entropy);
         let router = Router::builder(net.endpoint().clone())
             .accept(SYNC_ALPN, gate(&net, &peers, None, sessions.handler()))
             .accept(BLOBS_ALPN, gate(&net, &peers, Some(limits.readers), blobs))
             .accept(LINK_ALPN, gate(&net, &peers, Some(limits.links), link))
+            .accept(RECOVER_ALPN, gate(&net, &peers, Some(limits.recoveries), recover))
             .spawn();
         let stopping = CancellationToken::new();
         let growth = Growth::watch(&replica);

@@ -138,7 +138,10 @@ impl Peers {
     /// Reads the remembered peers. A record that this version cannot read is forgotten: it holds
     /// nothing that the next session does not bring again.
     pub(crate) fn load(replica: Arc<Replica>) -> Result<Self, EngineError> {
-        let records = Self::stored(&replica)?.into_iter().collect();
+        let records: HashMap<_, _> = Self::stored(&replica)?.into_iter().collect();
+        for (device, _) in records.iter().filter(|(_, record)| record.asked) {
+            replica.set_keeper(device, true)?;
+        }
         let inner = Mutex::new(Inner { records, ..Inner::default() });
         Ok(Self { replica, inner, writing: Mutex::default(), peers_max: PEERS_MAX })
     }
@@ -230,6 +233,8 @@ impl Peers {
         name: Option<String>,
         dial: bool,
     ) -> Result<PeerRecord, EngineError> {
+        // whom the user chose may keep what is private here, sealed as it is
+        self.replica.set_keeper(&ticket.device, true)?;
         self.update(&ticket.device, |record| {
             record.asked = true;
             record.reached_at(ticket);
@@ -250,6 +255,7 @@ impl Peers {
             live.connection.close(0u32.into(), b"forgotten");
         }
         if record.is_some() {
+            self.replica.set_keeper(device, false)?;
             self.replica.forget_peer(device)?;
         }
         Ok(record)

@@ -261,7 +261,7 @@ async fn a_post_with_a_file_is_pushed_and_the_file_follows() {
         _ => None,
     });
     let kept: Vec<_> = kept.collect();
-    let expected = [("authority", "in-sync"), ("public", "in-sync"), ("visitors", "in-sync")];
+    let expected = ["authority", "public", "visitors", "private"].map(|name| (name, "in-sync"));
     assert_eq!(kept, expected);
     let saved = root.path().join("saved.bin");
     let path = saved.display().to_string();

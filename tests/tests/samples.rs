@@ -7,8 +7,8 @@ use mosaic_tests::home::{Home, field};
 use mosaic_tests::schema::is_record;
 use serde_json::Value;
 
-/// Commands that print no records: files, scripts, a log, and a node that runs until stopped.
-const NO_RECORDS: [&str; 4] = ["completion", "man", "node run", "node logs"];
+/// Commands that print no records: files, words, scripts, a log, and a node that runs until stopped.
+const NO_RECORDS: [&str; 5] = ["completion", "identity recovery", "man", "node run", "node logs"];
 
 /// Records that no operation answers: the command line prints them by itself.
 const LOCAL: [(&str, &[&str]); 2] = [("demo", &["scene", "text"]), ("store_path", &["path"])];
@@ -101,6 +101,7 @@ fn people(all: &mut Samples, ada: &Home, bob: &Home) {
     let bob = bob.account();
     all.take(ada, &["identity", "show"]);
     all.take(ada, &["identity", "list"]);
+    all.take(ada, &["identity", "rotate", "--confirm", "Ada"]);
     all.take(ada, &["profile", "set", "--bio", "at sea"]);
     all.take(ada, &["profile", "show"]);
     for args in [

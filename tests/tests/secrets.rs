@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use mosaic_node::ticket::LinkTicket;
+use mosaic_node::words::Words;
 use mosaic_tests::home::{Home, until};
 
 /// Texts that are planted where people write.
@@ -61,13 +62,29 @@ fn run(level: &[&str]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
     let phone = Home::new(root.path(), "phone");
     log.extend(logged(&phone, level, &["device", "link", &ticket, "--name", "phone"]));
     until("the comment is there", || ada.json(&["wall", "show", &post]).len() == 2);
+    let words = root.path().join("words");
+    let file = words.to_str().unwrap();
+    log.extend(logged(&ada, level, &["identity", "recovery", "--output", file]));
+    let back = Home::new(root.path(), "back");
+    bob.ok(&["sub", "add", &ada.account()]);
+    let hub = bob.node();
+    ada.sync(&hub.ticket());
+    log.extend(logged(&back, level, &["init", "--recover", file, "--peer", &hub.ticket()]));
+    hub.stop();
     node.stop();
     log.extend(std::fs::read(root.path().join("ada.log")).unwrap());
     let mut secrets = vec![("a link ticket".to_owned(), ticket.clone().into_bytes())];
     for form in forms(&LinkTicket::parse(&ticket).unwrap().secret) {
         secrets.push(("the secret of a link ticket".to_owned(), form));
     }
-    for home in [&ada, &bob, &phone] {
+    let words = Words::parse(&std::fs::read_to_string(&words).unwrap()).unwrap();
+    secrets.push(("the recovery words".to_owned(), words.to_text().as_bytes().to_vec()));
+    let listed: Vec<u8> = words.list()[..3].join("\", \"").into_bytes();
+    secrets.push(("the recovery words".to_owned(), listed));
+    for form in forms(words.seed()) {
+        secrets.push(("what the recovery words stand for".to_owned(), form));
+    }
+    for home in [&ada, &bob, &phone, &back] {
         let key = std::fs::read(home.path.join("device.key")).unwrap();
         // Whole keys, and each of the halves that are secrets of their own.
         for part in key.chunks(32).filter(|part| part.len() == 32) {

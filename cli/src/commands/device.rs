@@ -142,7 +142,8 @@ async fn revoke(
         None => {
             let question = format!("Revoke {device} for ever? Type its name to go on:");
             let no_input = context.globals.no_input;
-            input::confirmation(context.output, no_input, &question, "--confirm NAME").await?
+            let flag = ("--confirm NAME", "mosaic device revoke DEVICE");
+            input::confirmation(context.output, no_input, &question, flag).await?
         }
     };
     let say = |record: &Record| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mosaic_node::api::types::{
     Attachment, Catchup, Comment, Device, FieldConflict, Identity, Linked, Policy, Post, Profile,
-    Reaction, Relation, ReplyRule, TextConflict, Version,
+    Reaction, Recovered, Relation, ReplyRule, TextConflict, Version,
 };
 
 use super::{Cell, Fields, View, count, short};
@@ -20,6 +20,7 @@ pub(super) fn identity(identity: &Identity) -> View {
         .maybe("device name", text(&identity.device_name))
         .put("devices", Cell::Count(identity.devices, ""))
         .maybe("created", identity.created_at.clone().map(Cell::Time))
+        .maybe("recovery", identity.recovery.clone().map(Cell::Text))
         .view()
 }
 
@@ -39,6 +40,14 @@ pub(super) fn linked(linked: &Linked) -> View {
         Cell::Id(linked.device.clone()),
         Cell::Name(linked.name.clone()),
         Cell::Text(linked.code.clone()),
+    ])
+}
+
+pub(super) fn recovered(recovered: &Recovered) -> View {
+    View::Row(vec![
+        Cell::Id(recovered.account.clone()),
+        Cell::Name(recovered.name.clone()),
+        Cell::Id(recovered.device.clone()),
     ])
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use mosaic_engine::change::value::Value;
-use mosaic_engine::description::Description;
+use mosaic_engine::description::{Audience, Description};
 use mosaic_engine::hash::{AccountId, ChangeId, DocumentId};
 use mosaic_engine::replica::{ChainView, ChangeView, Replica};
 
@@ -27,10 +27,13 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 
 type Listed = (DocumentId, Description);
 
-/// Documents in order of space, kind, account and page.
+/// Documents in order of space, kind, account and page. What is kept of somebody else's private
+/// part is nobody's business here.
 fn documents(replica: &Replica, who: Option<AccountId>) -> Result<Vec<Listed>, ErrorRecord> {
+    let own = replica.account()?;
     let mut documents = replica.document_list()?;
     documents.retain(|(_, d)| who.is_none() || d.space.account() == who);
+    documents.retain(|(_, d)| d.audience == Audience::Public || d.account == own);
     documents.sort_by(|(_, a), (_, b)| {
         let key = |d: &Description| (d.space, d.kind, d.account, d.page, d.generation);
         key(a).cmp(&key(b)).then_with(|| a.label.cmp(&b.label))
@@ -116,7 +119,7 @@ fn packs(app: &App, request: DocPacks) -> Result<Vec<Record>, ErrorRecord> {
 
 fn document(replica: &Replica, text: &str) -> Result<Listed, ErrorRecord> {
     let doc = replica.resolve_document(text)?;
-    let found = replica.document_list()?.into_iter().find(|(id, _)| *id == doc);
+    let found = documents(replica, None)?.into_iter().find(|(id, _)| *id == doc);
     found.ok_or_else(|| {
         ErrorRecord::new(ErrorKind::NotFound, format!("document {doc} is not here"))
             .with_hint("mosaic doc list")

@@ -201,7 +201,7 @@ pub(crate) fn note(replica: &Replica, event: &str, data: &[(&str, String)]) {
 }
 
 /// Every event there is.
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 29] = [
     "comment.created",
     "comment.deleted",
     "comment.edited",
@@ -209,6 +209,7 @@ const EVENTS: [&str; 26] = [
     "comment.shown",
     "device.cut",
     "device.linked",
+    "device.recovered",
     "device.renamed",
     "device.restored",
     "device.revoked",
@@ -228,6 +229,8 @@ const EVENTS: [&str; 26] = [
     "post.edited",
     "reaction.added",
     "reaction.removed",
+    "recovery.declared",
+    "recovery.rotated",
 ];
 
 /// Names of entry kinds, by what they are about.
@@ -255,6 +258,9 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x26, _) => "guest.refused",
         (0x27, _) => "policy.changed",
         (0x28, _) => "keys.changed",
+        (0x29, _) => "recovery.declared",
+        (0x2a, _) => "device.recovered",
+        (0x2b, _) => "recovery.rotated",
         // Of a kind that a newer version of this program wrote.
         _ => "entry.created",
     }

@@ -80,6 +80,9 @@ impl From<EngineError> for ErrorRecord {
             EngineError::Revoked(_) | EngineError::Suspended(_) => {
                 Self::new(ErrorKind::Denied, message).with_hint("mosaic device list")
             }
+            EngineError::Frozen(_) => {
+                Self::new(ErrorKind::Denied, message).with_hint("mosaic identity show")
+            }
             EngineError::Denied(_) => Self::new(ErrorKind::Denied, message),
             EngineError::Invalid(_) => Self::new(ErrorKind::Usage, message),
             EngineError::Corrupt(_) => Self::new(ErrorKind::Corrupt, message),

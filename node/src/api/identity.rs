@@ -33,7 +33,12 @@ pub(super) fn identity(replica: &Replica, account: &AccountId) -> Result<Record,
     let standings = || authority.iter().flat_map(|authority| authority.devices.values());
     let this = if own { Some(replica.device()?) } else { None };
     let device_name = standings().find(|s| Some(s.verified.device()) == this);
-    let first = standings().find(|standing| standing.added_by.is_none());
+    let genesis = standings().next().map(|standing| &standing.path.genesis);
+    let recovery = authority.as_ref().map(|authority| match &authority.recovery {
+        recovery if recovery.frozen => "frozen",
+        recovery if recovery.policy.is_some() => "words",
+        _ => "none",
+    });
     Ok(Record::Identity(Identity {
         account: account.to_string(),
         name: resolve::profile_name(replica, account)?,
@@ -42,7 +47,8 @@ pub(super) fn identity(replica: &Replica, account: &AccountId) -> Result<Record,
         device: this.map(|device| device.to_string()),
         device_name: device_name.map(|standing| standing.name.clone()),
         devices: standings().filter(|s| s.revoked.is_none() && !s.suspended).count() as u64,
-        created_at: first.map(|standing| rfc3339(standing.added_ms)),
+        created_at: genesis.map(|genesis| rfc3339(genesis.created_ms)),
+        recovery: recovery.map(str::to_owned),
     }))
 }
 

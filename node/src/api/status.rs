@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
+use mosaic_engine::authority::Authority;
 use mosaic_engine::hash::DeviceId;
+use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::Exchange;
 
 use super::answer::blocking;
@@ -13,6 +15,7 @@ use super::resolve;
 use super::sync_status;
 use super::types::{ErrorRecord, Record, Status, StatusShow, rfc3339};
 use crate::app::App;
+use crate::kept;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     blocking(router, status)
@@ -52,21 +55,7 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
     let writing = authority.as_ref().map_or(0, |authority| {
         authority.devices.keys().filter(|device| authority.may_write(device)).count()
     });
-    let mut warnings = app.warnings();
-    let damaged = replica.damaged_bodies()?.len();
-    if damaged > 0 {
-        warnings.push(format!(
-            "{damaged} damaged {} set aside: the next sync fetches what a peer still has",
-            if damaged == 1 { "body is" } else { "bodies are" },
-        ));
-    }
-    let own = authority.as_ref().and_then(|authority| authority.devices.get(&device));
-    if own.is_some_and(|standing| standing.revoked.is_some()) {
-        warnings
-            .push("this device was revoked: what is written here counts nowhere else".to_owned());
-    } else if own.is_some_and(|standing| standing.suspended) {
-        warnings.push("this device is suspended: what is written here does not count".to_owned());
-    }
+    let warnings = warnings(app, &replica, authority.as_deref(), &device)?;
     let count = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
     Ok(Record::Status(Status {
         account: Some(account.to_string()),
@@ -87,4 +76,43 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         store_bytes: replica.store().stats().disk_bytes,
         warnings,
     }))
+}
+
+/// What the user should know: of the store, of the words, of this device's standing.
+fn warnings(
+    app: &App,
+    replica: &Replica,
+    authority: Option<&Authority>,
+    device: &DeviceId,
+) -> Result<Vec<String>, ErrorRecord> {
+    let mut warnings = app.warnings();
+    let damaged = replica.damaged_bodies()?.len();
+    if damaged > 0 {
+        warnings.push(format!(
+            "{damaged} damaged {} set aside: the next sync fetches what a peer still has",
+            if damaged == 1 { "body is" } else { "bodies are" },
+        ));
+    }
+    if kept::is_kept(app.home()) {
+        warnings.push(
+            "the recovery words are still on this device: put them on paper with mosaic identity \
+             recovery"
+                .to_owned(),
+        );
+    }
+    if authority.is_some_and(|authority| authority.recovery.frozen) {
+        warnings.push(
+            "this account is frozen: it was recovered with different words, and nothing new of \
+             it counts; tell those who know you"
+                .to_owned(),
+        );
+    }
+    let own = authority.and_then(|authority| authority.devices.get(device));
+    if own.is_some_and(|standing| standing.revoked.is_some()) {
+        warnings
+            .push("this device was revoked: what is written here counts nowhere else".to_owned());
+    } else if own.is_some_and(|standing| standing.suspended) {
+        warnings.push("this device is suspended: what is written here does not count".to_owned());
+    }
+    Ok(warnings)
 }

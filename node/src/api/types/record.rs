@@ -98,6 +98,8 @@ record_types! {
     Ticket(Ticket),
     /// A device has joined.
     Linked(Linked),
+    /// An account was recovered.
+    Recovered(Recovered),
     /// A profile.
     Profile(Profile),
     /// A post.

@@ -1,9 +1,13 @@
 //! Requests: one type an operation. Unknown fields are refused.
 
+mod absent;
+
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use absent::Absent;
 
 use super::schema::{Field, Operation, Shape};
 use super::{AttachFile, BlobRule, ReplyRule};
@@ -57,36 +61,6 @@ macro_rules! requests {
     (@ node) => { true };
 }
 
-/// Whether a field is left out of a request.
-trait Absent {
-    fn is_absent(&self) -> bool;
-}
-impl<T> Absent for Option<T> {
-    fn is_absent(&self) -> bool {
-        self.is_none()
-    }
-}
-impl<T> Absent for Vec<T> {
-    fn is_absent(&self) -> bool {
-        self.is_empty()
-    }
-}
-impl<K, V> Absent for BTreeMap<K, V> {
-    fn is_absent(&self) -> bool {
-        self.is_empty()
-    }
-}
-impl Absent for String {
-    fn is_absent(&self) -> bool {
-        self.is_empty()
-    }
-}
-impl Absent for bool {
-    fn is_absent(&self) -> bool {
-        !*self
-    }
-}
-
 requests! {
     /// Makes the identity of this home: keys, account, this device. Answers one `identity`.
     "/v1/identity/create" any IdentityCreate {
@@ -104,6 +78,32 @@ requests! {
     }
     /// Answers every account whose log is held here as `identity`, ours first.
     "/v1/identity/list" any IdentityList {}
+
+    /// Makes this empty home a device of the account that the recovery words claim, and takes
+    /// out the devices of before. Answers `notice`s, then one `recovered`. Asked again, it goes
+    /// on where it was broken off. Errors: `usage` says which word is wrong, `not_found` that no
+    /// peer knows an account with these words, `partial` that none keeps the private part.
+    "/v1/identity/recover" any IdentityRecover {
+        /// The words.
+        words: String,
+        /// Tickets of nodes that keep the account; what all of them have is fetched first.
+        peers: Vec<String>,
+        /// Name of this device; by default the host's.
+        device_name: Option<String>,
+        /// Take out the devices of before even if no peer keeps what they had in private:
+        /// follows, blocks, petnames and read marks are then lost.
+        without_private: bool,
+    }
+    /// Replaces the recovery words: the new ones are on this device until they are shown.
+    /// Answers one `identity`. Errors: `usage` says which word is wrong, `denied` that they are
+    /// not those in force.
+    "/v1/identity/rotate" any IdentityRotate {
+        /// The words in force; absent if they are still on this device.
+        words: Option<String>,
+        /// The profile's name, or the first 8 digits of the account id, so that nobody does it
+        /// by mistake.
+        confirm: String,
+    }
 
     /// Makes a link ticket. Answers one `ticket`; if `wait`, then one `linked` when a device
     /// has used it, or the error `timeout` when it expires.

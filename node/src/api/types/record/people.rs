@@ -45,6 +45,9 @@ records! {
         devices: u64,
         /// When the account was made.
         created_at: Option<String>,
+        /// How it comes back when all devices are lost: `words`, `none` if it began without
+        /// them, or `frozen` if different words spoke for it: then nothing new of it is taken.
+        recovery: Option<String>,
     }
     /// A device of an account.
     Device {
@@ -54,7 +57,7 @@ records! {
         account: String,
         /// Name.
         name: String,
-        /// 1..=200; a device may revoke those below it.
+        /// 1..=254, over 200 if words brought it in; a device may revoke those below it.
         rank: u8,
         /// `active`, `suspended` or `revoked`.
         state: String,
@@ -86,6 +89,21 @@ records! {
         name: String,
         /// Short code to compare by eye.
         code: String,
+    }
+    /// An account was recovered with its words.
+    Recovered {
+        /// Account id.
+        account: String,
+        /// This device.
+        device: String,
+        /// Its name.
+        name: String,
+        /// Devices that are out from now on.
+        revoked: Vec<String>,
+        /// Other devices that stay: words brought them in before, or they were linked by such.
+        others: Vec<String>,
+        /// Whether what the old devices had in private came back.
+        private: bool,
     }
     /// A profile: a pure function of the signed set.
     Profile {
