@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mosaic_node::api::types::{IdentityCreate, PostCreate, Request, SearchFind};
 use mosaic_node::client::Client;
-use mosaic_node::{App, AppOptions, ServeOptions, serve};
+use mosaic_node::{App, AppOptions, ServeOptions, serve, socket_path};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -102,14 +102,14 @@ fn find(query: &str) -> SearchFind {
     SearchFind { query: query.to_owned(), limit: Some(20), ..SearchFind::default() }
 }
 
-async fn ask(socket: &Path, posts: u64) {
+async fn ask(socket: &Path, posts: u64) -> std::io::Result<()> {
     let mut took = Vec::new();
     let mut found = 0;
     for n in 0..QUERIES {
         let query = query(n, posts);
         let begun = Instant::now();
         // as a command does: a connection of its own
-        let client = Client::connect(socket).await.expect("a node");
+        let client = Client::connect(socket).await?;
         found += call(&client, &find(&query)).await;
         took.push(begun.elapsed());
     }
@@ -123,6 +123,7 @@ async fn ask(socket: &Path, posts: u64) {
         at(99),
         at(100)
     );
+    Ok(())
 }
 
 fn per_second(count: u64, took: Duration) -> u64 {
@@ -158,11 +159,15 @@ async fn measure(folder: &Path, posts: u64) {
         after.saturating_sub(before) / posts
     );
     let app = open(folder);
-    let socket = folder.join("node.sock");
-    let options = ServeOptions { socket: Some(socket.clone()), ..ServeOptions::default() };
-    let node = tokio::spawn(serve(app.clone(), options));
-    app.ready().await;
-    ask(&socket, posts).await;
+    let socket = socket_path(&folder.join("home"));
+    let mut node = tokio::spawn(serve(app.clone(), ServeOptions::default()));
+    tokio::select! {
+        () = app.ready() => {}
+        ended = &mut node => panic!("the node ended at once: {ended:?}"),
+    }
+    if let Err(error) = ask(&socket, posts).await {
+        panic!("{error}; the node ended: {:?}", node.await);
+    }
     let client = Client::connect(&socket).await.expect("a node");
     call(&client, &mosaic_node::api::types::NodeStop::default()).await;
     node.await.expect("a node that ended").expect("a clean end");

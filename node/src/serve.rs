@@ -73,7 +73,10 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
         lan: net_options.lan,
         relay: net_options.relay,
     })?;
-    let pid_file = Home::open_or_create(app.home())?.pid_file();
+    let home = Home::open_or_create(app.home())?;
+    // a socket elsewhere, as for a long path, leaves it to be made
+    home.run_folder()?;
+    let pid_file = home.pid_file();
     replace(&pid_file, std::process::id().to_string().as_bytes())?;
     network.keep_connected();
     let indexing = tokio::spawn(keep_indexed(app.clone()));
