@@ -32,6 +32,7 @@ use clap::Subcommand;
 use mosaic_node::api::types::{ErrorKind, ErrorRecord};
 
 use crate::Stop;
+use crate::allocator;
 use crate::args::{self, Cli};
 use crate::context::Context;
 use crate::error::Failure;
@@ -149,6 +150,9 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
         _ => {}
     }
     let is_node = matches!(command, Command::Node(node::Node::Run(_)));
+    if is_node {
+        allocator::settle();
+    }
     let limit = globals.timeout.map(|limit| limit + command.grace());
     let stop = Stop { limit, on_interrupt: !is_node };
     log::start(&globals, is_node);

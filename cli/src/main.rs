@@ -1,5 +1,6 @@
 //! `mosaic`: the command line. It renders; everything else is behind the local API.
 
+mod allocator;
 mod args;
 mod commands;
 mod context;

@@ -22,8 +22,10 @@ use super::super::{
     writer::Group,
 };
 
-const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
-const META_MEMTABLE_BYTES: u64 = 1024 * 1024;
+/// A row costs several times its bytes while it is in memory, and four tables of a kind may wait:
+/// what peers make a node hold has to stay small. A database keeps the sizes it was created with.
+const MEMTABLE_BYTES: u64 = 512 * 1024;
+const META_MEMTABLE_BYTES: u64 = 128 * 1024;
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 const WORKERS: usize = 2;
 /// Above these the database would make its caller wait without looking whether it still works.
