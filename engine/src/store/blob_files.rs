@@ -76,7 +76,12 @@ impl BlobFiles {
         let tmp = root.join("tmp");
         create_private_dir(&tmp)?;
         for path in list(&tmp)? {
-            remove(&path)?;
+            match path.is_dir() {
+                // links of a snapshot
+                true => fs::remove_dir_all(&path)
+                    .map_err(|error| StoreError::io("remove", &path, error))?,
+                false => remove(&path)?,
+            }
         }
         for dir in list(root)?.into_iter().filter(|dir| is_shard(dir)) {
             for path in list(&dir)? {
@@ -357,7 +362,7 @@ impl NewBlob {
     }
 }
 
-/// Where the bytes of a complete blob are.
+/// Returns where the bytes of a complete blob are, below the directory of the blob files.
 pub(super) fn blob_path(root: &Path, hash: &BlobHash) -> PathBuf {
     let name = hash.to_string();
     root.join(name.get(..2).unwrap_or_default()).join(&name)

@@ -5,12 +5,14 @@
 //! home/highwater       last commit, also in the state folder
 //! home/marker          recognises a copied home
 //! home/salvaged        exists from a salvage until it is settled
+//! home/restored        the same of a backup that was put back
 //! home/store/format    version and id, read before anything is touched
 //! home/store/db/       fjall: truth, rows, meta
 //! home/store/blobs/    blobs over 16 KiB
 //! ```
 
 mod partial;
+mod snapshot;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ use super::{
     writer::{Group, Sink, Writer},
 };
 
+pub use self::snapshot::{Look, Snapshot};
 pub use super::{
     format::STORE_FORMAT,
     highwater::Why,
@@ -207,12 +210,15 @@ impl DiskStore {
         let last = state.last;
         state.marks.write(last)?;
         state.marks.sync()?;
-        match fs::remove_file(options.salvaged()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", options.salvaged(), error));
+        for (path, _) in options.doubts() {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", path, error));
+                }
+                _ => {}
             }
-            _ => sync_dir(&options.home)?,
         }
+        sync_dir(&options.home)?;
         state.settled = true;
         Ok(())
     }
@@ -524,8 +530,8 @@ fn examine(
             Mark::Damaged => why = why.or(Some(Why::MarkDamaged(path))),
         }
     }
-    if options.salvaged().exists() {
-        why = Some(Why::Salvaged);
+    if let Some((_, left)) = options.doubts().into_iter().find(|(path, _)| path.exists()) {
+        why = Some(left);
     }
     if why.is_none() && !created {
         why = check_marker(id, &options.marker())?

@@ -43,6 +43,8 @@ pub enum Why {
     Replaced,
     /// Damaged parts of the store were set aside.
     Salvaged,
+    /// It was put back from a backup.
+    Restored,
 }
 
 impl fmt::Display for Why {
@@ -56,6 +58,7 @@ impl fmt::Display for Why {
             Self::MarkDamaged(path) => write!(f, "the mark {} is not readable", path.display()),
             Self::Replaced => f.write_str("the store is new, an older one was here"),
             Self::Salvaged => f.write_str("damaged parts of the store were set aside"),
+            Self::Restored => f.write_str("the store was put back from a backup"),
         }
     }
 }

@@ -9,11 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use fjall::{
-    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode,
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError,
+    PersistMode, Readable,
 };
 
 use super::super::{
-    CommitNumber, Row, RowVisitor, StoreError, Table, TableStats,
+    CommitNumber, RESERVED_META_BYTE, Row, RowVisitor, StoreError, Table, TableStats,
     format::StoreId,
     journal::{COMMIT_KEY, CommitRow, META_KEYSPACE},
     lock::HomeLock,
@@ -34,6 +35,9 @@ const LEVEL_0_TABLES_MAX: usize = 18;
 const POLL: Duration = Duration::from_millis(2);
 /// Polls until a flush that does not end counts as failed: one minute.
 const POLLS_MAX: usize = 30_000;
+
+/// Rows as they were at one commit.
+pub(super) struct RowsAt(fjall::Snapshot);
 
 /// The open database.
 pub(super) struct Tables {
@@ -180,14 +184,51 @@ impl Tables {
 
     /// Calls `visit` for every row of a table; the store's own rows are read but not shown.
     pub(super) fn walk(&self, table: Table, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
+        let iter = contain(&self.path, || Ok(self.keyspace(table).iter()))?;
+        self.walk_through(iter, table, false, visit)
+    }
+
+    /// Holds on to the rows that are committed now.
+    pub(super) fn rows_at(&self) -> RowsAt {
+        RowsAt(self.database.snapshot())
+    }
+
+    /// As [`Tables::walk`], of rows held on to.
+    pub(super) fn walk_at(
+        &self,
+        rows: &RowsAt,
+        table: Table,
+        visit: &mut RowVisitor<'_>,
+    ) -> Result<u64, StoreError> {
+        let iter = contain(&self.path, || Ok(rows.0.iter(self.keyspace(table))))?;
+        self.walk_through(iter, table, false, visit)
+    }
+
+    /// Calls `visit` for the store's own rows among those held on to.
+    pub(super) fn walk_own(
+        &self,
+        rows: &RowsAt,
+        visit: &mut RowVisitor<'_>,
+    ) -> Result<u64, StoreError> {
+        let own = [RESERVED_META_BYTE];
+        let iter = contain(&self.path, || Ok(rows.0.prefix(&self.meta, own)))?;
+        self.walk_through(iter, Table::Meta, true, visit)
+    }
+
+    fn walk_through(
+        &self,
+        mut iter: fjall::Iter,
+        table: Table,
+        own: bool,
+        visit: &mut RowVisitor<'_>,
+    ) -> Result<u64, StoreError> {
         let mut rows = 0;
-        let mut iter = contain(&self.path, || Ok(self.keyspace(table).iter()))?;
         loop {
             let next =
                 contain(&self.path, || iter.next().map(fjall::Guard::into_inner).transpose())
                     .map_err(|error| self.locate(table, error))?;
             let Some((key, value)) = next else { return Ok(rows) };
-            if is_reserved(table, &key) {
+            if is_reserved(table, &key) != own {
                 continue;
             }
             rows += 1;
