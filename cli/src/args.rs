@@ -23,7 +23,7 @@ Write     post  wall
 Read      feed  catchup  search  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node
-Inside    store  doc  api  bench  demo
+Inside    config  store  doc  doctor  api  bench  demo
 Shell     completion  man  version  help
 
 Options:
@@ -80,6 +80,9 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(hide_short_help = true, hide_default_value = true, hide_possible_values = true)]
     pub(crate) color: ColorChoice,
+    /// Use this value of a setting; repeat for more
+    #[arg(long, global = true, value_name = "KEY=VALUE", hide_short_help = true)]
+    pub(crate) set: Vec<String>,
     /// Give up after so long, for example 30s or 5m, with code 124
     #[arg(long, global = true, value_name = "TIME", value_parser = quantity::duration)]
     #[arg(hide_short_help = true)]

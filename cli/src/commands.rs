@@ -4,9 +4,11 @@ mod api;
 mod bench;
 mod catchup;
 mod completion;
+mod config;
 mod demo;
 mod device;
 mod doc;
+mod doctor;
 mod feed;
 mod identity;
 mod init;
@@ -88,6 +90,9 @@ pub(crate) enum Command {
     /// Run the node that serves this home
     #[command(subcommand, disable_help_subcommand = true)]
     Node(node::Node),
+    /// Show and change the settings
+    #[command(subcommand, disable_help_subcommand = true)]
+    Config(config::Config),
     /// Check and measure the store
     #[command(subcommand, disable_help_subcommand = true)]
     Store(store::Store),
@@ -96,6 +101,8 @@ pub(crate) enum Command {
     Doc(doc::Doc),
     /// Call an operation of the local API as it is, in JSON
     Api(api::Api),
+    /// Look for what may be wrong, and say how to mend it
+    Doctor(doctor::Doctor),
     /// Measure merge and sync on this machine
     #[command(subcommand, disable_help_subcommand = true)]
     Bench(bench::Bench),
@@ -155,7 +162,9 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
     }
     let limit = globals.timeout.map(|limit| limit + command.grace());
     let stop = Stop { limit, on_interrupt: !is_node };
-    log::start(&globals, is_node);
+    if !is_node {
+        log::start(&globals);
+    }
     let mut context = Context::new(globals, output)?;
     crate::drive(stop, &mut context, async |context| dispatch(command, context).await)
 }
@@ -182,9 +191,11 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Status(command) => command.run(context).await,
         Command::Watch(command) => command.run(context).await,
         Command::Node(command) => command.run(context).await,
+        Command::Config(command) => command.run(context).await,
         Command::Store(command) => command.run(context).await,
         Command::Doc(command) => command.run(context).await,
         Command::Api(command) => command.run(context).await,
+        Command::Doctor(command) => command.run(context).await,
         Command::Demo(command) => command.run(context).await,
         Command::Bench(command) => command.run(context).await,
         // These ran before a context was made.

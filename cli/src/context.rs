@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mosaic_node::api::types::{ErrorKind, ErrorRecord, Notice, Record, Request};
 use mosaic_node::client::{Answer, Client};
+use mosaic_node::config::{KEYS, Key, Layers};
 use mosaic_node::{App, AppOptions, NodeError, clock, home};
 
 use crate::args::Globals;
@@ -286,7 +287,21 @@ impl<'a> Context<'a> {
         AppOptions {
             home: self.paths.home.clone(),
             state_dir: self.paths.state.clone(),
+            layers: self.layers(),
             ..AppOptions::default()
+        }
+    }
+
+    /// Returns where settings are looked for.
+    pub(crate) fn layers(&self) -> Layers {
+        let variable = |key: &Key| {
+            let name = key.variable();
+            std::env::var(&name).ok().map(|value| (name, value))
+        };
+        Layers {
+            file: self.paths.config.clone(),
+            environment: KEYS.iter().filter_map(variable).collect(),
+            flags: self.globals.set.clone(),
         }
     }
 

@@ -72,7 +72,7 @@ impl TextSource {
                     "mosaic help post",
                 ));
             }
-            (None, None) if self.edit || (person && !optional) => edit(before)?,
+            (None, None) if self.edit || (person && !optional) => edit(before, ".md")?,
             (None, None) if optional => return Ok(None),
             (None, None) if no_input => String::new(),
             (None, None) => piped().await?,
@@ -129,10 +129,14 @@ fn trim_one_break(text: &str) -> &str {
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-fn edit(before: &str) -> Result<String, Failure> {
+/// Lets a person write in an editor, beginning with `before`; `suffix` tells it what it is.
+///
+/// # Errors
+/// The editor does not start, or does not end well.
+pub(crate) fn edit(before: &str, suffix: &str) -> Result<String, Failure> {
     let failed =
         |error: io::Error| Failure::new(ErrorKind::Error, format!("cannot edit the text: {error}"));
-    let file = tempfile::Builder::new().suffix(".md").tempfile().map_err(failed)?;
+    let file = tempfile::Builder::new().suffix(suffix).tempfile().map_err(failed)?;
     std::fs::write(file.path(), before).map_err(failed)?;
     let editor = ["VISUAL", "EDITOR"]
         .iter()
@@ -318,6 +322,17 @@ async fn line(what: &'static str) -> Result<String, Failure> {
         Ok(line)
     })
     .await
+}
+
+/// Makes sure that somebody is there to use an editor.
+///
+/// # Errors
+/// `usage` with `hint` if not.
+pub(crate) fn person(no_input: bool, hint: &str) -> Result<(), Failure> {
+    if no_input || !io::stdin().is_terminal() {
+        return Err(Failure::usage("an editor needs a terminal", hint));
+    }
+    Ok(())
 }
 
 /// Lets a person type `name` again before something that cannot be taken back.

@@ -16,6 +16,8 @@ pub(crate) struct Paths {
     pub(crate) home: PathBuf,
     /// What must not travel with a copy of the home: high-water marks.
     pub(crate) state: PathBuf,
+    /// The file of the settings.
+    pub(crate) config: PathBuf,
 }
 
 impl Paths {
@@ -55,7 +57,25 @@ impl Paths {
             },
         };
         let state = base.join(state_name(&resolved(&home)));
-        Ok(Self { home, state })
+        let config = config_file(&home, strategy.as_ref().ok());
+        Ok(Self { home, state, config })
+    }
+
+    /// Returns where a node in the background logs.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.state.join("log")
+    }
+}
+
+/// Returns the file of the settings: inside the home, or in the user's configuration folder if
+/// the home is the one that needs no name.
+fn config_file(home: &Path, strategy: Option<&impl BaseStrategy>) -> PathBuf {
+    let inside = home.join("config.toml");
+    match strategy {
+        Some(strategy) if home == strategy.data_dir().join("mosaic") && !inside.exists() => {
+            strategy.config_dir().join("mosaic").join("config.toml")
+        }
+        _ => inside,
     }
 }
 

@@ -15,9 +15,18 @@ impl Drop for Stopped {
 
 #[test]
 fn transcripts_are_true() {
-    for transcript in
-        ["first_minutes", "mistakes", "profile", "pipes", "recovery", "scripts", "node", "search"]
-    {
+    for transcript in [
+        "first_minutes",
+        "mistakes",
+        "profile",
+        "pipes",
+        "recovery",
+        "scripts",
+        "node",
+        "search",
+        "settings",
+        "backup",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let cases = trycmd::TestCases::new();
         cases

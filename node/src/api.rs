@@ -2,6 +2,7 @@
 
 mod answer;
 mod attach;
+mod backup;
 mod create;
 mod doc;
 mod event;
@@ -9,6 +10,7 @@ mod failure;
 mod identity;
 mod join;
 mod label;
+mod metrics;
 mod names;
 mod node;
 mod older;
@@ -33,6 +35,7 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 
 use crate::app::App;
+pub use backup::COMMIT_HEADER;
 pub(crate) use event::note;
 use types::{ErrorKind, ErrorRecord, VERSION_HEADER};
 
@@ -51,6 +54,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = event::routes(router);
     let router = node::routes(router);
     let router = store::routes(router);
+    let router = backup::routes(router);
+    let router = metrics::routes(router);
     let router = doc::routes(router).fallback(unknown).with_state(app);
     router.layer(axum::middleware::map_response(stamp))
 }

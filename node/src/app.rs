@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{ErrorKind, ErrorRecord};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Layers, Settings};
 use crate::endpoint::NetOptions;
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
@@ -31,6 +31,8 @@ pub struct AppOptions {
     pub home: PathBuf,
     /// A folder outside the home that remembers how far its store had come.
     pub state_dir: PathBuf,
+    /// Where settings are looked for; without a file it is `config.toml` of the home.
+    pub layers: Layers,
     /// Overrides the configuration: leave the loopback interface, find peers by mDNS.
     pub lan: bool,
     /// Overrides the configuration: the one relay to use.
@@ -57,6 +59,7 @@ pub struct App {
 #[derive(Debug)]
 struct Opened {
     replica: Arc<Replica>,
+    disk: DiskStore,
     warnings: Vec<String>,
     failed: Arc<OnceLock<String>>,
 }
@@ -134,6 +137,12 @@ impl App {
             }
             _ => Err(NodeError::NoIdentity { home: self.options.home.clone() }.into()),
         }
+    }
+
+    /// The store below the replica.
+    pub(crate) fn disk(&self) -> Result<DiskStore, ErrorRecord> {
+        let disk = self.opened().as_ref().map(|opened| opened.disk.clone());
+        disk.ok_or_else(|| NodeError::NoIdentity { home: self.options.home.clone() }.into())
     }
 
     /// What the user should know about the state of the store.
@@ -286,7 +295,7 @@ impl App {
         watch_for_damage(&replica)?;
         let news = self.news.clone();
         replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
-        Ok(Arc::new(Opened { replica, warnings, failed }))
+        Ok(Arc::new(Opened { replica, disk: disk.store, warnings, failed }))
     }
 
     /// The network of this home: the node's if one runs here, else one for as long as this
@@ -317,13 +326,27 @@ impl App {
         &self,
         listen: Vec<std::net::SocketAddr>,
     ) -> Result<NetOptions, NodeError> {
-        let config = Config::load(&self.options.home.join("config.toml"))?.node;
+        let config = Config::from(&self.load_settings()?).node;
         Ok(NetOptions {
             listen,
             port: 0,
             lan: self.options.lan || config.lan,
             relay: self.options.relay.clone().or(config.relay),
         })
+    }
+
+    /// Reads the settings anew.
+    pub(crate) fn load_settings(&self) -> Result<Settings, NodeError> {
+        let file = self.settings_file();
+        Settings::load(&Layers { file, ..self.options.layers.clone() })
+    }
+
+    /// The file of the settings.
+    pub(crate) fn settings_file(&self) -> PathBuf {
+        match self.options.layers.file.as_os_str().is_empty() {
+            true => self.options.home.join("config.toml"),
+            false => self.options.layers.file.clone(),
+        }
     }
 
     /// The network if there is one already.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Response, header};
+use axum::http::{HeaderMap, Method, Response, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -122,7 +122,7 @@ async fn over(
 #[derive(Debug)]
 pub struct Answer {
     status: u16,
-    version: Option<String>,
+    headers: HeaderMap,
     body: Body,
     buffer: BytesMut,
     ended: bool,
@@ -131,22 +131,40 @@ pub struct Answer {
 impl Answer {
     fn new(response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
-        let version = head.headers.get(VERSION_HEADER);
-        let version = version.and_then(|version| version.to_str().ok()).map(str::to_owned);
         let status = head.status.as_u16();
-        Self { status, version, body, buffer: BytesMut::new(), ended: false }
+        Self { status, headers: head.headers, body, buffer: BytesMut::new(), ended: false }
     }
 
     /// Returns the version of the program that answers; `None` if it does not say.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.version.as_deref()
+        self.headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok())
     }
 
     /// Returns the HTTP status.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Returns a header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the next bytes of an answer that is no lines; `None` at the end.
+    ///
+    /// # Errors
+    /// `no_node` if the answer breaks off.
+    pub async fn bytes(&mut self) -> Result<Option<Bytes>, ErrorRecord> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| broke_off(&error))?;
+            if let Ok(bytes) = frame.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the next line without its line break; `None` at the end.
@@ -179,13 +197,20 @@ impl Answer {
                         self.buffer.extend_from_slice(&bytes);
                     }
                 }
-                Some(Err(error)) => {
-                    let message = format!("the answer broke off: {error}");
-                    return Err(ErrorRecord::new(ErrorKind::NoNode, message));
-                }
+                Some(Err(error)) => return Err(broke_off(&error)),
             }
         }
     }
+}
+
+fn broke_off(error: &axum::Error) -> ErrorRecord {
+    let mut message = format!("the answer broke off: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        message = format!("{message}: {deeper}");
+        cause = deeper.source();
+    }
+    ErrorRecord::new(ErrorKind::NoNode, message)
 }
 
 #[cfg(test)]

@@ -9,14 +9,18 @@
 //! - [`api`]: the local API, the same in process and over the node's socket.
 //! - [`client`]: calls of the local API, over the socket or in process.
 //! - [`words`], [`kept`]: the recovery words, and where they are until somebody has them on paper.
+//! - [`backup`]: the store at one commit as a stream, and back.
+//! - [`doctor`]: what may be wrong with a home.
 //! - [`clock`]: the only place that asks the time.
 
 pub mod api;
 mod app;
+pub mod backup;
 pub mod blobs;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod endpoint;
 pub mod entropy;
 pub mod error;
@@ -31,7 +35,9 @@ mod peers;
 mod places;
 mod recovery;
 mod refusals;
+mod reload;
 mod serve;
+mod service;
 pub mod session;
 mod socket;
 mod source;
@@ -43,6 +49,7 @@ pub use api::types::ErrorRecord as ApiError;
 pub use app::{App, AppOptions};
 pub use error::NodeError;
 pub use home::socket_path;
+pub use reload::Apply;
 pub use serve::{ServeOptions, serve};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,13 +11,15 @@ use tokio::time::timeout;
 use crate::api::types::ErrorRecord;
 use crate::app::App;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::endpoint::NetOptions;
 use crate::error::NodeError;
 use crate::home::{Home, read_bounded, replace, socket_path};
 use crate::indexing::keep_indexed;
 use crate::network::Network;
-use crate::socket::NodeSocket;
+use crate::reload::{Apply, reload};
+use crate::service;
+use crate::socket::{Accepting, NodeSocket};
 
 /// How long requests may take to end once the node stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -35,19 +37,28 @@ pub struct ServeOptions {
     pub listen: Vec<SocketAddr>,
     /// Where the local API listens; none means [`socket_path`] of the home.
     pub socket: Option<PathBuf>,
+    /// Brings changed settings of the process into force.
+    pub apply: Option<Apply>,
 }
 
 /// What a running node says of itself.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct NodeInfo {
     pub started_ms: u64,
     pub socket: PathBuf,
+    /// The UDP addresses that were asked for.
+    pub listen: Vec<SocketAddr>,
     pub lan: bool,
     pub relay: Option<String>,
+    /// Whether a service manager runs it.
+    pub watched: bool,
+    /// The settings in force.
+    pub settings: Mutex<Settings>,
+    pub apply: Option<Apply>,
 }
 
 /// Serves until SIGTERM, SIGINT or `node stop`; then removes the socket, drains within five
-/// seconds and closes the store.
+/// seconds and closes the store. SIGHUP has it read its settings again.
 ///
 /// # Errors
 /// `no_identity`, `locked` if a node runs, or what keeps it from listening.
@@ -59,19 +70,23 @@ pub async fn serve(app: Arc<App>, options: ServeOptions) -> Result<(), ErrorReco
 
 async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     // first of all: whoever sees the socket may end the node
-    let mut ends = Ends::listen()?;
+    let mut signals = Signals::listen()?;
     app.replica()?;
-    let path = options.socket.clone().unwrap_or_else(|| socket_path(app.home()));
-    let (socket, accepting) = NodeSocket::bind(&path)?;
-    let configured = Config::load(&app.home().join("config.toml"))?.node.listen;
+    let (socket, accepting, path) = api_socket(app, options.socket)?;
+    let settings = app.load_settings()?;
+    let configured = Config::from(&settings).node.listen;
     let listen = if options.listen.is_empty() { configured } else { options.listen };
-    let net_options = app.net_options(listen)?;
+    let net_options = app.net_options(listen.clone())?;
     let network = start_network(app, &net_options).await?;
     app.become_node(NodeInfo {
         started_ms: clock::now_ms(),
         socket: path,
+        listen,
         lan: net_options.lan,
         relay: net_options.relay,
+        watched: service::is_watched(),
+        settings: Mutex::new(settings),
+        apply: options.apply,
     })?;
     let home = Home::open_or_create(app.home())?;
     // a socket elsewhere, as for a long path, leaves it to be made
@@ -85,11 +100,15 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     let serving =
         axum::serve(accepting, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut serving = tokio::spawn(serving.into_future());
-    tokio::select! {
-        () = ends.told() => app.note("node.stopping").await,
-        () = stop.cancelled() => {}
-    }
+    let addresses: Vec<String> =
+        network.net().listening().iter().map(ToString::to_string).collect();
+    let status = format!("listening at {}", addresses.join(", "));
+    service::ready(&status);
+    let living = tokio::spawn(service::show_life(stop.clone()));
+    wait_for_the_end(app, &mut signals, &status).await;
+    service::stopping();
     stop.cancel();
+    living.abort();
     let _ = std::fs::remove_file(&pid_file);
     // from now on a command waits for the store instead of asking a node that ends
     drop(socket);
@@ -100,6 +119,50 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
         let _ = serving.await;
     }
     Ok(())
+}
+
+/// Returns where the local API is served: the socket that a service manager handed over, which
+/// stays its own, else one that goes with the node.
+fn api_socket(
+    app: &App,
+    wanted: Option<PathBuf>,
+) -> Result<(Option<NodeSocket>, Accepting, PathBuf), NodeError> {
+    let refuse = |error: std::io::Error| NodeError::Listen {
+        on: "the socket handed over".to_owned(),
+        reason: error.to_string(),
+    };
+    if let Some(passed) = service::passed_socket().map_err(refuse)? {
+        let address = passed.local_addr().map_err(refuse)?;
+        let path = address.as_pathname().unwrap_or(app.home()).to_owned();
+        return Ok((None, Accepting::passed(passed).map_err(refuse)?, path));
+    }
+    let path = wanted.unwrap_or_else(|| socket_path(app.home()));
+    let (socket, accepting) = NodeSocket::bind(&path)?;
+    Ok((Some(socket), accepting, path))
+}
+
+/// Waits until the node is to end; reads the settings again when that is wanted.
+async fn wait_for_the_end(app: &Arc<App>, signals: &mut Signals, status: &str) {
+    loop {
+        tokio::select! {
+            told = signals.told() => match told {
+                Told::End => {
+                    app.note("node.stopping").await;
+                    return;
+                }
+                Told::Reload => {
+                    service::reloading();
+                    let app = app.clone();
+                    let reloaded = tokio::task::spawn_blocking(move || reload(&app)).await;
+                    if let Ok(Err(error)) = reloaded {
+                        tracing::error!(error = %error.message, "the settings stay as they were");
+                    }
+                    service::ready(status);
+                }
+            },
+            () = app.stopping().cancelled() => return,
+        }
+    }
 }
 
 /// Binds the network: if nothing is said about addresses, to the port of last time, so that
@@ -133,13 +196,20 @@ fn last_port(text: &[u8]) -> Option<u16> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
-/// The signals that end a node.
-struct Ends {
-    terminate: Signal,
-    interrupt: Signal,
+/// What a signal asks for.
+enum Told {
+    End,
+    Reload,
 }
 
-impl Ends {
+/// The signals that a node obeys.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
     fn listen() -> Result<Self, NodeError> {
         let listen = |kind| {
             signal(kind).map_err(|error| NodeError::Listen {
@@ -148,13 +218,15 @@ impl Ends {
             })
         };
         let terminate = listen(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+        let interrupt = listen(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt, hangup: listen(SignalKind::hangup())? })
     }
 
-    async fn told(&mut self) {
+    async fn told(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hangup.recv() => Told::Reload,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream as BlockingStream;
+use std::os::unix::net::{UnixListener as BlockingListener, UnixStream as BlockingStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +52,17 @@ impl NodeSocket {
         let listener = UnixListener::bind(path).map_err(listen)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(listen)?;
         Ok((Self { path: path.to_owned() }, Accepting(listener)))
+    }
+}
+
+impl Accepting {
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    /// The system's word.
+    pub(crate) fn passed(listener: BlockingListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener).map(Self)
     }
 }
 

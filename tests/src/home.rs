@@ -162,8 +162,16 @@ impl Node {
     ///
     /// # Panics
     /// If it does not end well.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.home.ok(&["node", "stop"]);
+        self.ended();
+    }
+
+    /// Waits until it has ended, by itself or because it was told.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub fn ended(mut self) {
         assert!(self.child.wait().expect("an end").success());
     }
 

@@ -1,5 +1,6 @@
 //! `node`: the process that serves this home.
 
+mod install;
 mod logs;
 mod run;
 mod start;
@@ -7,10 +8,10 @@ mod start;
 use std::cell::Cell;
 use std::net::SocketAddr;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use mosaic_node::api::types::{
-    ErrorKind, ErrorRecord, NodeConnect, NodeForget, NodePeers, NodeStatus, NodeStop, NodeTicket,
-    Record,
+    ErrorKind, ErrorRecord, NodeConnect, NodeForget, NodeMetrics, NodePeers, NodeReload,
+    NodeStatus, NodeStop, NodeTicket, Record,
 };
 use mosaic_node::home;
 
@@ -22,11 +23,15 @@ use crate::render::short;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Node {
     /// Run the node here until it is stopped
-    Run(Settings),
+    Run(Run),
     /// Run the node in the background and return when it answers
     Start(Settings),
     /// Stop the node cleanly
     Stop,
+    /// Stop the node and start it again; without flags as it was started
+    Restart(Settings),
+    /// Have the node read its settings again
+    Reload,
     /// Show the running node; code 17 if there is none
     Status,
     /// List the peers
@@ -54,8 +59,42 @@ pub(crate) enum Node {
     Ticket,
     /// Print the log of the node that runs in the background
     Logs(logs::Logs),
+    /// Print the figures of the node for Prometheus
+    Metrics,
     /// Wait until the node answers
     Wait,
+    /// Let systemd run the node: write its unit
+    Install(install::Install),
+    /// Remove the unit
+    Uninstall(install::Uninstall),
+}
+
+/// How a node runs in this process.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// Log to files instead of stderr
+    #[arg(long, hide = true)]
+    pub(super) background: bool,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
+impl LogFormat {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// How a node meets others.
@@ -71,14 +110,19 @@ pub(crate) struct Settings {
     /// Use this relay; none is used otherwise
     #[arg(long, value_name = "URL")]
     pub(super) relay: Option<String>,
+    /// How lines of the log look
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
 }
 
 impl Node {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Self::Run(settings) => settings.serve(context).await,
+            Self::Run(run) => run.serve(context).await,
             Self::Start(settings) => settings.start(context).await,
             Self::Stop => stop(context).await,
+            Self::Restart(settings) => settings.restart(context).await,
+            Self::Reload => reload(context).await,
             Self::Status => context.show(&NodeStatus {}).await,
             Self::Peers { connected } => context.show(&NodePeers { connected }).await,
             Self::Connect { ticket, name } => {
@@ -88,9 +132,78 @@ impl Node {
             Self::Forget { peer } => forget(peer, context).await,
             Self::Ticket => context.answer(&NodeTicket {}, Print::Value, &|_| None).await,
             Self::Logs(logs) => logs.run(context).await,
+            Self::Metrics => metrics(context).await,
             Self::Wait => start::wait(context).await,
+            Self::Install(install) => install.run(context),
+            Self::Uninstall(uninstall) => uninstall.run(context),
         }
     }
+}
+
+impl Settings {
+    /// Starts the node anew; what no flag says stays as it was.
+    async fn restart(mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let running = match context.records(&NodeStatus {}).await {
+            Ok(records) => records.into_iter().find_map(|record| match record {
+                Record::Node(node) => Some(node),
+                _ => None,
+            }),
+            Err(Failure::Error(error)) if error.kind() == ErrorKind::NoNode => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(node) = running {
+            if node.supervised {
+                let message = "this node is run by systemd: restart its unit, mosaic.service";
+                return Err(Failure::usage(message, "mosaic node status"));
+            }
+            if self.listen.is_empty() {
+                self.listen =
+                    node.listen.iter().filter_map(|address| address.parse().ok()).collect();
+            }
+            self.lan |= node.lan;
+            self.relay = self.relay.or(node.relay);
+            stop(context).await?;
+        }
+        self.start(context).await
+    }
+}
+
+async fn metrics(context: &mut Context<'_>) -> Result<(), Failure> {
+    let mut answer = context.call(&NodeMetrics {}).await?;
+    let refused = answer.status() >= 300;
+    let mut text = Vec::new();
+    while let Some(bytes) = answer.bytes().await? {
+        text.extend_from_slice(&bytes);
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if refused {
+        return Err(match serde_json::from_str(&text) {
+            Ok(Record::Error(error)) => error.into(),
+            _ => Failure::new(ErrorKind::Error, "the node has no figures"),
+        });
+    }
+    if context.output.is_json() {
+        return context.output.object("metrics", &[("text", &text)]);
+    }
+    context.output.bytes(text.as_bytes())
+}
+
+/// Says of each setting that changed whether it is in force.
+async fn reload(context: &mut Context<'_>) -> Result<(), Failure> {
+    let changed = Cell::new(0);
+    let say = |record: &Record| {
+        let Record::Setting(setting) = record else { return None };
+        changed.set(changed.get() + 1);
+        Some(match setting.state.as_deref() {
+            Some("applied") => format!("{} is in force.", setting.key),
+            _ => format!("{} needs: mosaic node restart", setting.key),
+        })
+    };
+    context.answer(&NodeReload {}, Print::Nothing, &say).await?;
+    if changed.get() == 0 {
+        context.output.talk("Nothing changed.");
+    }
+    Ok(())
 }
 
 async fn forget(peer: String, context: &mut Context<'_>) -> Result<(), Failure> {

@@ -48,10 +48,12 @@ MOSAIC_HOME      folder that holds everything; the same as --home
 MOSAIC_NODE      socket of the node; the same as --node
 MOSAIC_NO_INPUT  never ask; the same as --no-input
 MOSAIC_STATE     folder of what must not travel with a copied home
+MOSAIC_<KEY>     a setting, for example MOSAIC_NODE_LAN; see mosaic config list
 MOSAIC_LOG       filter of the node's log, for example info,mosaic_node=debug
 NO_COLOR         no colour; --color always overrides it
 VISUAL, EDITOR   editor of --edit
 XDG_DATA_HOME    holds the home if there is no --home
+XDG_CONFIG_HOME  holds the settings of a home that has no name
 XDG_STATE_HOME   holds the state folder if there is no MOSAIC_STATE
 ";
 

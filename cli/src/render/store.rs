@@ -1,11 +1,35 @@
 //! The store and its documents.
 
 use mosaic_node::api::types::{
-    Bench, Change, Damage, Document, DocumentValue, Garbage, Gc, Head, History, Pack, Rebuild, Row,
-    StoreSize, Verify, VersionInfo,
+    Backup, Bench, Change, Check, Damage, Document, DocumentValue, Garbage, Gc, Head, History,
+    Migration, Pack, Rebuild, Restored, Row, Setting, StoreSize, Verify, VersionInfo,
 };
 
 use super::{Cell, Fields, View};
+
+pub(super) fn setting(setting: &Setting) -> View {
+    let value = match &setting.value {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Array(list)) => {
+            list.iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join(",")
+        }
+        Some(value) => value.to_string(),
+        None => String::new(),
+    };
+    let mut cells = vec![Cell::Name(setting.key.clone()), Cell::Text(value)];
+    cells.extend(setting.origin.clone().map(Cell::Text));
+    cells.extend(setting.state.clone().map(Cell::Text));
+    View::Row(cells)
+}
+
+pub(super) fn check(check: &Check) -> View {
+    View::Row(vec![
+        Cell::Text(check.state.clone()),
+        Cell::Name(check.name.clone()),
+        Cell::Text(check.message.clone()),
+        Cell::Text(check.fix.clone().unwrap_or_default()),
+    ])
+}
 
 pub(super) fn size(size: &StoreSize) -> View {
     Fields::default()
@@ -156,6 +180,36 @@ pub(super) fn history(history: &History) -> View {
         Cell::Name(history.action.clone()),
         Cell::Id(history.target.clone().unwrap_or_default()),
         Cell::Text(history.standing.clone()),
+    ])
+}
+
+pub(super) fn backup(backup: &Backup) -> View {
+    View::Row(vec![
+        Cell::Text(backup.path.clone()),
+        Cell::Bytes(backup.size_bytes),
+        Cell::Text(format!("commit {}", backup.commit)),
+    ])
+}
+
+pub(super) fn restored(restored: &Restored) -> View {
+    Fields::default()
+        .put("account", Cell::Id(restored.account.clone()))
+        .put("device", Cell::Id(restored.device.clone()))
+        .put("made", Cell::Time(restored.created_at.clone()))
+        .put("changes", Cell::Count(restored.changes, ""))
+        .put("blobs", Cell::Count(restored.blobs, ""))
+        .put("keys", Cell::Text(if restored.keys { "yes" } else { "no" }.to_owned()))
+        .view()
+}
+
+pub(super) fn migration(migration: &Migration) -> View {
+    View::Row(vec![
+        Cell::Text(format!("format {}", migration.from)),
+        Cell::Text(match (migration.from == migration.to, migration.migrated.0) {
+            (true, _) => "is the newest".to_owned(),
+            (false, true) => format!("became {}", migration.to),
+            (false, false) => format!("becomes {}", migration.to),
+        }),
     ])
 }
 

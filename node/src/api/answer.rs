@@ -83,6 +83,25 @@ where
     )
 }
 
+/// Adds an operation whose answer is no records but bytes.
+pub(super) fn raw<R, F, H>(router: Router<Arc<App>>, handler: H) -> Router<Arc<App>>
+where
+    R: Request,
+    H: Fn(Arc<App>, R) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response, ErrorRecord>> + Send + 'static,
+{
+    router.route(
+        R::PATH,
+        post(move |State(app): State<Arc<App>>, body: Body| async move {
+            let answer = match request::<R>(&app, body).await {
+                Ok(request) => handler(app, request).await,
+                Err(error) => Err(error),
+            };
+            answer.unwrap_or_else(refuse)
+        }),
+    )
+}
+
 /// Adds an operation that may block: it gets a thread that may wait.
 pub(super) fn blocking<R, A>(
     router: Router<Arc<App>>,

@@ -7,22 +7,24 @@ use axum::Router;
 use mosaic_engine::hash::DeviceId;
 use mosaic_engine::replica::Replica;
 
-use super::answer::{Answer, Outcome, route};
+use super::answer::{Answer, Outcome, blocking, route};
 use super::failure::NODE_TICKET;
 use super::names;
 use super::sync_status;
 use super::types::{
-    API_VERSION, ErrorKind, ErrorRecord, Node, NodeConnect, NodeForget, NodePeers, NodeStatus,
-    NodeStop, NodeTicket as TicketRequest, Peer, Record, Ticket, rfc3339,
+    API_VERSION, ErrorKind, ErrorRecord, Node, NodeConnect, NodeForget, NodePeers, NodeReload,
+    NodeStatus, NodeStop, NodeTicket as TicketRequest, Peer, Record, Setting, Ticket, rfc3339,
 };
 use crate::app::App;
 use crate::network::Network;
 use crate::peers::{Live, PeerRecord};
+use crate::reload::Changed;
 use crate::ticket::NodeTicket;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = route(router, status);
     let router = route(router, stop);
+    let router = blocking(router, reload);
     let router = route(router, peers);
     let router = route(router, connect);
     let router = route(router, forget);
@@ -39,6 +41,18 @@ async fn stop(app: Arc<App>, _: NodeStop) -> Outcome {
     // requests that run, this one among them, are answered first
     app.stopping().cancel();
     Ok(record.into())
+}
+
+fn reload(app: &App, _: NodeReload) -> Result<Vec<Record>, ErrorRecord> {
+    let (settings, changed) = crate::reload::reload(app)?;
+    let record = |change: &Changed| {
+        let state = if change.applied { "applied" } else { "needs_restart" };
+        Record::Setting(Setting {
+            state: Some(state.to_owned()),
+            ..Setting::of(&settings, change.key)
+        })
+    };
+    Ok(changed.iter().map(record).collect())
 }
 
 fn node(app: &App, state: &str) -> Result<Record, ErrorRecord> {
@@ -58,8 +72,10 @@ fn node(app: &App, state: &str) -> Result<Record, ErrorRecord> {
         socket: info.socket.display().to_string(),
         device: network.map(|network| network.net().device().to_string()),
         addresses: addresses.iter().map(ToString::to_string).collect(),
+        listen: info.listen.iter().map(ToString::to_string).collect(),
         relay: info.relay.clone(),
         lan: info.lan,
+        supervised: info.watched,
         warnings: app.warnings(),
         refused: named(counts.refused),
         deferred: named(counts.deferred),

@@ -24,7 +24,7 @@ mod time;
 pub use argument::{AttachFile, BlobRule, ReplyRule};
 pub use error::{ErrorKind, ErrorRecord, Hint};
 pub use line::is_hidden;
-pub use openapi::{answers, openapi};
+pub use openapi::{answers, media_type, openapi};
 pub use record::*;
 pub use request::*;
 pub use time::{parse_rfc3339, rfc3339};

@@ -31,7 +31,7 @@ pub(super) async fn run(options: &Options, output: &mut Output) -> Result<(), Fa
         ask(&author, &post(options.seed, n)).await?;
     }
     let listen = vec![([127, 0, 0, 1], 0).into()];
-    let serving = mosaic_node::serve(app, ServeOptions { listen, socket: None });
+    let serving = mosaic_node::serve(app, ServeOptions { listen, ..ServeOptions::default() });
     let work = async {
         let done = measure(options, posts, folder.path(), &author, output).await;
         let stopped = ask(&author, &NodeStop {}).await;

@@ -61,7 +61,12 @@ impl Settings {
         if let Some(socket) = &context.globals.node {
             command.arg("--node").arg(socket);
         }
-        command.args(["node", "run"]);
+        for setting in &context.globals.set {
+            command.arg("--set").arg(setting);
+        }
+        command.args(["node", "run", "--background"]);
+        // it is nobody's service
+        command.env_remove("NOTIFY_SOCKET");
         for address in &self.listen {
             command.arg("--listen").arg(address.to_string());
         }
@@ -71,6 +76,9 @@ impl Settings {
         if let Some(relay) = &self.relay {
             command.arg("--relay").arg(relay);
         }
+        if let Some(format) = self.log_format {
+            command.arg("--log-format").arg(format.name());
+        }
         let second = log.try_clone().map_err(cannot_start)?;
         command.stdin(Stdio::null()).stdout(Stdio::from(log)).stderr(Stdio::from(second));
         // Ctrl-C in this terminal is not meant for it.
@@ -79,20 +87,20 @@ impl Settings {
     }
 }
 
-/// Returns where the node in the background writes.
-pub(super) fn log_path(context: &Context<'_>) -> PathBuf {
-    context.paths.home.join("run").join("node.log")
+/// Returns where a node in the background says what keeps it from starting.
+fn start_log(context: &Context<'_>) -> PathBuf {
+    context.paths.logs().join("start.err")
 }
 
 fn open_log(context: &Context<'_>) -> Result<File, Failure> {
     let refused = |error: mosaic_node::NodeError| {
         Failure::from(mosaic_node::api::types::ErrorRecord::from(error))
     };
-    let home = Home::open_or_create(&context.paths.home).map_err(refused)?;
-    home.run_folder().map_err(refused)?;
-    let path = log_path(context);
+    Home::open_or_create(&context.paths.home).map_err(refused)?;
+    home::private_folder(&context.paths.logs()).map_err(refused)?;
     let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600).open(&path).map_err(cannot_start)
+    options.create(true).write(true).truncate(true).mode(0o600);
+    options.open(start_log(context)).map_err(cannot_start)
 }
 
 fn cannot_start(error: std::io::Error) -> Failure {
@@ -102,7 +110,7 @@ fn cannot_start(error: std::io::Error) -> Failure {
 /// The node ended before it answered: its own exit code says why.
 fn ended(code: Option<i32>, context: &Context<'_>) -> Failure {
     let kind = code.and_then(|code| u8::try_from(code).ok()).map(ErrorKind::from_code);
-    let words = last_words(&log_path(context));
+    let words = last_words(&start_log(context));
     let message = format!("the node ended before it answered: {words}");
     Failure::Error(
         mosaic_node::api::types::ErrorRecord::new(kind.unwrap_or(ErrorKind::Error), message)

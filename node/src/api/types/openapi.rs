@@ -53,12 +53,30 @@ pub fn answers(operation: &Operation) -> Vec<String> {
     found
 }
 
-fn path(operation: &Operation) -> Value {
-    let name = operation.path.trim_start_matches("/v1/");
-    let tag = name.split('/').next().unwrap_or_default();
+/// Returns the media type of an answer that is no records, as its documentation names it.
+#[must_use]
+pub fn media_type(operation: &Operation) -> Option<&'static str> {
+    let words = operation.doc.iter().flat_map(|line| line.split('`').skip(1).step_by(2));
+    words.into_iter().find(|word| word.starts_with("application/"))
+}
+
+/// Returns what is answered when all is well.
+fn success(operation: &Operation) -> Value {
+    if let Some(media_type) = media_type(operation) {
+        return json!({ "description": "Bytes.", "content": { media_type: {} } });
+    }
     let answers = answers(operation);
     let lines = answers.iter().map(String::as_str).chain(TALK).chain(["error"]);
     let lines: Vec<Value> = lines.map(reference).collect();
+    json!({
+        "description": "One record a line.",
+        "content": { NDJSON: { "schema": { "oneOf": lines } } },
+    })
+}
+
+fn path(operation: &Operation) -> Value {
+    let name = operation.path.trim_start_matches("/v1/");
+    let tag = name.split('/').next().unwrap_or_default();
     let node = "Needs a running node.";
     let description = match operation.needs_node {
         true => format!("{} {node}", text(operation.doc)),
@@ -66,13 +84,7 @@ fn path(operation: &Operation) -> Value {
     };
     let summary = description.split(". ").next().unwrap_or_default().trim_end_matches('.');
     let mut responses = Map::new();
-    responses.insert(
-        "200".to_owned(),
-        json!({
-            "description": "One record a line.",
-            "content": { NDJSON: { "schema": { "oneOf": lines } } },
-        }),
-    );
+    responses.insert("200".to_owned(), success(operation));
     responses.insert(
         "default".to_owned(),
         json!({

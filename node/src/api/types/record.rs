@@ -77,10 +77,12 @@ macro_rules! record_types {
 
 mod network;
 mod people;
+mod settings;
 mod store;
 
 pub use network::*;
 pub use people::*;
+pub use settings::*;
 pub use store::*;
 
 record_types! {
@@ -140,6 +142,10 @@ record_types! {
     Node(Node),
     /// A peer of the node.
     Peer(Peer),
+    /// A setting.
+    Setting(Setting),
+    /// Something that was looked at.
+    Check(Check),
     /// Size of the store.
     StoreStats(StoreSize),
     /// One fault found.
@@ -166,6 +172,12 @@ record_types! {
     DocumentValue(DocumentValue),
     /// What one change did.
     History(History),
+    /// A backup that was written.
+    Backup(Backup),
+    /// A backup that was put back.
+    Restored(Restored),
+    /// The format of a store.
+    Migration(Migration),
     /// Versions of program, API and store.
     VersionInfo(VersionInfo),
     /// What a benchmark measured.

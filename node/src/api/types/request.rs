@@ -467,8 +467,14 @@ requests! {
 
     /// Answers one `node`.
     "/v1/node/status" node NodeStatus {}
+    /// Answers the figures of the node as `application/openmetrics-text`, which Prometheus reads; so
+    /// does `GET /metrics`.
+    "/v1/node/metrics" node NodeMetrics {}
     /// Stops the node cleanly. Answers one `node` before it goes.
     "/v1/node/stop" node NodeStop {}
+    /// Has the node read its settings again. Answers a `setting` for each that changed, with the
+    /// state `applied` or `needs_restart`.
+    "/v1/node/reload" node NodeReload {}
     /// Answers peers as `peer`.
     "/v1/node/peers" node NodePeers {
         /// Only those with an open connection.
@@ -502,6 +508,11 @@ requests! {
     "/v1/store/gc" any StoreGc {
         /// Remove nothing; the answer is the same.
         dry_run: bool,
+    }
+    /// Answers a backup of the store as it is now, as `application/zstd`; writes go on meanwhile.
+    "/v1/store/backup" any StoreBackup {
+        /// Also the keys of the device.
+        include_keys: bool,
     }
     /// Answers every key as `row`, in order of table and key.
     "/v1/store/dump" any StoreDump {

@@ -139,6 +139,7 @@ macro_rules! plain {
 plain! {
     String => { "type": "string" };
     bool => { "type": "boolean" };
+    Value => {};
     f64 => { "type": "number" };
     u8 => { "type": "integer", "minimum": 0, "maximum": 255 };
     u32 => { "type": "integer", "minimum": 0 };

@@ -197,10 +197,14 @@ records! {
         device: Option<String>,
         /// UDP addresses it listens on.
         addresses: Vec<String>,
+        /// UDP addresses that it was asked to listen on, if any.
+        listen: Vec<String>,
         /// Relay, if one is configured.
         relay: Option<String>,
         /// Whether it looks for peers in the local network.
         lan: bool,
+        /// Whether a service manager runs it.
+        supervised: bool,
         /// What needs attention, in words.
         warnings: Vec<String>,
         /// What was refused since the start, by reason.

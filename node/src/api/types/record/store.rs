@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Omit;
+use super::{Flag, Omit};
 use crate::api::types::schema::{self, Field, Part, Shape};
 
 records! {
@@ -210,6 +210,43 @@ records! {
         target: Option<String>,
         /// `ok`, `deferred`, `invalid`, `void`.
         standing: String,
+    }
+    /// A backup that was written.
+    Backup {
+        /// The file.
+        path: String,
+        /// The last commit that is in it.
+        commit: u64,
+        /// Its size.
+        size_bytes: u64,
+        /// Whether the keys are in it.
+        keys: bool,
+    }
+    /// A backup that was put back.
+    Restored {
+        /// Whose home it is.
+        account: String,
+        /// Its device.
+        device: String,
+        /// When the backup was made.
+        created_at: String,
+        /// The last commit that was in it.
+        commit: u64,
+        /// Whether the keys were in it.
+        keys: bool,
+        /// Changes that were verified.
+        changes: u64,
+        /// Bodies that were verified.
+        blobs: u64,
+    }
+    /// The format of a store, and what it becomes when it is opened.
+    Migration {
+        /// The format that it has.
+        from: u32,
+        /// The format that this program writes.
+        to: u32,
+        /// Whether it was changed now.
+        migrated: Flag,
     }
     /// Versions of program, API and store.
     VersionInfo {
