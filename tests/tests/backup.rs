@@ -94,6 +94,32 @@ fn a_backup_taken_while_a_node_writes_restores_to_what_was_there() {
     // the copy lives a life of its own: nothing forks
     copy.ok(&["post", "of the copy"]);
     assert_eq!(heads(&copy).len(), heads(&home).len() + 1, "a chain of a new life");
+    home.ok(&["post", "of the old life"]);
+    both_lives_meet(root.path(), &home, &copy);
+}
+
+/// The old life and the restored one share a device: at a hub nothing forks, nothing is lost.
+fn both_lives_meet(root: &Path, home: &Home, copy: &Home) {
+    let hub = Home::init(root, "hub");
+    hub.ok(&["sub", "add", &home.account()]);
+    let node = hub.node();
+    for life in [home, copy, home] {
+        let result = life.sync(&node.ticket());
+        assert!(!result["reasons"].to_string().contains("fork"), "{result}");
+    }
+    node.stop();
+    let (all, account) = (posts(home), home.account());
+    assert_eq!(posts(copy), all);
+    let texts: Vec<String> =
+        home.json(&["wall", "list", "-n", "2"]).iter().map(|post| field(post, "text")).collect();
+    assert_eq!(texts, ["of the old life", "of the copy"]);
+    let heads = |home: &Home| home.json(&["doc", "heads", "--who", &account]);
+    assert_eq!(heads(home), heads(copy));
+    assert_eq!(heads(home), heads(&hub));
+    for home in [home, copy, &hub] {
+        assert_eq!(home.run(&["store", "verify"]).code, 0, "{}", home.path.display());
+        assert!(!home.ok(&["wall", "list", &account, "--json"]).contains("disputed"));
+    }
 }
 
 #[test]

@@ -32,7 +32,9 @@ fn the_script_of_the_documents_runs_and_runs_again() {
     let notes = root.path().join("CHANGELOG.md");
     std::fs::write(&notes, "Everything is better now.\n").unwrap();
     let ticket = node.ticket();
-    let env = [("TAG", "v1.2.0"), ("HUB", ticket.as_str())];
+    let kept = root.path().join("ci.backup");
+    let kept = kept.to_str().unwrap();
+    let env = [("TAG", "v1.2.0"), ("HUB", ticket.as_str()), ("BACKUP", kept)];
     let run = || script(&ci, "release-notes.sh", &[notes.to_str().unwrap()], &env);
     let (code, id, err) = run();
     assert_eq!(code, 0, "{err}");
@@ -40,6 +42,9 @@ fn the_script_of_the_documents_runs_and_runs_again() {
     let (code, again, err) = run();
     assert_eq!((code, &again), (0, &id), "{err}");
     assert_eq!(ci.json(&["wall", "list"]).len(), 1);
+    let anew = Home::new(root.path(), "anew");
+    anew.ok(&["store", "restore", kept]);
+    assert_eq!(field(&anew.json(&["wall", "list"])[0], "id"), id.trim());
     node.kill();
     let there = hub.json(&["wall", "show", id.trim()]);
     assert_eq!(field(&there[0], "text"), "Everything is better now.");
