@@ -69,6 +69,7 @@ fn a_backup_taken_while_a_node_writes_restores_to_what_was_there() {
 
     let copy = Home::new(root.path(), "copy");
     copy.ok(&["store", "restore", path(&file)]);
+    is_marked(&copy);
     let verify = copy.run(&["store", "verify"]);
     assert_eq!(verify.code, 0, "{}{}", verify.out, verify.err);
     let (all, kept) = (posts(&home), posts(&copy));
@@ -96,6 +97,12 @@ fn a_backup_taken_while_a_node_writes_restores_to_what_was_there() {
     assert_eq!(heads(&copy).len(), heads(&home).len() + 1, "a chain of a new life");
     home.ok(&["post", "of the old life"]);
     both_lives_meet(root.path(), &home, &copy);
+}
+
+/// Whoever looks sees what it comes from, before it is opened for the first time.
+fn is_marked(home: &Home) {
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.out.contains("put back from a backup: the device begins"), "{}", doctor.out);
 }
 
 /// The old life and the restored one share a device: at a hub nothing forks, nothing is lost.
@@ -179,4 +186,17 @@ fn a_backup_goes_through_pipes() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), &bytes.stdout).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(posts(&copy), posts(&home));
+    // in the place of the home that was lost, whose marks are still in the state folder
+    let kept = heads(&home).len();
+    home.ok(&["post", "after the backup"]);
+    std::fs::remove_dir_all(&home.path).unwrap();
+    let file = root.path().join("kept");
+    std::fs::write(&file, &bytes.stdout).unwrap();
+    home.ok(&["store", "restore", path(&file)]);
+    is_marked(&home);
+    home.ok(&["post", "of the new life"]);
+    assert_eq!(heads(&home).len(), kept + 1, "a chain of a new life");
+    assert_eq!(home.run(&["store", "verify"]).code, 0);
+    let doctor = home.run(&["doctor"]);
+    assert!(!doctor.out.contains("put back"), "settled: {}", doctor.out);
 }
