@@ -70,6 +70,18 @@ fn a_service_manager_is_told_how_the_node_is() {
 }
 
 #[test]
+fn the_unit_has_the_lines_of_one() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "lap top");
+    let unit = home.ok(&["node", "install", "--print"]);
+    for line in ["[Unit]", "[Service]", "Type=notify", "[Install]", "WantedBy=default.target"] {
+        assert!(unit.lines().any(|found| found == line), "no {line} in:\n{unit}");
+    }
+    let start = unit.lines().find(|line| line.starts_with("ExecStart=")).expect("a start");
+    assert!(start.ends_with("/mosaic\" --no-input node run"), "{start}");
+}
+
+#[test]
 fn a_node_under_load_stops_in_time_and_keeps_what_it_acknowledged() {
     let root = tempfile::tempdir().unwrap();
     let home = Home::init(root.path(), "laptop");

@@ -170,7 +170,7 @@ fn schema(context: &mut Context<'_>) -> Result<(), Failure> {
         let line = format!("{{\"type\":\"config_schema\",\"schema\":{schema}}}\n");
         return context.output.bytes(line.as_bytes());
     }
-    context.output.value(&format!("{schema:#}"))
+    context.output.bytes(format!("{schema:#}\n").as_bytes())
 }
 
 fn read(context: &Context<'_>) -> Result<Draft, Failure> {

@@ -43,6 +43,9 @@ impl Install {
             return Err(Failure::usage(message, "mosaic node install --system --user mosaic"));
         }
         let unit = self.unit(context)?;
+        if self.print && !context.output.is_json() {
+            return context.output.bytes(unit.as_bytes());
+        }
         if self.print {
             return context.output.object("unit", &[("text", unit.trim_end())]);
         }
