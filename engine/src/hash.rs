@@ -95,6 +95,9 @@ id_type!(
     /// One writing life of a device: 16 random bytes.
     Incarnation, 16);
 id_type!(
+    /// A draft: 16 random bytes.
+    DraftId, 16);
+id_type!(
     /// Name of an epoch key: its hash.
     EpochId, 32);
 id_type!(

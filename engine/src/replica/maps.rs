@@ -126,19 +126,28 @@ impl Replica {
     ) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
-        let description = self.private_description(&mut state, name)?.ok_or_else(|| {
-            EngineError::Denied(
-                "the private sector's key has not arrived yet; sync with another device first"
-                    .into(),
-            )
-        })?;
+        let description = self.writable_private(&mut state, name)?;
         let mut work = Work::default();
         let id = self.edit_map(&mut state, &mut work, &description, &edits, now_ms)?;
         self.finish(state, work)?;
         Ok(id)
     }
 
-    fn edit_map(
+    /// The description of an own private map that is about to be written.
+    pub(crate) fn writable_private(
+        &self,
+        state: &mut State,
+        name: &str,
+    ) -> Result<Description, EngineError> {
+        self.private_description(state, name)?.ok_or_else(|| {
+            EngineError::Denied(
+                "the private sector's key has not arrived yet; sync with another device first"
+                    .into(),
+            )
+        })
+    }
+
+    pub(crate) fn edit_map(
         &self,
         state: &mut State,
         work: &mut Work,
