@@ -5,6 +5,7 @@ mod attach;
 mod backup;
 mod create;
 mod doc;
+mod draft;
 mod event;
 mod failure;
 mod identity;
@@ -46,6 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = recover::routes(router);
     let router = profile::routes(router);
     let router = wall::routes(router);
+    let router = draft::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);
     let router = search::routes(router);

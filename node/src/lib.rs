@@ -21,6 +21,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+mod drafts;
 pub mod endpoint;
 pub mod entropy;
 pub mod error;

@@ -12,6 +12,7 @@ use crate::api::types::ErrorRecord;
 use crate::app::App;
 use crate::clock;
 use crate::config::{Config, Settings};
+use crate::drafts;
 use crate::endpoint::NetOptions;
 use crate::error::NodeError;
 use crate::home::{Home, read_bounded, replace, socket_path};
@@ -95,6 +96,7 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     replace(&pid_file, std::process::id().to_string().as_bytes())?;
     network.keep_connected();
     let indexing = tokio::spawn(keep_indexed(app.clone()));
+    drafts::keep_posting(app);
     let stop = app.stopping().clone();
     app.note("node.ready").await;
     let serving =

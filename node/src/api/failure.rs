@@ -97,6 +97,7 @@ fn list_of(what: &str) -> &'static str {
         "document" => "mosaic doc list",
         "account" => "mosaic identity list",
         "device" => "mosaic device list",
+        "draft" => "mosaic draft list",
         "subscription" => "mosaic sub list",
         _ => "mosaic wall list",
     }

@@ -110,7 +110,9 @@ record_types! {
     Comment(Comment),
     /// How much is unread of one kind; what it lists of it follows.
     Catchup(Catchup),
-    /// A post or comment that was deleted.
+    /// A post that is not made yet.
+    Draft(Draft),
+    /// A post, comment or draft that was deleted.
     Deleted(Deleted),
     /// A reaction after it was added or removed.
     Reaction(Reaction),

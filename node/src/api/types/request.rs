@@ -1,6 +1,8 @@
 //! Requests: one type an operation. Unknown fields are refused.
 
 mod absent;
+#[macro_use]
+mod table;
 
 use std::collections::BTreeMap;
 
@@ -18,47 +20,6 @@ pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
     const PATH: &'static str;
     /// Whether it only means something in a running node.
     const NEEDS_NODE: bool;
-}
-
-macro_rules! requests {
-    ($(
-        $(#[doc = $doc:literal])*
-        $path:literal $node:ident $name:ident {
-            $( $(#[doc = $field_doc:literal])* $field:ident : $type:ty, )*
-        }
-    )*) => {
-        $(
-            $(#[doc = $doc])*
-            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-            #[serde(default, deny_unknown_fields)]
-            pub struct $name {
-                $( $(#[doc = $field_doc])*
-                   #[serde(skip_serializing_if = "Absent::is_absent")]
-                   pub $field: $type, )*
-            }
-            impl Request for $name {
-                const PATH: &'static str = $path;
-                const NEEDS_NODE: bool = requests!(@ $node);
-            }
-        )*
-        /// Path of every operation.
-        pub const PATHS: &[&str] = &[$($path),*];
-        /// Every operation with its arguments.
-        pub const OPERATIONS: &[Operation] = &[$(Operation {
-            path: $path,
-            needs_node: requests!(@ $node),
-            doc: &[$($doc),*],
-            fields: &[$(Field {
-                name: stringify!($field),
-                doc: &[$($field_doc),*],
-                optional: <$type as Shape>::OPTIONAL,
-                schema: <$type as Shape>::schema,
-                parts: <$type as Shape>::parts,
-            }),*],
-        }),*];
-    };
-    (@ any) => { false };
-    (@ node) => { true };
 }
 
 requests! {
@@ -204,6 +165,48 @@ requests! {
         wait_replicas: Option<u64>,
         /// How long to wait for them, two minutes by default; then `timeout`.
         timeout_ms: Option<u64>,
+    }
+
+    /// Keeps a draft for our own devices, sealed. Answers one `draft`.
+    "/v1/draft/create" any DraftCreate {
+        /// The text.
+        text: String,
+        /// Entry to quote: id prefix of a post or comment held here.
+        quote: Option<String>,
+        /// When it goes out by itself, from whichever of our devices runs a node then: a time to
+        /// come. Absent = never.
+        at: Option<String>,
+    }
+    /// Answers the drafts as `draft`, the last changed first.
+    "/v1/draft/list" any DraftList {}
+    /// Answers one `draft`.
+    "/v1/draft/show" any DraftShow {
+        /// Draft, by id prefix.
+        id: String,
+    }
+    /// Changes a draft. Answers one `draft`.
+    "/v1/draft/edit" any DraftEdit {
+        /// Draft, by id prefix.
+        id: String,
+        /// The new text; a text that had lost against a concurrent edit becomes a draft of its
+        /// own.
+        text: Option<String>,
+        /// When it goes out by itself: a time to come.
+        at: Option<String>,
+        /// It does not go out by itself any more.
+        unschedule: bool,
+    }
+    /// Deletes drafts, on all our devices. Answers a `deleted` or an `error` for each, and
+    /// `partial` at the end if only some failed.
+    "/v1/draft/delete" any DraftDelete {
+        /// Id prefixes.
+        ids: Vec<String>,
+    }
+    /// Posts drafts now and removes them. Answers a `post` or an `error` for each, and
+    /// `partial` at the end if only some failed.
+    "/v1/draft/post" any DraftPost {
+        /// Id prefixes.
+        ids: Vec<String>,
     }
 
     /// Answers posts of a wall, newest first, as `post`. A pure function of the signed set

@@ -211,6 +211,23 @@ records! {
         /// Up to when all was read; absent if nothing ever was.
         since: Option<String>,
     }
+    /// A post that is not made yet; only our own devices have it.
+    Draft {
+        /// Its id.
+        id: String,
+        /// The text.
+        text: String,
+        /// When it was last changed.
+        edited_at: String,
+        /// When it goes out by itself; absent = never.
+        at: Option<String>,
+        /// Device that said so; it is the first to post it.
+        device: Option<String>,
+        /// Entry that it quotes.
+        quote: Option<Quote>,
+        /// Texts of concurrent edits that lost.
+        conflicts: Option<Vec<String>>,
+    }
     /// A quoted entry.
     Quote {
         /// Its author.
