@@ -1,10 +1,12 @@
 //! The command tree and the flags that every command has.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::parser::ValueSource;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
@@ -19,7 +21,7 @@ const TEMPLATE: &str = "\
 Usage: {usage}
 
 Start     init  identity  device  profile
-Write     post  wall
+Write     post  wall  draft
 Read      feed  catchup  search  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node
@@ -83,6 +85,10 @@ pub(crate) struct Globals {
     /// Use this value of a setting; repeat for more
     #[arg(long, global = true, value_name = "KEY=VALUE", hide_short_help = true)]
     pub(crate) set: Vec<String>,
+    /// Do not show long output through a pager
+    #[arg(long, global = true, env = "MOSAIC_NO_PAGER", hide_env = true)]
+    #[arg(hide_short_help = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_pager: bool,
     /// Give up after so long, for example 30s or 5m, with code 124
     #[arg(long, global = true, value_name = "TIME", value_parser = quantity::duration)]
     #[arg(hide_short_help = true)]
@@ -116,11 +122,39 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ear
     globals.json |= globals.jq.is_some() || matches!(cli.command, Some(Command::Api(_)));
     globals.home = globals.home.take().or_else(|| set("MOSAIC_HOME").map(PathBuf::from));
     globals.node = globals.node.take().or_else(|| set("MOSAIC_NODE").map(PathBuf::from));
+    globals.json |= set("MOSAIC_JSON").is_some_and(|value| is_on(&value));
+    globals.quiet |= globals.verbose == 0 && set("MOSAIC_QUIET").is_some_and(|value| is_on(&value));
+    let default = matches.value_source("color") == Some(ValueSource::DefaultValue);
+    if let Some(color) = set("MOSAIC_COLOR").filter(|_| default) {
+        globals.color = value_of(&color, "MOSAIC_COLOR", ColorChoice::from_str, json)?;
+    }
+    if let Some(limit) = set("MOSAIC_TIMEOUT").filter(|_| globals.timeout.is_none()) {
+        globals.timeout = Some(value_of(&limit, "MOSAIC_TIMEOUT", quantity::duration, json)?);
+    }
     Ok(cli)
 }
 
 fn asks_for_json(arg: &OsString) -> bool {
     arg == "--json" || arg == "--jq" || arg.to_string_lossy().starts_with("--jq=")
+}
+
+/// Whether a variable that stands for a flag says yes.
+fn is_on(value: &OsStr) -> bool {
+    !["0", "false", "no", "off", "n", "f"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// Reads the value of a variable that stands for a flag.
+fn value_of<T>(
+    value: &OsStr,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    json: bool,
+) -> Result<T, Early> {
+    let text = value.to_string_lossy();
+    parse(&text).map_err(|why| {
+        let message = format!("invalid value '{text}' of {name}: {why}\n");
+        Early::Clap(clap::Error::raw(clap::error::ErrorKind::ValueValidation, message), json)
+    })
 }
 
 #[cfg(test)]

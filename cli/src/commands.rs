@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod doc;
 mod doctor;
+mod draft;
 mod feed;
 mod identity;
 mod init;
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Read and write walls: posts, comments, reactions
     #[command(subcommand, disable_help_subcommand = true)]
     Wall(wall::Wall),
+    /// Keep posts that are not made yet, or go out later
+    #[command(subcommand, disable_help_subcommand = true)]
+    Draft(draft::Draft),
     /// Read the walls you follow, newest first
     Feed(feed::Feed),
     /// List what you have not read: posts, replies, mentions, reactions
@@ -115,14 +119,20 @@ pub(crate) enum Command {
     /// Show the versions of program, API and store
     Version(version::Version),
     /// What the exit codes mean
-    #[command(hide = true, long_about = topic::EXIT_CODES)]
+    #[command(hide = true, long_about = topic::EXIT_CODES, help_template = topic::TEMPLATE)]
     ExitCodes,
     /// What --json prints
-    #[command(hide = true, long_about = topic::JSON)]
+    #[command(hide = true, long_about = topic::JSON, help_template = topic::TEMPLATE)]
     Json,
     /// Which environment variables are read
-    #[command(hide = true, long_about = topic::ENVIRONMENT)]
+    #[command(hide = true, long_about = topic::ENVIRONMENT, help_template = topic::TEMPLATE)]
     Environment,
+    /// What names people, posts, devices and nodes
+    #[command(hide = true, long_about = topic::ADDRESSES, help_template = topic::TEMPLATE)]
+    Addresses,
+    /// What works without a network, and what happens when two meet
+    #[command(hide = true, long_about = topic::OFFLINE, help_template = topic::TEMPLATE)]
+    Offline,
 }
 
 impl Command {
@@ -154,6 +164,8 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
         Command::ExitCodes => return output.bytes(topic::EXIT_CODES.as_bytes()),
         Command::Json => return output.bytes(topic::JSON.as_bytes()),
         Command::Environment => return output.bytes(topic::ENVIRONMENT.as_bytes()),
+        Command::Addresses => return output.bytes(topic::ADDRESSES.as_bytes()),
+        Command::Offline => return output.bytes(topic::OFFLINE.as_bytes()),
         _ => {}
     }
     let is_node = matches!(command, Command::Node(node::Node::Run(_)));
@@ -166,7 +178,12 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
         log::start(&globals);
     }
     let mut context = Context::new(globals, output)?;
-    crate::drive(stop, &mut context, async |context| dispatch(command, context).await)
+    let outcome =
+        crate::drive(stop, &mut context, async |context| dispatch(command, context).await);
+    if outcome.is_err() {
+        context.keep_written();
+    }
+    outcome
 }
 
 async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Failure> {
@@ -177,6 +194,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Profile(command) => command.run(context).await,
         Command::Post(command) => command.run(context).await,
         Command::Wall(command) => command.run(context).await,
+        Command::Draft(command) => command.run(context).await,
         Command::Feed(command) => command.run(context).await,
         Command::Catchup(command) => command.run(context).await,
         Command::Search(command) => command.run(context).await,
@@ -204,7 +222,9 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         | Command::Version(_)
         | Command::ExitCodes
         | Command::Json
-        | Command::Environment => Ok(()),
+        | Command::Environment
+        | Command::Addresses
+        | Command::Offline => Ok(()),
     }
 }
 

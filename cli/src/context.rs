@@ -10,7 +10,9 @@ use mosaic_node::config::{KEYS, Key, Layers};
 use mosaic_node::{App, AppOptions, NodeError, clock, home};
 
 use crate::args::Globals;
+use crate::editor::Written;
 use crate::error::Failure;
+use crate::input;
 use crate::output::Output;
 use crate::paths::Paths;
 
@@ -28,6 +30,8 @@ pub(crate) struct Context<'a> {
     pub(crate) paths: Paths,
     /// Where it prints.
     pub(crate) output: &'a mut Output,
+    /// A text that was written in an editor for this command.
+    pub(crate) written: Option<Written>,
     client: Option<Client>,
     app: Option<Arc<App>>,
     skew_told: bool,
@@ -56,7 +60,15 @@ impl<'a> Context<'a> {
     /// If no home can be found.
     pub(crate) fn new(globals: Globals, output: &'a mut Output) -> Result<Self, Failure> {
         let paths = Paths::find(&globals)?;
-        Ok(Self { globals, paths, output, client: None, app: None, skew_told: false })
+        Ok(Self {
+            globals,
+            paths,
+            output,
+            written: None,
+            client: None,
+            app: None,
+            skew_told: false,
+        })
     }
 
     /// Returns the socket where the node of this home answers.
@@ -71,6 +83,16 @@ impl<'a> Context<'a> {
     /// The last error of the answer, which is its outcome.
     pub(crate) async fn show<R: Request>(&mut self, request: &R) -> Result<(), Failure> {
         self.answer(request, Print::Records, &|_| None).await
+    }
+
+    /// Sends a request and prints its records, through a pager if a person reads them: for
+    /// answers that end by themselves and may be longer than a screen.
+    ///
+    /// # Errors
+    /// The last error of the answer, which is its outcome.
+    pub(crate) async fn list<R: Request>(&mut self, request: &R) -> Result<(), Failure> {
+        self.output.page();
+        self.show(request).await
     }
 
     /// Sends a request, prints `print` of its records and says what `say` has to say.
@@ -130,6 +152,41 @@ impl<'a> Context<'a> {
                 Err(Failure::new(ErrorKind::Error, message))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Sends a request for each of several targets; `-` among them reads more from stdin, one
+    /// a line. One that fails is told and the others go on.
+    ///
+    /// # Errors
+    /// `partial` if some failed, the last failure if all did.
+    pub(crate) async fn each<R: Request>(
+        &mut self,
+        targets: &[String],
+        request: impl Fn(String) -> R,
+        print: Print,
+        say: Say<'_>,
+    ) -> Result<(), Failure> {
+        let targets = input::ids(targets).await?;
+        let count = targets.len();
+        let mut failures = Vec::new();
+        for target in targets {
+            match self.answer(&request(target), print, say).await {
+                Ok(()) => {}
+                Err(Failure::Error(error)) if count > 1 && is_about_one(error.kind()) => {
+                    self.output.error(&error);
+                    failures.push(error.kind());
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        match failures.last() {
+            None => Ok(()),
+            Some(kind) if failures.len() == count => Err(Failure::Told(*kind)),
+            Some(_) => {
+                let message = format!("{} of {count} failed", failures.len());
+                Err(Failure::new(ErrorKind::Partial, message))
+            }
         }
     }
 
@@ -305,6 +362,14 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Says where a text is that was written for a command that then failed.
+    pub(crate) fn keep_written(&mut self) {
+        if let Some(path) = self.written.take().and_then(Written::keep) {
+            let message = format!("Your text is kept in {}.", path.display());
+            self.output.notice(&Notice { message });
+        }
+    }
+
     /// Closes the store if this process opened it.
     pub(crate) async fn close(&mut self) {
         self.client = None;
@@ -312,6 +377,18 @@ impl<'a> Context<'a> {
             app.close().await;
         }
     }
+}
+
+/// Whether a failure is of one target, and the next may fare better.
+const fn is_about_one(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Usage
+            | ErrorKind::Denied
+            | ErrorKind::NotFound
+            | ErrorKind::Ambiguous
+            | ErrorKind::Conflict
+    )
 }
 
 /// Waits before the next try if the store is locked: by a command that is about to end, or by a
@@ -334,6 +411,7 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Linked(linked) => Some(&linked.device),
         Record::Recovered(recovered) => Some(&recovered.account),
         Record::Post(post) => Some(&post.id),
+        Record::Draft(draft) => Some(&draft.id),
         Record::Comment(comment) => Some(&comment.id),
         Record::Reaction(reaction) => reaction.id.as_deref(),
         Record::Saved(saved) => Some(&saved.path),

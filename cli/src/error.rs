@@ -80,15 +80,26 @@ impl Early {
     /// Prints it and returns the exit code.
     pub(crate) fn finish(self) -> ExitCode {
         let Self::Clap(error, json) = self;
+        let text = error.to_string();
         if error.use_stderr() && json {
-            let message = first_line(&error.to_string());
-            let record = ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic --help");
-            output::json_error(&record);
+            let record = ErrorRecord::new(ErrorKind::Usage, first_line(&text));
+            output::json_error(&record.with_hint(help_of(&text)));
+        } else if error.use_stderr() {
+            output::clap_error(&error, &help_of(&text));
         } else {
             output::clap(&error);
         }
         ExitCode::from(if error.use_stderr() { ErrorKind::Usage.code() } else { 0 })
     }
+}
+
+/// Returns the command whose help says how it is meant, as the usage line names it.
+fn help_of(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
+    let words = usage.unwrap_or("mosaic").split_whitespace();
+    let named: Vec<&str> =
+        words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
+    format!("{} --help", named.join(" "))
 }
 
 fn first_line(text: &str) -> String {
@@ -117,6 +128,13 @@ mod tests {
         assert!(matches!(failure, Failure::Closed));
         let code = format!("{:?}", exit_code(&Err(failure)));
         assert_eq!(code, format!("{:?}", ExitCode::SUCCESS));
+    }
+
+    #[test]
+    fn usage_errors_name_the_help_that_helps() {
+        let text = "error: unexpected argument '--x'\n\nUsage: mosaic wall edit [OPTIONS] <ID>\n";
+        assert_eq!(help_of(text), "mosaic wall edit --help");
+        assert_eq!(help_of("error: invalid value"), "mosaic --help");
     }
 
     #[test]

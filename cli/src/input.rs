@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Args;
 use mosaic_engine::limits::BODY_BYTES_MAX;
@@ -10,6 +9,8 @@ use mosaic_node::api::types::{AttachFile, ErrorKind, ErrorRecord};
 use mosaic_node::words::WORDS_BYTES_MAX;
 use zeroize::Zeroizing;
 
+use crate::context::Context;
+use crate::editor::{self, Written};
 use crate::error::Failure;
 use crate::output::Output;
 use crate::paths;
@@ -40,10 +41,11 @@ pub(crate) struct Creating {
 }
 
 impl TextSource {
-    /// Whether the text will be written in an editor.
-    pub(crate) fn wants_editor(&self, no_input: bool) -> bool {
+    /// Whether the text will be written in an editor; `optional` if there need not be one.
+    pub(crate) fn wants_editor(&self, no_input: bool, optional: bool) -> bool {
         let person = io::stdin().is_terminal() && !no_input;
-        self.text.is_none() && self.file.is_none() && person
+        let given = self.text.is_some() || self.file.is_some();
+        !given && person && (self.edit || !optional)
     }
 
     /// Reads the text; one line break at its end is dropped. With neither text nor flag: the
@@ -54,11 +56,11 @@ impl TextSource {
     /// If it cannot be read, is not UTF-8, is empty or too long.
     pub(crate) async fn read(
         &self,
-        no_input: bool,
+        context: &mut Context<'_>,
         optional: bool,
         before: &str,
     ) -> Result<Option<String>, Failure> {
-        let person = io::stdin().is_terminal() && !no_input;
+        let no_input = context.globals.no_input;
         let text = match (&self.text, &self.file) {
             (Some(dash), _) if dash == "-" => piped().await?,
             (Some(text), _) => text.clone(),
@@ -66,13 +68,17 @@ impl TextSource {
                 let path = path.clone();
                 crate::apart(move || from_file(&path)).await?
             }
-            (None, None) if self.edit && !person => {
+            (None, None) if self.wants_editor(no_input, optional) => {
+                // What a person adds at the end is a line of its own.
+                let before = if before.is_empty() { String::new() } else { format!("{before}\n") };
+                edit(context, &before, ".md")?
+            }
+            (None, None) if self.edit => {
                 return Err(Failure::usage(
                     "an editor needs a terminal: give the text as argument, with - or with --file",
                     "mosaic help post",
                 ));
             }
-            (None, None) if self.edit || (person && !optional) => edit(before, ".md")?,
             (None, None) if optional => return Ok(None),
             (None, None) if no_input => String::new(),
             (None, None) => piped().await?,
@@ -89,6 +95,23 @@ impl TextSource {
         }
         Ok(Some(text))
     }
+}
+
+/// Lets a person write in an editor, beginning with `before`; `suffix` tells it what it is. The
+/// text is kept if what it is for fails.
+///
+/// # Errors
+/// The editor does not start, or does not end well.
+pub(crate) fn edit(
+    context: &mut Context<'_>,
+    before: &str,
+    suffix: &str,
+) -> Result<String, Failure> {
+    let written = Written::begin(&context.paths.state, before, suffix)?;
+    let path = written.path().to_owned();
+    context.written = Some(written);
+    editor::edit(&path)?;
+    from_file(&path)
 }
 
 async fn piped() -> Result<String, Failure> {
@@ -127,33 +150,6 @@ fn too_long() -> Failure {
 fn trim_one_break(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
-}
-
-/// Lets a person write in an editor, beginning with `before`; `suffix` tells it what it is.
-///
-/// # Errors
-/// The editor does not start, or does not end well.
-pub(crate) fn edit(before: &str, suffix: &str) -> Result<String, Failure> {
-    let failed =
-        |error: io::Error| Failure::new(ErrorKind::Error, format!("cannot edit the text: {error}"));
-    let file = tempfile::Builder::new().suffix(suffix).tempfile().map_err(failed)?;
-    std::fs::write(file.path(), before).map_err(failed)?;
-    let editor = ["VISUAL", "EDITOR"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
-        .unwrap_or_else(|| "vi".to_owned());
-    let mut words = editor.split_whitespace();
-    let program = words.next().unwrap_or("vi");
-    let status = Command::new(program)
-        .args(words)
-        .arg(file.path())
-        .status()
-        .map_err(|error| failed(io::Error::new(error.kind(), format!("{program}: {error}"))))?;
-    if !status.success() {
-        let message = format!("the editor {program} ended with {status}");
-        return Err(Failure::new(ErrorKind::Interrupted, message));
-    }
-    from_file(file.path())
 }
 
 /// Files to attach and their descriptions, paired by position.
@@ -371,17 +367,6 @@ mod tests {
         let long = vec![b'a'; BODY_BYTES_MAX + 2];
         assert!(bounded(long.as_slice(), "x").is_err());
         assert!(bounded(&[0xff][..], "x").is_err());
-    }
-
-    #[tokio::test]
-    async fn an_argument_is_taken_as_it_is() {
-        let source = TextSource { text: Some("hi\n".into()), ..TextSource::default() };
-        assert_eq!(source.read(true, false, "").await.unwrap().as_deref(), Some("hi"));
-        let source = TextSource { text: Some(" ".into()), ..TextSource::default() };
-        assert!(source.read(true, false, "").await.is_err());
-        let source = TextSource::default();
-        assert_eq!(source.read(true, true, "").await.unwrap(), None);
-        assert!(source.read(true, false, "").await.is_err());
     }
 
     #[test]

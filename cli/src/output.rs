@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::args::Globals;
 use crate::error::{self, Failure};
 use crate::jq::{Jq, Value};
+use crate::pager::Pager;
 use crate::quantity::show_bytes;
 use crate::render::{self, Cell, View};
 use crate::sanitize;
@@ -39,6 +40,20 @@ pub(crate) struct Output {
     table: Vec<Vec<Cell>>,
     progress_shown: bool,
     jq: Option<Jq>,
+    paging: Paging,
+}
+
+/// Whether stdout goes through a pager.
+#[derive(Debug)]
+enum Paging {
+    /// Never: no terminal, or not wanted.
+    Off,
+    /// Only if a command says that its output may be long.
+    Possible,
+    /// As soon as there is something to print.
+    Wanted,
+    /// It does.
+    On(Pager),
 }
 
 impl Output {
@@ -59,7 +74,15 @@ impl Output {
             table: Vec::new(),
             progress_shown: false,
             jq: jq.transpose()?,
+            paging: if out && !globals.no_pager { Paging::Possible } else { Paging::Off },
         })
+    }
+
+    /// Says that the output may be longer than a screen.
+    pub(crate) fn page(&mut self) {
+        if matches!(self.paging, Paging::Possible) {
+            self.paging = Paging::Wanted;
+        }
     }
 
     /// Whether records go out as they came.
@@ -74,6 +97,12 @@ impl Output {
 
     /// Prints bytes as they are, for example a script or a document.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if matches!(self.paging, Paging::Wanted) {
+            self.paging = Pager::start().map_or(Paging::Off, Paging::On);
+        }
+        if let Paging::On(pager) = &mut self.paging {
+            return Ok(pager.write(bytes)?);
+        }
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
         out.flush()?;
@@ -288,6 +317,8 @@ impl Output {
         let flushed = self.flush();
         let outcome = outcome.and(flushed);
         self.clear_progress();
+        // What is said after it has to stay on the screen.
+        self.paging = Paging::Off;
         if let Err(Failure::Error(record)) = &outcome {
             self.error(record);
         }
@@ -301,6 +332,15 @@ pub(crate) fn refuse(globals: &Globals, failure: Failure) -> ExitCode {
         Ok(output) => output.finish(Err(failure)),
         Err(failure) => error::exit_code(&Err(failure)),
     }
+}
+
+/// Prints a usage error of the parser, with a command to try instead of its own last line.
+pub(crate) fn clap_error(error: &clap::Error, hint: &str) {
+    let ansi = color(ColorChoice::Auto, io::stderr().is_terminal());
+    let text = error.render();
+    let text = if ansi { text.ansi().to_string() } else { text.to_string() };
+    let told = text.split("\nFor more information").next().unwrap_or(&text).trim_end();
+    say(&format!("{told}\n\nhint: {hint}\n"));
 }
 
 /// Prints the parser's own message: help on stdout, errors on stderr.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SpanRelativeTo, Timestamp, ToSpan, Zoned};
 use mosaic_node::clock;
@@ -25,6 +25,52 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// What is wrong, for the parser to show.
 pub(crate) fn instant(text: &str) -> Result<String, String> {
     instant_at(text, &now().to_zoned(TimeZone::system()))
+}
+
+/// Reads a point in time to come: in so long, such as `2h`; the next `18:30`; `tomorrow`;
+/// a date with a time of day; or RFC 3339. Without a zone it is a time of this computer's.
+/// Returns it as RFC 3339 in UTC with milliseconds.
+///
+/// # Errors
+/// What is wrong, for the parser to show.
+pub(crate) fn coming(text: &str) -> Result<String, String> {
+    coming_at(text, &now().to_zoned(TimeZone::system()))
+}
+
+fn coming_at(text: &str, now: &Zoned) -> Result<String, String> {
+    let wrong = || format!("'{text}' is no time such as 2h, 18:30, 2026-12-24 09:00 or RFC 3339");
+    let local = |at: DateTime| {
+        // An hour that a clock change skips or repeats is no time that anybody can mean.
+        let zoned = now.time_zone().to_ambiguous_zoned(at).unambiguous();
+        let clear =
+            |_| format!("'{text}' does not name one time here: add an offset, such as +01:00");
+        zoned.map(|zoned| zoned.timestamp()).map_err(clear)
+    };
+    let tomorrow = || now.date().checked_add(1.day()).map_err(|_| wrong());
+    let time = if text == "tomorrow" {
+        local(tomorrow()?.to_datetime(now.time()))?
+    } else if let Ok(time) = text.parse::<Timestamp>() {
+        time
+    } else if let Ok(zoned) = text.parse::<Zoned>() {
+        zoned.timestamp()
+    } else if text.contains(':')
+        && let Ok(at) = text.parse::<DateTime>()
+    {
+        local(at)?
+    } else if let Ok(time) = text.parse::<Time>() {
+        let today = time > now.time();
+        local(if today { now.date() } else { tomorrow()? }.to_datetime(time))?
+    } else {
+        let wait = duration(text).map_err(|_| wrong())?;
+        now.timestamp().checked_add(wait).map_err(|_| wrong())?
+    };
+    Ok(format!("{time:.3}"))
+}
+
+/// Returns a time of this computer's, with its zone, for RFC 3339; the text itself if it is none.
+pub(crate) fn show_local(time: &str) -> String {
+    let Ok(time) = time.parse::<Timestamp>() else { return time.to_owned() };
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 fn now() -> Timestamp {
@@ -142,6 +188,26 @@ mod tests {
         assert_eq!(at("2026-11-01").unwrap(), "2026-11-01T00:00:00.000Z");
         assert_eq!(at("2026-11-22T08:30:52.506+01:00").unwrap(), "2026-11-22T07:30:52.506Z");
         assert!(at("soon").is_err());
+    }
+
+    #[test]
+    fn times_to_come() {
+        let now: Zoned = "2026-11-22T12:00:00[Europe/Rome]".parse().unwrap();
+        let at = |text| coming_at(text, &now);
+        assert_eq!(at("2h").unwrap(), "2026-11-22T13:00:00.000Z");
+        assert_eq!(at("18:30").unwrap(), "2026-11-22T17:30:00.000Z");
+        assert_eq!(at("09:00").unwrap(), "2026-11-23T08:00:00.000Z");
+        assert_eq!(at("tomorrow").unwrap(), "2026-11-23T11:00:00.000Z");
+        assert_eq!(at("2027-07-01 09:00").unwrap(), "2027-07-01T07:00:00.000Z");
+        assert_eq!(at("2027-07-01T09:00").unwrap(), "2027-07-01T07:00:00.000Z");
+        assert_eq!(at("2026-12-24T09:00:00+09:00").unwrap(), "2026-12-24T00:00:00.000Z");
+        assert_eq!(at("2027-07-01T09:00[America/New_York]").unwrap(), "2027-07-01T13:00:00.000Z");
+        // The clock goes forward and back.
+        assert!(at("2027-03-28 02:30").unwrap_err().contains("offset"));
+        assert!(at("2027-10-31 02:30").unwrap_err().contains("offset"));
+        for bad in ["", "soon", "2026-12-24", "25:00", "-2h"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -127,6 +127,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Post(record) => people::post(record),
         Record::Comment(record) => people::comment(record),
         Record::Catchup(record) => people::catchup(record),
+        Record::Draft(record) => people::draft(record),
         Record::Deleted(record) => View::Row(vec![Cell::Id(record.id.clone())]),
         Record::Reaction(record) => people::reaction(record),
         Record::Version(record) => people::version(record),

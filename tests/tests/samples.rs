@@ -122,6 +122,7 @@ fn people(all: &mut Samples, ada: &Home, bob: &Home) {
     all.take(ada, &["identity", "list"]);
     all.take(ada, &["identity", "rotate", "--confirm", "Ada"]);
     all.take(ada, &["profile", "set", "--bio", "at sea"]);
+    all.take(ada, &["profile", "edit", "at sea again"]);
     all.take(ada, &["profile", "show"]);
     for args in [
         &["follow", &bob, "--as", "bob"][..],
@@ -155,6 +156,7 @@ fn writing(all: &mut Samples, ada: &Home, root: &std::path::Path) -> String {
     let post = field(&all.take(ada, &["post", "one", "--attach", picture]), "id");
     all.take(ada, &["wall", "post", "two"]);
     let comment = field(&all.take(ada, &["wall", "comment", &post, "hm"]), "id");
+    drafts(all, ada);
     for args in [
         &["wall", "edit", &post, "better"][..],
         &["wall", "react", &post, "👍"],
@@ -172,6 +174,20 @@ fn writing(all: &mut Samples, ada: &Home, root: &std::path::Path) -> String {
         all.take(ada, args);
     }
     post
+}
+
+fn drafts(all: &mut Samples, ada: &Home) {
+    let draft = field(&all.take(ada, &["draft", "create", "later", "--at", "2h"]), "id");
+    let other = field(&all.take(ada, &["post", "much later", "--at", "2h"]), "id");
+    for args in [
+        &["draft", "edit", &draft, "soon", "--unschedule"][..],
+        &["draft", "show", &draft],
+        &["draft", "list"],
+        &["draft", "post", &draft],
+        &["draft", "delete", &other],
+    ] {
+        all.take(ada, args);
+    }
 }
 
 fn nodes(all: &mut Samples, ada: &Home, bob: &Home, post: &str) {

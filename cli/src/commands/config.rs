@@ -130,14 +130,13 @@ async fn edit(context: &mut Context<'_>) -> Result<(), Failure> {
         Err(_) => config::template(),
     };
     let before_values = Draft::parse(before.clone()).map(|draft| draft.values().to_vec());
-    let text = input::edit(&before, ".toml")?;
+    let text = input::edit(context, &before, ".toml")?;
     if text == before {
         return Ok(());
     }
-    let draft = match Draft::parse(text.clone()) {
-        Ok(draft) => draft,
-        Err(reason) => return Err(rejected(&text, &reason)),
-    };
+    let draft = Draft::parse(text).map_err(|reason| {
+        Failure::usage(format!("nothing was changed: {reason}"), "mosaic config edit")
+    })?;
     write(&draft, context)?;
     let before_values = before_values.unwrap_or_default();
     let changed: Vec<&Key> = KEYS
@@ -150,18 +149,6 @@ async fn edit(context: &mut Context<'_>) -> Result<(), Failure> {
         })
         .collect();
     told(&changed, context).await
-}
-
-/// Keeps what was written, so that it can be mended.
-fn rejected(text: &str, reason: &str) -> Failure {
-    let kept = tempfile::Builder::new().prefix("mosaic-config-").suffix(".toml").tempfile();
-    let kept = kept.and_then(|mut file| {
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.keep().map_err(|error| error.error)
-    });
-    let place = kept.map(|(_, path)| format!("; your text is in {}", path.display()));
-    let message = format!("nothing was changed: {reason}{}", place.unwrap_or_default());
-    Failure::usage(message, "mosaic config edit")
 }
 
 fn schema(context: &mut Context<'_>) -> Result<(), Failure> {

@@ -30,6 +30,6 @@ impl Feed {
             unread: self.unread,
             mark_read: self.unread,
         };
-        context.show(&request).await
+        context.list(&request).await
     }
 }

@@ -51,7 +51,7 @@ impl Identity {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
             Self::Show { who } => context.show(&IdentityShow { who }).await,
-            Self::List => context.show(&IdentityList {}).await,
+            Self::List => context.list(&IdentityList {}).await,
             Self::Recovery { forget: true, confirm, .. } => forget(confirm, context).await,
             Self::Recovery { output, .. } => recovery(output, context).await,
             Self::Rotate { words, confirm } => rotate(words, confirm, context).await,

@@ -10,12 +10,12 @@ use crate::context::{Context, Print};
 use crate::error::Failure;
 use crate::render::short;
 
-/// One person.
+/// People.
 #[derive(Debug, Args)]
 pub(crate) struct Who {
-    /// Account id or @petname
-    #[arg(value_name = "WHO")]
-    who: String,
+    /// Account ids or @petnames; - reads them from stdin
+    #[arg(value_name = "WHO", required = true)]
+    who: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -41,9 +41,9 @@ enum ListFollows {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Block {
-    /// Account id or @petname
+    /// Account ids or @petnames; - reads them from stdin
     #[arg(value_name = "WHO", required = true)]
-    who: Option<String>,
+    who: Vec<String>,
     /// Or a list.
     #[command(subcommand)]
     list: Option<ListBlocks>,
@@ -58,9 +58,9 @@ enum ListBlocks {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Mute {
-    /// Account id or @petname
+    /// Account ids or @petnames; - reads them from stdin
     #[arg(value_name = "WHO", required = true)]
-    who: Option<String>,
+    who: Vec<String>,
     /// Or a list.
     #[command(subcommand)]
     list: Option<ListMutes>,
@@ -74,7 +74,7 @@ enum ListMutes {
 
 impl Follow {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let Some(who) = self.who else { return context.show(&FollowList {}).await };
+        let Some(who) = self.who else { return context.list(&FollowList {}).await };
         let name = self.name.map(|name| name.trim_start_matches('@').to_owned());
         let say = |record: &Record| said(record, "You follow");
         context.answer(&FollowAdd { who, name }, Print::Nothing, &say).await
@@ -83,34 +83,38 @@ impl Follow {
 
 impl Block {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let Some(who) = self.who else { return context.show(&BlockList {}).await };
+        if self.list.is_some() {
+            return context.list(&BlockList {}).await;
+        }
         let say = |record: &Record| said(record, "You block");
-        context.answer(&BlockAdd { who }, Print::Nothing, &say).await
+        context.each(&self.who, |who| BlockAdd { who }, Print::Nothing, &say).await
     }
 }
 
 impl Mute {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let Some(who) = self.who else { return context.show(&MuteList {}).await };
+        if self.list.is_some() {
+            return context.list(&MuteList {}).await;
+        }
         let say = |record: &Record| said(record, "You mute");
-        context.answer(&MuteAdd { who }, Print::Nothing, &say).await
+        context.each(&self.who, |who| MuteAdd { who }, Print::Nothing, &say).await
     }
 }
 
 impl Who {
     pub(crate) async fn unfollow(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let say = |record: &Record| said(record, "You no longer follow");
-        context.answer(&FollowRemove { who: self.who }, Print::Nothing, &say).await
+        context.each(&self.who, |who| FollowRemove { who }, Print::Nothing, &say).await
     }
 
     pub(crate) async fn unblock(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let say = |record: &Record| said(record, "You no longer block");
-        context.answer(&BlockRemove { who: self.who }, Print::Nothing, &say).await
+        context.each(&self.who, |who| BlockRemove { who }, Print::Nothing, &say).await
     }
 
     pub(crate) async fn unmute(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let say = |record: &Record| said(record, "You no longer mute");
-        context.answer(&MuteRemove { who: self.who }, Print::Nothing, &say).await
+        context.each(&self.who, |who| MuteRemove { who }, Print::Nothing, &say).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! `post`: the everyday verb.
 
 use clap::Args;
-use mosaic_node::api::types::{PostCreate, Record};
+use mosaic_node::api::types::{DraftCreate, PostCreate, Record};
 
+use super::draft;
 use crate::context::{Context, Print};
 use crate::error::Failure;
 use crate::input::{Attachments, Creating, TextSource};
@@ -22,6 +23,10 @@ pub(crate) struct Post {
     /// Once, and on how many devices.
     #[command(flatten)]
     creating: Creating,
+    /// Post it later: 2h, 18:30, 2026-12-24 09:00 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = quantity::coming)]
+    #[arg(conflicts_with_all = ["attach", "idempotency_key", "wait_replicas"])]
+    at: Option<String>,
 }
 
 impl Post {
@@ -31,9 +36,13 @@ impl Post {
     }
 
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let optional = !self.attachments.is_empty() || self.quote.is_some();
-        let text =
-            self.text.read(context.globals.no_input, optional, "").await?.unwrap_or_default();
+        let quote = self.quote.is_some() && self.at.is_none();
+        let optional = !self.attachments.is_empty() || quote;
+        let text = self.text.read(context, optional, "").await?.unwrap_or_default();
+        if self.at.is_some() {
+            let request = DraftCreate { text, quote: self.quote, at: self.at };
+            return draft::keep(context, request).await;
+        }
         let request = PostCreate {
             text,
             attachments: self.attachments.files()?,

@@ -8,7 +8,7 @@ use mosaic_node::api::types::{ProfilePicture, ProfileSet, ProfileShow, Record};
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
-use crate::input;
+use crate::input::{self, TextSource};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Profile {
@@ -32,6 +32,12 @@ pub(crate) enum Profile {
     },
     /// Change your profile
     Set(Set),
+    /// Write a few lines about you, in $VISUAL or $EDITOR
+    Edit {
+        /// The text.
+        #[command(flatten)]
+        text: TextSource,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +78,14 @@ impl Profile {
                 let request = ProfilePicture { who, path };
                 context.answer(&request, Print::Value, &|_| None).await
             }
+            Self::Edit { text } => {
+                let editor = text.wants_editor(context.globals.no_input, false);
+                let before = if editor { bio(context).await? } else { String::new() };
+                let bio = text.read(context, false, &before).await?;
+                let request = ProfileSet { bio, ..ProfileSet::default() };
+                let say = |_: &Record| Some("Profile changed.".to_owned());
+                context.answer(&request, Print::Nothing, &say).await
+            }
             Self::Set(set) => {
                 let request = set.request()?;
                 let say = |_: &Record| Some("Profile changed.".to_owned());
@@ -95,6 +109,16 @@ impl Set {
             unset: self.unset,
         })
     }
+}
+
+/// Returns the lines that an editor starts with.
+async fn bio(context: &mut Context<'_>) -> Result<String, Failure> {
+    let records = context.records(&ProfileShow::default()).await?;
+    let bio = records.into_iter().find_map(|record| match record {
+        Record::Profile(profile) => profile.bio,
+        _ => None,
+    });
+    Ok(bio.unwrap_or_default())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

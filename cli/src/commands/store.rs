@@ -78,7 +78,7 @@ impl Store {
                     Table::Rows => "rows".to_owned(),
                     Table::Meta => "meta".to_owned(),
                 });
-                context.show(&StoreDump { table, values }).await
+                context.list(&StoreDump { table, values }).await
             }
         }
     }

@@ -24,9 +24,9 @@ pub(crate) enum Sub {
     },
     /// Stop keeping somebody's wall here
     Remove {
-        /// Account id or @petname
-        #[arg(value_name = "TARGET")]
-        target: String,
+        /// Account ids or @petnames; - reads them from stdin
+        #[arg(value_name = "TARGET", required = true)]
+        targets: Vec<String>,
     },
 }
 
@@ -69,11 +69,12 @@ impl Sub {
                 let say = |record: &Record| said(record, "is kept here");
                 context.answer(&request, Print::Nothing, &say).await
             }
-            Self::List => context.show(&SubList {}).await,
+            Self::List => context.list(&SubList {}).await,
             Self::Show { target } => context.show(&SubShow { target }).await,
-            Self::Remove { target } => {
+            Self::Remove { targets } => {
                 let say = |record: &Record| said(record, "is no longer kept here");
-                context.answer(&SubRemove { target }, Print::Nothing, &say).await
+                let request = |target| SubRemove { target };
+                context.each(&targets, request, Print::Nothing, &say).await
             }
         }
     }

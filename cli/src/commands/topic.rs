@@ -1,5 +1,8 @@
 //! Help topics, shown by `mosaic help TOPIC`.
 
+/// A topic is its text alone.
+pub(super) const TEMPLATE: &str = "{about}\n";
+
 /// `mosaic help exit-codes`.
 pub(super) const EXIT_CODES: &str = "\
 0    ok                done, or nothing to do
@@ -47,14 +50,49 @@ pub(super) const ENVIRONMENT: &str = "\
 MOSAIC_HOME      folder that holds everything; the same as --home
 MOSAIC_NODE      socket of the node; the same as --node
 MOSAIC_NO_INPUT  never ask; the same as --no-input
+MOSAIC_JSON      print JSON Lines; the same as --json
+MOSAIC_QUIET     say nothing but errors; the same as --quiet
+MOSAIC_COLOR     auto, always or never; the same as --color
+MOSAIC_TIMEOUT   give up after so long; the same as --timeout
+MOSAIC_NO_PAGER  no pager; the same as --no-pager
+MOSAIC_PAGER     pager for long output on a terminal; before PAGER; empty or cat: none
 MOSAIC_STATE     folder of what must not travel with a copied home
 MOSAIC_<KEY>     a setting, for example MOSAIC_NODE_LAN; see mosaic config list
-MOSAIC_LOG       filter of the node's log, for example info,mosaic_node=debug
+MOSAIC_LOG       filter of the log, for example info,mosaic_node=debug; before -v
 NO_COLOR         no colour; --color always overrides it
 VISUAL, EDITOR   editor of --edit
+TZ               time zone of times without one
 XDG_DATA_HOME    holds the home if there is no --home
 XDG_CONFIG_HOME  holds the settings of a home that has no name
 XDG_STATE_HOME   holds the state folder if there is no MOSAIC_STATE
+";
+
+/// `mosaic help addresses`.
+pub(super) const ADDRESSES: &str = "\
+@bob             somebody you follow, by the name that you gave: mosaic follow ACCOUNT --as bob
+9f3a01c2         an account, post, comment, draft, document or device, by any unique start of
+                 its id of at least four digits; what fits several ends with code 14 and a list
+phone            a device of yours, or a peer, by its name
+mosaiclink...    a ticket: lets one new device join your account (mosaic device invite)
+mosaicnode...    a ticket: where a node is (mosaic node ticket)
+-                ids or text from standard input: ids one a line, the first column of a table
+
+Ids are 64 hexadecimal digits, of drafts 32. A terminal shows the first eight; pipes and --json
+have them in full.
+";
+
+/// `mosaic help offline`.
+pub(super) const OFFLINE: &str = "\
+Everything you read and write is on this computer. No command but those of a node, watch, sync
+and device link needs a network or a running node; without one they open the store themselves.
+
+What you write waits here until a device, a hub or a friend that keeps your wall is met: by
+mosaic sync, or by itself while a node runs. mosaic sync status says what is missing where.
+What was written on two devices at once is merged when they meet: posts and comments are all
+kept; of two edits of one text the same one is shown everywhere, and --conflicts shows the other.
+
+A deleted post disappears wherever the deletion arrives. Copies made before, or kept by somebody
+who does not want to know, may remain: nobody can take back what others have read.
 ";
 
 #[cfg(test)]

@@ -17,11 +17,11 @@ use crate::input::{self, Attachments, Creating, TextSource};
 pub(crate) enum Wall {
     /// List the posts of a wall, newest first
     List(List),
-    /// Show a post with its comments
+    /// Show posts with their comments
     Show {
-        /// Post or comment
-        #[arg(value_name = "ID")]
-        id: String,
+        /// Posts or comments; - reads ids from stdin
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
         /// Also show texts that lost against a concurrent edit
         #[arg(long)]
         conflicts: bool,
@@ -42,6 +42,9 @@ pub(crate) enum Wall {
         /// The text.
         #[command(flatten)]
         text: TextSource,
+        /// Take the text of an earlier version, as wall history lists them
+        #[arg(long, value_name = "VERSION", conflicts_with_all = ["text", "file", "edit"])]
+        restore: Option<String>,
     },
     /// Delete posts or comments of yours
     Delete {
@@ -88,15 +91,15 @@ pub(crate) enum Wall {
     },
     /// Hide a guest's comment on your wall
     Hide {
-        /// Comment
-        #[arg(value_name = "ID")]
-        id: String,
+        /// Comments; - reads ids from stdin
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
     },
     /// Show a hidden comment again
     Unhide {
-        /// Comment
-        #[arg(value_name = "ID")]
-        id: String,
+        /// Comments; - reads ids from stdin
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
     },
     /// List every text a post or comment had
     History {
@@ -115,15 +118,15 @@ pub(crate) enum Wall {
     },
     /// Make a guest part of your wall
     Admit {
-        /// Account id or @petname
-        #[arg(value_name = "WHO")]
-        who: String,
+        /// Account ids or @petnames; - reads them from stdin
+        #[arg(value_name = "WHO", required = true)]
+        who: Vec<String>,
     },
     /// Show nothing of a guest on your wall any more
     Refuse {
-        /// Account id or @petname
-        #[arg(value_name = "WHO")]
-        who: String,
+        /// Account ids or @petnames; - reads them from stdin
+        #[arg(value_name = "WHO", required = true)]
+        who: Vec<String>,
     },
     /// Save an attachment to a file
     Save {
@@ -181,12 +184,17 @@ impl Wall {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context).await,
-            Self::Show { id, conflicts, hidden, names } => {
+            Self::Show { ids, conflicts, hidden, names } => {
                 let names = names || !context.output.is_json();
-                context.show(&WallShow { id, conflicts, hidden, names }).await
+                let request = |id| WallShow { id, conflicts, hidden, names };
+                context.output.page();
+                context.each(&ids, request, Print::Records, &|_| None).await
             }
             Self::Post(post) => post.run(context).await,
-            Self::Edit { id, text } => write::edit(id, &text, context).await,
+            Self::Edit { id, text, restore: None } => write::edit(id, &text, context).await,
+            Self::Edit { id, restore: Some(version), .. } => {
+                write::restore(id, &version, context).await
+            }
             Self::Delete { ids } => write::delete(&ids, context).await,
             Self::Comment { id, text, attachments, creating } => {
                 write::comment(id, &text, &attachments, creating, context).await
@@ -195,15 +203,15 @@ impl Wall {
             Self::React { id, emoji, remove: true } | Self::Unreact { id, emoji } => {
                 write::unreact(id, emoji, context).await
             }
-            Self::Hide { id } => write::hide(id, context).await,
-            Self::Unhide { id } => write::unhide(id, context).await,
-            Self::History { id } => context.show(&WallHistory { id }).await,
+            Self::Hide { ids } => write::hide(&ids, context).await,
+            Self::Unhide { ids } => write::unhide(&ids, context).await,
+            Self::History { id } => context.list(&WallHistory { id }).await,
             Self::Policy { reply, who } => {
                 let reply = reply.map(Rule::reply);
                 context.show(&WallPolicy { who, reply }).await
             }
-            Self::Admit { who } => write::admit(who, context).await,
-            Self::Refuse { who } => write::refuse(who, context).await,
+            Self::Admit { who } => write::admit(&who, context).await,
+            Self::Refuse { who } => write::refuse(&who, context).await,
             Self::Save { id, index, output } => {
                 let path = input::absolute_text(&output)?;
                 let request = WallSave { id, index: Some(index), path };
@@ -225,7 +233,7 @@ impl List {
             deleted: self.deleted,
             names: self.names || !context.output.is_json(),
         };
-        context.show(&request).await
+        context.list(&request).await
     }
 }
 

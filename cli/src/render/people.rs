@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use mosaic_node::api::types::{
-    Attachment, Catchup, Comment, Device, FieldConflict, Identity, Linked, Policy, Post, Profile,
-    Reaction, Recovered, Relation, ReplyRule, TextConflict, Version,
+    Attachment, Catchup, Comment, Device, Draft, FieldConflict, Identity, Linked, Policy, Post,
+    Profile, Reaction, Recovered, Relation, ReplyRule, TextConflict, Version,
 };
 
 use super::{Cell, Fields, View, count, short};
-use crate::quantity::show_bytes;
+use crate::quantity::{show_bytes, show_local};
 
 pub(super) fn identity(identity: &Identity) -> View {
     let text = |text: &Option<String>| text.clone().map(Cell::Name);
@@ -193,6 +193,35 @@ pub(super) fn post(post: &Post) -> View {
     let head = head(&post.author, post.author_name.as_ref(), &post.created_at, &post.id);
     let rows = words.rows(row);
     View::Block { rows, head: marked(head, &words, post.edited_at.is_some()), lines }
+}
+
+pub(super) fn draft(draft: &Draft) -> View {
+    let at = draft.at.clone().unwrap_or_default();
+    let row = |text: &str, mark: &str| {
+        vec![
+            Cell::Id(draft.id.clone()),
+            Cell::Time(draft.edited_at.clone()),
+            Cell::Text(at.clone()),
+            Cell::Text(text.to_owned()),
+            Cell::Text(mark.to_owned()),
+        ]
+    };
+    let lost = || draft.conflicts.iter().flatten();
+    let mut rows = vec![row(&draft.text, "")];
+    rows.extend(lost().map(|text| row(text, "conflict")));
+    let mut head = vec![Cell::Id(draft.id.clone()), Cell::Time(draft.edited_at.clone())];
+    if let Some(at) = &draft.at {
+        head.push(Cell::Text(format!("goes out {}", show_local(at))));
+    }
+    let mut lines: Vec<String> = draft.text.lines().map(|line| format!("  {line}")).collect();
+    for text in lost() {
+        lines.push("  or, written on another device:".to_owned());
+        lines.extend(text.lines().map(|line| format!("    {line}")));
+    }
+    if let Some(quote) = &draft.quote {
+        lines.push(format!("  quotes {} by {}", short(&quote.id), short(&quote.author)));
+    }
+    View::Block { rows, head, lines }
 }
 
 pub(super) fn comment(comment: &Comment) -> View {

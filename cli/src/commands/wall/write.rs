@@ -1,8 +1,8 @@
 //! What changes a wall.
 
 use mosaic_node::api::types::{
-    Record, WallAdmit, WallComment, WallDelete, WallEdit, WallHide, WallReact, WallRefuse,
-    WallShow, WallUnhide, WallUnreact,
+    ErrorKind, ErrorRecord, Record, WallAdmit, WallComment, WallDelete, WallEdit, WallHide,
+    WallHistory, WallReact, WallRefuse, WallShow, WallUnhide, WallUnreact,
 };
 
 use crate::context::{Context, Print};
@@ -16,13 +16,43 @@ pub(super) async fn edit(
     text: &TextSource,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let before = if text.wants_editor(context.globals.no_input) {
+    let before = if text.wants_editor(context.globals.no_input, false) {
         text_of(&id, context).await?
     } else {
         String::new()
     };
-    let text = text.read(context.globals.no_input, false, &before).await?.unwrap_or_default();
+    let text = text.read(context, false, &before).await?.unwrap_or_default();
     let say = |_: &Record| Some("Edited. The old text stays in its history.".to_owned());
+    context.answer(&WallEdit { id, text }, Print::Nothing, &say).await
+}
+
+/// Gives a post or comment the text of one of its versions again.
+pub(super) async fn restore(
+    id: String,
+    version: &str,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let records = context.records(&WallHistory { id: id.clone() }).await?;
+    let prefix = version.to_ascii_lowercase();
+    let mut found = records.into_iter().filter_map(|record| match record {
+        Record::Version(version) if version.id.starts_with(&prefix) => Some(version),
+        _ => None,
+    });
+    let hint = format!("mosaic wall history {id}");
+    let failure = |kind, message| Failure::from(ErrorRecord::new(kind, message).with_hint(&hint));
+    let (Some(known), None) = (found.next(), found.next()) else {
+        let message = format!("no one version of {} starts with '{version}'", short(&id));
+        return Err(failure(ErrorKind::NotFound, message));
+    };
+    let Some(text) = known.text else {
+        let message = format!("the text of version {} is not here", short(&known.id));
+        return Err(failure(ErrorKind::NotFound, message));
+    };
+    if known.shown {
+        context.output.talk("That is the text that is shown.");
+        return Ok(());
+    }
+    let say = |_: &Record| Some("Restored. The other texts stay in its history.".to_owned());
     context.answer(&WallEdit { id, text }, Print::Nothing, &say).await
 }
 
@@ -58,7 +88,7 @@ pub(super) async fn comment(
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let optional = !attachments.is_empty();
-    let text = text.read(context.globals.no_input, optional, "").await?.unwrap_or_default();
+    let text = text.read(context, optional, "").await?.unwrap_or_default();
     let request = WallComment {
         id,
         text,
@@ -93,22 +123,22 @@ fn reacted(record: &Record) -> Option<String> {
     Some(format!("{what} {} on {}.", reaction.emoji, short(&reaction.target)))
 }
 
-pub(super) async fn hide(id: String, context: &mut Context<'_>) -> Result<(), Failure> {
+pub(super) async fn hide(ids: &[String], context: &mut Context<'_>) -> Result<(), Failure> {
     let say = |_: &Record| Some("Hidden from everybody who reads your wall.".to_owned());
-    context.answer(&WallHide { id }, Print::Nothing, &say).await
+    context.each(ids, |id| WallHide { id }, Print::Nothing, &say).await
 }
 
-pub(super) async fn unhide(id: String, context: &mut Context<'_>) -> Result<(), Failure> {
+pub(super) async fn unhide(ids: &[String], context: &mut Context<'_>) -> Result<(), Failure> {
     let say = |_: &Record| Some("Shown again.".to_owned());
-    context.answer(&WallUnhide { id }, Print::Nothing, &say).await
+    context.each(ids, |id| WallUnhide { id }, Print::Nothing, &say).await
 }
 
-pub(super) async fn admit(who: String, context: &mut Context<'_>) -> Result<(), Failure> {
-    context.answer(&WallAdmit { who }, Print::Nothing, &guest).await
+pub(super) async fn admit(who: &[String], context: &mut Context<'_>) -> Result<(), Failure> {
+    context.each(who, |who| WallAdmit { who }, Print::Nothing, &guest).await
 }
 
-pub(super) async fn refuse(who: String, context: &mut Context<'_>) -> Result<(), Failure> {
-    context.answer(&WallRefuse { who }, Print::Nothing, &guest).await
+pub(super) async fn refuse(who: &[String], context: &mut Context<'_>) -> Result<(), Failure> {
+    context.each(who, |who| WallRefuse { who }, Print::Nothing, &guest).await
 }
 
 fn guest(record: &Record) -> Option<String> {
