@@ -111,7 +111,8 @@ fn run(steps: &[Step], home: &Path) -> String {
         .env_clear()
         .envs([("HOME", home.display().to_string()), ("PATH", format!("{bin}:{path}"))])
         .envs([("LANG", "C.UTF-8"), ("TZ", "UTC"), ("NO_COLOR", "1"), ("TERM", "xterm")])
-        .env("MOSAIC_NO_INPUT", "1")
+        // A pager draws on the terminal, each in its own way.
+        .envs([("MOSAIC_NO_INPUT", "1"), ("PAGER", "cat")])
         .stdin(Stdio::null())
         .output()
         .expect("script, of util-linux, starts");
