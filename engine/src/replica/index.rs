@@ -248,10 +248,8 @@ impl Replica {
         if known.is_none() {
             // Answers that came first could not know whom they answer.
             for (key, _) in self.scan_all(Table::Rows, &keys::responses(id))? {
-                let Some(response) = keys::parse_last(&key) else { continue };
-                if self.found_by(&response)?.is_some() {
-                    again.insert(response);
-                }
+                // A reaction to what is not here is found by nothing yet.
+                again.extend(keys::parse_last(&key));
             }
         }
         let known = known.unwrap_or_default();

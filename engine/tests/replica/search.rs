@@ -302,6 +302,22 @@ fn group(unread: &Catchup, kind: GroupKind) -> &mosaic_engine::replica::Group {
     unread.groups.iter().find(|group| group.kind == kind).unwrap()
 }
 
+#[test]
+fn a_reaction_that_came_before_its_post_is_known_to_answer_it() {
+    let (all, accounts) = everybody();
+    let post = Act::Post(0, "w ".into());
+    let acts = [post, Act::Give(0, 2), Act::React(2, 6), Act::Evict(2, 0), Act::Give(2, 3)];
+    for (n, act) in acts.iter().enumerate() {
+        run(&all, &accounts, act, NOW + n as u64);
+    }
+    let _ = all[3].search(&filter("w", &[]), None, 1).unwrap();
+    let _ = (give(&all[0], &all[2]), give(&all[0], &all[3]));
+    for replica in &all {
+        let rebuilt = replica.rebuild_index().unwrap();
+        assert!(rebuilt.equal, "{rebuilt:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
     #[test]
