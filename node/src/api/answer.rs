@@ -71,16 +71,10 @@ where
     H: Fn(Arc<App>, R) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    router.route(
-        R::PATH,
-        post(move |State(app): State<Arc<App>>, body: Body| async move {
-            let outcome = match request::<R>(&app, body).await {
-                Ok(request) => handler(app, request).await,
-                Err(error) => Err(error),
-            };
-            respond(outcome)
-        }),
-    )
+    raw::<R, _, _>(router, move |app, request| {
+        let outcome = handler(app, request);
+        async move { Ok(respond(outcome.await)) }
+    })
 }
 
 /// Adds an operation whose answer is no records but bytes.
