@@ -264,11 +264,14 @@ impl Traffic {
 
 fn relay_mode(options: &NetOptions) -> Result<RelayMode, NodeError> {
     let Some(url) = &options.relay else { return Ok(RelayMode::Disabled) };
-    let url: RelayUrl = url.parse().map_err(|_| NodeError::Listen {
+    let parsed = url.parse::<RelayUrl>().ok();
+    // Another scheme would be found wanting at each try to connect, and told nobody.
+    let web = parsed.filter(|url| matches!(url.scheme(), "https" | "http"));
+    let web = web.ok_or_else(|| NodeError::Listen {
         on: url.clone(),
-        reason: "the relay is not a URL".to_owned(),
+        reason: "a relay is an address that begins with https:// or http://".to_owned(),
     })?;
-    Ok(RelayMode::custom([url]))
+    Ok(RelayMode::custom([web]))
 }
 
 fn listen_addresses(options: &NetOptions) -> Vec<SocketAddr> {
@@ -333,6 +336,16 @@ mod tests {
         assert!(client.traffic(&server.device()).0 > 1000, "what has ended stays counted");
         client.close().await;
         server.close().await;
+    }
+
+    #[test]
+    fn a_relay_is_a_web_address() {
+        let mode =
+            |url: &str| relay_mode(&NetOptions { relay: Some(url.into()), ..Default::default() });
+        assert!(matches!(mode("https://relay.example"), Ok(RelayMode::Custom(_))));
+        for wrong in ["bad://x", "relay.example", "", "mailto:a@b"] {
+            assert!(matches!(mode(wrong), Err(NodeError::Listen { .. })), "{wrong}");
+        }
     }
 
     #[tokio::test]
