@@ -10,8 +10,10 @@ mod device;
 mod doc;
 mod doctor;
 mod draft;
+mod export;
 mod feed;
 mod identity;
+mod import;
 mod init;
 mod man;
 mod node;
@@ -70,6 +72,12 @@ pub(crate) enum Command {
     Catchup(catchup::Catchup),
     /// Search posts and comments that are here, newest first
     Search(search::Search),
+    /// Bring in what you wrote elsewhere
+    #[command(subcommand, disable_help_subcommand = true)]
+    Import(import::Import),
+    /// Take a wall out, as a feed or a page
+    #[command(subcommand, disable_help_subcommand = true)]
+    Export(export::Export),
     /// Follow somebody, or list whom you follow
     Follow(people::Follow),
     /// Stop following somebody
@@ -198,6 +206,8 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Feed(command) => command.run(context).await,
         Command::Catchup(command) => command.run(context).await,
         Command::Search(command) => command.run(context).await,
+        Command::Import(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
         Command::Follow(command) => command.run(context).await,
         Command::Unfollow(who) => who.unfollow(context).await,
         Command::Block(command) => command.run(context).await,

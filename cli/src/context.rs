@@ -413,6 +413,7 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Post(post) => Some(&post.id),
         Record::Draft(draft) => Some(&draft.id),
         Record::Comment(comment) => Some(&comment.id),
+        Record::Imported(one) => one.id.as_deref().filter(|_| one.state == "added"),
         Record::Reaction(reaction) => reaction.id.as_deref(),
         Record::Saved(saved) => Some(&saved.path),
         _ => None,

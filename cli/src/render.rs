@@ -124,6 +124,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Linked(record) => people::linked(record),
         Record::Recovered(record) => people::recovered(record),
         Record::Profile(record) => people::profile(record),
+        Record::Imported(record) => people::imported(record),
         Record::Post(record) => people::post(record),
         Record::Comment(record) => people::comment(record),
         Record::Catchup(record) => people::catchup(record),

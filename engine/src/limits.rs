@@ -52,6 +52,10 @@ pub const DEVICES_MAX: usize = 64;
 pub const DEVICE_NAME_BYTES_MAX: usize = 64;
 /// Bytes of an emoji of a reaction: a family with skin tones fits.
 pub const EMOJI_BYTES_MAX: usize = 64;
+/// Bytes of the name of what a post was imported from.
+pub const ORIGIN_SOURCE_BYTES_MAX: usize = 255;
+/// Bytes of the id, and of the link, that an imported post had where it comes from.
+pub const ORIGIN_ID_BYTES_MAX: usize = 2000;
 /// Tips that the first entry of a page names.
 pub const PAGE_TIPS_MAX: usize = 64;
 /// Items of one cut entry: 256 times 115 bytes stay under the entry limit.

@@ -5,7 +5,7 @@
 use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
-use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation};
+use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation, derive};
 use crate::limits::HEAD_AHEAD_MAX;
 use crate::model::entry::{Attachment, BodyRef, Entry};
 use crate::store::keys;
@@ -73,7 +73,14 @@ pub fn rows_of(
     let kind = vec![row.kind];
     let mut rows = vec![(keys::entry(id), row.encode())];
     match entry {
-        Entry::Post { .. } | Entry::Repost { .. } if description.kind == DocumentKind::Wall => {
+        Entry::Post { origin, .. } if description.kind == DocumentKind::Wall => {
+            if let Some(origin) = origin {
+                let key = keys::origin(&description.account, &origin_of(&origin.id), id);
+                rows.push((key, kind.clone()));
+            }
+            rows.push((keys::wall(&description.account, row.time_ms, id), kind));
+        }
+        Entry::Repost { .. } if description.kind == DocumentKind::Wall => {
             rows.push((keys::wall(&description.account, row.time_ms, id), kind));
         }
         Entry::Edit { target, .. }
@@ -86,6 +93,12 @@ pub fn rows_of(
         _ => {}
     }
     rows
+}
+
+/// What the id of an imported post is found by.
+#[must_use]
+pub fn origin_of(id: &str) -> [u8; 32] {
+    derive("mosaic origin 1", &[id.as_bytes()])
 }
 
 /// Returns the bodies an entry names: its text first, then attachments.

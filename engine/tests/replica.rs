@@ -26,6 +26,8 @@ mod forks;
 mod garbage;
 #[path = "replica/hostile.rs"]
 mod hostile;
+#[path = "replica/import.rs"]
+mod import;
 #[path = "replica/journal.rs"]
 mod journal;
 #[path = "replica/limits.rs"]

@@ -9,6 +9,7 @@ mod draft;
 mod event;
 mod failure;
 mod identity;
+mod import;
 mod join;
 mod label;
 mod metrics;
@@ -48,6 +49,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = profile::routes(router);
     let router = wall::routes(router);
     let router = draft::routes(router);
+    let router = import::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);
     let router = search::routes(router);

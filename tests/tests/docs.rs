@@ -127,7 +127,7 @@ fn entry_kinds_in_the_protocol_are_those_of_the_code() {
     };
     let kinds = [
         ("page start", Entry::PageStart { previous: tips.clone() }),
-        ("post", Entry::Post { body, attachments: vec![], quote: None }),
+        ("post", Entry::Post { body, attachments: vec![], quote: None, origin: None }),
         ("reply", Entry::Reply { target, body, attachments: vec![] }),
         ("reaction", Entry::Reaction { target, emoji: "x".into() }),
         ("edit", Entry::Edit { target, body }),

@@ -163,6 +163,7 @@ fn a_body_of_another_size_than_named_is_not_taken() {
         body: named,
         attachments: Vec::new(),
         quote: None,
+        origin: None,
     };
     let mut chain = author.chain(&wall(&author, 0));
     chain.entry(NOW_MS, entry.encode());

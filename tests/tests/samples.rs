@@ -21,10 +21,11 @@ const NO_RECORDS: [&str; 8] = [
 ];
 
 /// Records that no operation answers: the command line prints them by itself.
-const LOCAL: [(&str, &[&str]); 7] = [
+const LOCAL: [(&str, &[&str]); 8] = [
     ("config_path", &["path"]),
     ("config_schema", &["schema"]),
     ("demo", &["scene", "text"]),
+    ("import", &["source"]),
     ("metrics", &["text"]),
     ("store_path", &["path"]),
     ("unit", &["text"]),
@@ -153,6 +154,15 @@ fn writing(all: &mut Samples, ada: &Home, root: &std::path::Path) -> String {
     all.take(ada, &["profile", "set", "--avatar", picture]);
     let out = |name: &str| root.join(name).to_str().unwrap().to_owned();
     all.take(ada, &["profile", "avatar", "--output", &out("avatar")]);
+    let feed = out("feed.json");
+    std::fs::write(&feed, FEED).unwrap();
+    all.take(ada, &["import", "feed", &feed]);
+    let outbox = out("outbox.json");
+    std::fs::write(&outbox, r#"{"orderedItems":[]}"#).unwrap();
+    all.take(ada, &["import", "mastodon", &outbox]);
+    for kind in ["atom", "json", "html"] {
+        all.take(ada, &["export", kind, "--output", &out(kind)]);
+    }
     let post = field(&all.take(ada, &["post", "one", "--attach", picture]), "id");
     all.take(ada, &["wall", "post", "two"]);
     let comment = field(&all.take(ada, &["wall", "comment", &post, "hm"]), "id");
@@ -298,3 +308,6 @@ const PNG: &[u8] = &[
     0x78, 0x9c, 0x62, 0, 1, 0, 0, 5, 0, 1, 0x0d, 0x0a, 0x2d, 0xb4, 0, 0, 0, 0, b'I', b'E', b'N',
     b'D', 0xae, 0x42, 0x60, 0x82,
 ];
+
+const FEED: &str = r#"{"version":"https://jsonfeed.org/version/1.1","title":"Old blog","items":
+    [{"id":"https://blog.example/1","content_text":"Boats"}]}"#;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use mosaic_node::api::types::{
-    Attachment, Catchup, Comment, Device, Draft, FieldConflict, Identity, Linked, Policy, Post,
-    Profile, Reaction, Recovered, Relation, ReplyRule, TextConflict, Version,
+    Attachment, Catchup, Comment, Device, Draft, FieldConflict, Identity, Imported, Linked, Policy,
+    Post, Profile, Reaction, Recovered, Relation, ReplyRule, TextConflict, Version,
 };
 
 use super::{Cell, Fields, View, count, short};
@@ -167,6 +167,14 @@ pub(super) fn catchup(group: &Catchup) -> View {
     View::Block { rows: vec![plain], head, lines: Vec::new() }
 }
 
+pub(super) fn imported(imported: &Imported) -> View {
+    View::Row(vec![
+        Cell::Id(imported.id.clone().unwrap_or_default()),
+        Cell::Name(imported.state.clone()),
+        Cell::Text(imported.origin.clone()),
+    ])
+}
+
 pub(super) fn post(post: &Post) -> View {
     let words = Words {
         text: post.text.as_deref(),
@@ -182,6 +190,10 @@ pub(super) fn post(post: &Post) -> View {
     let mut lines = words.lines("  ", post.replies);
     if let Some(quote) = &post.quote {
         lines.push(format!("  quotes {} by {}", short(&quote.id), short(&quote.author)));
+    }
+    if let Some(origin) = &post.origin {
+        let from = origin.link.as_ref().unwrap_or(&origin.id);
+        lines.push(format!("  imported from {}, {from}", origin.source));
     }
     let row = vec![
         Cell::Id(post.id.clone()),

@@ -8,7 +8,7 @@ use crate::identity::{RecoveryCertificate, RecoveryPolicy, Rotation, Signature};
 use crate::limits::{
     ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, CUT_ITEMS_MAX,
     DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX,
-    PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
+    ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX, PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
 };
 
 /// Where a text body is: a blob `salt(16) ‖ bytes`.
@@ -40,6 +40,17 @@ pub struct EntryRef {
     pub account: AccountId,
     /// The change that carries it.
     pub entry: ChangeId,
+}
+
+/// Where an imported post comes from, as whoever imported it claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// A name for people, such as the title of a feed; at most 255 bytes.
+    pub source: String,
+    /// What it is called there, the same in each import; 1 to 2,000 bytes.
+    pub id: String,
+    /// Where it was read; empty if that is unknown or the id; at most 2,000 bytes.
+    pub link: String,
 }
 
 /// A version of one chain: `n` changes that end in `link`.
@@ -95,6 +106,8 @@ pub enum Entry {
         attachments: Vec<Attachment>,
         /// The quoted entry.
         quote: Option<EntryRef>,
+        /// Where it was imported from.
+        origin: Option<Origin>,
     },
     /// Somebody else's post, shown to one's own readers.
     Repost {
@@ -224,6 +237,9 @@ pub enum Entry {
     },
 }
 
+/// Flags of a post, in the order of what follows them.
+const POST_QUOTES: u8 = 1;
+const POST_IMPORTED: u8 = 2;
 const MEDIA_TYPE_BYTES_MAX: usize = 127;
 const NAME_BYTES_MAX: usize = 255;
 const ALT_BYTES_MAX: usize = 2000;
@@ -290,17 +306,16 @@ impl Entry {
         w.u8(self.kind());
         match self {
             Self::PageStart { previous } => write_tips(&mut w, previous),
-            Self::Post { body, attachments, quote } => {
+            Self::Post { body, attachments, quote, origin } => {
                 write_body(&mut w, body);
                 write_attachments(&mut w, attachments);
-                match quote {
-                    None => {
-                        w.u8(0);
-                    }
-                    Some(target) => {
-                        w.u8(1);
-                        write_ref(&mut w, target);
-                    }
+                let quoted = if quote.is_some() { POST_QUOTES } else { 0 };
+                w.u8(quoted | if origin.is_some() { POST_IMPORTED } else { 0 });
+                if let Some(target) = quote {
+                    write_ref(&mut w, target);
+                }
+                if let Some(origin) = origin {
+                    w.text(&origin.source).text(&origin.id).text(&origin.link);
                 }
             }
             Self::Repost { target } => write_ref(&mut w, target),
@@ -396,15 +411,7 @@ impl Entry {
 fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     Ok(match kind {
         0x01 => Entry::PageStart { previous: read_tips(r, PAGE_TIPS_MAX)? },
-        0x02 => Entry::Post {
-            body: read_body(r, BODY_SIZE_MAX)?,
-            attachments: read_attachments(r)?,
-            quote: match r.u8("quote flag")? {
-                0 => None,
-                1 => Some(read_ref(r)?),
-                value => return Err(DecodeError::Unknown { reading: "quote flag", value }),
-            },
-        },
+        0x02 => read_post(r)?,
         0x03 => Entry::Repost { target: read_ref(r)? },
         0x04 => Entry::Reply {
             target: ChangeId::from_bytes(r.array("target")?),
@@ -432,6 +439,28 @@ fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         },
         value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
     })
+}
+
+fn read_post(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    let body = read_body(r, BODY_SIZE_MAX)?;
+    let attachments = read_attachments(r)?;
+    let flags = r.u8("flags of a post")?;
+    if flags & !(POST_QUOTES | POST_IMPORTED) != 0 {
+        return Err(DecodeError::Unknown { reading: "flags of a post", value: flags });
+    }
+    let quote = if flags & POST_QUOTES == 0 { None } else { Some(read_ref(r)?) };
+    let origin = if flags & POST_IMPORTED == 0 { None } else { Some(read_origin(r)?) };
+    Ok(Entry::Post { body, attachments, quote, origin })
+}
+
+fn read_origin(r: &mut Reader<'_>) -> Result<Origin, DecodeError> {
+    let source = r.text(ORIGIN_SOURCE_BYTES_MAX, "source of an imported post")?.to_owned();
+    let id = r.text(ORIGIN_ID_BYTES_MAX, "id of an imported post")?.to_owned();
+    let link = r.text(ORIGIN_ID_BYTES_MAX, "link of an imported post")?.to_owned();
+    if id.is_empty() {
+        return Err(DecodeError::Rule("an imported post without the id it had"));
+    }
+    Ok(Origin { source, id, link })
 }
 
 fn read_account(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {

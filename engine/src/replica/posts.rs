@@ -58,7 +58,7 @@ impl Replica {
         let mut work = Work::default();
         self.mend_epochs(&mut state, &mut work, now_ms)?;
         let body = self.put_body(&mut work, draft.text.as_bytes())?;
-        let entry = Entry::Post { body, attachments: draft.attachments, quote };
+        let entry = Entry::Post { body, attachments: draft.attachments, quote, origin: None };
         let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
         self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
@@ -347,7 +347,7 @@ impl Replica {
     }
 }
 
-fn check_draft(draft: &Draft) -> Result<(), EngineError> {
+pub(super) fn check_draft(draft: &Draft) -> Result<(), EngineError> {
     if draft.attachments.len() > ATTACHMENTS_MAX {
         return Err(EngineError::Invalid(format!(
             "{} attachments, limit {ATTACHMENTS_MAX}",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{EngineError, FOLLOWS, Replica, State, Text};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, Incarnation};
-use crate::model::entry::{Attachment, BodyRef, Entry, EntryRef};
+use crate::model::entry::{Attachment, BodyRef, Entry, EntryRef, Origin};
 use crate::store::{Table, keys};
 use crate::view::EntryRow;
 
@@ -41,6 +41,8 @@ pub struct PostView {
     pub quote: Option<EntryRef>,
     /// The entry reposted.
     pub repost: Option<EntryRef>,
+    /// Where it was imported from, as claimed.
+    pub origin: Option<Origin>,
     /// The text shown.
     pub text: Text,
     /// When it was last edited, as claimed.
@@ -292,6 +294,7 @@ impl Replica {
             time_ms: row.time_ms,
             target: None,
             quote: None,
+            origin: None,
             repost: None,
             text: Text::Here(String::new()),
             edited_ms: None,
@@ -304,10 +307,11 @@ impl Replica {
             disputed: false,
         };
         match entry {
-            Entry::Post { body, attachments, quote } => {
+            Entry::Post { body, attachments, quote, origin } => {
                 view.text = self.text(body, &row.doc)?;
                 view.attachments.clone_from(attachments);
                 view.quote = *quote;
+                view.origin.clone_from(origin);
             }
             Entry::Reply { target, body, attachments } => {
                 view.text = self.text(body, &row.doc)?;

@@ -407,6 +407,18 @@ pub fn responses(target: &ChangeId) -> Vec<u8> {
     join(b'x', &[target.as_bytes()])
 }
 
+/// Row of a post that an account imported.
+#[must_use]
+pub fn origin(account: &AccountId, origin: &[u8; 32], id: &ChangeId) -> Vec<u8> {
+    join(b'o', &[account.as_bytes(), origin, id.as_bytes()])
+}
+
+/// All rows of what an account imported under one origin.
+#[must_use]
+pub fn origins(account: &AccountId, origin: &[u8; 32]) -> Vec<u8> {
+    join(b'o', &[account.as_bytes(), origin])
+}
+
 /// All rows of the search index.
 pub const SEARCH: &[u8] = b"s";
 

@@ -7,7 +7,7 @@ use mosaic_engine::replica::{PostView, Replica, Text, Version as TextVersion};
 
 use super::resolve;
 use super::types::{
-    Attachment, Comment, ErrorKind, ErrorRecord, Post, Quote, Record, TextConflict, rfc3339,
+    Attachment, Comment, ErrorKind, ErrorRecord, Origin, Post, Quote, Record, TextConflict, rfc3339,
 };
 use crate::app::App;
 
@@ -79,6 +79,11 @@ pub(super) fn post(
         edited_at: view.edited_ms.map(rfc3339),
         quote: quoted
             .map(|quote| Quote { author: quote.account.to_string(), id: quote.entry.to_string() }),
+        origin: view.origin.as_ref().map(|origin| Origin {
+            source: origin.source.clone(),
+            id: origin.id.clone(),
+            link: Some(origin.link.clone()).filter(|link| !link.is_empty()),
+        }),
         attachments: view.attachments.iter().map(attachment).collect(),
         replies: view.replies,
         reactions: counts(view),

@@ -1,6 +1,16 @@
 use super::*;
 use crate::hash::{RecoveryKey, SealKey};
 
+fn imported(body: BodyRef, account: AccountId, target: ChangeId) -> Entry {
+    let origin = Origin {
+        source: "Old blog".into(),
+        id: "tag:blog.example,2019:7".into(),
+        link: "https://blog.example/7".into(),
+    };
+    let quote = Some(EntryRef { account, entry: target });
+    Entry::Post { body, attachments: vec![], quote, origin: Some(origin) }
+}
+
 #[test]
 fn entries_round_trip_and_trailing_bytes_are_refused() {
     let body = BodyRef { hash: BlobHash::of(b"b"), size: 40 };
@@ -25,7 +35,9 @@ fn entries_round_trip_and_trailing_bytes_are_refused() {
             body,
             attachments: vec![attachment],
             quote: Some(EntryRef { account, entry: target }),
+            origin: None,
         },
+        imported(body, account, target),
         Entry::Repost { target: EntryRef { account, entry: target } },
         Entry::Reply { target, body, attachments: vec![] },
         Entry::Reaction { target, emoji: "👍".into() },

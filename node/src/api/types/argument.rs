@@ -48,6 +48,31 @@ pub struct AttachFile {
     pub keep_metadata: bool,
 }
 
+/// A post that was written elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportPost {
+    /// The text; may be empty if there are files.
+    #[serde(default)]
+    pub text: String,
+    /// When it was written, RFC 3339; absent or yet to come = now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// Name of what it comes from, for people.
+    pub source: String,
+    /// What it is called there: under the same one nothing is written again.
+    pub id: String,
+    /// Where it was read there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// `id` of an imported post that this one goes on from; it is quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Files, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachFile>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 const fn is_false(flag: &bool) -> bool {
     !*flag

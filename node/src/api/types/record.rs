@@ -106,6 +106,8 @@ record_types! {
     Profile(Profile),
     /// A post.
     Post(Post),
+    /// What became of a post that was written elsewhere.
+    Imported(Imported),
     /// An answer to a post or comment.
     Comment(Comment),
     /// How much is unread of one kind; what it lists of it follows.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use absent::Absent;
 
 use super::schema::{Field, Operation, Shape};
-use super::{AttachFile, BlobRule, ReplyRule};
+use super::{AttachFile, BlobRule, ImportPost, ReplyRule};
 
 /// An operation of the API, named by its arguments.
 pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -39,7 +39,6 @@ requests! {
     }
     /// Answers every account whose log is held here as `identity`, ours first.
     "/v1/identity/list" any IdentityList {}
-
     /// Makes this empty home a device of the account that the recovery words claim, and takes
     /// out the devices of before. Answers `notice`s, then one `recovered`. Asked again, it goes
     /// on where it was broken off. Errors: `usage` says which word is wrong, `not_found` that no
@@ -65,7 +64,6 @@ requests! {
         /// by mistake.
         confirm: String,
     }
-
     /// Makes a link ticket. Answers one `ticket`; if `wait`, then one `linked` when a device
     /// has used it, or the error `timeout` when it expires.
     "/v1/device/invite" any DeviceInvite {
@@ -115,7 +113,6 @@ requests! {
         /// Why; read by the account's own devices.
         reason: Option<String>,
     }
-
     /// Answers one `profile`.
     "/v1/profile/show" any ProfileShow {
         /// Account id prefix or `@petname`; absent = ours.
@@ -148,7 +145,6 @@ requests! {
         /// Names to remove: `name`, `bio`, `avatar`, `links`, `fields.KEY`, `theme.KEY`.
         unset: Vec<String>,
     }
-
     /// Posts to our wall. Answers one `post`.
     "/v1/post/create" any PostCreate {
         /// The text; may be empty if there are attachments or a quote.
@@ -166,7 +162,6 @@ requests! {
         /// How long to wait for them, two minutes by default; then `timeout`.
         timeout_ms: Option<u64>,
     }
-
     /// Keeps a draft for our own devices, sealed. Answers one `draft`.
     "/v1/draft/create" any DraftCreate {
         /// The text.
@@ -208,7 +203,15 @@ requests! {
         /// Id prefixes.
         ids: Vec<String>,
     }
-
+    /// Writes posts that were written elsewhere to our wall, all or none, at most 256. Answers
+    /// one `imported` for each, in order. What is there already is not written again, be it
+    /// deleted since.
+    "/v1/post/import" any PostImport {
+        /// The posts; those that others go on from first.
+        posts: Vec<ImportPost>,
+        /// Write nothing, only say what would become of them; files are not looked at.
+        dry_run: bool,
+    }
     /// Answers posts of a wall, newest first, as `post`. A pure function of the signed set
     /// unless `names` is asked for.
     "/v1/wall/list" any WallList {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{AttachFile, BlobRule, ErrorRecord, Flag, ReplyRule};
+use super::{AttachFile, BlobRule, ErrorRecord, Flag, ImportPost, ReplyRule};
 
 /// A type of the API that knows how it looks as JSON.
 pub trait Shape {
@@ -164,6 +164,20 @@ plain! {
             "keep_metadata": { "type": "boolean" },
         },
         "required": ["path"],
+        "additionalProperties": false,
+    };
+    ImportPost => {
+        "type": "object",
+        "properties": {
+            "text": { "type": "string" },
+            "created_at": { "type": "string" },
+            "source": { "type": "string" },
+            "id": { "type": "string" },
+            "link": { "type": "string" },
+            "after": { "type": "string" },
+            "attachments": { "type": "array", "items": AttachFile::schema() },
+        },
+        "required": ["source", "id"],
         "additionalProperties": false,
     };
     ErrorRecord => {

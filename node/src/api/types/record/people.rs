@@ -180,6 +180,8 @@ records! {
         edited_at: Option<String>,
         /// Entry that is quoted.
         quote: Option<Quote>,
+        /// Where its author says to have imported it from; `created_at` is the time it had there.
+        origin: Option<Origin>,
         /// Files, in order.
         attachments: Vec<Attachment>,
         /// Comments shown below it.
@@ -196,6 +198,24 @@ records! {
         unproven: Flag,
         /// Texts that lost, if asked for.
         conflicts: Option<Vec<TextConflict>>,
+    }
+    /// Where an imported post comes from: claims of whoever imported it.
+    Origin {
+        /// Name of what it comes from.
+        source: String,
+        /// What it is called there.
+        id: String,
+        /// Where it was read there.
+        link: Option<String>,
+    }
+    /// What became of a post to import.
+    Imported {
+        /// What it is called where it comes from.
+        origin: String,
+        /// `added`, `known`, or `new` if nothing was to be written.
+        state: String,
+        /// The post.
+        id: Option<String>,
     }
     /// Unread entries of one kind.
     Catchup {

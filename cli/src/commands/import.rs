@@ -1,0 +1,311 @@
+//! `import`: posts that were written elsewhere, read here and written by the node.
+
+mod archive;
+mod feed;
+mod mastodon;
+mod text;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use mosaic_engine::limits::{BODY_BYTES_MAX, ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX};
+use mosaic_node::api::types::{ErrorKind, ImportPost, PostImport, Progress, Record};
+use serde_json::json;
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use archive::Media;
+
+/// Posts of one call while nothing is written.
+const LOOK_AT_ONCE: usize = 256;
+/// Posts of one call; they are one commit.
+const WRITE_AT_ONCE: usize = 64;
+/// Bytes of texts of one call.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// Import a feed: Atom, RSS or JSON Feed
+    #[command(after_help = FEED_HELP)]
+    Feed(From),
+    /// Import your posts of Mastodon: its archive, or the outbox.json in it
+    #[command(after_help = OUTBOX_HELP)]
+    Mastodon {
+        /// The file.
+        #[command(flatten)]
+        from: From,
+        /// Also what you answered to others
+        #[arg(long)]
+        replies: bool,
+    },
+}
+
+const FEED_HELP: &str = "\
+Posts keep the date they had, as a claim, and say what they were imported from.
+Importing again adds what is new; what you deleted here stays deleted.
+
+Examples:
+  mosaic import feed --dry-run blog.xml
+  curl -s https://blog.example/feed | mosaic import feed -";
+
+const OUTBOX_HELP: &str = "\
+Public and unlisted posts become posts of your wall, with their pictures, their
+date as a claim, and where they were. Threads of yours are linked by quotes.
+What is for followers only, boosted or answered to others is counted and left out.
+
+Examples:
+  mosaic import mastodon --dry-run archive-20261122.zip
+  mosaic import mastodon outbox.json";
+
+/// What to import.
+#[derive(Debug, Args)]
+pub(crate) struct From {
+    /// The file; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only say what would be imported
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Found {
+    /// Name of what it comes from.
+    source: String,
+    /// Posts, in the order of the file.
+    items: Vec<Item>,
+    /// What was left out and why.
+    skipped: Skipped,
+    /// Where their files are.
+    media: Media,
+}
+
+/// How much was left out, by reason.
+type Skipped = BTreeMap<&'static str, u64>;
+
+/// A post of another place.
+#[derive(Debug, Default)]
+struct Item {
+    id: String,
+    link: Option<String>,
+    text: String,
+    /// RFC 3339.
+    created_at: Option<String>,
+    after: Option<String>,
+    files: Vec<File>,
+}
+
+/// A file of it.
+#[derive(Debug)]
+struct File {
+    /// Its path where it comes from.
+    path: String,
+    media_type: Option<String>,
+    alt: Option<String>,
+}
+
+impl Import {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let (from, replies) = match self {
+            Self::Feed(from) => (from, None),
+            Self::Mastodon { from, replies } => (from, Some(replies)),
+        };
+        let file = from.file.clone();
+        let read = crate::apart(move || match replies {
+            None => feed::read(&file),
+            Some(replies) => mastodon::read(&file, replies),
+        })
+        .await?;
+        let shown = from.file.display().to_string();
+        bring_in(context, checked(read), &shown, from.dry_run).await
+    }
+}
+
+/// Puts posts in order, the oldest first, and leaves out what cannot be a post here.
+fn checked(mut read: Found) -> Found {
+    cut(&mut read.source, ORIGIN_SOURCE_BYTES_MAX);
+    let mut seen = BTreeSet::new();
+    let skipped = &mut read.skipped;
+    read.items.retain_mut(|item| {
+        let reason = if item.text.trim().is_empty() && item.files.is_empty() {
+            "without text"
+        } else if item.text.len() > BODY_BYTES_MAX {
+            "longer than a post may be"
+        } else if item.id.is_empty() || item.id.len() > ORIGIN_ID_BYTES_MAX {
+            "without an id that can be kept"
+        } else if !seen.insert(item.id.clone()) {
+            "twice in the file"
+        } else {
+            item.link = item.link.take().filter(|link| link.len() <= ORIGIN_ID_BYTES_MAX);
+            return true;
+        };
+        *skipped.entry(reason).or_default() += 1;
+        false
+    });
+    // Those without a date are written now, after all others.
+    read.items.sort_by(|a, b| {
+        (a.created_at.is_none(), &a.created_at).cmp(&(b.created_at.is_none(), &b.created_at))
+    });
+    read
+}
+
+/// Cuts a text at a character.
+fn cut(text: &mut String, max: usize) {
+    let at = (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(at.unwrap_or(0));
+}
+
+async fn bring_in(
+    context: &mut Context<'_>,
+    read: Found,
+    file: &str,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let Found { source, items, mut skipped, mut media } = read;
+    let found = items.len();
+    let mut known = BTreeSet::new();
+    for items in items.chunks(LOOK_AT_ONCE) {
+        let posts = items.iter().map(|item| item.post(&source, Vec::new(), true)).collect();
+        for record in context.records(&PostImport { posts, dry_run: true }).await? {
+            if let Record::Imported(one) = record
+                && one.state == "known"
+            {
+                known.insert(one.origin);
+            }
+        }
+    }
+    let new: Vec<Item> = items.into_iter().filter(|item| !known.contains(&item.id)).collect();
+    let mut added = 0_u64;
+    if !dry_run {
+        let wanted = new.iter().flat_map(|item| item.files.iter().map(|file| file.path.clone()));
+        let wanted = wanted.collect();
+        media = crate::apart(move || media.unpack(&wanted)).await?;
+        let total = new.iter().map(|item| item.text.len() as u64).sum();
+        let mut done_bytes = 0;
+        let mut rest = new.as_slice();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(batch_of(rest));
+            rest = after;
+            done_bytes += batch.iter().map(|item| item.text.len() as u64).sum::<u64>();
+            let posts = batch.iter().map(|item| item.with_files(&source, &media, &mut skipped));
+            let posts = posts.collect();
+            let count = Cell::new(0_u64);
+            let say = |record: &Record| {
+                if matches!(record, Record::Imported(one) if one.state == "added") {
+                    count.set(count.get() + 1);
+                }
+                None
+            };
+            let request = PostImport { posts, dry_run: false };
+            context.answer(&request, Print::Value, &say).await?;
+            added += count.get();
+            context.output.progress(&Progress {
+                op: "import".to_owned(),
+                done_bytes,
+                total_bytes: Some(total),
+                ..Progress::default()
+            });
+        }
+    }
+    let left: u64 = skipped.values().sum();
+    if context.output.is_json() {
+        let total = json!({
+            "type": "import", "source": source, "found": found, "new": new.len(), "added": added,
+            "known": known.len(), "skipped": skipped, "dry_run": dry_run,
+        });
+        return context.output.line(total.to_string().as_bytes());
+    }
+    let (verb, count) =
+        if dry_run { ("Would import", new.len() as u64) } else { ("Imported", added) };
+    let mut sentence = format!("{verb} {count} of {found} posts of {file} ({source}); ");
+    sentence.push_str(&format!("{} are here already", known.len()));
+    if left > 0 {
+        let reasons = skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
+        let reasons: Vec<_> = reasons.collect();
+        sentence.push_str(&format!("; left out: {}", reasons.join(", ")));
+    }
+    context.output.talk(&format!("{sentence}."));
+    Ok(())
+}
+
+/// How many posts go into the next call.
+fn batch_of(items: &[Item]) -> usize {
+    let mut bytes = 0;
+    let fit = items.iter().take(WRITE_AT_ONCE).take_while(|item| {
+        bytes += item.text.len();
+        bytes <= WRITE_BYTES
+    });
+    fit.count().max(1)
+}
+
+impl Item {
+    fn post(
+        &self,
+        source: &str,
+        attachments: Vec<mosaic_node::api::types::AttachFile>,
+        bare: bool,
+    ) -> ImportPost {
+        ImportPost {
+            text: if bare { String::new() } else { self.text.clone() },
+            created_at: self.created_at.clone(),
+            source: source.to_owned(),
+            id: self.id.clone(),
+            link: self.link.clone().filter(|link| *link != self.id),
+            after: self.after.clone(),
+            attachments,
+        }
+    }
+
+    fn with_files(&self, source: &str, media: &Media, skipped: &mut Skipped) -> ImportPost {
+        let mut files = Vec::new();
+        for file in &self.files {
+            match media.attach(file) {
+                Some(file) => files.push(file),
+                None => *skipped.entry("files that are not there").or_default() += 1,
+            }
+        }
+        let mut post = self.post(source, files, false);
+        if post.text.trim().is_empty() && post.attachments.is_empty() {
+            // All it was is a file that is not there; whoever looks for it finds where it was.
+            post.text = self.link.clone().unwrap_or_else(|| self.id.clone());
+        }
+        post
+    }
+}
+
+/// Reads a file of at most `max` bytes, or stdin for `-`.
+fn bytes_of(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
+    let cannot = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Error,
+        };
+        Failure::hinted(kind, format!("cannot read {shown}: {error}"), "mosaic help import")
+    };
+    let long = |size: String| {
+        Failure::usage(format!("{shown}: {size} bytes, limit {max}"), "mosaic help import")
+    };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(max + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(cannot)?;
+        let metadata = file.metadata().map_err(cannot)?;
+        if metadata.is_dir() {
+            return Err(Failure::usage(format!("{shown} is a folder"), "mosaic help import"));
+        }
+        if metadata.len() > max {
+            return Err(long(metadata.len().to_string()));
+        }
+        file.take(max + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    }
+    if bytes.len() as u64 > max {
+        return Err(long(format!("more than {max}")));
+    }
+    Ok(bytes)
+}

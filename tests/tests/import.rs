@@ -1,0 +1,251 @@
+//! In from elsewhere and out again, whole: files, homes, another node.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use mosaic_tests::home::{Home, field};
+use serde_json::{Value, json};
+
+/// With the quirks of real ones: relative names, CDATA, entities, no dates, one id twice.
+const ATOM: &str = r#"<?xml version="1.0" encoding="utf-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom" xml:base="https://boats.example/">
+<title type="html">Ada &amp;amp; boats</title><id>tag:boats.example,2019:feed</id>
+<link rel="self" href="https://boats.example/feed.atom"/><link href="https://boats.example/"/>
+<updated>2020-05-02T10:00:00Z</updated>
+<entry><id>tag:boats.example,2019:2</id><title>Oars</title><link href="/2"/>
+<published>2019-03-01T08:30:00+02:00</published><updated>2020-05-02T10:00:00Z</updated>
+<content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>Two <b>long</b> oars.</p></div></content></entry>
+<entry><id>tag:boats.example,2019:1</id><title>Boats</title><link rel="alternate" href="https://boats.example/1"/>
+<updated>2019-02-01T00:00:00Z</updated>
+<content type="html"><![CDATA[<p>One &amp; two, <a href="https://sea.example">the sea</a></p><script>alert(1)</script>]]></content></entry>
+<entry><id>tag:boats.example,2019:1</id><title>Boats again</title><updated>2019-02-01T00:00:00Z</updated></entry>
+<entry><id>tag:boats.example,2019:0</id><title></title><updated>2019-01-01T00:00:00Z</updated></entry>
+</feed>"#;
+
+const RSS: &str = r#"<?xml version="1.0" encoding="ISO-8859-1"?>
+<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel>
+<title>Harbour</title><link>https://harbour.example/</link><description>d</description>
+<item><title>Tides</title><guid isPermaLink="false">7</guid><pubDate>Tue, 05 Mar 2019 10:00:00 GMT</pubDate>
+<description>short</description><content:encoded><![CDATA[<p>High at <i>noon</i></p>]]></content:encoded></item>
+<item><link>https://harbour.example/nameless</link><description>No title, no date</description></item>
+</channel></rss>"#;
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn import(home: &Home, kind: &str, file: &Path, more: &[&str]) -> Value {
+    let args = [&["import", kind, file.to_str().unwrap()], more].concat();
+    let lines = home.json(&args);
+    let last = lines.last().unwrap().clone();
+    assert_eq!(last["type"], "import", "{last}");
+    let said = lines.iter().filter(|line| line["state"] == "added").count();
+    assert_eq!(last["added"], said, "{last}");
+    last
+}
+
+#[test]
+fn feeds_come_in_once_and_go_to_other_nodes() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let atom = write(root.path(), "boats.atom", ATOM.as_bytes());
+    let rss = write(root.path(), "harbour.rss", RSS.as_bytes());
+    let looked = import(&ada, "feed", &atom, &["--dry-run"]);
+    assert_eq!((&looked["new"], &looked["added"]), (&json!(2), &json!(0)), "{looked}");
+    assert!(ada.json(&["wall", "list"]).is_empty());
+    let first = import(&ada, "feed", &atom, &[]);
+    assert_eq!(first["source"], "Ada & boats");
+    assert_eq!(first["skipped"], json!({"twice in the file": 1, "without text": 1}), "{first}");
+    assert_eq!(import(&ada, "feed", &rss, &[])["added"], 2);
+    for file in [&atom, &rss] {
+        let again = import(&ada, "feed", file, &[]);
+        assert_eq!((&again["added"], &again["known"]), (&json!(0), &json!(2)), "{again}");
+    }
+    // Through a node it is the same; so is what comes from stdin.
+    let node = ada.node();
+    assert_eq!(import(&ada, "feed", &atom, &[])["added"], 0);
+    bob.ok(&["follow", &ada.account()]);
+    bob.sync(&node.ticket());
+    let wall = bob.json(&["wall", "list", &ada.account()]);
+    let oars = wall.iter().find(|post| post["text"] == "Oars\n\nTwo **long** oars.");
+    let oars = oars.unwrap_or_else(|| panic!("{wall:?}"));
+    assert_eq!(oars["created_at"], "2019-03-01T06:30:00.000Z");
+    assert_eq!(oars["origin"]["link"], "https://boats.example/2");
+    assert!(bob.ok(&["wall", "show", &field(oars, "id")]).contains("Two"));
+    let tides = wall.iter().find(|post| post["origin"]["id"] == "https://harbour.example/#7");
+    assert_eq!(tides.unwrap()["text"], "Tides\n\nHigh at noon", "{wall:?}");
+    assert!(!wall.iter().any(|post| field(post, "text").contains("alert")), "{wall:?}");
+    // What was deleted stays so.
+    ada.ok(&["wall", "delete", &field(oars, "id")]);
+    assert_eq!(import(&ada, "feed", &atom, &[])["added"], 0);
+    node.stop();
+    assert_eq!(ada.run(&["store", "verify"]).code, 0);
+}
+
+fn outbox() -> Value {
+    let actor = "https://social.example/users/ada";
+    let note = |n: u64, to: &str, more: Value| {
+        let id = format!("{actor}/statuses/{n}");
+        let mut object = json!({
+            "id": id, "type": "Note", "summary": null, "inReplyTo": null,
+            "published": format!("2018-01-0{n}T12:00:00Z"), "url": format!("https://social.example/@ada/{n}"),
+            "content": format!("<p>Note {n}<br />&lt;3</p>"), "attachment": [],
+        });
+        for (key, value) in more.as_object().unwrap() {
+            object[key] = value.clone();
+        }
+        json!({ "id": format!("{id}/activity"), "type": "Create", "actor": actor, "to": [to], "cc": [], "object": object })
+    };
+    let public = "https://www.w3.org/ns/activitystreams#Public";
+    json!({ "@context": "https://www.w3.org/ns/activitystreams", "id": "outbox.json",
+        "type": "OrderedCollection", "totalItems": 7, "orderedItems": [
+        note(1, public, json!({})),
+        note(2, public, json!({ "inReplyTo": format!("{actor}/statuses/1"), "summary": "boats" })),
+        note(3, public, json!({ "inReplyTo": "https://other.example/1" })),
+        note(4, &format!("{actor}/followers"), json!({})),
+        note(5, public, json!({ "content": "", "attachment": [
+            { "type": "Document", "mediaType": "text/plain", "url": "/media_attachments/files/1/original/a.txt", "name": "A list" },
+            { "type": "Document", "mediaType": "image/png", "url": "/media_attachments/files/../../../etc/passwd", "name": null },
+        ] })),
+        { "type": "Announce", "actor": actor, "to": [public], "object": "https://other.example/2" },
+        note(6, public, json!({ "type": "Question", "oneOf": [{ "name": "yes" }, { "name": "no" }] })),
+    ] })
+}
+
+fn zipped(folder: &Path) -> PathBuf {
+    let path = folder.join("archive.zip");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let plain = zip::write::SimpleFileOptions::default();
+    for (name, bytes) in [
+        ("../../escaped.txt", b"out".to_vec()),
+        ("media_attachments/files/1/original/a.txt", b"oars".to_vec()),
+        ("outbox.json", outbox().to_string().into_bytes()),
+    ] {
+        archive.start_file(name, plain).unwrap();
+        archive.write_all(&bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    path
+}
+
+fn tarred(folder: &Path) -> PathBuf {
+    let path = folder.join("archive.tar.gz");
+    let packed = flate2::write::GzEncoder::new(
+        std::fs::File::create(&path).unwrap(),
+        flate2::Compression::fast(),
+    );
+    let mut archive = tar::Builder::new(packed);
+    for (name, bytes) in [
+        ("./outbox.json", outbox().to_string().into_bytes()),
+        ("./media_attachments/files/1/original/a.txt", b"oars".to_vec()),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap();
+    path
+}
+
+#[test]
+fn an_archive_of_mastodon_comes_in_with_its_files_and_threads() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, archive) in [("zip", zipped(root.path())), ("tar", tarred(root.path()))] {
+        let ada = Home::init(root.path(), name);
+        let done = import(&ada, "mastodon", &archive, &[]);
+        assert_eq!(done["added"], 4, "{done}");
+        assert_eq!(done["source"], "Mastodon @ada@social.example");
+        let left = json!({
+            "answers to others": 1, "boosts": 1, "files that are not there": 1,
+            "for followers or some people only": 1,
+        });
+        assert_eq!(done["skipped"], left);
+        let wall = ada.json(&["wall", "list"]);
+        let texts: Vec<_> = wall.iter().map(|post| field(post, "text")).collect();
+        assert_eq!(texts, ["Note 6\n<3\n\n- yes\n- no", "", "[boats]\n\nNote 2\n<3", "Note 1\n<3"]);
+        assert_eq!(wall[2]["quote"]["id"], wall[3]["id"]);
+        assert_eq!(wall[1]["attachments"][0]["alt"], "A list");
+        let saved = root.path().join(format!("{name}.saved"));
+        ada.ok(&["wall", "save", &field(&wall[1], "id"), "--output", saved.to_str().unwrap()]);
+        let file = if saved.is_dir() { saved.join("a.txt") } else { saved };
+        assert_eq!(std::fs::read(file).unwrap(), b"oars");
+        assert_eq!(import(&ada, "mastodon", &archive, &[])["added"], 0);
+        assert_eq!(import(&ada, "mastodon", &archive, &["--replies"])["added"], 1);
+        assert!(!root.path().join("escaped.txt").exists());
+    }
+}
+
+#[test]
+fn what_is_no_feed_or_archive_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let sparse = root.path().join("sparse");
+    std::fs::File::create(&sparse).unwrap().set_len(10 << 30).unwrap();
+    let whole = std::fs::read(zipped(root.path())).unwrap();
+    let gzip = std::fs::read(tarred(root.path())).unwrap();
+    let deep = "<a>".repeat(200_000);
+    let cases = [
+        ("feed", write(root.path(), "text", b"hello")),
+        ("feed", write(root.path(), "cut.atom", &ATOM.as_bytes()[..700])),
+        ("feed", write(root.path(), "deep.xml", deep.as_bytes())),
+        ("feed", write(root.path(), "empty", b"")),
+        ("feed", sparse.clone()),
+        ("feed", root.path().to_owned()),
+        ("feed", root.path().join("none")),
+        ("mastodon", sparse),
+        ("mastodon", write(root.path(), "cut.zip", &whole[..whole.len() - 40])),
+        ("mastodon", write(root.path(), "cut.tar.gz", &gzip[..gzip.len() / 2])),
+        ("mastodon", write(root.path(), "list.json", b"[1]")),
+        ("mastodon", root.path().join("none")),
+    ];
+    let before = ada.ok(&["doc", "heads", "--json"]);
+    for (kind, file) in cases {
+        let done = ada.run(&["import", kind, file.to_str().unwrap()]);
+        let said = (done.code, done.err.lines().count());
+        assert!(matches!(said, (2 | 13, 2)), "{}: {said:?} {}", file.display(), done.err);
+        assert!(done.err.starts_with("error: ") && done.err.contains("\nhint: "), "{}", done.err);
+    }
+    assert_eq!(ada.ok(&["doc", "heads", "--json"]), before);
+}
+
+#[test]
+fn a_wall_goes_out_as_feeds_that_others_read() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    assert!(ada.ok(&["export", "atom"]).contains("<updated>"), "an empty wall is a feed");
+    let atom = write(root.path(), "boats.atom", ATOM.as_bytes());
+    import(&ada, "feed", &atom, &[]);
+    let text = "a <script> & \u{1b}[2J ]]> \u{b}\n\nsecond \u{202e} line";
+    ada.ok(&["post", text]);
+    let gone = ada.ok(&["post", "gone"]);
+    ada.ok(&["wall", "delete", &gone]);
+    for kind in ["atom", "json", "html"] {
+        let file = root.path().join(format!("out.{kind}"));
+        let path = file.to_str().unwrap();
+        ada.ok(&["export", kind, "-o", path]);
+        let written = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(ada.ok(&["export", kind]), written.trim_end());
+        assert!(!written.contains('\u{1b}') || kind == "json", "{written}");
+        assert!(!written.contains("<script>") || kind == "json", "{written}");
+        assert!(!written.contains("gone"), "{written}");
+        if kind == "html" {
+            continue;
+        }
+        // Whoever wrote it knows it; somebody else gets it with its dates.
+        assert_eq!(import(&ada, "feed", &file, &[])["added"], 0, "{kind}");
+        let other = Home::init(root.path(), &format!("reader of {kind}"));
+        assert_eq!(import(&other, "feed", &file, &[])["added"], 3, "{kind}");
+        let dates = |home: &Home| -> Vec<_> {
+            let wall = home.json(&["wall", "list"]);
+            wall.iter().map(|post| post["created_at"].clone()).collect()
+        };
+        assert_eq!(dates(&other), dates(&ada), "{kind}");
+    }
+    let feed: Value = serde_json::from_str(&ada.ok(&["export", "json"])).unwrap();
+    assert!(feed["items"][0]["content_text"].as_str().unwrap().contains("script"), "{feed}");
+    let refused = bob.run(&["export", "atom", "-o", "/nowhere/at/all"]);
+    assert_eq!((refused.code, refused.err.lines().count()), (1, 2), "{}", refused.err);
+}
