@@ -1,7 +1,8 @@
 //! In from elsewhere and out again, whole: files, homes, another node.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use mosaic_tests::home::{Home, field};
 use serde_json::{Value, json};
@@ -114,6 +115,12 @@ fn outbox() -> Value {
     ] })
 }
 
+/// As some versions write it: an empty list before the full one.
+fn twice(outbox: &Value) -> Vec<u8> {
+    let text = outbox.to_string();
+    text.replacen("\"orderedItems\":", "\"orderedItems\":[],\"orderedItems\":", 1).into_bytes()
+}
+
 fn zipped(folder: &Path) -> PathBuf {
     let path = folder.join("archive.zip");
     let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
@@ -121,7 +128,7 @@ fn zipped(folder: &Path) -> PathBuf {
     for (name, bytes) in [
         ("../../escaped.txt", b"out".to_vec()),
         ("media_attachments/files/1/original/a.txt", b"oars".to_vec()),
-        ("outbox.json", outbox().to_string().into_bytes()),
+        ("outbox.json", twice(&outbox())),
     ] {
         archive.start_file(name, plain).unwrap();
         archive.write_all(&bytes).unwrap();
@@ -184,6 +191,8 @@ fn what_is_no_feed_or_archive_changes_nothing() {
     let ada = Home::init(root.path(), "ada");
     let sparse = root.path().join("sparse");
     std::fs::File::create(&sparse).unwrap().set_len(10 << 30).unwrap();
+    let zero_zip = write(root.path(), "sparse.zip", b"PK\x03\x04");
+    std::fs::File::options().write(true).open(&zero_zip).unwrap().set_len(10 << 30).unwrap();
     let whole = std::fs::read(zipped(root.path())).unwrap();
     let gzip = std::fs::read(tarred(root.path())).unwrap();
     let deep = "<a>".repeat(200_000);
@@ -196,6 +205,7 @@ fn what_is_no_feed_or_archive_changes_nothing() {
         ("feed", root.path().to_owned()),
         ("feed", root.path().join("none")),
         ("mastodon", sparse),
+        ("mastodon", zero_zip),
         ("mastodon", write(root.path(), "cut.zip", &whole[..whole.len() - 40])),
         ("mastodon", write(root.path(), "cut.tar.gz", &gzip[..gzip.len() / 2])),
         ("mastodon", write(root.path(), "list.json", b"[1]")),
@@ -248,4 +258,52 @@ fn a_wall_goes_out_as_feeds_that_others_read() {
     assert!(feed["items"][0]["content_text"].as_str().unwrap().contains("script"), "{feed}");
     let refused = bob.run(&["export", "atom", "-o", "/nowhere/at/all"]);
     assert_eq!((refused.code, refused.err.lines().count()), (1, 2), "{}", refused.err);
+}
+
+#[test]
+fn an_import_that_was_killed_goes_on_where_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let items = (0..1000)
+        .map(|n| json!({ "id": format!("https://a.example/{n}"), "content_text": n.to_string() }));
+    let feed = json!({ "version": "https://jsonfeed.org/version/1.1", "title": "Ada", "items": items.collect::<Vec<_>>() });
+    let file = write(root.path(), "feed.json", feed.to_string().as_bytes());
+    let mut added = 0;
+    for lines in [1, 100, 300] {
+        let mut command = ada.command(&["import", "feed", file.to_str().unwrap(), "--json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines().take(lines);
+        added += said.filter(|line| line.as_ref().unwrap().contains("\"added\"")).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was said to be there is.
+        assert!(ada.json(&["wall", "list"]).len() >= added);
+    }
+    assert_eq!(added, 401);
+    let here = ada.json(&["wall", "list"]).len();
+    let last = import(&ada, "feed", &file, &[]);
+    assert_eq!(last["added"], 1000 - here, "{last}");
+    assert_eq!(ada.json(&["wall", "list"]).len(), 1000);
+    assert_eq!(ada.run(&["store", "verify"]).code, 0);
+}
+
+#[test]
+fn what_a_post_cannot_have_is_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let item = |n: u64, date: &str| {
+        json!({ "id": format!("https://a.example/{n}"), "content_text": "x", "date_published": date,
+            "attachments": [{ "url": "https://a.example/sound.ogg", "mime_type": "audio/ogg" }] })
+    };
+    let items = [
+        item(1, "1969-07-20T20:17:00Z"),
+        item(2, "2999-01-01T00:00:00Z"),
+        item(3, "1970-01-01T00:00:00Z"),
+    ];
+    let feed =
+        json!({ "version": "https://jsonfeed.org/version/1.1", "title": "Ada", "items": items });
+    let file = write(root.path(), "feed.json", feed.to_string().as_bytes());
+    let done = import(&ada, "feed", &file, &[]);
+    let left = json!({ "dates before 1970 or to come": 2, "files elsewhere on the web": 3 });
+    assert_eq!((&done["added"], &done["skipped"]), (&json!(3), &left), "{done}");
 }

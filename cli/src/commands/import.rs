@@ -3,6 +3,7 @@
 mod archive;
 mod feed;
 mod mastodon;
+mod tarball;
 mod text;
 
 use std::cell::Cell;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use mosaic_engine::limits::{BODY_BYTES_MAX, ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX};
-use mosaic_node::api::types::{ErrorKind, ImportPost, PostImport, Progress, Record};
+use mosaic_node::api::types::{ErrorKind, ImportPost, PostImport, Progress, Record, rfc3339};
+use mosaic_node::clock;
 use serde_json::json;
 
 use crate::context::{Context, Print};
@@ -93,8 +95,8 @@ struct Item {
     id: String,
     link: Option<String>,
     text: String,
-    /// RFC 3339.
-    created_at: Option<String>,
+    /// Milliseconds since 1970.
+    created_at: Option<i64>,
     after: Option<String>,
     files: Vec<File>,
 }
@@ -129,6 +131,7 @@ impl Import {
 fn checked(mut read: Found) -> Found {
     cut(&mut read.source, ORIGIN_SOURCE_BYTES_MAX);
     let mut seen = BTreeSet::new();
+    let now = i64::try_from(clock::now_ms()).unwrap_or(i64::MAX);
     let skipped = &mut read.skipped;
     read.items.retain_mut(|item| {
         let reason = if item.text.trim().is_empty() && item.files.is_empty() {
@@ -141,15 +144,16 @@ fn checked(mut read: Found) -> Found {
             "twice in the file"
         } else {
             item.link = item.link.take().filter(|link| link.len() <= ORIGIN_ID_BYTES_MAX);
+            if item.created_at.take_if(|time| !(0..=now).contains(time)).is_some() {
+                *skipped.entry("dates before 1970 or to come").or_default() += 1;
+            }
             return true;
         };
         *skipped.entry(reason).or_default() += 1;
         false
     });
     // Those without a date are written now, after all others.
-    read.items.sort_by(|a, b| {
-        (a.created_at.is_none(), &a.created_at).cmp(&(b.created_at.is_none(), &b.created_at))
-    });
+    read.items.sort_by_key(|item| (item.created_at.is_none(), item.created_at));
     read
 }
 
@@ -183,7 +187,8 @@ async fn bring_in(
     if !dry_run {
         let wanted = new.iter().flat_map(|item| item.files.iter().map(|file| file.path.clone()));
         let wanted = wanted.collect();
-        media = crate::apart(move || media.unpack(&wanted)).await?;
+        let state = context.paths.state.clone();
+        media = crate::apart(move || media.unpack(&wanted, &state)).await?;
         let total = new.iter().map(|item| item.text.len() as u64).sum();
         let mut done_bytes = 0;
         let mut rest = new.as_slice();
@@ -251,7 +256,7 @@ impl Item {
     ) -> ImportPost {
         ImportPost {
             text: if bare { String::new() } else { self.text.clone() },
-            created_at: self.created_at.clone(),
+            created_at: self.created_at.and_then(|time| u64::try_from(time).ok()).map(rfc3339),
             source: source.to_owned(),
             id: self.id.clone(),
             link: self.link.clone().filter(|link| *link != self.id),
@@ -264,8 +269,8 @@ impl Item {
         let mut files = Vec::new();
         for file in &self.files {
             match media.attach(file) {
-                Some(file) => files.push(file),
-                None => *skipped.entry("files that are not there").or_default() += 1,
+                Ok(file) => files.push(file),
+                Err(reason) => *skipped.entry(reason).or_default() += 1,
             }
         }
         let mut post = self.post(source, files, false);

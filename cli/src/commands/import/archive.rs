@@ -1,23 +1,21 @@
 //! Archives: where an outbox and the files beside it come from. Names in an archive only choose
 //! what is read; nothing is ever written under them.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File as Disk;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
 use mosaic_node::api::types::{AttachFile, ErrorKind};
-use tempfile::TempDir;
 
-use super::{File, bytes_of};
+use super::{File, bytes_of, tarball};
 use crate::error::Failure;
 
 /// Bytes of an outbox: it is held in memory.
 const OUTBOX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes at the end of a zip in which its directory is said to be: a comment may follow.
+const ZIP_END_BYTES: u64 = 22 + 65_535;
 const OUTBOX: &str = "outbox.json";
 /// Where the addresses of files and their paths in the archive agree.
 const MEDIA: &str = "media_attachments/";
@@ -28,8 +26,23 @@ const HINT: &str = "mosaic help import mastodon";
 pub(super) struct Media {
     from: Kind,
     /// What was unpacked, by [`name_of`]; it goes with this.
-    unpacked: BTreeMap<String, PathBuf>,
-    folder: Option<TempDir>,
+    unpacked: BTreeMap<String, Place>,
+    folder: Option<Folder>,
+}
+
+/// What became of a file of an archive.
+#[derive(Debug)]
+enum Place {
+    Here(PathBuf),
+    TooLarge,
+}
+
+/// A folder for what is unpacked; one import at a time has it.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// Its lock goes with the process, so that what a killed one left behind is found.
+    _lock: Disk,
 }
 
 #[derive(Debug, Default)]
@@ -54,82 +67,62 @@ impl Media {
         }
         match magic(path) {
             Some([b'P', b'K', 3 | 5, _]) => {
-                let bytes = zip_outbox(path).map_err(|error| damaged(path, &error))?;
-                Ok((bytes, of(Kind::Zip(path.to_owned()))))
+                Ok((outbox(path, unzip)?, of(Kind::Zip(path.to_owned()))))
             }
             Some([0x1f, 0x8b, ..]) => {
-                let bytes = tar_outbox(path).map_err(|error| damaged(path, &error))?;
-                Ok((bytes, of(Kind::Tar(path.to_owned()))))
+                Ok((outbox(path, tarball::each)?, of(Kind::Tar(path.to_owned()))))
             }
             _ => Ok((bytes_of(path, OUTBOX_BYTES_MAX)?, Self::default())),
         }
     }
 
-    /// Unpacks files to a folder that goes with this.
+    /// Unpacks files to a folder in `state` that goes with this.
     ///
     /// # Errors
-    /// If the archive is damaged, or the disk is full.
-    pub(super) fn unpack(mut self, wanted: &BTreeSet<String>) -> Result<Self, Failure> {
+    /// If the archive is damaged, the disk is full, or another import does it.
+    pub(super) fn unpack(
+        mut self,
+        wanted: &BTreeSet<String>,
+        state: &Path,
+    ) -> Result<Self, Failure> {
         let mut wanted: BTreeSet<String> = wanted.iter().filter_map(|path| name_of(path)).collect();
-        if wanted.is_empty() {
-            return Ok(self);
-        }
         match &self.from {
             Kind::Nothing => {}
             Kind::Folder(root) => {
-                let found = wanted.into_iter().map(|name| (name.clone(), root.join(name)));
-                self.unpacked = found.filter(|(_, path)| path.is_file()).collect();
-            }
-            Kind::Zip(path) => {
-                let path = path.clone();
-                let each = |wanted: &mut BTreeSet<String>, to: &mut Unpacking| {
-                    let mut archive = zip::ZipArchive::new(Disk::open(&path)?)?;
-                    for at in 0..archive.len() {
-                        let mut entry = archive.by_index(at)?;
-                        let name = entry.name().unwrap_or_default().into_owned();
-                        to.take(wanted, &name, &mut entry)?;
+                for name in wanted {
+                    let path = root.join(&name);
+                    if path.is_file() {
+                        self.unpacked.insert(name, Place::of(path));
                     }
-                    Ok(())
-                };
-                self.fill(&path, &mut wanted, each)?;
+                }
             }
-            Kind::Tar(path) => {
-                let path = path.clone();
-                let each = |wanted: &mut BTreeSet<String>, to: &mut Unpacking| {
-                    for entry in tar::Archive::new(gzip(&path)?).entries()? {
-                        let mut entry = entry?;
-                        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                        to.take(wanted, &name, &mut entry)?;
-                    }
-                    Ok(())
+            _ if wanted.is_empty() => {}
+            Kind::Zip(path) | Kind::Tar(path) => {
+                let folder = Folder::new(state)?;
+                let mut to = Unpacking { folder: &folder.path, files: BTreeMap::new() };
+                let done = match self.from {
+                    Kind::Zip(_) => unzip(path, &mut |name, from| to.take(&mut wanted, name, from)),
+                    _ => tarball::each(path, &mut |name, from| to.take(&mut wanted, name, from)),
                 };
-                self.fill(&path, &mut wanted, each)?;
+                done.map_err(|error| damaged(path, &error))?;
+                self.unpacked = to.files;
+                self.folder = Some(folder);
             }
         }
         Ok(self)
     }
 
-    fn fill(
-        &mut self,
-        path: &Path,
-        wanted: &mut BTreeSet<String>,
-        each: impl FnOnce(&mut BTreeSet<String>, &mut Unpacking) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        let folder = tempfile::tempdir().map_err(|error| damaged(path, &error))?;
-        let mut to = Unpacking { folder: folder.path().to_owned(), files: BTreeMap::new() };
-        each(wanted, &mut to).map_err(|error| damaged(path, &error))?;
-        self.unpacked = to.files;
-        self.folder = Some(folder);
-        Ok(())
-    }
-
-    /// Returns a file to attach, if it is there.
-    pub(super) fn attach(&self, file: &File) -> Option<AttachFile> {
-        let name = name_of(&file.path)?;
-        let path = self.unpacked.get(&name)?;
+    /// Returns a file to attach, or why it is not.
+    pub(super) fn attach(&self, file: &File) -> Result<AttachFile, &'static str> {
+        let missing = "files that are not there";
+        let name = name_of(&file.path).ok_or(missing)?;
+        let path = match self.unpacked.get(&name).ok_or(missing)? {
+            Place::Here(path) => path,
+            Place::TooLarge => return Err("files larger than an attachment may be"),
+        };
         let label = name.rsplit('/').next().unwrap_or_default();
-        Some(AttachFile {
-            path: path.to_str()?.to_owned(),
+        Ok(AttachFile {
+            path: path.to_str().ok_or(missing)?.to_owned(),
             alt: file.alt.clone(),
             name: Some(label.to_owned()),
             media_type: file.media_type.clone(),
@@ -138,29 +131,72 @@ impl Media {
     }
 }
 
-/// Where files of an archive are put.
-struct Unpacking {
-    folder: PathBuf,
-    files: BTreeMap<String, PathBuf>,
+impl Place {
+    fn of(path: PathBuf) -> Self {
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > ATTACHMENT_BYTES_MAX => Self::TooLarge,
+            _ => Self::Here(path),
+        }
+    }
 }
 
-impl Unpacking {
+impl Folder {
+    fn new(state: &Path) -> Result<Self, Failure> {
+        let path = state.join("import");
+        let cannot = |error: io::Error| {
+            let message = format!("cannot unpack to {}: {error}", path.display());
+            Failure::hinted(ErrorKind::Error, message, HINT)
+        };
+        std::fs::create_dir_all(state).map_err(cannot)?;
+        let lock = Disk::create(state.join("import.lock")).map_err(cannot)?;
+        if lock.try_lock().is_err() {
+            let message = "another import unpacks an archive".to_owned();
+            return Err(Failure::hinted(ErrorKind::Conflict, message, "mosaic status"));
+        }
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
+        mosaic_node::home::private_folder(&path)
+            .map_err(|error| cannot(io::Error::other(error)))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is removed by the next one.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Where files of an archive are put.
+struct Unpacking<'a> {
+    folder: &'a Path,
+    files: BTreeMap<String, Place>,
+}
+
+impl Unpacking<'_> {
+    /// Whether it was the last one wanted.
     fn take(
         &mut self,
         wanted: &mut BTreeSet<String>,
         name: &str,
-        from: &mut impl Read,
-    ) -> io::Result<()> {
-        let Some(name) = name_of(name).filter(|name| wanted.remove(name)) else { return Ok(()) };
+        from: &mut dyn Read,
+    ) -> io::Result<bool> {
+        let Some(name) = name_of(name).filter(|name| wanted.remove(name)) else {
+            return Ok(false);
+        };
         let path = self.folder.join(self.files.len().to_string());
-        let Entry::Vacant(place) = self.files.entry(name) else { return Ok(()) };
         let mut file = Disk::create(&path)?;
         let size = io::copy(&mut from.take(ATTACHMENT_BYTES_MAX + 1), &mut file)?;
+        let mut place = Place::Here(path.clone());
         if size > ATTACHMENT_BYTES_MAX {
-            return std::fs::remove_file(&path);
+            std::fs::remove_file(&path)?;
+            place = Place::TooLarge;
         }
-        place.insert(path);
-        Ok(())
+        self.files.insert(name, place);
+        Ok(wanted.is_empty())
     }
 }
 
@@ -185,31 +221,45 @@ fn magic(path: &Path) -> Option<[u8; 4]> {
     Some(bytes)
 }
 
-fn gzip(path: &Path) -> io::Result<MultiGzDecoder<io::BufReader<Disk>>> {
+/// Opens a zip whose directory is where it ends: a search for it would read all of a large file.
+fn zip(path: &Path) -> io::Result<zip::ZipArchive<Disk>> {
     let mut file = Disk::open(path)?;
-    file.rewind()?;
-    Ok(MultiGzDecoder::new(io::BufReader::new(file)))
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(ZIP_END_BYTES)))?;
+    let mut end = Vec::new();
+    (&file).take(ZIP_END_BYTES).read_to_end(&mut end)?;
+    if !end.windows(4).any(|bytes| bytes == b"PK\x05\x06") {
+        return Err(io::Error::other("its end is missing"));
+    }
+    Ok(zip::ZipArchive::new(file)?)
 }
 
-fn zip_outbox(path: &Path) -> io::Result<Vec<u8>> {
-    let mut archive = zip::ZipArchive::new(Disk::open(path)?)?;
+fn unzip(path: &Path, look: tarball::Look<'_>) -> io::Result<()> {
+    let mut archive = zip(path)?;
     for at in 0..archive.len() {
         let mut entry = archive.by_index(at)?;
-        if entry.name().is_ok_and(|name| is_outbox(&name)) {
-            return bounded(&mut entry);
+        let name = entry.name().unwrap_or_default().into_owned();
+        if look(&name, &mut entry)? {
+            return Ok(());
         }
     }
-    Err(missing())
+    Ok(())
 }
 
-fn tar_outbox(path: &Path) -> io::Result<Vec<u8>> {
-    for entry in tar::Archive::new(gzip(path)?).entries()? {
-        let mut entry = entry?;
-        if is_outbox(&String::from_utf8_lossy(&entry.path_bytes())) {
-            return bounded(&mut entry);
+type Each = fn(&Path, tarball::Look<'_>) -> io::Result<()>;
+
+/// Reads the outbox of an archive.
+fn outbox(path: &Path, each: Each) -> Result<Vec<u8>, Failure> {
+    let mut bytes = None;
+    let mut look = |name: &str, from: &mut dyn Read| {
+        if is_outbox(name) {
+            bytes = Some(bounded(from)?);
         }
-    }
-    Err(missing())
+        Ok(bytes.is_some())
+    };
+    each(path, &mut look).map_err(|error| damaged(path, &error))?;
+    let missing = || damaged(path, &io::Error::other(format!("there is no {OUTBOX} in it")));
+    bytes.ok_or_else(missing)
 }
 
 /// The outbox stands at the top, or in one folder.
@@ -218,7 +268,7 @@ fn is_outbox(name: &str) -> bool {
     name == OUTBOX || name.split_once('/').is_some_and(|(_, rest)| rest == OUTBOX)
 }
 
-fn bounded(from: &mut impl Read) -> io::Result<Vec<u8>> {
+fn bounded(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(OUTBOX_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > OUTBOX_BYTES_MAX {
@@ -226,10 +276,6 @@ fn bounded(from: &mut impl Read) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(message));
     }
     Ok(bytes)
-}
-
-fn missing() -> io::Error {
-    io::Error::other(format!("there is no {OUTBOX} in it"))
 }
 
 fn damaged(path: &Path, error: &io::Error) -> Failure {

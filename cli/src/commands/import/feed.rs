@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use feed_rs::model::{Entry, Feed, Text};
+use feed_rs::model::{Entry, Feed, Link, Text};
 use feed_rs::parser::Builder;
 use mosaic_engine::hash::BlobHash;
-use mosaic_node::api::types::rfc3339;
 
-use super::{Found, Item, bytes_of, text};
+use super::{Found, Item, Skipped, bytes_of, text};
 use crate::error::Failure;
 
 /// Bytes of a feed: it is held in memory.
@@ -41,8 +40,24 @@ fn found(feed: Feed) -> Found {
     let base = home.clone().unwrap_or_else(|| feed.id.clone());
     let source = [title, base.clone()].into_iter().find(|name| !name.trim().is_empty());
     let source = one_line(&source.unwrap_or_else(|| "a feed".to_owned()));
+    let mut skipped = Skipped::new();
+    let files: usize = feed.entries.iter().map(files).sum();
+    if files > 0 {
+        skipped.insert("files elsewhere on the web", files as u64);
+    }
     let items = feed.entries.into_iter().map(|entry| item(entry, &base)).collect();
-    Found { source, items, ..Found::default() }
+    Found { source, items, skipped, ..Found::default() }
+}
+
+/// How many files an entry only points to.
+fn files(entry: &Entry) -> usize {
+    let file = |link: &&Link| match (link.rel.as_deref(), link.media_type.as_deref()) {
+        (Some("enclosure"), _) => true,
+        (None, Some(kind)) => !kind.contains("html"),
+        _ => false,
+    };
+    let media = entry.media.iter().map(|media| media.content.len());
+    media.sum::<usize>() + entry.links.iter().filter(file).count()
 }
 
 fn item(entry: Entry, base: &str) -> Item {
@@ -54,7 +69,7 @@ fn item(entry: Entry, base: &str) -> Item {
         let body = content.body.as_ref()?;
         let html = matches!(content.content_type.subty().as_str(), "html" | "xhtml" | "xhtml+xml");
         let readable = html || content.content_type.ty() == "text";
-        readable.then(|| if html { text::of_html(body, true) } else { body.trim().to_owned() })
+        readable.then(|| if html { text::of_html(body, true) } else { text::of_plain(body) })
     });
     let content = content.filter(|content| !content.is_empty());
     let content = content.or_else(|| entry.summary.as_ref().map(plain)).unwrap_or_default();
@@ -66,19 +81,19 @@ fn item(entry: Entry, base: &str) -> Item {
         (false, false) => format!("{title}\n\n{content}"),
     };
     let created = entry.published.or(entry.updated);
-    let created_at = created.and_then(|time| u64::try_from(time.timestamp_millis()).ok());
+    let created_at = created.map(|time| time.timestamp_millis());
     let id = match entry.id.trim() {
         "" => BlobHash::of(text.as_bytes()).to_string(),
         id if id.contains("://") || id.starts_with("urn:") || id.starts_with("tag:") => id.into(),
         // Only unique within the feed.
         id => format!("{base}#{id}"),
     };
-    Item { id, link, text, created_at: created_at.map(rfc3339), ..Item::default() }
+    Item { id, link, text, created_at, ..Item::default() }
 }
 
 fn plain(of: &Text) -> String {
     let html = matches!(of.content_type.subty().as_str(), "html" | "xhtml" | "xhtml+xml");
-    if html { text::of_html(&of.content, true) } else { of.content.trim().to_owned() }
+    if html { text::of_html(&of.content, true) } else { text::of_plain(&of.content) }
 }
 
 fn one_line(text: &str) -> String {

@@ -1,11 +1,14 @@
 //! What Mastodon lets people take with them: an outbox of ActivityStreams, and files beside it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
-use mosaic_node::api::types::{parse_rfc3339, rfc3339};
-use serde::Deserialize;
+use mosaic_node::api::types::parse_rfc3339;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::archive::Media;
 use super::{File, Found, Item, text};
@@ -14,10 +17,37 @@ use crate::error::Failure;
 /// How its public is called.
 const PUBLIC: [&str; 3] = ["https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"];
 
-#[derive(Deserialize)]
-struct Outbox {
-    #[serde(rename = "orderedItems")]
-    items: Vec<Value>,
+/// What an outbox holds, as it stands: values of all of it would take several times its bytes.
+struct Outbox<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Outbox<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Items)
+    }
+}
+
+/// Gathers the items. Some versions of Mastodon write an empty list of that name before the full
+/// one, which a derived form would refuse.
+struct Items;
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Outbox<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with orderedItems")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found: Option<Vec<&'de RawValue>> = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "orderedItems" {
+                found.get_or_insert_default().append(&mut map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        found.map(Outbox).ok_or_else(|| de::Error::missing_field("orderedItems"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,12 +118,12 @@ pub(super) fn read(path: &Path, replies: bool) -> Result<Found, Failure> {
             format!("{}: not an outbox of Mastodon, or a damaged one: {what}", path.display());
         Failure::usage(message, "mosaic help import mastodon")
     };
-    let outbox: Outbox =
+    let outbox: Outbox<'_> =
         serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     let mut found = Found { media, ..Found::default() };
     let mut notes = Vec::new();
-    for item in outbox.items {
-        let Ok(activity) = serde_json::from_value::<Activity>(item) else {
+    for item in outbox.0 {
+        let Ok(activity) = serde_json::from_str::<Activity>(item.get()) else {
             *found.skipped.entry("not understood").or_default() += 1;
             continue;
         };
@@ -172,10 +202,15 @@ fn item(note: Note, after: Option<String>) -> Item {
         link: note.url.as_str().map(str::to_owned),
         id: note.id,
         text: words.join("\n\n"),
-        created_at: note.published.as_deref().and_then(parse_rfc3339).map(rfc3339),
+        created_at: note.published.as_deref().map(time),
         after,
         files: files.collect(),
     }
+}
+
+/// Milliseconds since 1970; what is no time is before it.
+fn time(text: &str) -> i64 {
+    parse_rfc3339(text).and_then(|time| i64::try_from(time).ok()).unwrap_or(-1)
 }
 
 /// `https://host/users/name` as people write it.

@@ -27,6 +27,11 @@ pub(super) fn of_html(html: &str, links: bool) -> String {
     }
 }
 
+/// Takes a text out of the indentation of the file that it stood in.
+pub(super) fn of_plain(text: &str) -> String {
+    text.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
 fn rendered<D: TextDecorator>(config: Config<D>, html: &str) -> Result<String, html2text::Error> {
     let config = config.raw_mode(true).no_link_wrapping().allow_width_overflow();
     config.string_from_read(html.as_bytes(), WIDTH)
