@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::Command;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use mosaic_tests::api::Api;
@@ -67,6 +68,26 @@ fn a_service_manager_is_told_how_the_node_is() {
     signal(child.id(), "-TERM");
     manager.until("STOPPING=1");
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_socket_is_taken_over_and_whoever_came_before_is_served() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "laptop");
+    let path = mosaic_node::socket_path(&home.path);
+    mosaic_node::home::private_folder(path.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    let early = home.command(&["post", "early"]).stderr(Stdio::null()).spawn().unwrap();
+    let run = home.command(&["node", "run"]);
+    let mut shell = Command::new("sh");
+    shell.env_clear().envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // The manager's way: the socket is number 3, and the process is told its own id.
+    shell.args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]);
+    shell.arg(run.get_program()).args(run.get_args()).stdin(OwnedFd::from(listener));
+    let node = home.node_as(shell);
+    assert!(early.wait_with_output().unwrap().status.success());
+    assert_eq!(home.json(&["wall", "list"]).len(), 1);
+    node.stop();
 }
 
 #[test]
