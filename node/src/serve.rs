@@ -176,7 +176,7 @@ async fn start_network(app: &Arc<App>, options: &NetOptions) -> Result<Arc<Netwo
     let again = NetOptions { port: port.filter(|_| free).unwrap_or_default(), ..options.clone() };
     let network = match app.start_network(again).await {
         Err(error) if free && port.is_some() => {
-            tracing::warn!(error = %error.message, "the port of last time is taken: another one is used");
+            tracing::warn!(error = %error.message, "the port of last time is not to be had: another one is used");
             app.start_network(options.clone()).await?
         }
         started => started?,

@@ -70,7 +70,7 @@ pub(crate) enum Wall {
     },
     /// React with an emoji
     React {
-        /// Post or comment
+        /// Post or comment; - reads ids from stdin
         #[arg(value_name = "ID")]
         id: String,
         /// The emoji
@@ -82,7 +82,7 @@ pub(crate) enum Wall {
     },
     /// Take a reaction back
     Unreact {
-        /// Post or comment
+        /// Post or comment; - reads ids from stdin
         #[arg(value_name = "ID")]
         id: String,
         /// The emoji

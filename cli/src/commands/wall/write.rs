@@ -106,7 +106,8 @@ pub(super) async fn react(
     emoji: String,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    context.answer(&WallReact { id, emoji }, Print::Value, &reacted).await
+    let request = |id| WallReact { id, emoji: emoji.clone() };
+    context.each(&[id], request, Print::Value, &reacted).await
 }
 
 pub(super) async fn unreact(
@@ -114,7 +115,8 @@ pub(super) async fn unreact(
     emoji: String,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    context.answer(&WallUnreact { id, emoji }, Print::Nothing, &reacted).await
+    let request = |id| WallUnreact { id, emoji: emoji.clone() };
+    context.each(&[id], request, Print::Nothing, &reacted).await
 }
 
 fn reacted(record: &Record) -> Option<String> {
