@@ -39,6 +39,7 @@ mod refusals;
 mod reload;
 mod serve;
 mod service;
+pub mod seal;
 pub mod session;
 mod socket;
 mod source;
