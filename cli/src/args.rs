@@ -89,6 +89,9 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "MOSAIC_NO_PAGER", hide_env = true)]
     #[arg(hide_short_help = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_pager: bool,
+    /// File whose first line is the passphrase of the keys, or - for stdin
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Give up after so long, for example 30s or 5m, with code 124
     #[arg(long, global = true, value_name = "TIME", value_parser = quantity::duration)]
     #[arg(hide_short_help = true)]
@@ -122,6 +125,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ear
     globals.json |= globals.jq.is_some() || matches!(cli.command, Some(Command::Api(_)));
     globals.home = globals.home.take().or_else(|| set("MOSAIC_HOME").map(PathBuf::from));
     globals.node = globals.node.take().or_else(|| set("MOSAIC_NODE").map(PathBuf::from));
+    let file = || set("MOSAIC_PASSPHRASE_FILE").map(PathBuf::from);
+    globals.passphrase_file = globals.passphrase_file.take().or_else(file);
     globals.json |= set("MOSAIC_JSON").is_some_and(|value| is_on(&value));
     globals.quiet |= globals.verbose == 0 && set("MOSAIC_QUIET").is_some_and(|value| is_on(&value));
     let default = matches.value_source("color") == Some(ValueSource::DefaultValue);

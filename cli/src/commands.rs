@@ -195,6 +195,7 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
 }
 
 async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Failure> {
+    context.read_ahead().await?;
     match command {
         Command::Init(command) => command.run(context).await,
         Command::Identity(command) => command.run(context).await,

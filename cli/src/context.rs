@@ -14,6 +14,7 @@ use crate::editor::Written;
 use crate::error::Failure;
 use crate::input;
 use crate::output::Output;
+use crate::passphrase::Passphrases;
 use crate::paths::Paths;
 
 /// How long a command waits for another one that holds the store.
@@ -32,6 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) output: &'a mut Output,
     /// A text that was written in an editor for this command.
     pub(crate) written: Option<Written>,
+    /// What opens the keys.
+    pub(crate) passphrases: Passphrases,
     client: Option<Client>,
     app: Option<Arc<App>>,
     skew_told: bool,
@@ -65,6 +68,7 @@ impl<'a> Context<'a> {
             paths,
             output,
             written: None,
+            passphrases: Passphrases::default(),
             client: None,
             app: None,
             skew_told: false,
@@ -299,7 +303,8 @@ impl<'a> Context<'a> {
                 Err(_) if needs_node => return Err(self.no_node(&socket)),
                 Err(_) => {}
             }
-            match App::open(self.options()) {
+            let unlock = self.unlock().await?;
+            match App::open(AppOptions { unlock, ..self.options() }) {
                 Ok(app) => {
                     let client = Client::local(app.router());
                     self.app = Some(app);
@@ -321,18 +326,20 @@ impl<'a> Context<'a> {
         Failure::Error(ErrorRecord::new(ErrorKind::NoNode, message).with_hint("mosaic node stop"))
     }
 
-    /// Opens the store in this process, for a command that becomes the node. It waits for
-    /// another one that ends, not for another node: or it would become one when that is stopped.
+    /// Opens the store in this process, for a command that becomes the node or needs that there
+    /// is none. It waits for another one that ends, not for another node: or it would become one
+    /// when that is stopped.
     ///
     /// # Errors
     /// What keeps it from opening.
-    pub(crate) async fn open(&self, options: AppOptions) -> Result<Arc<App>, Failure> {
+    pub(crate) async fn open(&mut self, options: AppOptions) -> Result<Arc<App>, Failure> {
         let started = clock::instant();
         loop {
             if home::node_process(&self.paths.home).is_some() {
                 return Err(ErrorRecord::from(NodeError::Running).into());
             }
-            match App::open(options.clone()) {
+            let unlock = self.unlock().await?;
+            match App::open(AppOptions { unlock, ..options.clone() }) {
                 Ok(app) => return Ok(app),
                 Err(error) => wait_for_lock(error, started).await?,
             }

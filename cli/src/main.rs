@@ -11,6 +11,7 @@ mod jq;
 mod log;
 mod output;
 mod pager;
+mod passphrase;
 mod paths;
 mod quantity;
 mod render;
@@ -21,7 +22,8 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use mosaic_node::api::types::ErrorKind;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -80,6 +82,43 @@ async fn shell(command: &str, input: Vec<u8>) -> io::Result<ExitStatus> {
         let _ = stdin.write_all(&input).await;
     }
     child.wait().await
+}
+
+/// Runs a program without a shell; returns what it prints, and how it ended. It ends with whoever
+/// waits for it.
+///
+/// # Errors
+/// If it does not start, was lost, or prints more than `bytes_max`.
+async fn printed_by(
+    words: &[String],
+    (stdin, stderr): (Stdio, Stdio),
+    bytes_max: usize,
+) -> io::Result<(Zeroizing<Vec<u8>>, ExitStatus)> {
+    let (program, args) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(args).stdin(stdin).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let mut printed = Zeroizing::new(Vec::with_capacity(bytes_max));
+    if let Some(stdout) = child.stdout.take() {
+        let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+        stdout.take(limit).read_to_end(&mut printed).await?;
+    }
+    if printed.len() >= bytes_max {
+        return Err(io::Error::other(format!("it prints more than {bytes_max} bytes")));
+    }
+    Ok((printed, child.wait().await?))
+}
+
+/// Does something until it is done or Ctrl-C ends it, in a node too that does not serve yet.
+///
+/// # Errors
+/// Those of `work`, and `interrupted`.
+async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(ErrorKind::Interrupted, "interrupted")),
+        done = work => done,
+    }
 }
 
 /// Runs two things side by side until both are done.

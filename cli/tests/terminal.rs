@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -134,4 +135,63 @@ fn a_text_that_did_not_go_anywhere_is_kept() {
     let output = on_terminal(home.path(), &comment, &[("EDITOR", &program)]);
     assert_eq!(output.status.code(), Some(13));
     assert_eq!(unsent(home.path()).len(), 2);
+}
+
+/// Somebody who types an answer to each question once it is there; returns the exit code and all
+/// that is on the screen.
+fn typing(home: &Path, line: &str, answers: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new("script");
+    let line = line.replace("mosaic ", &format!("{} ", env!("CARGO_BIN_EXE_mosaic")));
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]);
+    command.env_clear().env("HOME", home).env("MOSAIC_HOME", home.join("home"));
+    command.env("MOSAIC_STATE", home.join("state")).env("TERM", "xterm");
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("script runs");
+    let mut keyboard = child.stdin.take().expect("a keyboard");
+    let mut screen = child.stdout.take().expect("a screen");
+    let mut shown = Vec::new();
+    for (question, answer) in answers {
+        let mut byte = [0];
+        // each question is the last thing on the screen until it is answered
+        while !shown.ends_with(question.as_bytes()) {
+            screen.read_exact(&mut byte).expect("a question");
+            shown.extend(byte);
+        }
+        keyboard.write_all(answer.as_bytes()).expect("it is read");
+    }
+    screen.read_to_end(&mut shown).expect("an end");
+    let code = child.wait().expect("an end").code();
+    (code, String::from_utf8_lossy(&shown).into_owned())
+}
+
+#[test]
+fn a_passphrase_is_asked_for_and_not_shown() {
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path();
+    let (new, again) = ("New passphrase of the keys: ", "The same again: ");
+    let init = "mosaic init --name Ada --passphrase-file -";
+    let (code, shown) = typing(home, init, &[(new, "open sesame\n"), (again, "open barley\n")]);
+    assert_eq!(code, Some(2), "{shown}");
+    assert!(shown.contains("the two are not the same"), "{shown}");
+    assert!(!home.join("home").exists());
+    let (code, shown) = typing(home, init, &[(new, "open sesame\n"), (again, "open sesame\n")]);
+    assert_eq!(code, Some(0), "{shown}");
+    let asked = "Passphrase of the keys: ";
+    for (answer, expected) in [("open sesame\n", 0), ("open barley\n", 12), ("\n", 2)] {
+        let (code, shown) = typing(home, "mosaic post Hello", &[(asked, answer)]);
+        assert_eq!(code, Some(expected), "{shown}");
+        assert!(!shown.contains("sesame") && !shown.contains("barley"), "{shown}");
+    }
+    let answers = [(asked, "open sesame\n"), (new, "open wheat\n"), (again, "open wheat\n")];
+    let (code, shown) = typing(home, "mosaic identity passphrase", &answers);
+    assert_eq!(code, Some(0), "{shown}");
+    // who goes leaves a terminal that shows what is typed
+    for command in ["mosaic post Hello", "mosaic node run"] {
+        let line = format!("trap : INT; {command}; echo code $?; stty -a");
+        let (_, shown) = typing(home, &line, &[(asked, "\u{3}")]);
+        assert!(shown.contains("code 130"), "{shown}");
+        let modes: Vec<_> = shown.split([' ', ';', '\r', '\n']).collect();
+        assert!(modes.contains(&"echo") && modes.contains(&"-echonl"), "{shown}");
+    }
 }

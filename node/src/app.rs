@@ -19,9 +19,10 @@ use crate::entropy::OsEntropy;
 use crate::error::NodeError;
 use crate::home::{self, Home};
 use crate::kept;
-use crate::keys;
+use crate::keys::{self, KeyState};
 use crate::network::{Network, NetworkLimits};
 use crate::serve::NodeInfo;
+use crate::unlock::Unlock;
 use crate::words::Words;
 
 /// How to open a home.
@@ -37,6 +38,8 @@ pub struct AppOptions {
     pub lan: bool,
     /// Overrides the configuration: the one relay to use.
     pub relay: Option<String>,
+    /// What opens the keys if they are sealed, and seals those that are made.
+    pub unlock: Option<Unlock>,
 }
 
 /// An opened home. Everything the local API does goes through it.
@@ -69,7 +72,8 @@ impl App {
     /// identity is left untouched.
     ///
     /// # Errors
-    /// `locked` if another process holds the store, `corrupt`, `denied` for loose file modes.
+    /// `locked` if another process holds the store, `corrupt`, `denied` for loose file modes,
+    /// `wrong_passphrase`.
     pub fn open(options: AppOptions) -> Result<Arc<Self>, ErrorRecord> {
         Self::open_within(options, NetworkLimits::default())
     }
@@ -93,7 +97,7 @@ impl App {
         };
         if keys::has_store(&app.options.home)? {
             let home = Home::open_or_create(&app.options.home)?;
-            let secret = keys::read(&home)?;
+            let secret = keys::read(&home, app.unlock())?;
             *app.opened() = Some(app.open_store(&home, secret)?);
         }
         Ok(Arc::new(app))
@@ -174,7 +178,7 @@ impl App {
 
     /// The recovery words, if they are still on this device.
     pub(crate) fn kept_words(&self) -> Result<Option<Words>, ErrorRecord> {
-        Ok(kept::words(&self.options.home)?)
+        Ok(kept::words(&self.options.home, self.unlock())?)
     }
 
     /// Makes new recovery words, which are kept here until they are shown, and has the account
@@ -186,7 +190,7 @@ impl App {
     ) -> Result<(), ErrorRecord> {
         let home = Home::open_or_create(&self.options.home)?;
         let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
-        let secret = keys::read(&home)?.ok_or_else(no_identity)?;
+        let secret = keys::read(&home, self.unlock())?.ok_or_else(no_identity)?;
         let words = Words::generate(&*self.entropy);
         let new = words.secret().ok_or_else(|| NodeError::Entropy("weak words".to_owned()))?;
         kept::keep_next(&home, &secret, &words, &*self.entropy)?;
@@ -199,10 +203,28 @@ impl App {
     pub(crate) fn new_device(&self) -> Result<DeviceSecret, ErrorRecord> {
         self.check_no_identity()?;
         let home = Home::open_or_create(&self.options.home)?;
-        match keys::read(&home)? {
-            Some(secret) => Ok(secret),
-            None => Ok(keys::make(&home, &self.entropy)?),
+        Ok(keys::make(&home, &self.entropy, self.unlock())?)
+    }
+
+    /// Seals the keys with another passphrase, or with none; committed when it returns. Returns
+    /// whether they were sealed before.
+    ///
+    /// # Errors
+    /// `no_identity`, or the file system refuses; the key file is then as it was.
+    pub fn reseal_keys(&self, new: Option<&Unlock>) -> Result<bool, ErrorRecord> {
+        self.replica()?;
+        let home = Home::open_or_create(&self.options.home)?;
+        let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
+        let secret = keys::read(&home, self.unlock())?.ok_or_else(no_identity)?;
+        let sealed = keys::state(home.root())? != KeyState::Clear;
+        if sealed || new.is_some() {
+            keys::replace(&home.key_file(), &secret, new)?;
         }
+        Ok(sealed)
+    }
+
+    fn unlock(&self) -> Option<&Unlock> {
+        self.options.unlock.as_ref()
     }
 
     /// Removes the keys of a device that did not come to join an account, and the home if there
@@ -216,7 +238,7 @@ impl App {
 
     /// Compares the key file with the keys in force.
     pub(crate) fn check_keys(&self, replica: &Replica) -> Result<(), ErrorRecord> {
-        keys::check_file(&Home::open_or_create(&self.options.home)?, replica)
+        keys::check_file(&Home::open_or_create(&self.options.home)?, replica, self.unlock())
     }
 
     /// Becomes the device of an account that another device vouched for.
@@ -264,6 +286,7 @@ impl App {
     ) -> Result<Arc<Opened>, ErrorRecord> {
         let options = DiskOptions::new(home.root(), &self.options.state_dir);
         let disk = DiskStore::open(&options)?;
+        keys::sweep(home)?;
         let mut warnings = Vec::new();
         let fresh_incarnation = disk.rolled_back.is_some();
         if let Some(why) = &disk.rolled_back {
@@ -284,7 +307,9 @@ impl App {
             keys::check_owner(home, &replica)?;
         } else if replica.owner()?.is_some() {
             keys::settle(home)?;
-            if let (true, Some(secret)) = (kept::has_next(home.root()), keys::read(home)?) {
+            if let (true, Some(secret)) =
+                (kept::has_next(home.root()), keys::read(home, self.unlock())?)
+            {
                 settle_words(home, &secret, &replica)?;
             }
         }
@@ -313,7 +338,7 @@ impl App {
         let home = Home::open_or_create(&self.options.home)?;
         let started = self.network.get_or_try_init(|| async move {
             let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
-            let secret = keys::read(&home)?.ok_or_else(no_identity)?;
+            let secret = keys::read(&home, self.unlock())?.ok_or_else(no_identity)?;
             let entropy: Arc<dyn Entropy> = self.entropy.clone();
             let network = Network::start(&secret, replica, entropy, &options, &self.limits).await?;
             Ok::<_, ErrorRecord>(network)

@@ -22,6 +22,8 @@ pub use value::{Kind, Value};
 
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+/// The one setting that runs a program.
+pub(crate) const PASSPHRASE_COMMAND: &str = "keys.passphrase_command";
 /// How alike a misspelled name must be to be suggested, from 0 to 1.
 const ALIKE_MIN: f64 = 0.7;
 
@@ -42,6 +44,13 @@ pub struct Key {
 
 /// Every setting there is, in order of name.
 pub const KEYS: &[Key] = &[
+    Key {
+        name: PASSPHRASE_COMMAND,
+        kind: Kind::Command,
+        default: "",
+        live: false,
+        about: "Program that prints the passphrase of the keys; it is run without a shell",
+    },
     Key {
         name: "log.days",
         kind: Kind::Number { min: 1, max: 365 },
@@ -242,6 +251,10 @@ impl Settings {
         }
     }
 
+    fn words(&self, name: &str) -> Option<Vec<String>> {
+        self.text(name).and_then(|text| shlex::split(&text)).filter(|words| !words.is_empty())
+    }
+
     fn addresses(&self, name: &str) -> Vec<SocketAddr> {
         match self.0.get(name) {
             Some((Value::List(list), _)) => list.iter().filter_map(|a| a.parse().ok()).collect(),
@@ -257,6 +270,15 @@ pub struct Config {
     pub node: NodeConfig,
     /// What it logs.
     pub log: LogConfig,
+    /// How the keys are opened.
+    pub keys: KeysConfig,
+}
+
+/// The `[keys]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeysConfig {
+    /// A program and its arguments; the first line that it prints is the passphrase.
+    pub passphrase_command: Option<Vec<String>>,
 }
 
 /// The `[node]` table.
@@ -295,6 +317,7 @@ impl From<&Settings> for Config {
                 json: settings.text("log.format").as_deref() == Some("json"),
                 days: days.unwrap_or(1),
             },
+            keys: KeysConfig { passphrase_command: settings.words(PASSPHRASE_COMMAND) },
         }
     }
 }

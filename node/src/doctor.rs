@@ -13,6 +13,7 @@ use crate::api::types::{Check, ErrorRecord, rfc3339};
 use crate::clock;
 use crate::config::{Config, Layers, Settings};
 use crate::home;
+use crate::keys::{self, KeyState};
 
 /// Free bytes below which a store soon takes no more.
 const FREE_BYTES_MIN: u64 = 128 * 1024 * 1024;
@@ -40,8 +41,10 @@ pub struct Places<'a> {
 #[must_use]
 pub fn examine(places: &Places<'_>) -> Vec<Check> {
     let mut checks = vec![clock_check(places), disk(places), folder("home", places.home)];
+    let settings = Settings::load(places.layers).map(|settings| Config::from(&settings));
+    let asked = settings.as_ref().is_ok_and(|config| config.keys.passphrase_command.is_some());
     if places.home.is_dir() {
-        checks.push(keys(places.home));
+        checks.push(keys(places.home, asked));
         checks.push(store(places));
         checks.push(lock(places));
         checks.push(socket(places));
@@ -49,10 +52,9 @@ pub fn examine(places: &Places<'_>) -> Vec<Check> {
     if places.state.exists() {
         checks.push(folder("state", places.state));
     }
-    match Settings::load(places.layers) {
+    match settings {
         Err(error) => checks.push(fail("settings", error.to_string(), "mosaic config edit")),
-        Ok(settings) => {
-            let config = Config::from(&settings).node;
+        Ok(Config { node: config, .. }) => {
             checks.push(ok("settings", "they are right"));
             checks.push(listen(&config.listen, places.node_answers));
             checks.push(match &config.relay {
@@ -152,7 +154,8 @@ fn private(name: &str, path: &Path, found: &fs::Metadata, wanted: u32) -> Check 
     ok(name, &format!("{shown} is yours alone"))
 }
 
-fn keys(root: &Path) -> Check {
+/// The key file; `asked` if the settings say where its passphrase comes from.
+fn keys(root: &Path, asked: bool) -> Check {
     let path = root.join("device.key");
     let again = "put it back from a backup, or mosaic --home NEW_FOLDER device link TICKET";
     match fs::symlink_metadata(&path) {
@@ -162,7 +165,21 @@ fn keys(root: &Path) -> Check {
         Ok(found) if found.len() == 0 => {
             fail("keys", format!("{} is empty", path.display()), again)
         }
-        Ok(found) => private("keys", &path, &found, 0o600),
+        Ok(found) => match (private("keys", &path, &found, 0o600), keys::state(root)) {
+            (Check { state, message, .. }, Ok(keys)) if state == "ok" => match keys {
+                KeyState::Sealed(_) => {
+                    ok("keys", &format!("{message}, and sealed with a passphrase"))
+                }
+                _ if asked => {
+                    let message = format!(
+                        "{message}, and not sealed, although keys.passphrase_command is set"
+                    );
+                    warn("keys", message, "mosaic identity passphrase")
+                }
+                _ => ok("keys", &format!("{message}, without a passphrase")),
+            },
+            (check, _) => check,
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             match root.join("store").exists() {
                 true => fail("keys", format!("{} is missing", path.display()), again),

@@ -55,6 +55,22 @@ pub enum NodeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The keys are under a passphrase, and there is none.
+    #[error(
+        "{} is sealed, and no passphrase was given: use --passphrase-file, or the setting \
+         keys.passphrase_command",
+        path.display()
+    )]
+    Sealed {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The keys are under another passphrase.
+    #[error("the passphrase does not open {}: it is another one, or the file was altered", path.display())]
+    WrongPassphrase {
+        /// The key file.
+        path: PathBuf,
+    },
     /// The configuration file or an option of it is wrong.
     #[error("{}: {reason}", path.display())]
     Config {

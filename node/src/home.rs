@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! HOME/            0700
-//!   device.key     0600   the device's two secrets; device.key.pending until it has an account
+//!   device.key     0600   the device's two secrets, sealed if there is a passphrase;
+//!                         device.key.pending until it has an account
 //!   recovery.words 0600   the recovery words, sealed to them, until somebody has them on paper
 //!   config.toml    0600
 //!   node.port      0600   the port of the node's last run
@@ -43,6 +44,11 @@ impl Home {
     pub fn open_or_create(root: &Path) -> Result<Self, NodeError> {
         private_folder(root)?;
         Ok(Self { root: root.to_owned() })
+    }
+
+    /// Names what is in the folder at `root`, for a look that makes and checks nothing.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
     /// The folder itself.

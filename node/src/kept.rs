@@ -13,6 +13,7 @@ use mosaic_engine::seal::{open_at_rest, seal_at_rest};
 use crate::error::NodeError;
 use crate::home::{self, Home};
 use crate::keys;
+use crate::unlock::Unlock;
 use crate::words::Words;
 
 const PURPOSE: &str = "recovery words";
@@ -107,14 +108,15 @@ fn read_file(path: &Path, secret: &DeviceSecret) -> Result<Option<Words>, NodeEr
 /// Reads the words that are still in a home, without opening its store.
 ///
 /// # Errors
-/// There is no identity, or a file cannot be read or is damaged.
-pub fn words(root: &Path) -> Result<Option<Words>, NodeError> {
+/// There is no identity, or a file cannot be read, is damaged, or is sealed with another
+/// passphrase.
+pub fn words(root: &Path, unlock: Option<&Unlock>) -> Result<Option<Words>, NodeError> {
     if !is_kept(root) {
         return Ok(None);
     }
     let home = Home::open_or_create(root)?;
     let no_identity = || NodeError::NoIdentity { home: root.to_owned() };
-    let secret = keys::read(&home)?.ok_or_else(no_identity)?;
+    let secret = keys::read(&home, unlock)?.ok_or_else(no_identity)?;
     read(root, &secret)
 }
 

@@ -8,6 +8,7 @@
 //!   transfer on the stock iroh-blobs wire.
 //! - [`api`]: the local API, the same in process and over the node's socket.
 //! - [`client`]: calls of the local API, over the socket or in process.
+//! - [`keys`], [`unlock`], [`seal`]: the keys of a home, under a passphrase or not.
 //! - [`words`], [`kept`]: the recovery words, and where they are until somebody has them on paper.
 //! - [`backup`]: the store at one commit as a stream, and back.
 //! - [`doctor`]: what may be wrong with a home.
@@ -28,7 +29,7 @@ pub mod error;
 pub mod home;
 mod indexing;
 pub mod kept;
-mod keys;
+pub mod keys;
 pub mod link;
 mod media;
 mod network;
@@ -37,14 +38,15 @@ mod places;
 mod recovery;
 mod refusals;
 mod reload;
+pub mod seal;
 mod serve;
 mod service;
-pub mod seal;
 pub mod session;
 mod socket;
 mod source;
 mod standing;
 pub mod ticket;
+pub mod unlock;
 pub mod words;
 
 pub use api::types::ErrorRecord as ApiError;
@@ -53,6 +55,7 @@ pub use error::NodeError;
 pub use home::socket_path;
 pub use reload::Apply;
 pub use serve::{ServeOptions, serve};
+pub use unlock::Unlock;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::iter;
 
 use age::scrypt::{Identity, Recipient};
-use age::secrecy::SecretString;
+use age::secrecy::{ExposeSecret, SecretString};
 use age::stream::{StreamReader, StreamWriter};
 use age::{DecryptError, Decryptor, Encryptor};
 use zeroize::Zeroizing;
@@ -20,7 +20,7 @@ const MAX_WORK: u8 = 20;
 /// How every sealed file begins.
 const MAGIC: &[u8] = b"age-encryption.org/v1\n";
 /// Longest passphrase in bytes.
-pub(crate) const MAX_PASSPHRASE: usize = 1024;
+pub const MAX_PASSPHRASE: usize = 1024;
 
 /// A passphrase: 1 to [`MAX_PASSPHRASE`] bytes of UTF-8 without control characters. Never printed.
 #[derive(Clone)]
@@ -76,6 +76,12 @@ impl Passphrase {
             return Err(PassphraseError::Unprintable);
         }
         Ok(Self(SecretString::from(text.to_owned())))
+    }
+
+    /// Writes it as a line.
+    pub(crate) fn write_line(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(self.0.expose_secret().as_bytes())?;
+        out.write_all(b"\n")
     }
 }
 
@@ -141,9 +147,12 @@ pub(crate) fn open(bytes: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Ve
 fn refused(error: DecryptError) -> SealError {
     match error {
         DecryptError::DecryptionFailed
-        | DecryptError::InvalidMac
         | DecryptError::KeyDecryptionFailed
         | DecryptError::NoMatchingKeys => SealError::WrongPassphrase,
+        // the passphrase has opened its part of the header by then
+        DecryptError::InvalidMac => {
+            io::Error::new(io::ErrorKind::InvalidData, "its header was altered").into()
+        }
         DecryptError::ExcessiveWork { required, .. } => SealError::TooMuchWork(required),
         DecryptError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => error.into(),
         error => SealError::NotSealed(error.to_string()),
@@ -200,10 +209,7 @@ mod tests {
     fn a_passphrase_is_one_printable_line() {
         let all = ["", "\n", "a\u{7}", "a\tb"].map(|text| Passphrase::from_bytes(text.as_bytes()));
         use PassphraseError::{Empty, TooLong, Unprintable};
-        assert_eq!(
-            all.map(Result::unwrap_err),
-            [Empty, Empty, Unprintable, Unprintable]
-        );
+        assert_eq!(all.map(Result::unwrap_err), [Empty, Empty, Unprintable, Unprintable]);
         assert_eq!(Passphrase::from_bytes(&[b'a'; 1025]).unwrap_err(), TooLong);
         assert_eq!(Passphrase::from_bytes(b"\xff").unwrap_err(), Unprintable);
         assert_eq!(format!("{:?}", passphrase("hush")), "Passphrase(_)");

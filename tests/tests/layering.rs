@@ -36,6 +36,7 @@ const FOREIGN: &[(&str, &[&str], &[&str])] = &[
         &["engine/src/seal", "engine/src/identity/secret", "engine/src/identity/recovery"],
         &["engine/", "node/", "cli/"],
     ),
+    ("age", &["node/src/seal"], &["engine/", "node/", "cli/"]),
     ("bip39", &["node/src/words"], &["engine/", "node/", "cli/"]),
     ("unicode_normalization", &["engine/src/search"], &["engine/", "node/", "cli/"]),
     ("chacha20poly1305", &["engine/src/seal"], &["engine/", "node/", "cli/"]),

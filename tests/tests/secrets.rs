@@ -1,5 +1,6 @@
 //! No log tells what people wrote, nor what only they may know, however much it tells.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use mosaic_node::ticket::LinkTicket;
@@ -14,6 +15,9 @@ const PLANTED: [&str; 5] = [
     "planted-petname-7f3a",
     "planted-file-7f3a",
 ];
+
+/// What keys are put under.
+const PASSPHRASES: [&str; 2] = ["planted-passphrase-7f3a", "planted-other-passphrase-7f3a"];
 
 /// Every way in which bytes are commonly written down.
 fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -38,6 +42,31 @@ fn logged(home: &Home, level: &[&str], args: &[&str]) -> Vec<u8> {
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{args:?}: {err}");
     output.stderr
+}
+
+/// A home whose keys are put under one passphrase, then under another.
+fn sealed(root: &Path, level: &[&str]) -> Vec<u8> {
+    let home = Home::new(root, "sealed");
+    let mut log = Vec::new();
+    for (n, passphrase) in PASSPHRASES.iter().enumerate() {
+        std::fs::write(root.join(format!("passphrase-{n}")), passphrase).expect("a file");
+    }
+    let [one, other] = [0, 1].map(|n| root.join(format!("passphrase-{n}")).display().to_string());
+    log.extend(logged(&home, level, &["init", "--passphrase-file", &one]));
+    let change = ["identity", "passphrase", "--passphrase-file", &one];
+    let change = [&change[..], &["--new-passphrase-file", &other]].concat();
+    log.extend(logged(&home, level, &change));
+    log.extend(logged(&home, level, &["node", "start", "--passphrase-file", &other]));
+    log.extend(logged(&home, level, &["node", "stop"]));
+    let wrong = home.run(&[level, &["status", "--passphrase-file", &one]].concat());
+    assert_eq!(wrong.code, 12, "{}", wrong.err);
+    log.extend(wrong.err.into_bytes());
+    for state in std::fs::read_dir(root.join("sealed.state")).expect("states").flatten() {
+        for file in std::fs::read_dir(state.path().join("log")).into_iter().flatten().flatten() {
+            log.extend(std::fs::read(file.path()).expect("a log"));
+        }
+    }
+    log
 }
 
 /// A whole run: two people, a linked device, posts, comments, files, and all of it synced.
@@ -72,6 +101,7 @@ fn run(level: &[&str]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
     log.extend(logged(&back, level, &["init", "--recover", file, "--peer", &hub.ticket()]));
     hub.stop();
     node.stop();
+    log.extend(sealed(root.path(), level));
     log.extend(std::fs::read(root.path().join("ada.log")).unwrap());
     let mut secrets = vec![("a link ticket".to_owned(), ticket.clone().into_bytes())];
     for form in forms(&LinkTicket::parse(&ticket).unwrap().secret) {
@@ -91,7 +121,7 @@ fn run(level: &[&str]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
             secrets.extend(forms(part).into_iter().map(|form| ("a key".to_owned(), form)));
         }
     }
-    for planted in PLANTED {
+    for planted in PLANTED.into_iter().chain(PASSPHRASES) {
         secrets
             .extend(forms(planted.as_bytes()).into_iter().map(|form| (planted.to_owned(), form)));
     }

@@ -100,6 +100,13 @@ fn the_unit_has_the_lines_of_one() {
     }
     let start = unit.lines().find(|line| line.starts_with("ExecStart=")).expect("a start");
     assert!(start.ends_with("/mosaic\" --no-input node run"), "{start}");
+    assert!(!unit.contains("LoadCredential"), "{unit}");
+    let unit = home.ok(&["node", "install", "--print", "--passphrase-file", "/etc/a%b"]);
+    let given = " --no-input --passphrase-file ${CREDENTIALS_DIRECTORY}/passphrase node run\n";
+    assert!(unit.contains(given), "{unit}");
+    assert!(unit.contains("\nLoadCredential=passphrase:/etc/a%%b\n"), "{unit}");
+    assert!(unit.contains("\nRestartPreventExitStatus=12\n"), "{unit}");
+    assert_eq!(home.run(&["node", "install", "--print", "--passphrase-file", "-"]).code, 2);
 }
 
 #[test]

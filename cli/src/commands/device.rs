@@ -79,6 +79,7 @@ impl Device {
         match self {
             Self::Invite { ttl, no_wait } => invite(ttl, no_wait, context).await,
             Self::Link { ticket, name } => {
+                context.passphrases.makes_keys = true;
                 let ticket = input::word_or_stdin(&ticket).await?;
                 context.answer(&DeviceLink { ticket, name }, Print::Value, &linked).await
             }

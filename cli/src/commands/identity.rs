@@ -1,13 +1,15 @@
 //! `identity`: who we are, whom we know.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use mosaic_node::api::types::{
     ErrorKind, ErrorRecord, IdentityList, IdentityRotate, IdentityShow, Record,
 };
+use mosaic_node::keys::{self, KeyState};
 use mosaic_node::words::Words;
-use mosaic_node::{NodeError, home, kept};
+use mosaic_node::{App, NodeError, Unlock, home, kept};
 use zeroize::Zeroizing;
 
 use crate::context::{Context, Print};
@@ -36,6 +38,15 @@ pub(crate) enum Identity {
         #[arg(long, value_name = "WORD", requires = "forget")]
         confirm: Option<String>,
     },
+    /// Put the keys of this home under a passphrase, change it, or remove it
+    Passphrase {
+        /// File whose first line is the new one, or - for the next line of stdin
+        #[arg(long, value_name = "FILE", conflicts_with = "remove")]
+        new_passphrase_file: Option<PathBuf>,
+        /// Leave the keys without a passphrase
+        #[arg(long)]
+        remove: bool,
+    },
     /// Replace the recovery words by new ones; the old ones are worth nothing then
     Rotate {
         /// The words in force, from a file or - for stdin, if they are not on this device
@@ -54,6 +65,9 @@ impl Identity {
             Self::List => context.list(&IdentityList {}).await,
             Self::Recovery { forget: true, confirm, .. } => forget(confirm, context).await,
             Self::Recovery { output, .. } => recovery(output, context).await,
+            Self::Passphrase { new_passphrase_file, remove } => {
+                passphrase(new_passphrase_file, remove, context).await
+            }
             Self::Rotate { words, confirm } => rotate(words, confirm, context).await,
         }
     }
@@ -113,7 +127,12 @@ fn table(words: &Words) -> Zeroizing<String> {
 
 /// The words, if they are still here; else why not.
 async fn words(context: &mut Context<'_>) -> Result<Words, Failure> {
-    if let Some(words) = kept::words(&context.paths.home).map_err(ErrorRecord::from)? {
+    let unlock = match kept::is_kept(&context.paths.home) {
+        true => context.opened_keys().await?,
+        false => None,
+    };
+    let found = kept::words(&context.paths.home, unlock.as_ref()).map_err(ErrorRecord::from)?;
+    if let Some(words) = found {
         return Ok(words);
     }
     let records = context.records(&IdentityShow { who: None }).await?;
@@ -150,6 +169,61 @@ async fn forget(confirm: Option<String>, context: &mut Context<'_>) -> Result<()
     kept::forget(&context.paths.home).map_err(ErrorRecord::from)?;
     context.output.talk("The recovery words are not on this device any more.");
     Ok(())
+}
+
+/// Seals the key file anew. A running node has read it already, and would find another one.
+async fn passphrase(
+    file: Option<PathBuf>,
+    remove: bool,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let home = context.paths.home.clone();
+    if keys::state(&home).map_err(ErrorRecord::from)? == KeyState::Missing {
+        return Err(ErrorRecord::from(NodeError::NoIdentity { home }).into());
+    }
+    let app = match context.open(context.options()).await {
+        Err(Failure::Error(error)) if home::node_process(&context.paths.home).is_some() => {
+            return Err(error.with_hint("mosaic node stop").into());
+        }
+        app => app?,
+    };
+    let resealed = reseal(&app, file, remove, context).await;
+    app.close().await;
+    let was_sealed = resealed?;
+    if context.output.is_json() {
+        let state = if remove { "clear" } else { "sealed" };
+        return context.output.object("keys", &[("state", state)]);
+    }
+    context.output.talk(match (was_sealed, remove) {
+        (false, true) => "The keys have no passphrase.",
+        (true, true) => "The keys have no passphrase any more.",
+        (false, false) => {
+            "The keys are under the passphrase. If it is forgotten, only the recovery words bring you back."
+        },
+        (true, false) => "The keys are under the new passphrase.",
+    });
+    if !remove && kept::is_kept(&context.paths.home) {
+        context.output.talk(
+            "So are the recovery words, while they are on this device. Have them on paper: mosaic \
+             identity recovery",
+        );
+    }
+    Ok(())
+}
+
+/// Returns whether the keys were sealed before.
+async fn reseal(
+    app: &Arc<App>,
+    file: Option<PathBuf>,
+    remove: bool,
+    context: &mut Context<'_>,
+) -> Result<bool, Failure> {
+    let new = match remove {
+        true => None,
+        false => Some(Unlock::new(context.new_passphrase(file.as_deref()).await?)),
+    };
+    let app = app.clone();
+    crate::apart(move || Ok(app.reseal_keys(new.as_ref())?)).await
 }
 
 async fn rotate(

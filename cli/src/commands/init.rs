@@ -35,6 +35,7 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        context.passphrases.makes_keys = true;
         if let Some(file) = &self.recover {
             let no_input = context.globals.no_input;
             let words = input::words(context.output, no_input, file).await?;

@@ -162,6 +162,8 @@ impl Settings {
             }
             self.lan |= node.lan;
             self.relay = self.relay.or(node.relay);
+            // before it is too late to go on as before
+            context.opened_keys().await?;
             stop(context).await?;
         }
         self.start(context).await

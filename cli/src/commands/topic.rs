@@ -13,7 +13,7 @@ pub(super) const EXIT_CODES: &str = "\
 5    retry             no peer reachable: try again later
 10   no_identity       run mosaic init
 11   locked            another process holds the store
-12   wrong_passphrase  the passphrase does not open the keys
+12   wrong_passphrase  the passphrase does not open the keys, or none was given
 13   not_found         no such id or name
 14   ambiguous         a prefix or name fits several; they are listed
 15   conflict          already there, used up, expired
@@ -56,6 +56,8 @@ MOSAIC_COLOR     auto, always or never; the same as --color
 MOSAIC_TIMEOUT   give up after so long; the same as --timeout
 MOSAIC_NO_PAGER  no pager; the same as --no-pager
 MOSAIC_PAGER     pager for long output on a terminal; before PAGER; empty or cat: none
+MOSAIC_PASSPHRASE_FILE
+                 file of the passphrase; the same as --passphrase-file
 MOSAIC_STATE     folder of what must not travel with a copied home
 MOSAIC_<KEY>     a setting, for example MOSAIC_NODE_LAN; see mosaic config list
 MOSAIC_LOG       filter of the log, for example info,mosaic_node=debug; before -v

@@ -44,6 +44,9 @@ impl From<NodeError> for ErrorRecord {
             NodeError::Unconfirmed { .. } => {
                 Self::new(ErrorKind::Retry, message).with_hint(NEW_LINK)
             }
+            NodeError::Sealed { .. } | NodeError::WrongPassphrase { .. } => {
+                Self::new(ErrorKind::WrongPassphrase, message)
+            }
             NodeError::Running => Self::new(ErrorKind::Locked, message),
             NodeError::Peer { .. }
             | NodeError::Listen { .. }

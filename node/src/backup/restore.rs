@@ -17,6 +17,7 @@ use super::layout::{
     ROWS, Sum, WINDOW_LOG_MAX, table, take_row,
 };
 use crate::api::types::{ErrorKind, ErrorRecord};
+use crate::config::{Draft, PASSPHRASE_COMMAND};
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
 use crate::home;
@@ -214,7 +215,10 @@ impl Reading<'_> {
         if let Some(file) = name.strip_prefix(HOME) {
             let known = HOME_FILES.iter().find(|(known, _)| *known == file);
             let (file, limit) = known.ok_or_else(|| damaged(format!("'{file}' in the home")))?;
-            let bytes = self.bytes(from, name, size, *limit)?;
+            let mut bytes = self.bytes(from, name, size, *limit)?;
+            if *file == "config.toml" {
+                bytes = without_programs(bytes);
+            }
             return Ok(home::write_new(&self.options.home.join(file), &bytes)?);
         }
         let Some(store) = self.store.clone() else { return Err(damaged("no header")) };
@@ -280,6 +284,16 @@ impl Reading<'_> {
         self.sum.update(&bytes);
         Ok(bytes)
     }
+}
+
+/// Settings without the one that runs a program: a backup may be somebody else's.
+fn without_programs(settings: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&settings).into_owned();
+    let without = Draft::parse(text).ok().and_then(|draft| {
+        let key = draft.values().iter().find(|(key, _)| key.name == PASSPHRASE_COMMAND)?.0;
+        draft.without(key).ok()
+    });
+    without.map_or(settings, |draft| draft.text().as_bytes().to_vec())
 }
 
 fn commit(store: &DiskStore, table: Table, mut chunk: &[u8]) -> Result<(), ErrorRecord> {

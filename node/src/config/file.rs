@@ -210,7 +210,7 @@ fn field_schema(key: &Key) -> serde_json::Value {
     let kind = match key.kind {
         Kind::Flag => "boolean",
         Kind::Number { .. } => "integer",
-        Kind::Text | Kind::Url | Kind::Choice(_) => "string",
+        Kind::Text | Kind::Command | Kind::Url | Kind::Choice(_) => "string",
         Kind::Addresses => "array",
     };
     put("type", kind.into());
@@ -228,7 +228,7 @@ fn field_schema(key: &Key) -> serde_json::Value {
         Kind::Addresses => {
             put("items", json!({"type": "string"}));
         }
-        Kind::Flag | Kind::Text => {}
+        Kind::Flag | Kind::Text | Kind::Command => {}
     }
     put("description", key.about.into());
     if let Ok(Some(value)) = key.kind.parse(key.default) {

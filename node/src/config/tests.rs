@@ -35,6 +35,11 @@ fn the_file_is_optional_and_strict() {
         ("[node]\nlisten = [\"here\"]\n", "line 2: node.listen: it must be a list of addresses"),
         ("[node]\nlisten = [7]\n", "line 2: node.listen: it must be a list of addresses"),
         ("[node]\nrelay = \"ftp:x\"\n", "line 2: node.relay: it must be a web address"),
+        (
+            "[keys]\npassphrase_command = \"pass 'x\"\n",
+            "line 2: keys.passphrase_command: it must be",
+        ),
+        ("[keys]\npassphrase = \"x\"\n", "line 2: no setting 'keys.passphrase'; did you mean"),
         ("xyz = 1\n", "line 1: no setting 'xyz'"),
     ] {
         std::fs::write(&path, text).unwrap();
@@ -129,7 +134,7 @@ fn setting() -> impl Strategy<Value = (usize, Value)> {
         let value = match KEYS[at].kind {
             Kind::Flag => Value::Flag(flag),
             Kind::Number { .. } => Value::Number(number),
-            Kind::Text => Value::Text(word),
+            Kind::Text | Kind::Command => Value::Text(word),
             Kind::Url => Value::Text(format!("https://{word}.example")),
             Kind::Choice(words) => Value::Text(words[usize::from(flag)].to_owned()),
             Kind::Addresses => Value::List(vec![format!("127.0.0.1:{number}")]),
@@ -151,7 +156,7 @@ fn commented() -> String {
         let value = match key.kind {
             Kind::Flag => "true",
             Kind::Number { .. } => "9",
-            Kind::Text | Kind::Url => "\"https://a.example\"",
+            Kind::Text | Kind::Command | Kind::Url => "\"https://a.example\"",
             Kind::Choice(_) => "\"json\"",
             Kind::Addresses => "[\n  \"127.0.0.1:1\",\n]",
         };

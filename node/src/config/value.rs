@@ -19,6 +19,8 @@ pub enum Kind {
     },
     /// Any text.
     Text,
+    /// A program and its arguments, with the quotes of a shell.
+    Command,
     /// A web address.
     Url,
     /// One of these words.
@@ -57,7 +59,9 @@ impl Kind {
             Self::Number { .. } => {
                 Value::Number(text.parse().map_err(|_| self.refuse(&quote(text)))?)
             }
-            Self::Text | Self::Url | Self::Choice(_) => Value::Text(text.to_owned()),
+            Self::Text | Self::Command | Self::Url | Self::Choice(_) => {
+                Value::Text(text.to_owned())
+            }
         };
         self.check(value).map(Some)
     }
@@ -74,7 +78,7 @@ impl Kind {
                 let number = item.as_integer().ok_or_else(found)?;
                 Value::Number(u64::try_from(number).map_err(|_| self.refuse(&number.to_string()))?)
             }
-            Self::Text | Self::Url | Self::Choice(_) => {
+            Self::Text | Self::Command | Self::Url | Self::Choice(_) => {
                 Value::Text(item.as_str().ok_or_else(found)?.to_owned())
             }
             Self::Addresses => {
@@ -90,6 +94,9 @@ impl Kind {
         let fits = match (self, &value) {
             (Self::Number { min, max }, Value::Number(number)) => (min..=max).contains(&number),
             (Self::Choice(words), Value::Text(text)) => words.contains(&text.as_str()),
+            (Self::Command, Value::Text(text)) => {
+                shlex::split(text).is_some_and(|words| !words.is_empty())
+            }
             (Self::Url, Value::Text(text)) => {
                 let scheme = ["https://", "http://"].iter().find_map(|s| text.strip_prefix(s));
                 scheme.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
@@ -113,6 +120,7 @@ impl fmt::Display for Kind {
             Self::Flag => f.write_str("true or false"),
             Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Text => f.write_str("a text"),
+            Self::Command => f.write_str("a program and its arguments, each quote closed"),
             Self::Url => f.write_str("a web address"),
             Self::Choice(words) => f.write_str(&words.join(" or ")),
             Self::Addresses => f.write_str("a list of addresses with ports"),

@@ -10,10 +10,13 @@ use mosaic_node::api::types::{ErrorKind, ErrorRecord};
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::paths;
 
 /// First line of a unit that is ours to replace and remove.
 const MARK: &str = "# Written by mosaic node install.";
 const NAME: &str = "mosaic.service";
+/// Trying again does not make a passphrase right.
+const WRONG_PASSPHRASE: u8 = ErrorKind::WrongPassphrase.code();
 
 #[derive(Debug, Args)]
 pub(crate) struct Install {
@@ -67,6 +70,7 @@ impl Install {
             Failure::new(ErrorKind::Error, format!("cannot find this program: {error}"))
         })?;
         let program = quoted(&program);
+        let (passphrase, credential) = credential(context)?;
         let (unit, home, wanted) = if self.system {
             let unit = "Wants=network-online.target\nAfter=network-online.target\n";
             let home = format!(
@@ -90,8 +94,9 @@ impl Install {
         };
         Ok(format!(
             "{MARK}\n[Unit]\nDescription=Mosaic node\nDocumentation=man:mosaic-node-run(1)\n{unit}\n\
-             [Service]\nType=notify\nExecStart={program} --no-input node run\n\
+             [Service]\nType=notify\nExecStart={program} --no-input{passphrase} node run\n\
              ExecReload={program} node reload\nRestart=on-failure\nRestartSec=2s\n\
+             RestartPreventExitStatus={WRONG_PASSPHRASE}\n{credential}\
              WatchdogSec=60s\nTimeoutStopSec=15s\nUMask=0077\n{home}\
              NoNewPrivileges=yes\nProtectSystem=strict\nPrivateTmp=yes\n\
              MemoryDenyWriteExecute=yes\nLockPersonality=yes\nRestrictRealtime=yes\n\
@@ -120,6 +125,19 @@ impl Uninstall {
         ));
         context.output.object("unit_path", &[("path", &path.display().to_string())])
     }
+}
+
+/// How a unit comes to the passphrase: systemd reads the file and hands it over. Returns the flag
+/// of the node and the line of the unit.
+fn credential(context: &Context<'_>) -> Result<(&'static str, String), Failure> {
+    let Some(path) = &context.globals.passphrase_file else { return Ok(("", String::new())) };
+    let path = paths::absolute(path)?.display().to_string();
+    if path.ends_with("/-") || path.contains('\n') {
+        let message = "a unit reads the passphrase from a file, with a path in one line";
+        return Err(Failure::usage(message, "mosaic --passphrase-file FILE node install"));
+    }
+    let line = format!("LoadCredential=passphrase:{}\n", path.replace('%', "%%"));
+    Ok((" --passphrase-file ${CREDENTIALS_DIRECTORY}/passphrase", line))
 }
 
 fn unit_path(system: bool) -> Result<PathBuf, Failure> {

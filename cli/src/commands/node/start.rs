@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use mosaic_node::Unlock;
 use mosaic_node::api::types::{ErrorKind, NodeStatus, Record};
 use mosaic_node::client::Client;
 use mosaic_node::clock;
@@ -30,7 +31,8 @@ impl Settings {
             context.output.talk("The node is running already.");
             return report(context).await;
         }
-        let mut child = self.spawn(context)?;
+        let unlock = context.opened_keys().await?;
+        let mut child = self.spawn(unlock.as_ref(), context)?;
         let started = clock::instant();
         loop {
             let status = child.try_wait().map_err(cannot_start)?;
@@ -50,7 +52,7 @@ impl Settings {
         }
     }
 
-    fn spawn(&self, context: &Context<'_>) -> Result<Child, Failure> {
+    fn spawn(&self, unlock: Option<&Unlock>, context: &Context<'_>) -> Result<Child, Failure> {
         let log = open_log(context)?;
         let program = std::env::current_exe().map_err(cannot_start)?;
         let mut command = Command::new(program);
@@ -63,6 +65,9 @@ impl Settings {
         }
         for setting in &context.globals.set {
             command.arg("--set").arg(setting);
+        }
+        if unlock.is_some() {
+            command.args(["--passphrase-file", "-"]);
         }
         command.args(["node", "run", "--background"]);
         // it is nobody's service
@@ -80,10 +85,16 @@ impl Settings {
             command.arg("--log-format").arg(format.name());
         }
         let second = log.try_clone().map_err(cannot_start)?;
-        command.stdin(Stdio::null()).stdout(Stdio::from(log)).stderr(Stdio::from(second));
+        let stdin = if unlock.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::from(log)).stderr(Stdio::from(second));
         // Ctrl-C in this terminal is not meant for it.
         command.process_group(0);
-        command.spawn().map_err(cannot_start)
+        let mut child = command.spawn().map_err(cannot_start)?;
+        if let (Some(unlock), Some(mut pipe)) = (unlock, child.stdin.take()) {
+            // One that has ended already says why itself.
+            let _ = unlock.hand_over(&mut pipe);
+        }
+        Ok(child)
     }
 }
 

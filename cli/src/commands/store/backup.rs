@@ -8,6 +8,7 @@ use clap::Args;
 use mosaic_node::api::COMMIT_HEADER;
 use mosaic_node::api::types::{Backup, ErrorKind, ErrorRecord, Record, Restored, StoreBackup};
 use mosaic_node::backup;
+use mosaic_node::keys::{self, KeyState};
 use tempfile::NamedTempFile;
 
 use crate::context::Context;
@@ -83,7 +84,12 @@ impl BackupTo {
             context.output.flush()?;
         }
         if self.include_keys {
-            context.output.talk("Whoever can read this backup can write as you: keep it safe.");
+            context.output.talk(match keys::state(&context.paths.home) {
+                Ok(KeyState::Sealed(_)) => {
+                    "Whoever has this backup and the passphrase can write as you: keep them apart."
+                }
+                _ => "Whoever can read this backup can write as you: keep it safe.",
+            });
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ pub enum ErrorKind {
     NoIdentity,
     /// Another process holds the store.
     Locked,
-    /// The passphrase does not open the keys.
+    /// The passphrase does not open the keys, or there is none and they are sealed.
     WrongPassphrase,
     /// No such id or name.
     NotFound,
@@ -135,7 +135,8 @@ impl ErrorKind {
     pub const fn default_hint(self) -> Hint {
         match self {
             Self::Error | Self::Denied | Self::Interrupted => "mosaic status",
-            Self::Usage | Self::WrongPassphrase => "mosaic help",
+            Self::Usage => "mosaic help",
+            Self::WrongPassphrase => "mosaic --passphrase-file FILE status",
             Self::Partial => "mosaic sync status",
             Self::Retry => "mosaic node peers",
             Self::NoIdentity => "mosaic init --name NAME",

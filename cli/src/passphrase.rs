@@ -1,0 +1,271 @@
+//! Passphrases of the keys: from a file, a program of the settings, or a person; never from an
+//! argument or a variable, which others can see. Asked for once, and only if they are needed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use mosaic_node::api::types::{ErrorKind, ErrorRecord};
+use mosaic_node::config::{Config, Settings};
+use mosaic_node::keys::{self, KeyState};
+use mosaic_node::seal::{MAX_PASSPHRASE, Passphrase};
+use mosaic_node::{NodeError, Unlock};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::error::Failure;
+
+/// Bytes of a program's output at most.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// What to try when a passphrase cannot be used.
+const HINT: &str = "mosaic --passphrase-file FILE status";
+
+/// Where passphrases come from, and what was read already.
+#[derive(Debug, Default)]
+pub(crate) struct Passphrases {
+    /// Whether the command makes keys, which are sealed if a passphrase is given.
+    pub(crate) makes_keys: bool,
+    unlock: Option<Unlock>,
+    ahead: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// What a person is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// The passphrase that opens the keys.
+    Present,
+    /// One that is typed twice.
+    New,
+}
+
+impl Context<'_> {
+    /// Takes the passphrase off a pipe, before the command reads the rest of it.
+    ///
+    /// # Errors
+    /// The pipe cannot be read.
+    pub(crate) async fn read_ahead(&mut self) -> Result<(), Failure> {
+        let piped = self.globals.passphrase_file.as_deref().is_some_and(is_dash);
+        if piped && !io::stdin().is_terminal() {
+            self.passphrases.ahead = Some(stdin_line().await?);
+        }
+        Ok(())
+    }
+
+    /// Finds what opens the keys of this home: only if they are sealed, or about to be made.
+    ///
+    /// # Errors
+    /// `wrong_passphrase` if none is given; what keeps it from being read.
+    pub(crate) async fn unlock(&mut self) -> Result<Option<Unlock>, Failure> {
+        if self.passphrases.unlock.is_none() {
+            let state = keys::state(&self.paths.home).map_err(ErrorRecord::from)?;
+            let passphrase = match state {
+                KeyState::Sealed(path) => Some(self.present(path).await?),
+                KeyState::Missing if self.passphrases.makes_keys => self.given(Ask::New).await?,
+                KeyState::Missing | KeyState::Clear => None,
+            };
+            self.passphrases.unlock = passphrase.map(Unlock::new);
+        }
+        Ok(self.passphrases.unlock.clone())
+    }
+
+    /// As [`Context::unlock`], and makes sure that it opens them.
+    ///
+    /// # Errors
+    /// As there, and if it does not.
+    pub(crate) async fn opened_keys(&mut self) -> Result<Option<Unlock>, Failure> {
+        let unlock = self.unlock().await?;
+        let (home, trying) = (self.paths.home.clone(), unlock.clone());
+        let check = move || keys::check(&home, trying.as_ref()).map_err(ErrorRecord::from);
+        crate::apart(move || Ok(check()?)).await?;
+        Ok(unlock)
+    }
+
+    /// Reads a passphrase that is to be in force from now on.
+    ///
+    /// # Errors
+    /// There is none, it cannot be used, or it was not typed twice.
+    pub(crate) async fn new_passphrase(
+        &mut self,
+        file: Option<&Path>,
+    ) -> Result<Passphrase, Failure> {
+        const COMMAND: &str = "mosaic identity passphrase --new-passphrase-file FILE";
+        match file {
+            Some(path) if is_dash(path) && !io::stdin().is_terminal() => {
+                parsed("stdin", &stdin_line().await?)
+            }
+            Some(path) if !is_dash(path) => from_file(path).await,
+            _ if self.is_person() => self.ask(Ask::New).await,
+            _ => {
+                let message = "there is no terminal to type a passphrase at: it needs \
+                               --new-passphrase-file FILE";
+                Err(Failure::usage(message, COMMAND))
+            }
+        }
+    }
+
+    async fn present(&mut self, path: PathBuf) -> Result<Passphrase, Failure> {
+        match self.given(Ask::Present).await? {
+            Some(passphrase) => Ok(passphrase),
+            None if self.is_person() => self.ask(Ask::Present).await,
+            None => Err(ErrorRecord::from(NodeError::Sealed { path }).into()),
+        }
+    }
+
+    /// The passphrase that the command line or the settings lead to, if they say so.
+    async fn given(&mut self, what: Ask) -> Result<Option<Passphrase>, Failure> {
+        if let Some(line) = self.passphrases.ahead.take() {
+            return parsed("stdin", &line).map(Some);
+        }
+        if let Some(path) = self.globals.passphrase_file.clone() {
+            if !is_dash(&path) {
+                return from_file(&path).await.map(Some);
+            }
+            if !self.is_person() {
+                let message = "there is nobody to type the passphrase: name a file, or use a pipe";
+                return Err(Failure::usage(message, HINT));
+            }
+            return self.ask(what).await.map(Some);
+        }
+        let settings = Settings::load(&self.layers()).map_err(ErrorRecord::from)?;
+        match Config::from(&settings).keys.passphrase_command {
+            Some(words) => self.printed(&words).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The first line that a program prints.
+    async fn printed(&self, words: &[String]) -> Result<Passphrase, Failure> {
+        const NAME: &str = "keys.passphrase_command";
+        const LOOK: &str = "mosaic config get keys.passphrase_command";
+        let failed = |why: String| {
+            let message = format!("{NAME} gives no passphrase: {why}");
+            Failure::hinted(ErrorKind::Error, message, LOOK)
+        };
+        let program = words.first().cloned().unwrap_or_default();
+        let when = |open| if open { Stdio::inherit() } else { Stdio::null() };
+        // it may have to ask a person itself
+        let ends = (when(self.is_person()), when(!self.output.is_json()));
+        let running = crate::printed_by(words, ends, OUTPUT_BYTES_MAX);
+        let (output, status) =
+            running.await.map_err(|error| failed(format!("{program}: {error}")))?;
+        if !status.success() {
+            return Err(failed(format!("{program} ended with {status}")));
+        }
+        Passphrase::from_bytes(&output).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Whether somebody is there to be asked.
+    fn is_person(&self) -> bool {
+        !self.globals.no_input && !self.output.is_json() && io::stdin().is_terminal()
+    }
+
+    async fn ask(&mut self, what: Ask) -> Result<Passphrase, Failure> {
+        if what == Ask::Present {
+            return parsed("stdin", &self.hidden("Passphrase of the keys:").await?);
+        }
+        let first = self.hidden("New passphrase of the keys:").await?;
+        let passphrase = parsed("stdin", &first)?;
+        let second = self.hidden("The same again:").await?;
+        if first != second {
+            let message = "the two are not the same: nothing was changed";
+            return Err(Failure::usage(message, "mosaic help identity passphrase"));
+        }
+        Ok(passphrase)
+    }
+
+    /// Reads a line that is not shown while it is typed, and shows again what comes after it,
+    /// whatever ends the wait.
+    async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        // first, so that nothing is shown of what is typed as soon as the question is there
+        let _hidden = Hidden::begin().map_err(unreadable("the terminal"))?;
+        self.output.question(question);
+        crate::interruptible(stdin_line()).await
+    }
+}
+
+/// A terminal that shows nothing of what is typed but the end of the line; until dropped.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+fn is_dash(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+async fn from_file(path: &Path) -> Result<Passphrase, Failure> {
+    let (name, path) = (path.display().to_string(), path.to_owned());
+    let shown = name.clone();
+    let reading = move || {
+        let line = File::open(path).and_then(|file| line_of(BufReader::new(file)));
+        line.map_err(unreadable(&shown))
+    };
+    parsed(&name, &crate::apart(reading).await?)
+}
+
+async fn stdin_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    crate::apart(|| line_of(io::stdin().lock()).map_err(unreadable("stdin"))).await
+}
+
+/// Reads a line, or as much of it as shows that it is too long.
+fn line_of(from: impl BufRead) -> io::Result<Zeroizing<Vec<u8>>> {
+    let limit = MAX_PASSPHRASE.saturating_add(2);
+    let mut line = Zeroizing::new(Vec::with_capacity(limit));
+    from.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+fn parsed(name: &str, line: &[u8]) -> Result<Passphrase, Failure> {
+    Passphrase::from_bytes(line)
+        .map_err(|error| Failure::usage(format!("{error}: it was read from {name}"), HINT))
+}
+
+fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
+    let name = name.to_owned();
+    move |error| {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Error,
+        };
+        Failure::hinted(kind, format!("cannot read the passphrase from {name}: {error}"), HINT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_is_taken_and_the_rest_is_left() {
+        let mut pipe = &b"open sesame\nthe text of a post\n"[..];
+        assert_eq!(**line_of(&mut pipe).unwrap(), *b"open sesame\n");
+        assert_eq!(pipe, b"the text of a post\n");
+        assert_eq!(line_of(&b""[..]).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_never_ends_is_too_long() {
+        let line = line_of(BufReader::new(io::repeat(b'a'))).unwrap();
+        let Err(Failure::Error(error)) = parsed("x", &line) else { panic!("taken") };
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.message.contains("longer than"), "{}", error.message);
+        assert!(parsed("x", &[b'a'; MAX_PASSPHRASE]).is_ok());
+        assert!(parsed("x", &[&[b'a'; MAX_PASSPHRASE][..], b"\r\n"].concat()).is_ok());
+    }
+}
