@@ -478,7 +478,7 @@ impl Replica {
         state: MutexGuard<'a, State>,
         work: &mut Work,
     ) -> Result<MutexGuard<'a, State>, EngineError> {
-        if work.batch.bytes() < COMMIT_BYTES_WISHED {
+        if work.bytes() < COMMIT_BYTES_WISHED {
             return Ok(state);
         }
         let mut large = std::mem::take(work);
@@ -497,6 +497,7 @@ impl Replica {
         if let Some(why) = &state.failed {
             return Err(StoreError::ReadOnly { reason: why.clone() }.into());
         }
+        self.store_large(&std::mem::take(&mut work.large))?;
         self.mark_unsettled(&mut state, &mut work)?;
         self.note_searchable(&mut work)?;
         self.note_pictures(&mut state, &mut work)?;
@@ -546,10 +547,8 @@ impl Replica {
         drop(state);
         self.tell(&events);
         // After the rows: a crash between them leaves a file too many, never one too few.
-        for file in &files {
-            // One that stays harms nobody, and the commit stands either way.
-            let _ = self.remove_file(file);
-        }
+        // One that stays harms nobody, and the commit stands either way.
+        let _ = self.remove_files(&files);
         Ok(())
     }
 

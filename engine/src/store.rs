@@ -326,6 +326,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`StoreError::ReadOnly`], [`StoreError::Io`].
     fn blob_create(&self, size_max: u64) -> Result<Box<dyn BlobWriter>, StoreError>;
 
+    /// Takes large blobs that are in memory, all durable when it returns, with one commit; those
+    /// that are here already stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if bytes are not those of their hash, else as [`Store::commit`];
+    /// then any of them may be here.
+    fn blobs_put(&self, blobs: &[(BlobHash, Bytes)]) -> Result<(), StoreError>;
+
     /// Returns what is known about a complete blob.
     ///
     /// # Errors
@@ -388,7 +397,17 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// As [`Store::commit`].
-    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError>;
+    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        Ok(self.blobs_remove(std::slice::from_ref(hash))? > 0)
+    }
+
+    /// Removes blobs, and what was set aside of them, with one commit at most; returns how many
+    /// were there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    fn blobs_remove(&self, hashes: &[BlobHash]) -> Result<u64, StoreError>;
 
     /// Returns the bytes that [`Store::blob_remove`] gives back.
     ///

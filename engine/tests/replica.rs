@@ -20,6 +20,8 @@ use mosaic_engine::wire::Part;
 
 #[path = "replica/drafts.rs"]
 mod drafts;
+#[path = "replica/eviction.rs"]
+mod eviction;
 #[path = "replica/forks.rs"]
 mod forks;
 #[path = "replica/garbage.rs"]
@@ -391,7 +393,7 @@ fn a_subscription_stays_under_its_limit_and_fetches_on_demand() {
     let newest = texts(&hub, &ada);
     assert!(newest.len() >= 900 && newest.len() < 4000, "{}", newest.len());
     assert!(newest.first().unwrap().starts_with("3999 "));
-    hub.demand_page(&ada, 0);
+    hub.demand_page(&ada, 0).unwrap();
     give(&laptop, &hub);
     assert!(texts(&hub, &ada).iter().any(|text| text.starts_with("5 ")));
     assert!(laptop.evict_page(&ada, 0).is_err());

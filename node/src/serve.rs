@@ -97,6 +97,7 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     network.keep_connected();
     let indexing = tokio::spawn(keep_indexed(app.clone()));
     drafts::keep_posting(app);
+    keep_to_limits(app)?;
     let stop = app.stopping().clone();
     app.note("node.ready").await;
     let serving =
@@ -120,6 +121,17 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
         serving.abort();
         let _ = serving.await;
     }
+    Ok(())
+}
+
+/// Gives up, beside everything else, what a fetch that was interrupted left over a limit.
+fn keep_to_limits(app: &App) -> Result<(), ErrorRecord> {
+    let replica = app.replica()?;
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = replica.enforce_limits() {
+            tracing::warn!(%error, "what is over a limit was not given up");
+        }
+    });
     Ok(())
 }
 

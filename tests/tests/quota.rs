@@ -1,5 +1,6 @@
 //! A subscription under a limit: what is not kept is not fetched, and comes when it is read.
 
+use std::process::Stdio;
 use std::sync::Arc;
 
 use mosaic_engine::entropy::SeededEntropy;
@@ -9,7 +10,7 @@ use mosaic_engine::replica::{Replica, ReplicaOptions, Subscription};
 use mosaic_engine::store::memory::MemoryStore;
 use mosaic_node::ticket::NodeTicket;
 use mosaic_tests::api::Api;
-use mosaic_tests::home::{Home, field};
+use mosaic_tests::home::{Home, field, until};
 use mosaic_tests::liar::hub::{Hub, Show};
 use mosaic_tests::liar::net::NetHub;
 use serde_json::{Value, json};
@@ -102,6 +103,7 @@ fn a_subscription_neither_holds_nor_fetches_more_than_its_limit_and_a_page() {
     assert!(shown["text"].as_str().is_some_and(|text| text.starts_with("0 ")), "{shown}");
     assert!(hub.run(&["wall", "list", &account]).err.contains("not kept here"));
     drop(api);
+    stay_under_the_limit_when_readers_go_away(&hub, &account, &ticket, &own);
     // Nothing of one's own is given up.
     assert_eq!(own.len(), count + 1);
     assert!(own.iter().all(|post| post["text"].is_string()));
@@ -115,6 +117,10 @@ fn a_subscription_neither_holds_nor_fetches_more_than_its_limit_and_a_page() {
     let result = bob.sync(&served.ticket());
     assert_eq!(result["state"], "differs", "{result}");
     served.stop();
+    // A post that is not kept is not one that nobody knows.
+    let done = hub.run(&["wall", "show", &first]);
+    assert!(done.code == 5 && done.err.contains("not kept here"), "{done:?}");
+    assert_eq!(laptop.run(&["wall", "show", &"0".repeat(64)]).code, 13);
     let node = laptop.node();
     hub.ok(&["sub", "add", &account, "--max-bytes", "none"]);
     let result = hub.sync(&node.ticket());
@@ -122,6 +128,48 @@ fn a_subscription_neither_holds_nor_fetches_more_than_its_limit_and_a_page() {
     assert_eq!(posts(&hub, &[&account]).len(), count + 1);
     hub.ok(&["sub", "remove", &account]);
     assert!(posts(&hub, &[&account]).is_empty());
+    node.stop();
+}
+
+/// Reads old posts under a limit below any page; readers are killed when something has come, and
+/// so is the node in the end.
+fn stay_under_the_limit_when_readers_go_away(
+    hub: &Home,
+    account: &str,
+    ticket: &str,
+    wall: &[Value],
+) {
+    let limit = 1_000_000;
+    hub.ok(&["sub", "add", account, "--max-bytes", &limit.to_string()]);
+    let node = hub.node();
+    hub.sync(ticket);
+    let newest = held(hub, account);
+    assert!(newest > limit && newest < PAGE_BYTES, "{newest}");
+    let text = "x".repeat(TEXT_BYTES);
+    for n in [10, 1500, 20] {
+        let id = field(&wall[wall.len() - 1 - n], "id");
+        let mut reader = hub.command(&["wall", "show", &id]);
+        let mut reader = reader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a reader");
+        let before = held(hub, account);
+        until("something comes", || {
+            let now = held(hub, account);
+            assert!(now <= limit + PAGE_BYTES, "{now}");
+            now != before || reader.try_wait().expect("a state").is_some()
+        });
+        reader.kill().expect("killed");
+        reader.wait().expect("an end");
+        let id = field(&wall[wall.len() - 2 - n], "id");
+        let shown = &hub.json(&["wall", "show", &id])[0];
+        assert_eq!(shown["text"], format!("{} {text}", n + 1), "{id}");
+        let now = held(hub, account);
+        println!("reader killed, next post shown: held {now}");
+        assert!(now <= limit + PAGE_BYTES, "{now}");
+    }
+    node.kill();
+    let node = hub.node();
+    hub.sync(ticket);
+    assert_eq!(held(hub, account), newest);
+    assert!(posts(hub, &[account]).iter().all(|post| post["text"].is_string()));
     node.stop();
 }
 

@@ -131,7 +131,7 @@ impl Replica {
             time_ms: change.time_ms,
             kind: change.entry.kind(),
         };
-        self.put_change(work, &id, change.built.bytes)?;
+        Self::put_change(work, &id, change.built.bytes);
         work.batch.put(Table::Truth, keys::chain_change(&key, n), id.as_bytes().to_vec());
         for (key, value) in view::rows_of(description, &id, &row, &change.entry) {
             work.batch.put(Table::Rows, key, value);

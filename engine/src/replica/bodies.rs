@@ -48,7 +48,42 @@ pub enum Text {
     Deleted,
 }
 
+/// Puts a small blob into the batch, and a large one where it waits to become a file.
+fn put_blob(
+    batch: &mut Batch,
+    large: &mut Vec<(BlobHash, Bytes)>,
+    hash: &BlobHash,
+    blob: impl Into<Bytes>,
+) {
+    let blob = blob.into();
+    if blob.len() <= BLOB_INLINE_BYTES_MAX {
+        batch.put(Table::Truth, keys::blob(hash), blob);
+    } else {
+        large.push((*hash, blob));
+    }
+}
+
+impl Work {
+    /// Puts a blob into the commit.
+    pub(super) fn put_blob(&mut self, hash: &BlobHash, blob: impl Into<Bytes>) {
+        put_blob(&mut self.batch, &mut self.large, hash, blob);
+    }
+
+    /// Bytes of the commit so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.batch.bytes() + self.large.iter().map(|(_, blob)| blob.len()).sum::<usize>()
+    }
+}
+
 impl Replica {
+    /// Makes large blobs durable files, before the commit of the rows that name them.
+    pub(super) fn store_large(&self, large: &[(BlobHash, Bytes)]) -> Result<(), EngineError> {
+        if !large.is_empty() {
+            self.store.blobs_put(large)?;
+        }
+        Ok(())
+    }
+
     /// Salts a text and puts its blob into the commit.
     pub(crate) fn put_body(&self, work: &mut Work, text: &[u8]) -> Result<BodyRef, EngineError> {
         if text.len() > BODY_BYTES_MAX {
@@ -61,38 +96,14 @@ impl Replica {
         self.entropy.fill(&mut blob);
         blob.extend_from_slice(text);
         let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };
-        self.put_blob(&mut work.batch, &body.hash, blob)?;
+        work.put_blob(&body.hash, blob);
         Ok(body)
     }
 
-    /// Small blobs go into the batch; large ones become durable files at once, before the
-    /// change that names them.
-    pub(super) fn put_blob(
-        &self,
-        batch: &mut Batch,
-        hash: &BlobHash,
-        blob: impl Into<Bytes>,
-    ) -> Result<(), EngineError> {
-        let blob = blob.into();
-        if blob.len() <= BLOB_INLINE_BYTES_MAX {
-            batch.put(Table::Truth, keys::blob(hash), blob);
-        } else if self.store.blob_info(hash)?.is_none() {
-            let mut writer = self.store.blob_create(blob.len() as u64)?;
-            writer.write(&blob)?;
-            writer.finish(Some(hash))?;
-        }
-        Ok(())
-    }
-
     /// Puts a change's stored bytes into the commit.
-    pub(crate) fn put_change(
-        &self,
-        work: &mut Work,
-        id: &ChangeId,
-        bytes: Vec<u8>,
-    ) -> Result<(), EngineError> {
+    pub(crate) fn put_change(work: &mut Work, id: &ChangeId, bytes: Vec<u8>) {
         work.needed.insert((id.blob(), None));
-        self.put_blob(&mut work.batch, &id.blob(), bytes)
+        work.put_blob(&id.blob(), bytes);
     }
 
     /// Notes the bodies that a new entry names or withdraws.
@@ -119,7 +130,7 @@ impl Replica {
             } else if let Some(blob) =
                 work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
             {
-                self.put_blob(&mut work.batch, &body.hash, blob)?;
+                work.put_blob(&body.hash, blob);
                 work.arrived += 1;
                 BodyState::Held
             } else {
@@ -213,6 +224,7 @@ impl Replica {
     /// Stores bodies that documents here want; returns how many and their bytes.
     pub(crate) fn take_bodies(&self, bodies: Vec<Bytes>) -> Result<(u64, u64, u64), EngineError> {
         let mut batch = Batch::new();
+        let mut large = Vec::new();
         let mut docs = Vec::new();
         let (mut stored, mut bytes, mut refused) = (0, 0, 0);
         // What nobody wants is found out before the lock is taken: it must not keep anybody
@@ -251,11 +263,12 @@ impl Replica {
                 self.note_text(&mut batch, &hash)?;
                 stored += 1;
                 bytes += blob.len() as u64;
-                self.put_blob(&mut batch, &hash, blob)?;
+                put_blob(&mut batch, &mut large, &hash, blob);
             } else {
                 refused += 1;
             }
         }
+        self.store_large(&large)?;
         let pending = self.store.submit(batch)?;
         drop(guard);
         let durable = pending.wait();

@@ -1,5 +1,6 @@
 //! Which pages of a wall a limited subscription takes: the newest ones, as far as limit and
-//! history reach. What a page weighs is known once its changes are here, and remembered when
+//! history reach. A page that was asked for comes before all others, and even the newest one makes
+//! room for it: more than the limit and a page is never here. What a page weighs is known once its changes are here, and remembered when
 //! it is given up, so that it is not fetched only to be given up again.
 
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ use crate::store::{Batch, Table, keys};
 
 /// Pages of unknown weight asked for at once; each is a page too many at worst.
 const ASKED_AT_ONCE_MAX: usize = 4;
+
+/// Bodies up to this size come to a page that stays, whatever the limit.
+const SMALL_BYTES_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
 
 /// What a page costs here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) struct DocumentUse {
     pub held: u64,
     /// Bytes of bodies that its changes name, that are not here, and that would be fetched.
     pub wanted: u64,
+    /// Those of them that come in any case to a page that stays.
+    pub small: u64,
 }
 
 /// A page and what is known of its weight.
@@ -39,6 +45,7 @@ struct Page {
     /// Of documents of others: the own ones cannot be given up.
     held: u64,
     wanted: u64,
+    small: u64,
     /// Some changes are known and not here.
     partial: bool,
     /// Some chain was given up.
@@ -64,8 +71,10 @@ impl Room {
 pub(crate) struct Budget {
     /// Pages taken.
     taken: BTreeMap<u64, Room>,
-    /// Pages that are here and have no room, oldest first, with their weight.
-    pub over: Vec<(u64, u64)>,
+    /// Pages that are here and have no room, oldest first.
+    pub over: Vec<u64>,
+    /// The newest page, if one that was asked for left it no room.
+    pub displaced: Option<u64>,
 }
 
 impl Budget {
@@ -94,20 +103,38 @@ struct Walk {
 }
 
 impl Walk {
-    /// A page that stays in any case, with as many of its files as there is room for.
-    fn keep(&mut self, number: u64, page: &Page) {
-        self.total = self.total.saturating_add(page.held);
-        let room = page.wanted.min(self.limit.saturating_sub(self.total));
-        self.total = self.total.saturating_add(room);
-        let small_max = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;
-        self.budget.taken.insert(number, Room { bytes: room, small_max });
+    /// A page that stays in any case, with as many of its files as there is room for. What it
+    /// weighed before, as far as the limit, is kept free while it is on its way.
+    fn keep(&mut self, number: u64, page: &Page, weight: Option<u64>) {
+        let held = self.total.saturating_add(page.held);
+        let room = page.wanted.min(self.limit.saturating_sub(held));
+        let weight = weight.filter(|_| page.partial).unwrap_or(0).min(self.limit);
+        let here = held.saturating_add(room.max(page.small));
+        self.total = here.max(self.total.saturating_add(weight));
+        self.budget.taken.insert(number, Room { bytes: room, small_max: SMALL_BYTES_MAX });
+    }
+
+    /// The newest page: it stays, unless it and one that was asked for are both beyond the limit.
+    fn keep_newest(&mut self, number: u64, page: &Page, weight: Option<u64>) {
+        let sure = page.held.saturating_add(page.small);
+        let weight = weight.filter(|_| page.partial).unwrap_or(0).max(sure);
+        if self.total > self.limit && weight > self.limit {
+            self.full = true;
+            self.budget.displaced = Some(number);
+            if page.held > 0 {
+                self.budget.over.push(number);
+            }
+            return;
+        }
+        self.last = page.held.saturating_add(page.wanted);
+        self.keep(number, page, None);
     }
 
     fn weigh(&mut self, number: u64, page: &Page, weight: u64) {
         if self.full || self.total.saturating_add(weight) > self.limit {
             self.full = true;
             if page.held > 0 {
-                self.budget.over.push((number, weight));
+                self.budget.over.push(number);
             }
             return;
         }
@@ -160,17 +187,17 @@ impl Replica {
             .collect();
         for number in demanded {
             if let Some(page) = pages.remove(&number) {
-                walk.keep(number, &page);
+                let weight = self.weight(&subscription.space(), number, &page)?;
+                walk.keep(number, &page, weight);
             }
         }
         let mut young = true;
         for (number, page) in pages.into_iter().rev() {
+            let weight = self.weight(&subscription.space(), number, &page)?;
             if number == newest {
-                walk.last = page.held.saturating_add(page.wanted);
-                walk.keep(number, &page);
+                walk.keep_newest(number, &page, weight);
                 continue;
             }
-            let weight = self.weight(&subscription.space(), number, &page)?;
             young = young && self.is_young(state, subscription, number)?;
             match weight {
                 // Too old to be fetched; what is here stays as long as there is room.
@@ -250,6 +277,7 @@ impl Replica {
             let page = pages.entry(description.page).or_default();
             page.held = page.held.saturating_add(used.held);
             page.wanted = page.wanted.saturating_add(used.wanted);
+            page.small = page.small.saturating_add(used.small);
             for (_, chain) in self.chains_of(state, &doc)? {
                 page.partial |= chain.held < chain.known;
                 page.evicted |= chain.evicted;
@@ -340,6 +368,9 @@ impl Replica {
             let size = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
             if size <= each_max {
                 used.wanted = used.wanted.saturating_add(size);
+                if size <= SMALL_BYTES_MAX {
+                    used.small = used.small.saturating_add(size);
+                }
             }
         }
         state.uses.insert(*doc, (used, each_max));

@@ -229,9 +229,8 @@ impl Replica {
                 }
             }
         }
-        for hash in unnamed {
-            self.store.blob_remove(&hash)?;
-        }
+        let unnamed: Vec<BlobHash> = unnamed.into_iter().collect();
+        self.store.blobs_remove(&unnamed)?;
         Ok(())
     }
 

@@ -12,6 +12,9 @@ use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_SALT_BYTES};
 use crate::model::entry::{Attachment, BodyRef};
 use crate::store::{BLOB_READ_BYTES_MAX, Batch, BlobWriter, PartialBlob, StoreError, Table, keys};
 
+/// Files removed in one step.
+const REMOVED_AT_ONCE: usize = 1024;
+
 /// A wanted file on its way in. What came before the last [`FileIntake::checkpoint`] is there
 /// when it is begun again; what came after is lost when this is dropped.
 #[derive(Debug)]
@@ -158,7 +161,7 @@ impl Replica {
             _ => files.remove(&body.hash),
         };
         drop(files);
-        self.remove_file(&body.hash)
+        self.remove_files(&[body.hash])
     }
 
     /// Begins to take in a wanted file, or goes on with it; `None` if nothing here wants it.
@@ -226,22 +229,30 @@ impl Replica {
         Ok(())
     }
 
-    /// Removes a blob file that nothing named, unless something has come to name it since, and
-    /// what is here of it on its way in, unless something wants it.
-    pub(super) fn remove_file(&self, hash: &BlobHash) -> Result<(), EngineError> {
-        let _state = self.lock();
-        // What others have handed to the store must be readable there first.
-        self.store.commit(Batch::new())?;
-        let states = self.body_states(hash)?;
-        let change = ChangeId::from_bytes(*hash.as_bytes());
-        let named = states.contains(&BodyState::Held) || self.added.contains(hash);
-        if !named && self.entry_row(&change)?.is_none() {
-            self.store.blob_remove(hash)?;
-        }
-        if !states.contains(&BodyState::Wanted) {
-            for partial in self.store.partials()?.iter().filter(|partial| partial.hash == *hash) {
-                self.store.partial_remove(hash, partial.size)?;
+    /// Removes blob files that nothing named, unless something has come to name them since, and
+    /// what is here of them on its way in, unless something wants it.
+    pub(super) fn remove_files(&self, hashes: &[BlobHash]) -> Result<(), EngineError> {
+        // Others may write between.
+        for some in hashes.chunks(REMOVED_AT_ONCE) {
+            let _state = self.lock();
+            // What others have handed to the store must be readable there first.
+            self.store.commit(Batch::new())?;
+            let partials = self.store.partials()?;
+            let mut unnamed = Vec::with_capacity(some.len());
+            for hash in some {
+                let states = self.body_states(hash)?;
+                let change = ChangeId::from_bytes(*hash.as_bytes());
+                let named = states.contains(&BodyState::Held) || self.added.contains(hash);
+                if !named && self.entry_row(&change)?.is_none() {
+                    unnamed.push(*hash);
+                }
+                if !states.contains(&BodyState::Wanted) {
+                    for partial in partials.iter().filter(|partial| partial.hash == *hash) {
+                        self.store.partial_remove(hash, partial.size)?;
+                    }
+                }
             }
+            self.store.blobs_remove(&unnamed)?;
         }
         Ok(())
     }

@@ -248,7 +248,7 @@ impl Replica {
         chain.bytes += stored.len() as u64;
         chain.link = extend(&chain.link, n, &id);
         chain.last = hash;
-        self.put_change(work, &id, stored)?;
+        Self::put_change(work, &id, stored);
         work.batch.put(Table::Truth, keys::chain_change(&key, n), id.as_bytes().to_vec());
         work.batch.put(Table::Rows, keys::entry(&id), row.encode());
         let own = state.own.as_ref().map(|own| own.account);

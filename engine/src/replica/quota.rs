@@ -2,7 +2,8 @@
 //! go; a page that was evicted comes back on demand, verified like any other. The own
 //! space is never evicted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::MutexGuard;
 
 use super::budget::{Room, is_paged};
 use super::{BodyState, ChainState, EngineError, Replica, State, Subscription, Work};
@@ -188,9 +189,15 @@ impl Replica {
         let limits = self.limits(&mut self.lock())?.clone();
         let mut evicted = 0;
         for subscription in limits.values().filter(|limit| limit.bytes_max != u64::MAX) {
-            let over = self.budget(&mut self.lock(), subscription)?.over;
-            for (page, _) in over {
-                self.evict_page(&subscription.account, page)?;
+            // Each is looked for anew: meanwhile another one may have been asked for.
+            let mut tried = HashSet::new();
+            loop {
+                let mut state = self.lock();
+                let budget = self.budget(&mut state, subscription)?;
+                let Some(page) = budget.over.into_iter().find(|page| tried.insert(*page)) else {
+                    break;
+                };
+                self.give_up_page(state, &subscription.account, page)?;
                 evicted += 1;
             }
         }
@@ -203,7 +210,17 @@ impl Replica {
     /// # Errors
     /// If it is the own space, or the store fails.
     pub fn evict_page(&self, account: &AccountId, page: u64) -> Result<(), EngineError> {
-        let mut state = self.lock();
+        self.give_up_page(self.lock(), account, page)
+    }
+
+    /// As [`Replica::evict_page`]. What takes several commits is counted, and given up, until the
+    /// last one.
+    fn give_up_page<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        account: &AccountId,
+        page: u64,
+    ) -> Result<(), EngineError> {
         if state.own.as_ref().is_some_and(|own| own.account == *account) {
             return Err(EngineError::Denied("own data is never evicted".into()));
         }
@@ -220,16 +237,16 @@ impl Replica {
             if !is_paged(&description) || description.page != page || mine {
                 continue;
             }
+            for (key, _) in self.chains_of(&mut state, &doc)? {
+                self.evict_chain(&mut state, &mut work, &key, &description)?;
+                state = self.commit_large(state, &mut work)?;
+            }
             for hash in self.bodies_in(&doc)? {
                 let place = keys::body(&hash, &doc);
                 work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
                 work.batch.delete(Table::Meta, keys::held(&doc, &hash));
                 work.given_up.insert((hash, doc));
                 self.remove_blob_unless_used(&mut work, &hash, &doc)?;
-                state = self.commit_large(state, &mut work)?;
-            }
-            for (key, _) in self.chains_of(&mut state, &doc)? {
-                self.evict_chain(&mut state, &mut work, &key, &description)?;
                 state = self.commit_large(state, &mut work)?;
             }
         }
@@ -305,12 +322,53 @@ impl Replica {
         Ok(())
     }
 
-    /// Asks for a page that is known and not here: the next sync fetches it. Until another
-    /// one is asked for, it stays.
-    pub fn demand_page(&self, account: &AccountId, page: u64) {
+    /// Asks for a page that is known and not here: room is made for it, and the next sync
+    /// fetches it. Until another one is asked for, it stays.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn demand_page(&self, account: &AccountId, page: u64) -> Result<(), EngineError> {
         let mut state = self.lock();
         state.demanded.retain(|(other, _)| other != account);
         state.demanded.insert((*account, page));
         state.forget_missing(None);
+        drop(state);
+        self.enforce_limits()?;
+        Ok(())
+    }
+
+    /// Lets pages go that were asked for and left the newest one no room; brings every
+    /// subscription under its limit.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn settle_limits(&self) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        for subscription in self.limits(&mut state)?.clone().into_values() {
+            if self.budget(&mut state, &subscription)?.displaced.is_some() {
+                state.demanded.retain(|(account, _)| *account != subscription.account);
+                state.forget_missing(None);
+            }
+        }
+        drop(state);
+        self.enforce_limits()?;
+        Ok(())
+    }
+
+    /// Lets the newest page come back when there is something new on it.
+    pub(super) fn return_to_newest(
+        &self,
+        state: &mut State,
+        description: &Description,
+    ) -> Result<(), EngineError> {
+        if state.demanded.is_empty() {
+            return Ok(());
+        }
+        let Some(subscription) = self.limit_of(state, description)? else { return Ok(()) };
+        if self.budget(state, &subscription)?.displaced == Some(description.page) {
+            state.demanded.retain(|(account, _)| *account != subscription.account);
+            state.forget_missing(None);
+        }
+        Ok(())
     }
 }

@@ -170,6 +170,9 @@ impl Replica {
         receipt: &mut Receipt,
     ) -> Result<(u64, Verdict), Stop> {
         let mut limit = self.writable_up_to(state, &arrival)?;
+        if arrival.head.n > arrival.chain.known {
+            self.return_to_newest(state, &arrival.description)?;
+        }
         let mut steps = match self.steps(&arrival, &received.parts, received.fork) {
             Err(Stop::Verdict(verdict)) if verdict == Verdict::Deferred(Reason::Gap) => {
                 if arrival.chain.held < arrival.chain.known {
@@ -359,7 +362,7 @@ impl Replica {
                     if matches!(verdict, Verdict::Refused(_)) {
                         self.mark_invalid(state, work, arrival, held + 1);
                         // Others come to the verdict themselves, by these bytes.
-                        self.put_blob(&mut work.batch, &step.id.blob(), bytes)?;
+                        work.put_blob(&step.id.blob(), bytes);
                     }
                     return Ok((stored, Some(verdict)));
                 }

@@ -272,6 +272,8 @@ impl State {
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub batch: Batch,
+    /// Blobs of this commit that are kept as files.
+    pub large: Vec<(BlobHash, Bytes)>,
     /// Chains whose head rows change.
     pub chains: BTreeSet<ChainKey>,
     /// Chains written here, to be signed at the end.

@@ -10,7 +10,7 @@
 //! ```
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -114,15 +114,25 @@ impl BlobFiles {
         })
     }
 
-    /// Moves a finished blob to its place, durably; its row must follow.
-    pub(super) fn place(&self, blob: NewBlob, hash: &BlobHash) -> Result<(), StoreError> {
-        let (path, dir) = self.shard(hash)?;
-        for (file, path) in [(blob.groups, groups_path(&path)), (blob.bytes, path)] {
-            file.as_file().sync_all().map_err(|error| StoreError::io("flush", &path, error))?;
-            file.persist(&path).map_err(|error| StoreError::io("rename to", &path, error.error))?;
+    /// Moves finished blobs to their places, durably; their rows must follow.
+    pub(super) fn place(&self, blobs: BTreeMap<BlobHash, NewBlob>) -> Result<(), StoreError> {
+        // all are written by now: the first flush finds the disk at work on the others too
+        for file in blobs.values().flat_map(|blob| [&blob.groups, &blob.bytes]) {
+            let flushed = file.as_file().sync_all();
+            flushed.map_err(|error| StoreError::io("flush", file.path(), error))?;
         }
-        sync_dir(&dir)?;
-        remove(&self.aside(hash))
+        let hashes: Vec<BlobHash> = blobs.keys().copied().collect();
+        let mut dirs = BTreeSet::new();
+        for (hash, blob) in blobs {
+            let (path, dir) = self.shard(&hash)?;
+            for (file, path) in [(blob.groups, groups_path(&path)), (blob.bytes, path)] {
+                file.persist(&path)
+                    .map_err(|error| StoreError::io("rename to", &path, error.error))?;
+            }
+            dirs.insert(dir);
+        }
+        dirs.iter().try_for_each(|dir| sync_dir(dir))?;
+        hashes.iter().try_for_each(|hash| remove(&self.aside(hash)))
     }
 
     /// Moves files that are complete and fsynced to their place, durably; the row must follow.

@@ -27,7 +27,7 @@ pub type Reopen = Box<dyn FnMut() -> Arc<dyn Store>>;
 ///
 /// When the store does not conform.
 pub fn check_all(fresh: &mut dyn FnMut() -> Reopen) {
-    let checks: [fn(&mut Reopen); 12] = [
+    let checks: [fn(&mut Reopen); 13] = [
         batches_are_whole,
         the_later_operation_wins,
         scans_keep_order_and_bounds,
@@ -38,6 +38,7 @@ pub fn check_all(fresh: &mut dyn FnMut() -> Reopen) {
         closing_commits_what_waits,
         blobs_are_kept_and_read_in_ranges,
         blobs_are_capped_and_named,
+        many_blobs_come_and_go_at_once,
         parts_of_blobs_are_kept_and_go_on,
         parts_that_make_another_blob_are_refused,
     ];
@@ -314,6 +315,36 @@ fn blobs_are_capped_and_named(reopen: &mut Reopen) {
 }
 
 /// Writes the groups of `bytes` that begin in `range`.
+fn many_blobs_come_and_go_at_once(reopen: &mut Reopen) {
+    let store = reopen();
+    let blobs: Vec<(BlobHash, Bytes)> = (0..100)
+        .map(|n| Bytes::from(sample(20_000 + n)))
+        .map(|bytes| (BlobHash::of(&bytes), bytes))
+        .collect();
+    let hashes: Vec<BlobHash> = blobs.iter().map(|(hash, _)| *hash).collect();
+    let before = store.stats().commits;
+    store.blobs_put(&blobs).unwrap();
+    // One is named twice, and all are here already.
+    store.blobs_put(&[blobs.clone(), blobs[..1].to_vec()].concat()).unwrap();
+    assert!(store.stats().commits - before <= 1);
+    assert_eq!(store.stats().blobs.rows, 100);
+    let strange = (hashes[0], Bytes::from_static(b"strange"));
+    assert!(matches!(store.blobs_put(&[strange]), Err(StoreError::Refused { .. })));
+    store.close().unwrap();
+    let store = reopen();
+    for (hash, bytes) in &blobs {
+        assert_eq!(store.blob_read(hash, 0, 1 << 20).unwrap().as_ref(), Some(bytes));
+    }
+    let before = store.stats().commits;
+    let twice = [&hashes[..], &hashes[..1]].concat();
+    assert_eq!(store.blobs_remove(&twice).unwrap(), 100);
+    assert!(store.stats().commits - before <= 1);
+    assert_eq!(store.blobs_remove(&hashes).unwrap(), 0);
+    assert_eq!((store.stats().blobs.rows, store.stats().blobs.bytes), (0, 0));
+    assert_eq!(store.blob_info(&hashes[0]).unwrap(), None);
+    store.close().unwrap();
+}
+
 fn write_groups(
     partial: &mut dyn super::PartialBlob,
     bytes: &[u8],

@@ -11,6 +11,7 @@
 //! home/store/blobs/    blobs over 16 KiB
 //! ```
 
+mod blobs;
 mod partial;
 mod snapshot;
 mod tables;
@@ -30,12 +31,13 @@ use bytes::Bytes;
 
 use crate::hash::{BlobHash, derive};
 
+use self::blobs::DiskBlobWriter;
 use self::partial::OpenPartials;
 use self::tables::Tables;
 use super::{
     Batch, BlobInfo, BlobWriter, CommitNumber, PartialBlob, PartialInfo, Pending, Row, RowVisitor,
     Store, StoreError, StoreStats, Table, TableStats,
-    blob_files::{BlobFiles, NewBlob},
+    blob_files::BlobFiles,
     files::{RESERVE_BYTES, create_private_dir, disk_usage, free_bytes, replace_file, sync_dir},
     format::{Format, StoreId, migrate},
     highwater::{Mark, Marks, check_marker, read_mark, write_marker},
@@ -313,7 +315,12 @@ impl Store for DiskStore {
     fn blob_create(&self, size_max: u64) -> Result<Box<dyn BlobWriter>, StoreError> {
         self.inner.tables()?;
         let blob = self.inner.blobs.begin(size_max)?;
-        Ok(Box::new(DiskBlobWriter { store: Arc::clone(&self.inner), blob }))
+        Ok(Box::new(DiskBlobWriter::new(Arc::clone(&self.inner), blob)))
+    }
+
+    fn blobs_put(&self, blobs: &[(BlobHash, Bytes)]) -> Result<(), StoreError> {
+        self.inner.tables()?;
+        self.inner.put_blobs(blobs)
     }
 
     fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
@@ -345,7 +352,7 @@ impl Store for DiskStore {
     }
 
     fn blob_set_aside(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        self.inner.forget_blob(hash, BlobFiles::set_aside)
+        Ok(self.inner.forget_blobs(std::slice::from_ref(hash), BlobFiles::set_aside)? > 0)
     }
 
     fn blobs(&self, after: Option<&BlobHash>, limit: usize) -> Result<Vec<BlobInfo>, StoreError> {
@@ -354,8 +361,8 @@ impl Store for DiskStore {
         rows.iter().map(|(key, value)| self.inner.decode_blob(key, value)).collect()
     }
 
-    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        self.inner.forget_blob(hash, BlobFiles::remove)
+    fn blobs_remove(&self, hashes: &[BlobHash]) -> Result<u64, StoreError> {
+        self.inner.forget_blobs(hashes, BlobFiles::remove)
     }
 
     fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {
@@ -425,26 +432,6 @@ impl Inner {
         row.map(|value| self.decode_blob(&key, &value)).transpose()
     }
 
-    /// Removes the row of a blob, then lets `step` do away with its files.
-    fn forget_blob(
-        &self,
-        hash: &BlobHash,
-        step: impl Fn(&BlobFiles, &BlobHash) -> Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
-        let _step = lock(&self.blob_steps);
-        let info = self.blob_info(hash)?;
-        if let Some(info) = info {
-            let mut batch = Batch::new();
-            batch.delete(Table::Meta, blob_key(hash));
-            self.writer.submit(batch)?.wait()?;
-            self.blob_rows.fetch_sub(1, Ordering::Relaxed);
-            self.blob_bytes.fetch_sub(info.size, Ordering::Relaxed);
-        }
-        // what was set aside before has no row
-        step(&self.blobs, hash)?;
-        Ok(info.is_some())
-    }
-
     fn count_blob(&self, size: u64) {
         self.blob_rows.fetch_add(1, Ordering::Relaxed);
         self.blob_bytes.fetch_add(size, Ordering::Relaxed);
@@ -470,41 +457,6 @@ impl Sink for DiskSink {
             let _ = state.marks.write(last);
         }
         Ok(())
-    }
-}
-
-/// A blob being written to a file.
-#[derive(Debug)]
-struct DiskBlobWriter {
-    store: Arc<Inner>,
-    blob: NewBlob,
-}
-
-impl BlobWriter for DiskBlobWriter {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.blob.write(bytes)
-    }
-
-    fn finish(mut self: Box<Self>, expected: Option<&BlobHash>) -> Result<BlobInfo, StoreError> {
-        let (hash, size) = self.blob.seal()?;
-        if expected.is_some_and(|expected| *expected != hash) {
-            return Err(StoreError::Refused {
-                what: "blob of another hash",
-                found: size,
-                limit: 0,
-            });
-        }
-        let Self { store, blob } = *self;
-        let _step = lock(&store.blob_steps);
-        if let Some(info) = store.blob_info(&hash)? {
-            return Ok(info);
-        }
-        store.blobs.place(blob, &hash)?;
-        let mut batch = Batch::new();
-        batch.put(Table::Meta, blob_key(&hash), size.to_be_bytes().to_vec());
-        store.writer.submit(batch)?.wait()?;
-        store.count_blob(size);
-        Ok(BlobInfo { hash, size })
     }
 }
 

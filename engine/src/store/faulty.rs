@@ -217,6 +217,10 @@ impl<S: Store> Store for Faulty<S> {
         self.call(true, |inner| inner.blob_create(size_max))
     }
 
+    fn blobs_put(&self, blobs: &[(BlobHash, Bytes)]) -> Result<(), StoreError> {
+        self.call(true, |inner| inner.blobs_put(blobs))
+    }
+
     fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
         self.call(false, |inner| inner.blob_info(hash))
     }
@@ -251,8 +255,8 @@ impl<S: Store> Store for Faulty<S> {
         self.call(false, |inner| inner.blobs(after, limit))
     }
 
-    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        self.call(true, |inner| inner.blob_remove(hash))
+    fn blobs_remove(&self, hashes: &[BlobHash]) -> Result<u64, StoreError> {
+        self.call(true, |inner| inner.blobs_remove(hashes))
     }
 
     fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {

@@ -184,6 +184,17 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryBlobWriter { store: self.clone(), bytes: Vec::new(), size_max }))
     }
 
+    fn blobs_put(&self, blobs: &[(BlobHash, Bytes)]) -> Result<(), StoreError> {
+        let mut inner = self.open()?;
+        for (hash, bytes) in blobs {
+            if BlobHash::of(bytes) != *hash {
+                return Err(StoreError::refused("blob of another hash", bytes.len(), 0));
+            }
+            inner.blobs.entry(*hash).or_insert_with(|| Bytes::copy_from_slice(bytes));
+        }
+        Ok(())
+    }
+
     fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
         let inner = self.open()?;
         let info = |bytes: &Bytes| BlobInfo { hash: *hash, size: bytes.len() as u64 };
@@ -239,8 +250,10 @@ impl Store for MemoryStore {
         Ok(blobs.take(limit).map(info).collect())
     }
 
-    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        Ok(self.open()?.blobs.remove(hash).is_some())
+    fn blobs_remove(&self, hashes: &[BlobHash]) -> Result<u64, StoreError> {
+        let mut inner = self.open()?;
+        let gone = hashes.iter().filter(|hash| inner.blobs.remove(*hash).is_some());
+        Ok(gone.count() as u64)
     }
 
     fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {

@@ -115,6 +115,10 @@ impl Store for Slow {
         self.inner.blob_create(size_max)
     }
 
+    fn blobs_put(&self, blobs: &[(BlobHash, Bytes)]) -> Result<(), StoreError> {
+        self.inner.blobs_put(blobs)
+    }
+
     fn blob_info(&self, hash: &BlobHash) -> Result<Option<BlobInfo>, StoreError> {
         self.inner.blob_info(hash)
     }
@@ -149,11 +153,11 @@ impl Store for Slow {
         self.inner.blobs(after, limit)
     }
 
-    fn blob_remove(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+    fn blobs_remove(&self, hashes: &[BlobHash]) -> Result<u64, StoreError> {
         if self.stuck.load(Ordering::Relaxed) {
             return Err(StoreError::ReadOnly { reason: "stuck".into() });
         }
-        self.inner.blob_remove(hash)
+        self.inner.blobs_remove(hashes)
     }
 
     fn blob_footprint(&self, hash: &BlobHash) -> Result<u64, StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mosaic_engine::hash::{AccountId, ChangeId};
-use mosaic_engine::replica::{Cursor, Replica};
+use mosaic_engine::replica::{Cursor, Replica, Subscription, Text};
 
 use super::answer::Outcome;
 use super::types::{ErrorKind, ErrorRecord, Notice, Record, WallList, WallShow};
@@ -82,28 +82,33 @@ fn look(app: &App, request: &WallList, start: Option<Cursor>) -> Result<Look, Er
     Ok(Look { records, gone, last })
 }
 
+/// Where an entry may be that cannot be shown.
+enum Sought {
+    /// Here; some of its text may be on its way in, on this page.
+    Here(Option<Gone>),
+    /// Perhaps on one of these pages.
+    On(Vec<Gone>),
+}
+
 /// Fetches pages that are not kept here, newest first, until the entry is here.
+///
+/// # Errors
+/// `retry` if it may be on one that nobody gave.
 async fn bring(app: &Arc<App>, id: &str) -> Result<(), ErrorRecord> {
     let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(()) };
     let replica = app.replica()?;
     let looking = replica.clone();
-    let gone = tokio::task::spawn_blocking(move || {
-        let mut gone = Vec::new();
-        if looking.show(&id).is_ok() {
-            return Ok(gone);
-        }
-        for account in looking.subscriptions()?.into_iter().map(|s| s.account) {
-            let pages = looking.pages_used(&account)?.into_iter().rev();
-            let absent = pages.filter(|page| page.evicted);
-            gone.extend(absent.map(|page| Gone { account, page: page.page }));
-        }
-        Ok::<_, ErrorRecord>(gone)
-    });
-    for page in gone.await.map_err(|error| failed(&error))?? {
+    let sought = tokio::task::spawn_blocking(move || seek(&looking, &id)).await;
+    let pages = match sought.map_err(|error| failed(&error))?? {
+        Sought::Here(None) => return Ok(()),
+        Sought::Here(Some(page)) => return fetch(app, page).await.map(drop),
+        Sought::On(pages) => pages,
+    };
+    for page in pages {
         let looking = replica.clone();
         // Who does not give this page will not give the next one.
         if !fetch(app, page).await? {
-            break;
+            return Err(unreached(app, &id).await);
         }
         let here = tokio::task::spawn_blocking(move || looking.show(&id).is_ok()).await;
         if here.map_err(|error| failed(&error))? {
@@ -111,6 +116,38 @@ async fn bring(app: &Arc<App>, id: &str) -> Result<(), ErrorRecord> {
         }
     }
     Ok(())
+}
+
+fn seek(replica: &Replica, id: &ChangeId) -> Result<Sought, ErrorRecord> {
+    let limits = replica.subscriptions()?.into_iter().filter(Subscription::is_limited);
+    if let Ok(post) = replica.show(id) {
+        let documents = replica.document_list()?;
+        let description = documents.into_iter().find(|(doc, _)| *doc == post.doc);
+        let place = description.and_then(|(_, d)| Some((d.space.account()?, d.page)));
+        let missing = post.text == Text::Missing;
+        let page = place.filter(|_| missing).map(|(account, page)| Gone { account, page });
+        let mut limits = limits.map(|limit| limit.account);
+        return Ok(Sought::Here(page.filter(|page| limits.any(|limit| limit == page.account))));
+    }
+    let mut gone = Vec::new();
+    for account in limits.map(|limit| limit.account) {
+        let pages = replica.pages_used(&account)?.into_iter().rev();
+        let absent = pages.filter(|page| page.evicted);
+        gone.extend(absent.map(|page| Gone { account, page: page.page }));
+    }
+    Ok(Sought::On(gone))
+}
+
+/// What is said of an entry that is not here, while a page on which it may be is not to be had.
+async fn unreached(app: &Arc<App>, id: &ChangeId) -> ErrorRecord {
+    let known = app.network().await.is_ok_and(|network| !network.peers().records().is_empty());
+    let message = format!(
+        "{} is not kept here, and no peer that may have it gave its page: it was left out for a \
+         limit, or there is no such post",
+        id.short()
+    );
+    let hint = if known { "mosaic sync status" } else { "mosaic node connect TICKET" };
+    ErrorRecord::new(ErrorKind::Retry, message).with_hint(hint)
 }
 
 /// The newest page below what was listed, if it is known and not here.
@@ -150,7 +187,7 @@ async fn fetch(app: &Arc<App>, gone: Gone) -> Result<bool, ErrorRecord> {
     let asking = replica.clone();
     let asked =
         tokio::task::spawn_blocking(move || asking.demand_page(&gone.account, gone.page)).await;
-    asked.map_err(|error| failed(&error))?;
+    asked.map_err(|error| failed(&error))??;
     for (device, record) in network.peers().records() {
         let known = !record.addresses.is_empty() || network.peers().live(&device).is_some();
         if !known || network.round(&record.ticket(device)).await.is_err() {

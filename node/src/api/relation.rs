@@ -129,9 +129,9 @@ fn subscribe(app: &App, request: SubAdd) -> Result<Record, ErrorRecord> {
     }
     if known != Some(subscription) {
         replica.subscribe(subscription)?;
-        replica.enforce_limits()?;
         app.kept_changed();
     }
+    replica.enforce_limits()?;
     kept(&replica, account)
 }
 

@@ -44,6 +44,9 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
         return Err(ErrorRecord::new(ErrorKind::Retry, "no peer is known")
             .with_hint("mosaic node connect TICKET"));
     }
+    let settling = replica.clone();
+    let settled = tokio::task::spawn_blocking(move || settling.settle_limits()).await;
+    settled.map_err(|error| ErrorRecord::new(ErrorKind::Error, error.to_string()))??;
     let given = !request.peers.is_empty();
     let wanted = request.replicas.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
     let limit = Duration::from_millis(request.timeout_ms.unwrap_or(TIMEOUT_MS));

@@ -122,7 +122,7 @@ fn a_page_that_is_not_kept_comes_when_asked_for_and_a_larger_limit_brings_more()
     network.run_for(3000).unwrap();
     for page in [0, 4] {
         let before = data(&network.counters(0, 1).unwrap());
-        network.parties[1].replica.demand_page(&ada, page);
+        network.parties[1].replica.demand_page(&ada, page).unwrap();
         network.refresh();
         network.run_for(3000).unwrap();
         let fetched = data(&network.counters(0, 1).unwrap()) - before;
