@@ -72,10 +72,10 @@ pub(crate) enum Command {
     Catchup(catchup::Catchup),
     /// Search posts and comments that are here, newest first
     Search(search::Search),
-    /// Bring in what you wrote elsewhere
+    /// Bring in what you wrote elsewhere, or your whole account
     #[command(subcommand, disable_help_subcommand = true)]
     Import(import::Import),
-    /// Take a wall out, as a feed or a page
+    /// Take a wall out, as a feed or a page, or your whole account
     #[command(subcommand, disable_help_subcommand = true)]
     Export(export::Export),
     /// Follow somebody, or list whom you follow

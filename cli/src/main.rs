@@ -16,6 +16,7 @@ mod paths;
 mod quantity;
 mod render;
 mod sanitize;
+mod sealing;
 
 use std::io;
 use std::process::{ExitCode, ExitStatus, Stdio};
@@ -66,6 +67,24 @@ async fn apart<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => Err(Failure::new(ErrorKind::Error, error.to_string())),
+    }
+}
+
+/// As [`apart`], and calls `tell` now and then meanwhile.
+///
+/// # Errors
+/// Those of `work`.
+async fn apart_telling<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    every: Duration,
+    mut tell: impl FnMut(),
+) -> Result<T, Failure> {
+    let mut working = std::pin::pin!(apart(work));
+    loop {
+        match tokio::time::timeout(every, &mut working).await {
+            Ok(done) => return done,
+            Err(_) => tell(),
+        }
     }
 }
 

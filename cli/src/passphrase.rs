@@ -157,7 +157,7 @@ impl Context<'_> {
     }
 
     /// Whether somebody is there to be asked.
-    fn is_person(&self) -> bool {
+    pub(crate) fn is_person(&self) -> bool {
         !self.globals.no_input && !self.output.is_json() && io::stdin().is_terminal()
     }
 
@@ -177,7 +177,7 @@ impl Context<'_> {
 
     /// Reads a line that is not shown while it is typed, and shows again what comes after it,
     /// whatever ends the wait.
-    async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(crate) async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // first, so that nothing is shown of what is typed as soon as the question is there
         let _hidden = Hidden::begin().map_err(unreadable("the terminal"))?;
         self.output.question(question);
@@ -205,7 +205,7 @@ impl Drop for Hidden {
     }
 }
 
-fn is_dash(path: &Path) -> bool {
+pub(crate) fn is_dash(path: &Path) -> bool {
     path == Path::new("-")
 }
 
@@ -219,12 +219,12 @@ async fn from_file(path: &Path) -> Result<Passphrase, Failure> {
     parsed(&name, &crate::apart(reading).await?)
 }
 
-async fn stdin_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(crate) async fn stdin_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
     crate::apart(|| line_of(io::stdin().lock()).map_err(unreadable("stdin"))).await
 }
 
 /// Reads a line, or as much of it as shows that it is too long.
-fn line_of(from: impl BufRead) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn line_of(from: impl BufRead) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = MAX_PASSPHRASE.saturating_add(2);
     let mut line = Zeroizing::new(Vec::with_capacity(limit));
     from.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_until(b'\n', &mut line)?;
@@ -236,7 +236,7 @@ fn parsed(name: &str, line: &[u8]) -> Result<Passphrase, Failure> {
         .map_err(|error| Failure::usage(format!("{error}: it was read from {name}"), HINT))
 }
 
-fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
+pub(crate) fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
     let name = name.to_owned();
     move |error| {
         let kind = match error.kind() {

@@ -166,6 +166,8 @@ pub(crate) fn view(record: &Record) -> View {
         Record::History(record) => store::history(record),
         Record::Backup(record) => store::backup(record),
         Record::Restored(record) => store::restored(record),
+        Record::AccountExported(record) => store::exported(record),
+        Record::AccountImported(record) => store::imported(record),
         Record::Migration(record) => store::migration(record),
         Record::VersionInfo(record) => store::version_info(record),
         Record::Bench(record) => store::bench(record),

@@ -29,7 +29,9 @@ fn transcripts() -> Vec<PathBuf> {
 
 /// Whether a line of a transcript runs the command: its words, after flags of every command.
 fn runs(line: &str, command: &[String]) -> bool {
-    line.split("mosaic ").skip(1).any(|call| {
+    // a command may be called mosaic itself
+    line.match_indices("mosaic ").any(|(at, name)| {
+        let call = line.get(at + name.len()..).unwrap_or_default();
         let words = call.split([' ', '\'', ')', ';']).skip_while(|word| word.starts_with('-'));
         words.take(command.len()).eq(command.iter().map(String::as_str))
     })

@@ -21,6 +21,7 @@ mod append;
 mod bodies;
 mod bridges;
 mod budget;
+mod carry;
 mod catchup;
 mod changes;
 mod check;
@@ -65,6 +66,7 @@ pub use crate::sync::exchange::Section;
 pub use accounts::LINKED_DEVICE_RANK;
 pub use bodies::{BodyState, Text};
 pub use budget::PageUse;
+pub use carry::{CarriedBodies, CarriedReceipt, CarriedTip, LeftChain};
 pub use catchup::{Catchup, Group, GroupKind, Item};
 pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
@@ -139,7 +141,16 @@ impl Replica {
         entropy: Arc<dyn Entropy>,
         options: ReplicaOptions,
     ) -> Result<Self, EngineError> {
-        let replica = Self {
+        let replica = Self::over(store, entropy);
+        replica.load_own(options)?;
+        replica.lock().unsettled = true;
+        replica.settle_withdrawals()?;
+        replica.look_at_files();
+        Ok(replica)
+    }
+
+    fn over(store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
             store,
             entropy,
             verifier: Verifier::default(),
@@ -148,12 +159,7 @@ impl Replica {
             packs: packs::Packs::default(),
             damage: damage::Damage::default(),
             added: files::Added::default(),
-        };
-        replica.load_own(options)?;
-        replica.lock().unsettled = true;
-        replica.settle_withdrawals()?;
-        replica.look_at_files();
-        Ok(replica)
+        }
     }
 
     fn load_own(&self, options: ReplicaOptions) -> Result<(), EngineError> {

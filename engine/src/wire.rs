@@ -4,6 +4,7 @@
 //! them verifies them. Decoders are total and bounded: no input panics, none makes
 //! them allocate more than a small multiple of its own length.
 
+mod carried;
 mod decode;
 mod encode;
 mod message;
@@ -11,6 +12,7 @@ mod pack;
 mod range;
 mod reason;
 
+pub use carried::{CarriedChain, ChainBundler, read_bundle};
 pub use message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, OpenEntry, PackRef, Salt, Scope, ScopeKind,
     SectionDigest, SectionRef, ShortTag, Tag, TipGroup, WantItem, WantName, WireTip,

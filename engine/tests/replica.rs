@@ -18,6 +18,8 @@ use mosaic_engine::store::{GROUP_BYTES, Store};
 use mosaic_engine::sync::exchange::{Exchange, Receipt, Received, Verdict};
 use mosaic_engine::wire::Part;
 
+#[path = "replica/carry.rs"]
+mod carry;
 #[path = "replica/drafts.rs"]
 mod drafts;
 #[path = "replica/eviction.rs"]

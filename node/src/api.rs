@@ -7,6 +7,7 @@ mod create;
 mod doc;
 mod draft;
 mod event;
+mod export;
 mod failure;
 mod identity;
 mod import;
@@ -24,6 +25,7 @@ mod save;
 mod search;
 mod status;
 mod store;
+mod stream;
 mod sync;
 mod sync_status;
 pub mod types;
@@ -39,6 +41,8 @@ use axum::response::Response;
 use crate::app::App;
 pub use backup::COMMIT_HEADER;
 pub(crate) use event::note;
+pub use export::CONTENTS_HEADER;
+pub(crate) use join::device_name;
 use types::{ErrorKind, ErrorRecord, VERSION_HEADER};
 
 /// Every operation over one home.
@@ -46,6 +50,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = identity::routes(Router::new());
     let router = join::routes(router);
     let router = recover::routes(router);
+    let router = export::routes(router);
     let router = profile::routes(router);
     let router = wall::routes(router);
     let router = draft::routes(router);

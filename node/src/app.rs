@@ -181,6 +181,13 @@ impl App {
         Ok(kept::words(&self.options.home, self.unlock())?)
     }
 
+    /// The keys of this device.
+    pub(crate) fn device_secret(&self) -> Result<DeviceSecret, ErrorRecord> {
+        let home = Home::open_or_create(&self.options.home)?;
+        let no_identity = || NodeError::NoIdentity { home: home.root().to_owned() };
+        Ok(keys::read(&home, self.unlock())?.ok_or_else(no_identity)?)
+    }
+
     /// Makes new recovery words, which are kept here until they are shown, and has the account
     /// follow them instead of the old ones.
     pub(crate) fn rotate_words(

@@ -19,5 +19,6 @@ mod restore;
 mod write;
 
 pub(crate) use layout::header;
+pub(crate) use restore::check_empty;
 pub use restore::{Restored, restore};
 pub(crate) use write::write;

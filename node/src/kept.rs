@@ -30,6 +30,21 @@ pub fn is_kept(root: &Path) -> bool {
     file(root).symlink_metadata().is_ok()
 }
 
+/// The words as the file has them, sealed to the device.
+pub(crate) fn sealed(root: &Path) -> Result<Option<Vec<u8>>, NodeError> {
+    if !is_kept(root) {
+        return Ok(None);
+    }
+    home::read_secret(&file(root), FILE_BYTES_MAX).map(Some)
+}
+
+/// Puts back what [`sealed`] gave, if it opens with the keys.
+pub(crate) fn put_back(home: &Home, secret: &DeviceSecret, sealed: &[u8]) -> Result<(), NodeError> {
+    let path = file(home.root());
+    open_at_rest(secret, PURPOSE, sealed).map_err(|error| damaged(&path, &error))?;
+    home::replace(&path, sealed)
+}
+
 /// Words that are to follow those in force, until the account's log says so.
 fn next_file(root: &Path) -> PathBuf {
     root.join("recovery.words.next")

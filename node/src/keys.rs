@@ -117,6 +117,19 @@ pub(crate) fn make(
     Ok(secret)
 }
 
+/// Writes the keys of an account that came from elsewhere.
+///
+/// # Errors
+/// The file system refuses, or there are keys already.
+pub(crate) fn put(
+    home: &Home,
+    secret: &DeviceSecret,
+    unlock: Option<&Unlock>,
+) -> Result<(), NodeError> {
+    let path = home.key_file();
+    home::write_new(&path, &encode(&path, secret, unlock)?)
+}
+
 /// Writes keys anew under another passphrase, or none; committed when it returns. At no moment is
 /// there no file that opens; the bytes of the old one are overwritten where the disk allows it.
 ///

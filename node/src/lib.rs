@@ -10,12 +10,14 @@
 //! - [`client`]: calls of the local API, over the socket or in process.
 //! - [`keys`], [`unlock`], [`seal`]: the keys of a home, under a passphrase or not.
 //! - [`words`], [`kept`]: the recovery words, and where they are until somebody has them on paper.
+//! - [`archive`]: a whole account as a sealed file, and back.
 //! - [`backup`]: the store at one commit as a stream, and back.
 //! - [`doctor`]: what may be wrong with a home.
 //! - [`clock`]: the only place that asks the time.
 
 pub mod api;
 mod app;
+pub mod archive;
 pub mod backup;
 pub mod blobs;
 pub mod client;
@@ -45,6 +47,7 @@ pub mod session;
 mod socket;
 mod source;
 mod standing;
+mod tarball;
 pub mod ticket;
 pub mod unlock;
 pub mod words;

@@ -4,6 +4,8 @@
 //! ChaCha20-Poly1305 over blocks of 64 KiB, the last of which is marked. So a stream is written
 //! and read in constant memory, and one that is cut short does not open.
 
+mod holders;
+
 use std::io::{self, BufRead, Read, Write};
 use std::iter;
 
@@ -12,6 +14,8 @@ use age::secrecy::{ExposeSecret, SecretString};
 use age::stream::{StreamReader, StreamWriter};
 use age::{DecryptError, Decryptor, Encryptor};
 use zeroize::Zeroizing;
+
+pub use holders::{HolderError, MAX_HOLDERS, MAX_KEY_FILE, Opening, Sealing};
 
 /// Work to try a passphrase, as a power of two: 128 MiB and some tenths of a second.
 const WORK: u8 = 17;
@@ -35,6 +39,12 @@ pub(crate) enum SealError {
     /// Not a file sealed with a passphrase, or one of a form we do not know.
     #[error("it is not sealed with a passphrase: {0}")]
     NotSealed(String),
+    /// It is sealed with a passphrase, and keys were given.
+    #[error("it is sealed with a passphrase, not for the holder of a key")]
+    NotForKeys,
+    /// It is for the holder of a key, and a passphrase was given.
+    #[error("it is sealed for the holder of a key, not with a passphrase")]
+    NotForPassphrase,
     /// It asks for more work than we do for anybody.
     #[error("it asks for 2^{0} units of work to try a passphrase, and 2^{MAX_WORK} is the most")]
     TooMuchWork(u8),
@@ -94,6 +104,16 @@ impl std::fmt::Debug for Passphrase {
 /// Whether bytes begin as something sealed does.
 pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
+}
+
+/// Looks whether something is sealed; what was read for that comes again.
+///
+/// # Errors
+/// The reader fails.
+pub(crate) fn peek<R: Read>(mut from: R) -> io::Result<(bool, impl Read)> {
+    let mut first = Vec::new();
+    Read::take(&mut from, MAGIC.len() as u64).read_to_end(&mut first)?;
+    Ok((is_sealed(&first), io::Cursor::new(first).chain(from)))
 }
 
 /// Seals what is written into it; without `finish` at its end the result does not open.

@@ -1,6 +1,7 @@
 //! What the whole-node tests share, and the liar.
 
 pub mod api;
+pub mod archives;
 pub mod binary;
 pub mod home;
 pub mod liar;

@@ -149,7 +149,8 @@ fn stay_under_the_limit_when_readers_go_away(
     for n in [10, 1500, 20] {
         let id = field(&wall[wall.len() - 1 - n], "id");
         let mut reader = hub.command(&["wall", "show", &id]);
-        let mut reader = reader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a reader");
+        let mut reader =
+            reader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a reader");
         let before = held(hub, account);
         until("something comes", || {
             let now = held(hub, account);

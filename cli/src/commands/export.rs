@@ -1,8 +1,9 @@
-//! `export`: a wall as other programs read it.
+//! `export`: a wall as other programs read it, a whole account as another home does.
 
 mod atom;
 mod html;
 mod json;
+mod mosaic;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -27,6 +28,9 @@ pub(crate) enum Export {
     Json(What),
     /// Write a wall as one HTML page
     Html(What),
+    /// Write your whole account to a sealed archive, which another home takes in
+    #[command(after_help = mosaic::HELP)]
+    Mosaic(mosaic::Account),
 }
 
 /// What to export.
@@ -59,6 +63,7 @@ impl Export {
             Self::Atom(what) => (what, atom::write),
             Self::Json(what) => (what, json::write),
             Self::Html(what) => (what, html::write),
+            Self::Mosaic(account) => return account.run(context).await,
         };
         let wall = Wall::read(context, what.who).await?;
         let bytes = write(&wall)?;

@@ -3,6 +3,7 @@
 mod archive;
 mod feed;
 mod mastodon;
+mod mosaic;
 mod tarball;
 mod text;
 
@@ -43,6 +44,9 @@ pub(crate) enum Import {
         #[arg(long)]
         replies: bool,
     },
+    /// Make this home, which must be empty, from an archive of your whole account
+    #[command(after_help = mosaic::HELP)]
+    Mosaic(mosaic::Account),
 }
 
 const FEED_HELP: &str = "\
@@ -115,6 +119,7 @@ impl Import {
         let (from, replies) = match self {
             Self::Feed(from) => (from, None),
             Self::Mastodon { from, replies } => (from, Some(replies)),
+            Self::Mosaic(account) => return account.run(context).await,
         };
         let file = from.file.clone();
         let read = crate::apart(move || match replies {

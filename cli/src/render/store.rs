@@ -1,8 +1,9 @@
 //! The store and its documents.
 
 use mosaic_node::api::types::{
-    Backup, Bench, Change, Check, Damage, Document, DocumentValue, Garbage, Gc, Head, History,
-    Migration, Pack, Rebuild, Restored, Row, Setting, StoreSize, Verify, VersionInfo,
+    AccountExported, AccountImported, Backup, Bench, Change, Check, Damage, Document,
+    DocumentValue, Garbage, Gc, Head, History, Migration, Pack, Rebuild, Restored, Row, Setting,
+    StoreSize, Verify, VersionInfo,
 };
 
 use super::{Cell, Fields, View};
@@ -200,6 +201,32 @@ pub(super) fn restored(restored: &Restored) -> View {
         .put("blobs", Cell::Count(restored.blobs, ""))
         .put("keys", Cell::Text(if restored.keys { "yes" } else { "no" }.to_owned()))
         .view()
+}
+
+pub(super) fn exported(exported: &AccountExported) -> View {
+    View::Row(vec![
+        Cell::Text(exported.path.clone()),
+        Cell::Bytes(exported.size_bytes),
+        Cell::Text(format!("commit {}", exported.commit)),
+    ])
+}
+
+pub(super) fn imported(imported: &AccountImported) -> View {
+    let mut fields = Fields::default()
+        .put("account", Cell::Id(imported.account.clone()))
+        .put("device", Cell::Id(imported.device.clone()))
+        .put("made", Cell::Time(imported.created_at.clone()))
+        .put("documents", Cell::Count(imported.documents, ""))
+        .put("changes", Cell::Count(imported.changes, ""))
+        .put("blobs", Cell::Count(imported.blobs, ""))
+        .put("keys", Cell::Text(if imported.keys { "yes" } else { "no" }.to_owned()));
+    if imported.missing > 0 {
+        fields = fields.put("missing", Cell::Count(imported.missing, ""));
+    }
+    if imported.left_out > 0 {
+        fields = fields.put("left out", Cell::Count(imported.left_out, ""));
+    }
+    fields.view()
 }
 
 pub(super) fn migration(migration: &Migration) -> View {

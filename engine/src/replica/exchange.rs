@@ -57,7 +57,7 @@ impl Replica {
         }
     }
 
-    fn document_tips(
+    pub(super) fn document_tips(
         &self,
         state: &mut State,
         doc: &DocumentId,

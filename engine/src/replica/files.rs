@@ -198,26 +198,58 @@ impl Replica {
     pub fn finish_file(&self, intake: FileIntake) -> Result<(), EngineError> {
         let hash = intake.body.hash;
         intake.partial.finish()?;
+        self.hold_file(&hash)
+    }
+
+    /// Takes in a wanted file that `from` has whole; `false` if nothing here wants it. Other bytes
+    /// than its hash names leave nothing behind.
+    ///
+    /// # Errors
+    /// If the bytes are not those, there is no room, or reading or the store fails.
+    pub fn take_file(&self, body: &BodyRef, from: &mut dyn Read) -> Result<bool, EngineError> {
+        let mut wanted = false;
+        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&body.hash))? {
+            let Some(doc) = keys::parse_space_document(&key) else { continue };
+            let size = self.store.get(Table::Meta, &keys::wanted(&doc, &body.hash))?;
+            wanted |= BodyState::parse(&value) == Some(BodyState::Wanted)
+                && size.as_deref() == Some(&body.size.to_be_bytes()[..]);
+        }
+        if !wanted {
+            return Ok(false);
+        }
+        let mut out = Salted { writer: self.store.blob_create(body.size)?, failure: None };
+        let copied = std::io::copy(&mut from.take(body.size), &mut out);
+        if let Some(failure) = out.failure {
+            return Err(failure.into());
+        }
+        copied.map_err(|error| StoreError::io("read", body.hash.to_string(), error))?;
+        out.writer.finish(Some(&body.hash))?;
+        self.hold_file(&body.hash)?;
+        Ok(true)
+    }
+
+    /// Notes that the bytes of a file are here for everything that wants it.
+    fn hold_file(&self, hash: &BlobHash) -> Result<(), EngineError> {
         let mut batch = Batch::new();
         let mut docs = Vec::new();
         let mut used = false;
         let state = self.lock();
-        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
+        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
             let Some(doc) = keys::parse_space_document(&key) else { continue };
             let known = BodyState::parse(&value);
             used |= matches!(known, Some(BodyState::Wanted | BodyState::Held));
             if known == Some(BodyState::Wanted) {
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
-                batch.delete(Table::Meta, keys::wanted(&doc, &hash));
-                batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
+                batch.delete(Table::Meta, keys::wanted(&doc, hash));
+                batch.put(Table::Meta, keys::held(&doc, hash), Vec::new());
                 docs.push(doc);
             }
         }
-        batch.delete(Table::Meta, keys::damaged(&hash));
-        self.note_text(&mut batch, &hash)?;
+        batch.delete(Table::Meta, keys::damaged(hash));
+        self.note_text(&mut batch, hash)?;
         if !used {
             // Withdrawn while it was on its way.
-            self.store.blob_remove(&hash)?;
+            self.store.blob_remove(hash)?;
         }
         let pending = self.store.submit(batch)?;
         drop(state);

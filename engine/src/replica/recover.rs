@@ -156,6 +156,27 @@ impl Replica {
         Ok(keys)
     }
 
+    /// Seals to this device the keys that [`Replica::open_backup`] opened: from now on it reads
+    /// what is private here without the words. The devices of before stay.
+    ///
+    /// # Errors
+    /// If this device does not stand in the account's log, or the store fails or is damaged.
+    pub fn keep_keys(&self, now_ms: u64) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let (account, me) = own(&state)?;
+        let authority = self
+            .authority_of(&mut state, &account)?
+            .ok_or_else(|| EngineError::corrupt("own account log is missing"))?;
+        if !lacks_keys(&state, &authority, &me) {
+            return Ok(());
+        }
+        let known = self.known_device(&mut state, &me)?.ok_or(EngineError::NoIdentity)?;
+        let mut work = Work::default();
+        self.rewrap_epochs(&mut state, &mut work, (me, known.device.seal_key()), now_ms)?;
+        self.finish(state, work)
+    }
+
     /// Takes out the devices of before: what is held here of their chains stays, nothing else
     /// of them ever counts. Devices that words brought in stay, and whom those brought in.
     /// The private sector gets a new key, and the old ones are sealed to this device.

@@ -116,6 +116,26 @@ impl Replica {
         self.change_kept(batch)
     }
 
+    /// Adds or changes subscriptions, and ends others, if there are such; one commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn change_subscriptions(
+        &self,
+        add: &[Subscription],
+        end: &[AccountId],
+    ) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        for subscription in add {
+            let key = keys::subscription(&subscription.account);
+            batch.put(Table::Meta, key, subscription.encode());
+        }
+        for account in end {
+            batch.delete(Table::Meta, keys::subscription(account));
+        }
+        if batch.is_empty() { Ok(()) } else { self.change_kept(batch) }
+    }
+
     fn change_kept(&self, batch: Batch) -> Result<(), EngineError> {
         let pending = {
             let _state = self.lock();

@@ -13,6 +13,7 @@
 
 mod blobs;
 mod partial;
+mod reading;
 mod snapshot;
 mod tables;
 #[cfg(test)]

@@ -190,7 +190,7 @@ async fn fetch_account(app: &Arc<App>, ticket: &LinkTicket, sink: &Sink) {
     }
 }
 
-pub(super) fn device_name(asked: Option<String>) -> Result<String, ErrorRecord> {
+pub(crate) fn device_name(asked: Option<String>) -> Result<String, ErrorRecord> {
     let name = asked.unwrap_or_else(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         if host.is_empty() { "device".to_owned() } else { host }

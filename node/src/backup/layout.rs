@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 pub(super) const FORMAT: u32 = 1;
 /// First entry.
 pub(super) const HEADER: &str = "backup.json";
-/// Last entry.
-pub(super) const END: &str = "end.json";
 /// Where files of the home are.
 pub(super) const HOME: &str = "home/";
 /// Where rows are.
@@ -22,10 +20,6 @@ pub(super) const HOME_FILES: [(&str, u64); 2] =
 pub(super) const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of an entry of rows: a chunk, and the row that ends it.
 pub(super) const CHUNK_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Bytes of the first or the last entry.
-pub(super) const NOTE_BYTES_MAX: u64 = 64 * 1024;
-/// Largest distance over which the compression looks back, as a power of two: 8 MiB.
-pub(super) const WINDOW_LOG_MAX: u32 = 23;
 
 /// What the first entry says. A later version may say more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,40 +51,6 @@ pub(crate) fn header(
         device: device.to_owned(),
         created_at,
         keys,
-    }
-}
-
-/// What the last entry says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct End {
-    pub entries: u64,
-    pub blake3: String,
-}
-
-/// Hash over names, sizes and contents of all entries so far.
-#[derive(Debug, Default)]
-pub(super) struct Sum {
-    hasher: blake3::Hasher,
-    entries: u64,
-}
-
-impl Sum {
-    /// Begins an entry.
-    pub(super) fn begin(&mut self, name: &str, size: u64) {
-        self.entries += 1;
-        self.hasher.update(&(name.len() as u64).to_be_bytes());
-        self.hasher.update(name.as_bytes());
-        self.hasher.update(&size.to_be_bytes());
-    }
-
-    /// Takes bytes of it.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
-    }
-
-    /// Returns what the last entry says.
-    pub(super) fn end(&self) -> End {
-        End { entries: self.entries, blake3: self.hasher.finalize().to_hex().to_string() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A backup becomes a home: whole and verified, or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,25 +9,19 @@ use mosaic_engine::hash::BlobHash;
 use mosaic_engine::limits::ATTACHMENT_BYTES_MAX;
 use mosaic_engine::replica::{Replica, ReplicaOptions};
 use mosaic_engine::store::disk::{DiskOptions, DiskStore};
-use mosaic_engine::store::{Batch, STORE_FORMAT, Store, Table};
-use tar::{Archive, EntryType};
+use mosaic_engine::store::{Batch, STORE_FORMAT, Store, StoreError, Table};
 
 use super::layout::{
-    BLOBS, CHUNK_BYTES_MAX, END, End, FORMAT, HEADER, HOME, HOME_FILES, Header, NOTE_BYTES_MAX,
-    ROWS, Sum, WINDOW_LOG_MAX, table, take_row,
+    BLOBS, CHUNK_BYTES_MAX, FORMAT, HEADER, HOME, HOME_FILES, Header, ROWS, table, take_row,
 };
 use crate::api::types::{ErrorKind, ErrorRecord};
 use crate::config::{Draft, PASSPHRASE_COMMAND};
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
 use crate::home;
+use crate::seal;
+use crate::tarball::{self, Entry, Fault, NOTE_BYTES_MAX};
 
-/// First bytes of what the compression makes.
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// First bytes of what the tool `age` sealed.
-const AGE: [u8; 4] = *b"age-";
-/// Bytes of zeros that may follow the last entry; `tar` fills up to 10 KiB.
-const REST_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a blob that are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -57,7 +51,7 @@ pub struct Restored {
 /// # Errors
 /// `conflict` if there is something; `usage` if it is no backup; `corrupt` if it is cut short, altered, or does not verify; `error` if the disk is full. Nothing is left.
 pub fn restore(from: impl Read, root: &Path) -> Result<Restored, ErrorRecord> {
-    check_empty(root)?;
+    check_empty(root, "a backup", "mosaic --home NEW_FOLDER store restore FILE")?;
     home::keep_private();
     let parent = root.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(NodeError::file("create", parent))?;
@@ -66,7 +60,7 @@ pub fn restore(from: impl Read, root: &Path) -> Result<Restored, ErrorRecord> {
         .tempdir_in(parent)
         .map_err(NodeError::file("create a folder in", parent))?;
     let options = DiskOptions::new(building.path().join("home"), building.path().join("state"));
-    let mut restored = build(&mut BufReader::new(from), &options)?;
+    let mut restored = build(from, &options)?;
     verify(&options, &mut restored)?;
     DiskStore::mark_restored(&options)?;
     fs::rename(&options.home, root).map_err(NodeError::file("write", root))?;
@@ -76,16 +70,15 @@ pub fn restore(from: impl Read, root: &Path) -> Result<Restored, ErrorRecord> {
     Ok(restored)
 }
 
-fn check_empty(root: &Path) -> Result<(), ErrorRecord> {
+pub(crate) fn check_empty(root: &Path, what: &str, hint: &str) -> Result<(), ErrorRecord> {
     let occupied = match fs::read_dir(root) {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(NodeError::file("read", root)(error).into()),
     };
     if occupied {
-        let message = format!("{} is not empty: a backup goes into an empty home", root.display());
-        return Err(ErrorRecord::new(ErrorKind::Conflict, message)
-            .with_hint("mosaic --home NEW_FOLDER store restore FILE"));
+        let message = format!("{} is not empty: {what} goes into an empty home", root.display());
+        return Err(ErrorRecord::new(ErrorKind::Conflict, message).with_hint(hint));
     }
     Ok(())
 }
@@ -101,78 +94,22 @@ fn damaged(why: impl std::fmt::Display) -> ErrorRecord {
 }
 
 /// Reads everything into a new home.
-fn build(from: &mut dyn Read, options: &DiskOptions) -> Result<Restored, ErrorRecord> {
-    let mut first = Vec::new();
-    Read::take(&mut *from, ZSTD.len() as u64).read_to_end(&mut first).map_err(damaged)?;
-    if first == AGE {
+fn build(from: impl Read, options: &DiskOptions) -> Result<Restored, ErrorRecord> {
+    let (sealed, from) = seal::peek(from).map_err(damaged)?;
+    if sealed {
         return Err(no_backup("it is sealed, open it with age -d"));
     }
-    if first != ZSTD {
-        return Err(no_backup("it does not begin like one"));
+    let mut reading = Reading { options, header: None, store: None };
+    let done = tarball::read(&mut io::BufReader::new(from), &mut |entry| reading.take(entry));
+    done.map_err(|fault| match fault {
+        Fault::Other(why) => no_backup(&why),
+        Fault::Damaged(why) => damaged(why),
+        Fault::Told(error) => error,
+    })?;
+    if let Some(store) = reading.store.take() {
+        store.close()?;
     }
-    let whole = io::Cursor::new(first).chain(from);
-    let mut decoder = zstd::Decoder::new(whole).map_err(damaged)?;
-    decoder.window_log_max(WINDOW_LOG_MAX).map_err(damaged)?;
-    let mut archive = Archive::new(decoder);
-    let restored = read_entries(&mut archive, options)?;
-    check_rest(archive.into_inner())?;
-    Ok(restored)
-}
-
-/// What follows the last entry are zeros, and the check of the compression.
-fn check_rest(mut from: impl Read) -> Result<(), ErrorRecord> {
-    let mut rest = Vec::new();
-    from.by_ref().take(REST_BYTES_MAX).read_to_end(&mut rest).map_err(damaged)?;
-    if rest.iter().any(|byte| *byte != 0) || rest.len() as u64 == REST_BYTES_MAX {
-        return Err(damaged("something follows its end"));
-    }
-    Ok(())
-}
-
-fn read_entries(
-    archive: &mut Archive<impl Read>,
-    options: &DiskOptions,
-) -> Result<Restored, ErrorRecord> {
-    // raw: no entry tells another one's name, in as many bytes as it likes
-    let mut entries = archive.entries().map_err(damaged)?.raw(true);
-    let mut reading = Reading { sum: Sum::default(), options, store: None };
-    let mut header: Option<Header> = None;
-    while let Some(entry) = entries.next() {
-        let mut entry = entry.map_err(damaged)?;
-        if entry.header().entry_type() != EntryType::Regular {
-            return Err(damaged("an entry is no file"));
-        }
-        let size = entry.size();
-        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(damaged)?;
-        match &header {
-            None if name == HEADER => {
-                let found = reading.note::<Header>(&mut entry, &name, size)?;
-                header = Some(check_header(found)?);
-                reading.store = Some(DiskStore::open(options)?.store);
-            }
-            None => return Err(no_backup("it is an archive of something else")),
-            Some(header) if name == END => {
-                let expected = reading.sum.end();
-                let found = reading.note::<End>(&mut entry, &name, size)?;
-                if found != expected {
-                    return Err(damaged("its checksum is another"));
-                }
-                if let Some(store) = reading.store.take() {
-                    store.close()?;
-                }
-                drop(entry);
-                if entries.next().is_some() {
-                    return Err(damaged("something follows its end"));
-                }
-                return Ok(summary(header));
-            }
-            Some(_) => reading.entry(&mut entry, &name, size)?,
-        }
-    }
-    match header {
-        Some(_) => Err(damaged("its end is missing")),
-        None => Err(no_backup("it is empty")),
-    }
+    reading.header.as_ref().map(summary).ok_or_else(|| no_backup("it is empty"))
 }
 
 fn summary(header: &Header) -> Restored {
@@ -205,84 +142,39 @@ fn check_header(header: Header) -> Result<Header, ErrorRecord> {
 }
 
 struct Reading<'a> {
-    sum: Sum,
     options: &'a DiskOptions,
+    header: Option<Header>,
     store: Option<DiskStore>,
 }
 
 impl Reading<'_> {
-    fn entry(&mut self, from: &mut dyn Read, name: &str, size: u64) -> Result<(), ErrorRecord> {
+    fn take(&mut self, entry: &mut Entry<'_>) -> Result<(), Fault> {
+        let name = entry.name;
+        let Some(store) = self.store.clone() else {
+            if name != HEADER {
+                return Err(Fault::Other("it is an archive of something else".to_owned()));
+            }
+            self.header = Some(check_header(entry.note()?)?);
+            self.store = Some(DiskStore::open(self.options)?.store);
+            return Ok(());
+        };
         if let Some(file) = name.strip_prefix(HOME) {
             let known = HOME_FILES.iter().find(|(known, _)| *known == file);
-            let (file, limit) = known.ok_or_else(|| damaged(format!("'{file}' in the home")))?;
-            let mut bytes = self.bytes(from, name, size, *limit)?;
+            let (file, limit) = known.ok_or_else(|| entry.unknown())?;
+            let mut bytes = entry.bytes(*limit)?;
             if *file == "config.toml" {
                 bytes = without_programs(bytes);
             }
             return Ok(home::write_new(&self.options.home.join(file), &bytes)?);
         }
-        let Some(store) = self.store.clone() else { return Err(damaged("no header")) };
         if let Some(rows) = name.strip_prefix(ROWS) {
             let table = rows.split('/').next().and_then(table);
-            let table = table.ok_or_else(|| damaged(format!("rows of '{rows}'")))?;
-            let bytes = self.bytes(from, name, size, CHUNK_BYTES_MAX)?;
-            return commit(&store, table, &bytes);
+            let table = table.ok_or_else(|| entry.unknown())?;
+            return commit(&store, table, &entry.bytes(CHUNK_BYTES_MAX)?);
         }
         let hash = name.strip_prefix(BLOBS).and_then(BlobHash::parse_hex);
-        let hash = hash.ok_or_else(|| damaged(format!("entry '{name}'")))?;
-        if size > ATTACHMENT_BYTES_MAX.saturating_add(NOTE_BYTES_MAX) {
-            return Err(damaged(format!("a blob of {size} bytes")));
-        }
-        self.sum.begin(name, size);
-        let mut writer = store.blob_create(size)?;
-        let mut buffer = vec![0; READ_BYTES];
-        let mut left = size;
-        while left > 0 {
-            let read = from.read(&mut buffer).map_err(damaged)?;
-            let bytes = buffer.get(..read).unwrap_or_default();
-            if bytes.is_empty() {
-                return Err(damaged("a blob ends early"));
-            }
-            self.sum.update(bytes);
-            writer.write(bytes)?;
-            left = left.saturating_sub(read as u64);
-        }
-        match writer.finish(Some(&hash)) {
-            Err(mosaic_engine::store::StoreError::Refused { .. }) => {
-                Err(damaged(format!("the bytes of blob {hash} are others")))
-            }
-            done => done.map(drop).map_err(ErrorRecord::from),
-        }
-    }
-
-    fn note<T: serde::de::DeserializeOwned>(
-        &mut self,
-        from: &mut dyn Read,
-        name: &str,
-        size: u64,
-    ) -> Result<T, ErrorRecord> {
-        let bytes = self.bytes(from, name, size, NOTE_BYTES_MAX)?;
-        serde_json::from_slice(&bytes).map_err(damaged)
-    }
-
-    fn bytes(
-        &mut self,
-        from: &mut dyn Read,
-        name: &str,
-        size: u64,
-        limit: u64,
-    ) -> Result<Vec<u8>, ErrorRecord> {
-        if size > limit {
-            return Err(damaged(format!("{name} has {size} bytes, over {limit}")));
-        }
-        let mut bytes = Vec::new();
-        from.take(size).read_to_end(&mut bytes).map_err(damaged)?;
-        if bytes.len() as u64 != size {
-            return Err(damaged(format!("{name} ends early")));
-        }
-        self.sum.begin(name, size);
-        self.sum.update(&bytes);
-        Ok(bytes)
+        let hash = hash.ok_or_else(|| entry.unknown())?;
+        take_blob(&store, &hash, entry)
     }
 }
 
@@ -296,15 +188,38 @@ fn without_programs(settings: Vec<u8>) -> Vec<u8> {
     without.map_or(settings, |draft| draft.text().as_bytes().to_vec())
 }
 
-fn commit(store: &DiskStore, table: Table, mut chunk: &[u8]) -> Result<(), ErrorRecord> {
+fn take_blob(store: &DiskStore, hash: &BlobHash, entry: &mut Entry<'_>) -> Result<(), Fault> {
+    let size = entry.size;
+    if size > ATTACHMENT_BYTES_MAX.saturating_add(NOTE_BYTES_MAX) {
+        return Err(Fault::Damaged(format!("a blob of {size} bytes")));
+    }
+    let mut writer = store.blob_create(size)?;
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = entry.read(&mut buffer).map_err(Fault::damaged)?;
+        if read == 0 {
+            break;
+        }
+        writer.write(buffer.get(..read).unwrap_or_default())?;
+    }
+    match writer.finish(Some(hash)) {
+        Err(StoreError::Refused { .. }) => {
+            Err(Fault::Damaged(format!("the bytes of blob {hash} are others")))
+        }
+        done => Ok(done.map(drop)?),
+    }
+}
+
+fn commit(store: &DiskStore, table: Table, mut chunk: &[u8]) -> Result<(), Fault> {
     let mut batch = Batch::new();
     while !chunk.is_empty() {
-        let (key, value) = take_row(&mut chunk).ok_or_else(|| damaged("a row is not whole"))?;
+        let (key, value) =
+            take_row(&mut chunk).ok_or_else(|| Fault::damaged("a row is not whole"))?;
         batch.put(table, key.to_vec(), value.to_vec());
     }
     match batch.check() {
         Ok(()) => Ok(store.commit(batch).map(drop)?),
-        Err(error) => Err(damaged(error)),
+        Err(error) => Err(Fault::damaged(error)),
     }
 }
 

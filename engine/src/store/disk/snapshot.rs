@@ -17,10 +17,10 @@ use super::{BLOB_PREFIX, DiskOptions, DiskStore, lock};
 /// Everything that was committed up to one commit; commits go on meanwhile. Large blobs are held
 /// by links to their files, which go when this is dropped.
 pub struct Snapshot {
-    tables: Arc<Tables>,
-    rows: RowsAt,
-    commit: CommitNumber,
-    blobs: Vec<BlobInfo>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) rows: RowsAt,
+    pub(super) commit: CommitNumber,
+    pub(super) blobs: Vec<BlobInfo>,
     links: TempDir,
 }
 

@@ -138,7 +138,7 @@ impl Tables {
         Ok(value.map_err(|error| self.locate(table, error))?.map(Bytes::from))
     }
 
-    /// See `Store::scan`; with `own` the store's own rows are seen too.
+    /// See `Store::scan`.
     pub(super) fn scan(
         &self,
         table: Table,
@@ -148,18 +148,35 @@ impl Tables {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let Some(range) = bounds(table, prefix, start, reverse)? else { return Ok(Vec::new()) };
-        let collect = || {
-            let iter = self.keyspace(table).range::<Vec<u8>, _>(range);
-            let row = |guard: fjall::Guard| {
-                guard.into_inner().map(|(key, value)| (Bytes::from(key), Bytes::from(value)))
-            };
-            if reverse {
-                iter.rev().take(limit).map(row).collect::<fjall::Result<Vec<Row>>>()
-            } else {
-                iter.take(limit).map(row).collect()
-            }
-        };
+        let collect = || collect(self.keyspace(table).range::<Vec<u8>, _>(range), reverse, limit);
         contain(&self.path, collect).map_err(|error| self.locate(table, error))
+    }
+
+    /// As [`Tables::raw_get`], of rows held on to.
+    pub(super) fn raw_at(
+        &self,
+        rows: &RowsAt,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Bytes>, StoreError> {
+        let value = contain(&self.path, || rows.0.get(self.keyspace(table), key));
+        Ok(value.map_err(|error| self.locate(table, error))?.map(Bytes::from))
+    }
+
+    /// As [`Tables::scan`], of rows held on to.
+    pub(super) fn scan_at(
+        &self,
+        rows: &RowsAt,
+        table: Table,
+        prefix: &[u8],
+        start: Option<&[u8]>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let Some(range) = bounds(table, prefix, start, reverse)? else { return Ok(Vec::new()) };
+        let range = || rows.0.range::<Vec<u8>, _>(self.keyspace(table), range);
+        contain(&self.path, || collect(range(), reverse, limit))
+            .map_err(|error| self.locate(table, error))
     }
 
     /// Walks the store's own rows with this prefix.
@@ -343,6 +360,18 @@ impl Tables {
 impl std::fmt::Debug for Tables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tables").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Takes at most `limit` rows of a range.
+fn collect(iter: fjall::Iter, reverse: bool, limit: usize) -> fjall::Result<Vec<Row>> {
+    let row = |guard: fjall::Guard| {
+        guard.into_inner().map(|(key, value)| (Bytes::from(key), Bytes::from(value)))
+    };
+    if reverse {
+        iter.rev().take(limit).map(row).collect()
+    } else {
+        iter.take(limit).map(row).collect()
     }
 }
 

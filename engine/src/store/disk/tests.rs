@@ -319,3 +319,33 @@ fn damaged_group_values_are_made_again() {
         }
     }
 }
+
+#[test]
+fn a_snapshot_is_a_store_that_stays_as_it_was() {
+    let place = Place::new();
+    let store = place.open().store;
+    let large = vec![7; 40_000];
+    let hash = BlobHash::of(&large);
+    let mut writer = store.blob_create(large.len() as u64).unwrap();
+    writer.write(&large).unwrap();
+    writer.finish(Some(&hash)).unwrap();
+    store.commit(put(1)).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    store.commit(put(2)).unwrap();
+    assert!(store.blob_remove(&hash).unwrap());
+    let key = |n: u64| n.to_be_bytes();
+    assert_eq!(snapshot.get(Table::Truth, &key(1)).unwrap().unwrap(), value(1));
+    assert_eq!(snapshot.get(Table::Truth, &key(2)).unwrap(), None);
+    let rows = snapshot.scan(Table::Truth, &[], None, true, 10).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(store.scan(Table::Truth, &[], None, true, 10).unwrap().len(), 2);
+    assert_eq!(snapshot.blob_info(&hash).unwrap().unwrap().size, 40_000);
+    assert_eq!(snapshot.blob_read(&hash, 39_990, 100).unwrap().unwrap(), vec![7; 10]);
+    assert_eq!(Store::blobs(&snapshot, Some(&hash), 10).unwrap(), []);
+    // it waits for nothing, and takes nothing
+    let at = Snapshot::commit(&snapshot);
+    assert_eq!(Store::commit(&snapshot, Batch::new()).unwrap(), at);
+    assert!(matches!(Store::commit(&snapshot, put(3)), Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(snapshot.blob_create(1), Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(snapshot.blob_remove(&hash), Err(StoreError::ReadOnly { .. })));
+}

@@ -180,6 +180,10 @@ record_types! {
     Backup(Backup),
     /// A backup that was put back.
     Restored(Restored),
+    /// An archive of an account that was written.
+    AccountExported(AccountExported),
+    /// An account that was taken in from an archive.
+    AccountImported(AccountImported),
     /// The format of a store.
     Migration(Migration),
     /// Versions of program, API and store.

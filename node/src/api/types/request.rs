@@ -39,6 +39,19 @@ requests! {
     }
     /// Answers every account whose log is held here as `identity`, ours first.
     "/v1/identity/list" any IdentityList {}
+
+    /// Answers an archive of the whole own account as it is now, as `application/octet-stream`;
+    /// writes go on meanwhile. It is sealed in the format of `age`. Errors: `usage` if it has keys
+    /// and nothing seals it.
+    "/v1/identity/export" any IdentityExport {
+        /// Leave out the keys of the device; the archive may then be unsealed.
+        without_keys: bool,
+        /// Seal it with this passphrase.
+        passphrase: Option<String>,
+        /// Or seal it for these recipients of `age`, `age1…` each.
+        recipients: Vec<String>,
+    }
+
     /// Makes this empty home a device of the account that the recovery words claim, and takes
     /// out the devices of before. Answers `notice`s, then one `recovered`. Asked again, it goes
     /// on where it was broken off. Errors: `usage` says which word is wrong, `not_found` that no
@@ -575,24 +588,4 @@ requests! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_fields_are_refused_and_absent_ones_left_out() {
-        assert!(serde_json::from_str::<WallList>(r#"{"limt":1}"#).is_err());
-        let request = WallList { limit: Some(3), ..WallList::default() };
-        assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"limit":3}"#);
-        assert_eq!(serde_json::from_str::<WallList>(r#"{"limit":3}"#).unwrap(), request);
-    }
-
-    #[test]
-    fn paths_are_versioned_and_unique() {
-        let unique: std::collections::BTreeSet<_> = PATHS.iter().collect();
-        assert_eq!(unique.len(), PATHS.len());
-        for path in PATHS {
-            let parts: Vec<_> = path.split('/').collect();
-            assert!(matches!(parts.as_slice(), ["", "v1", _, _]), "{path}");
-        }
-    }
-}
+mod tests;

@@ -239,6 +239,50 @@ records! {
         /// Bodies that were verified.
         blobs: u64,
     }
+    /// An archive of an account that was written.
+    AccountExported {
+        /// The file.
+        path: String,
+        /// The last commit that is in it.
+        commit: u64,
+        /// Its size.
+        size_bytes: u64,
+        /// Whether the keys are in it.
+        keys: bool,
+        /// Whether it is sealed.
+        sealed: bool,
+        /// Documents in it.
+        documents: u64,
+        /// Texts and attachments in it.
+        blobs: u64,
+        /// Texts and attachments that it names, and that were not here.
+        missing: u64,
+    }
+    /// An account that was taken in from an archive, or was only verified.
+    AccountImported {
+        /// Whose it is.
+        account: String,
+        /// The device of this home.
+        device: String,
+        /// When the archive was made.
+        created_at: String,
+        /// The last commit that was in it.
+        commit: u64,
+        /// Whether the keys were in it.
+        keys: bool,
+        /// Documents that were verified.
+        documents: u64,
+        /// Changes that were verified.
+        changes: u64,
+        /// Texts and attachments that were verified.
+        blobs: u64,
+        /// Texts and attachments that are named, and were not in it.
+        missing: u64,
+        /// Chains of which not everything is kept here: of revoked devices, or of blocked accounts.
+        left_out: u64,
+        /// Whether nothing was kept.
+        dry_run: bool,
+    }
     /// The format of a store, and what it becomes when it is opened.
     Migration {
         /// The format that it has.
