@@ -84,36 +84,7 @@ fn give(from: &Replica, to: &Replica) -> Receipt {
     let remote = to.own_device();
     let mut total = Receipt::default();
     for _ in 0..3 {
-        let mut moved = Vec::new();
-        let mut sections = to.kept_sections().unwrap();
-        sections.sort_by_key(|section| section.class);
-        for section in sections {
-            if !from.may_read(&remote, &section).unwrap() {
-                continue;
-            }
-            for tip in from.tips(&section).unwrap() {
-                let held = to.chain_tips(&tip.chain).unwrap();
-                let held = held.iter().map(|(_, known)| known.held_n).max().unwrap_or(0);
-                let proof = from.proof(&tip).unwrap().filter(|proof| proof.n > held);
-                for tip in proof.into_iter().chain([tip]) {
-                    let intro = from.introduce(&tip).unwrap().unwrap();
-                    let mut parts = Vec::new();
-                    while let Some(part) = from.part(&tip, next(&parts, held), usize::MAX).unwrap()
-                        && !part.content.is_empty()
-                    {
-                        parts.push(part);
-                    }
-                    moved.push(Received {
-                        path: intro.path,
-                        description: Some(intro.description),
-                        head: intro.head,
-                        fork: false,
-                        parts,
-                    });
-                }
-            }
-        }
-        let receipt = to.receive(&from.own_device(), moved, NOW).unwrap();
+        let receipt = give_changes(from, to);
         total.chains.extend(receipt.chains);
         total.changes += receipt.changes;
         let mut bodies = Vec::new();
@@ -125,6 +96,41 @@ fn give(from: &Replica, to: &Replica) -> Receipt {
         to.receive_bodies(&from.own_device(), bodies).unwrap();
     }
     total
+}
+
+/// Gives the changes alone, once.
+fn give_changes(from: &Replica, to: &Replica) -> Receipt {
+    let remote = to.own_device();
+    let mut moved = Vec::new();
+    let mut sections = to.kept_sections().unwrap();
+    sections.sort_by_key(|section| section.class);
+    for section in sections {
+        if !from.may_read(&remote, &section).unwrap() {
+            continue;
+        }
+        for tip in from.tips(&section).unwrap() {
+            let held = to.chain_tips(&tip.chain).unwrap();
+            let held = held.iter().map(|(_, known)| known.held_n).max().unwrap_or(0);
+            let proof = from.proof(&tip).unwrap().filter(|proof| proof.n > held);
+            for tip in proof.into_iter().chain([tip]) {
+                let intro = from.introduce(&tip).unwrap().unwrap();
+                let mut parts = Vec::new();
+                while let Some(part) = from.part(&tip, next(&parts, held), usize::MAX).unwrap()
+                    && !part.content.is_empty()
+                {
+                    parts.push(part);
+                }
+                moved.push(Received {
+                    path: intro.path,
+                    description: Some(intro.description),
+                    head: intro.head,
+                    fork: false,
+                    parts,
+                });
+            }
+        }
+    }
+    to.receive(&from.own_device(), moved, NOW).unwrap()
 }
 
 fn next(parts: &[Part], held: u64) -> u64 {

@@ -131,6 +131,9 @@ impl Replica {
                 work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
             {
                 work.put_blob(&body.hash, blob);
+                if work.shared.contains(&(row.doc, body.hash)) {
+                    self.note_text(&mut work.batch, &body.hash)?;
+                }
                 work.arrived += 1;
                 BodyState::Held
             } else {

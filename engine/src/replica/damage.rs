@@ -128,6 +128,7 @@ impl Replica {
             let held = BodyState::parse(&value) == Some(BodyState::Held);
             let (true, Some(doc)) = (held, keys::parse_space_document(&key)) else { continue };
             let size = self.named_size(&mut state, hash, &doc)?;
+            self.note_text_gone(&mut state, &mut batch, hash, &doc)?;
             batch.put(Table::Meta, key, vec![BodyState::Wanted as u8]);
             batch.delete(Table::Meta, keys::held(&doc, hash));
             batch.put(Table::Meta, keys::wanted(&doc, hash), size.to_be_bytes().to_vec());

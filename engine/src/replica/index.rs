@@ -21,13 +21,15 @@ use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId};
 use crate::model::entry::{Attachment, BodyRef, Entry};
 use crate::search::{Fact, FileKind, TERM_BYTES_MAX, TEXT_TERMS_MAX, text_terms};
 use crate::store::{Batch, Operation, Table, keys};
-use crate::view::EntryRow;
+use crate::view::{EntryRow, bodies_of};
 
 /// Marks that are worked off under one lock and one commit.
 const STEP: usize = 256;
 /// Way of making the index; another one is built anew.
-const INDEX_FORMAT: &[u8] = &[1];
+const INDEX_FORMAT: &[u8] = &[2];
 const SETTING_INDEX: &str = "index";
+/// Texts that one entry waits for, the newest first.
+const ENTRY_TEXTS_MAX: usize = 1024;
 /// Terms of one entry: those of its newest texts, and what else it is found by. They fit a row.
 const ENTRY_TERMS_MAX: usize = 6 * TEXT_TERMS_MAX;
 
@@ -47,6 +49,8 @@ pub struct IndexRebuilt {
 struct FoundBy {
     time_ms: u64,
     terms: BTreeSet<Vec<u8>>,
+    /// Its texts that are not here.
+    missing: BTreeSet<BlobHash>,
 }
 
 impl FoundBy {
@@ -55,6 +59,10 @@ impl FoundBy {
         w.u64(self.time_ms).varint(self.terms.len() as u64);
         for term in &self.terms {
             w.bytes(term);
+        }
+        w.varint(self.missing.len() as u64);
+        for hash in &self.missing {
+            w.raw(hash.as_bytes());
         }
         w.finish()
     }
@@ -67,17 +75,14 @@ impl FoundBy {
         for _ in 0..count {
             terms.insert(r.bytes(TERM_BYTES_MAX, "index term")?.to_vec());
         }
+        let count = r.count(ENTRY_TEXTS_MAX, "index texts")?;
+        let mut missing = BTreeSet::new();
+        for _ in 0..count {
+            missing.insert(BlobHash::from_bytes(r.array("index text")?));
+        }
         r.end()?;
-        Ok(Self { time_ms, terms })
+        Ok(Self { time_ms, terms, missing })
     }
-}
-
-/// By what an entry is to be found, and which of its texts are not here.
-#[derive(Debug, Default)]
-struct Wanted {
-    found_by: FoundBy,
-    texts: BTreeSet<BlobHash>,
-    missing: BTreeSet<BlobHash>,
 }
 
 impl Replica {
@@ -102,7 +107,11 @@ impl Replica {
                     _ => {}
                 },
                 Operation::Delete { table: Table::Rows, key } => match key.first() {
-                    Some(b'e') => gone.extend(keys::parse_last(key)),
+                    // Whom an answer to it answers is not known any more.
+                    Some(b'e') => {
+                        gone.extend(keys::parse_last(key));
+                        marks.extend(keys::parse_last(key));
+                    }
                     Some(b'm') => marks.extend(target(key)),
                     _ => {}
                 },
@@ -131,6 +140,31 @@ impl Replica {
         for (key, _) in self.scan_all(Table::Rows, &keys::awaiting_text(hash))? {
             if let Some(id) = keys::parse_last(&key) {
                 batch.put(Table::Meta, keys::unindexed_entry(&id), Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves marks for the entries of a document that have a text no more.
+    pub(super) fn note_text_gone(
+        &self,
+        state: &mut State,
+        batch: &mut Batch,
+        hash: &BlobHash,
+        doc: &DocumentId,
+    ) -> Result<(), EngineError> {
+        for (key, chain) in self.chains_of(state, doc)? {
+            for n in 1..=chain.held {
+                // An entry that is damaged itself is found by nothing.
+                for item in self.log_items(&key, n, n).unwrap_or_default() {
+                    if bodies_of(&item.entry).iter().any(|body| body.hash == *hash) {
+                        let id = match item.entry {
+                            Entry::Edit { target, .. } => target,
+                            _ => item.id,
+                        };
+                        batch.put(Table::Meta, keys::unindexed_entry(&id), Vec::new());
+                    }
+                }
             }
         }
         Ok(())
@@ -253,17 +287,9 @@ impl Replica {
             }
         }
         let known = known.unwrap_or_default();
-        if known != wanted.found_by {
+        if known != wanted {
             take_out(batch, id, &known);
-            put_in(batch, id, &wanted.found_by);
-        }
-        for hash in &wanted.texts {
-            let key = keys::awaits_text(hash, id);
-            if wanted.missing.contains(hash) {
-                batch.put(Table::Rows, key, Vec::new());
-            } else if self.store.get(Table::Rows, &key)?.is_some() {
-                batch.delete(Table::Rows, key);
-            }
+            put_in(batch, id, &wanted);
         }
         Ok(again)
     }
@@ -277,8 +303,8 @@ impl Replica {
     }
 
     /// By what an entry should be found.
-    fn wanted(&self, state: &mut State, id: &ChangeId) -> Result<Wanted, EngineError> {
-        let mut wanted = Wanted::default();
+    fn wanted(&self, state: &mut State, id: &ChangeId) -> Result<FoundBy, EngineError> {
+        let mut wanted = FoundBy::default();
         let Some((row, entry)) = self.entry(id)? else { return Ok(wanted) };
         let Some(description) = self.description(state, &row.doc)? else { return Ok(wanted) };
         let is_text = matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
@@ -287,14 +313,15 @@ impl Replica {
         if gone || !(is_text || is_other) || self.is_hidden_now(state, id, &row)? {
             return Ok(wanted);
         }
-        wanted.found_by.time_ms = row.time_ms;
+        wanted.time_ms = row.time_ms;
         let mut terms: BTreeSet<_> = self.facts_of(state, &entry)?.iter().map(Fact::term).collect();
         if is_text {
             terms.extend([Fact::Any, Fact::From(description.account)].iter().map(Fact::term));
             for body in self.texts_of(id, &row, &entry)? {
-                wanted.texts.insert(body.hash);
                 let Text::Here(text) = self.text(&body, &row.doc)? else {
-                    wanted.missing.insert(body.hash);
+                    if wanted.missing.len() < ENTRY_TEXTS_MAX {
+                        wanted.missing.insert(body.hash);
+                    }
                     continue;
                 };
                 if terms.len() + TEXT_TERMS_MAX < ENTRY_TERMS_MAX {
@@ -302,7 +329,7 @@ impl Replica {
                 }
             }
         }
-        wanted.found_by.terms = terms;
+        wanted.terms = terms;
         Ok(wanted)
     }
 
@@ -464,6 +491,9 @@ fn take_out(batch: &mut Batch, id: &ChangeId, known: &FoundBy) {
     for term in &known.terms {
         batch.delete(Table::Rows, keys::posting(term, known.time_ms, id));
     }
+    for hash in &known.missing {
+        batch.delete(Table::Rows, keys::awaits_text(hash, id));
+    }
     if !known.terms.is_empty() {
         batch.delete(Table::Rows, keys::found_by(id));
     }
@@ -472,6 +502,9 @@ fn take_out(batch: &mut Batch, id: &ChangeId, known: &FoundBy) {
 fn put_in(batch: &mut Batch, id: &ChangeId, wanted: &FoundBy) {
     for term in &wanted.terms {
         batch.put(Table::Rows, keys::posting(term, wanted.time_ms, id), Vec::new());
+    }
+    for hash in &wanted.missing {
+        batch.put(Table::Rows, keys::awaits_text(hash, id), Vec::new());
     }
     if !wanted.terms.is_empty() {
         batch.put(Table::Rows, keys::found_by(id), wanted.encode());

@@ -303,6 +303,51 @@ fn group(unread: &Catchup, kind: GroupKind) -> &mosaic_engine::replica::Group {
 }
 
 #[test]
+fn what_was_given_up_leaves_nothing_in_the_index() {
+    let (laptop, ada) = person(1, "laptop");
+    let (bob_at, bob) = person(3, "bob");
+    let (carol_at, _) = person(4, "carol");
+    for replica in [&bob_at, &carol_at] {
+        replica.follow(ada, None, NOW).unwrap();
+    }
+    carol_at.follow(bob, None, NOW).unwrap();
+    let first = laptop.post(draft("a river"), None, NOW).unwrap();
+    let second = laptop.post(draft("a ferry"), None, NOW).unwrap();
+    laptop.edit(second, "two ferries", NOW + 1).unwrap();
+    give(&laptop, &bob_at);
+    bob_at.reply(first, draft("a lake"), NOW + 2).unwrap();
+    bob_at.reply(second, draft("an oar"), NOW + 2).unwrap();
+    let equal = |replica: &Replica, when: &str| {
+        let rebuilt = replica.rebuild_index().unwrap();
+        assert!(rebuilt.equal, "{when}: {rebuilt:?}");
+    };
+    for (n, from) in [&laptop, &bob_at, &laptop].into_iter().enumerate() {
+        // The changes come before the texts, and are indexed in between.
+        give_changes(from, &carol_at);
+        let _ = found(&carol_at, "river", &[]);
+        equal(&carol_at, "without texts");
+        match n {
+            0 => drop(laptop.delete(second, NOW + 3).unwrap()),
+            1 => drop(give(&laptop, &carol_at)),
+            _ => drop(give(&bob_at, &carol_at)),
+        };
+        give_changes(&laptop, &carol_at);
+        equal(&carol_at, "one of them withdrawn");
+    }
+    for replica in [&bob_at, &carol_at] {
+        let _ = found(replica, "lake", &[]);
+        replica.evict_page(&ada, 0).unwrap();
+        equal(replica, "given up");
+        give_changes(&laptop, replica);
+        let _ = found(replica, "lake", &[]);
+        replica.evict_page(&ada, 0).unwrap();
+        let _ = found(replica, "lake", &[]);
+        assert!(!holds(replica, Table::Rows, b"sw"), "nothing waits for a text");
+        equal(replica, "given up before the texts came");
+    }
+}
+
+#[test]
 fn a_reaction_that_came_before_its_post_is_known_to_answer_it() {
     let (all, accounts) = everybody();
     let post = Act::Post(0, "w ".into());
@@ -330,6 +375,9 @@ proptest! {
         for replica in &all {
             check(replica, &accounts, &names);
             check_unread(replica, &accounts);
+            // Some have given up pages, and have not got them again.
+            let rebuilt = replica.rebuild_index().unwrap();
+            assert!(rebuilt.equal, "{rebuilt:?}");
         }
         for _ in 0..3 {
             for from in &all {
