@@ -117,8 +117,10 @@ pub(crate) fn tree() -> clap::Command {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Early> {
     let args: Vec<OsString> = args.into_iter().collect();
     let json = args.iter().take_while(|arg| *arg != "--").any(asks_for_json);
-    let matches = tree().try_get_matches_from(args).map_err(|error| Early::Clap(error, json))?;
-    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| Early::Clap(error, json))?;
+    let help = help_of(&args);
+    let early = |error| Early::Clap(error, json, help.clone());
+    let matches = tree().try_get_matches_from(args).map_err(early)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(early)?;
     // Were the parser to read them, it would show their flags in every usage line.
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let globals = &mut cli.globals;
@@ -137,6 +139,20 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ear
         globals.timeout = Some(value_of(&limit, "MOSAIC_TIMEOUT", quantity::duration, json)?);
     }
     Ok(cli)
+}
+
+/// Returns what prints the help of the command that these words name.
+fn help_of(args: &[OsString]) -> String {
+    let tree = tree();
+    let mut command = &tree;
+    let mut path = String::from("mosaic");
+    for word in args.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(sub) = command.find_subcommand(word) {
+            command = sub;
+            path = format!("{path} {}", sub.get_name());
+        }
+    }
+    format!("{path} --help")
 }
 
 fn asks_for_json(arg: &OsString) -> bool {
@@ -158,7 +174,8 @@ fn value_of<T>(
     let text = value.to_string_lossy();
     parse(&text).map_err(|why| {
         let message = format!("invalid value '{text}' of {name}: {why}\n");
-        Early::Clap(clap::Error::raw(clap::error::ErrorKind::ValueValidation, message), json)
+        let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, message);
+        Early::Clap(error, json, "mosaic help environment".to_owned())
     })
 }
 
@@ -236,8 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_the_command_that_was_meant_is_named() {
+        for (line, expected) in [
+            ("mosaic wall list --limit many", "mosaic wall list --help"),
+            ("mosaic --color pink post x", "mosaic post --help"),
+            ("mosaic --color pink", "mosaic --help"),
+        ] {
+            let Err(Early::Clap(_, _, help)) = parse_words(line) else { panic!("parsed") };
+            assert_eq!(help, expected, "{line}");
+        }
+    }
+
+    #[test]
     fn typos_are_answered_with_a_suggestion() {
-        let Err(Early::Clap(error, _)) = parse_words("mosaic pst") else { panic!("parsed") };
+        let Err(Early::Clap(error, ..)) = parse_words("mosaic pst") else { panic!("parsed") };
         assert!(error.to_string().contains("'post'"), "{error}");
     }
 }

@@ -82,7 +82,11 @@ pub(crate) enum Command {
     Follow(people::Follow),
     /// Stop following somebody
     Unfollow(people::Who),
-    /// Block somebody: nothing of theirs is shown or kept
+    /// Block somebody: nothing of theirs is shown, nothing new is kept
+    ///
+    /// What of theirs is in the store already stays there, unseen, as do the signed heads of what
+    /// comes later: a block that ends finds everything again, and two of your devices, one of which
+    /// has not heard of the block yet, still agree on what there is. Nobody is told.
     Block(people::Block),
     /// End a block
     Unblock(people::Who),
@@ -186,6 +190,7 @@ pub(crate) fn run(parsed: Cli, output: &mut Output) -> Result<(), Failure> {
         log::start(&globals);
     }
     let mut context = Context::new(globals, output)?;
+    context.check_settings()?;
     let outcome =
         crate::drive(stop, &mut context, async |context| dispatch(command, context).await);
     if outcome.is_err() {

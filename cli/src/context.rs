@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mosaic_node::api::types::{ErrorKind, ErrorRecord, Notice, Record, Request};
 use mosaic_node::client::{Answer, Client};
-use mosaic_node::config::{KEYS, Key, Layers};
+use mosaic_node::config::{KEYS, Key, Layers, Settings};
 use mosaic_node::{App, AppOptions, NodeError, clock, home};
 
 use crate::args::Globals;
@@ -75,6 +75,23 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// Refuses wrong settings of flags and of the environment, whether the command reads
+    /// settings or not.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub(crate) fn check_settings(&self) -> Result<(), Failure> {
+        let given = Layers { file: PathBuf::new(), ..self.layers() };
+        let Err(error) = Settings::load(&given) else { return Ok(()) };
+        let variable =
+            given.environment.iter().find(|(name, _)| error.to_string().starts_with(name.as_str()));
+        let hint = match variable {
+            Some(_) => "mosaic help environment",
+            None => "mosaic config list",
+        };
+        Err(ErrorRecord::from(error).with_hint(hint).into())
+    }
+
     /// Returns the socket where the node of this home answers.
     pub(crate) fn socket(&self) -> PathBuf {
         let own = || mosaic_node::socket_path(&self.paths.home);
@@ -135,12 +152,18 @@ impl<'a> Context<'a> {
                 Ok(Record::Notice(notice)) => self.output.notice(&notice),
                 Ok(Record::Progress(progress)) => self.output.progress(&progress),
                 record if self.output.is_json() => {
-                    self.output.line(&line)?;
-                    // It may want to know, although nothing is said under JSON.
-                    let _ = record.map(|record| say(&record));
+                    let written = self.output.line(&line);
+                    if let Ok(record) = record {
+                        written.map_err(|failure| unwritten(failure, &record, print))?;
+                        // It may want to know, although nothing is said under JSON.
+                        let _ = say(&record);
+                    } else {
+                        written?;
+                    }
                 }
                 Ok(record) => {
-                    self.print(&record, print)?;
+                    self.print(&record, print)
+                        .map_err(|failure| unwritten(failure, &record, print))?;
                     if let Some(sentence) = say(&record) {
                         self.output.talk(&sentence);
                     }
@@ -407,6 +430,33 @@ async fn wait_for_lock(error: ErrorRecord, started: Instant) -> Result<(), Failu
     }
     crate::pause(LOCK_TRY_AGAIN).await;
     Ok(())
+}
+
+/// Adds to a failure of the output that what was asked for is done: it must not be done twice.
+fn unwritten(failure: Failure, record: &Record, print: Print) -> Failure {
+    let (Failure::Error(error), Print::Value | Print::Nothing) = (&failure, print) else {
+        return failure;
+    };
+    let (what, id, hint) = match record {
+        Record::Post(post) => ("post", &post.id, format!("mosaic wall show {}", post.id)),
+        Record::Comment(comment) => {
+            ("comment", &comment.id, format!("mosaic wall show {}", comment.id))
+        }
+        Record::Reaction(reaction) => {
+            ("reaction on", &reaction.target, format!("mosaic wall show {}", reaction.target))
+        }
+        Record::Draft(draft) => ("draft", &draft.id, "mosaic draft list".to_owned()),
+        Record::Identity(identity) => {
+            ("account", &identity.account, "mosaic identity show".to_owned())
+        }
+        Record::Linked(linked) => ("device", &linked.device, "mosaic device list".to_owned()),
+        Record::Recovered(recovered) => {
+            ("account", &recovered.account, "mosaic identity show".to_owned())
+        }
+        _ => return failure,
+    };
+    let message = format!("the {what} {id} is stored, do not ask again; {}", error.message);
+    Failure::hinted(error.kind(), message, hint)
 }
 
 /// Returns the one value of a record that a script wants.

@@ -72,20 +72,21 @@ pub(crate) fn exit_code(outcome: &Result<(), Failure>) -> ExitCode {
 /// What parsing ended in, other than a command.
 #[derive(Debug)]
 pub(crate) enum Early {
-    /// Help, version or a usage error of the parser, and whether JSON was asked for.
-    Clap(clap::Error, bool),
+    /// Help, version or a usage error of the parser, whether JSON was asked for, and a command
+    /// to try.
+    Clap(clap::Error, bool, String),
 }
 
 impl Early {
     /// Prints it and returns the exit code.
     pub(crate) fn finish(self) -> ExitCode {
-        let Self::Clap(error, json) = self;
+        let Self::Clap(error, json, hint) = self;
         let text = error.to_string();
         if error.use_stderr() && json {
             let record = ErrorRecord::new(ErrorKind::Usage, first_line(&text));
-            output::json_error(&record.with_hint(help_of(&text)));
+            output::json_error(&record.with_hint(help_of(&text).unwrap_or(hint)));
         } else if error.use_stderr() {
-            output::clap_error(&error, &help_of(&text));
+            output::clap_error(&error, &help_of(&text).unwrap_or(hint));
         } else {
             output::clap(&error);
         }
@@ -94,12 +95,12 @@ impl Early {
 }
 
 /// Returns the command whose help says how it is meant, as the usage line names it.
-fn help_of(text: &str) -> String {
-    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
-    let words = usage.unwrap_or("mosaic").split_whitespace();
+fn help_of(text: &str) -> Option<String> {
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "))?;
+    let words = usage.split_whitespace();
     let named: Vec<&str> =
         words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
-    format!("{} --help", named.join(" "))
+    Some(format!("{} --help", named.join(" ")))
 }
 
 fn first_line(text: &str) -> String {
@@ -133,8 +134,8 @@ mod tests {
     #[test]
     fn usage_errors_name_the_help_that_helps() {
         let text = "error: unexpected argument '--x'\n\nUsage: mosaic wall edit [OPTIONS] <ID>\n";
-        assert_eq!(help_of(text), "mosaic wall edit --help");
-        assert_eq!(help_of("error: invalid value"), "mosaic --help");
+        assert_eq!(help_of(text).unwrap(), "mosaic wall edit --help");
+        assert_eq!(help_of("error: invalid value"), None);
     }
 
     #[test]

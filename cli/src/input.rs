@@ -247,8 +247,10 @@ pub(crate) async fn ids(given: &[String]) -> Result<Vec<String>, Failure> {
 }
 
 fn all(from: impl Read) -> Result<String, Failure> {
-    io::read_to_string(from)
-        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}")))
+    io::read_to_string(from).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::usage("stdin is not UTF-8 text", "mosaic wall list"),
+        _ => Failure::new(ErrorKind::Error, format!("cannot read stdin: {error}")),
+    })
 }
 
 /// Returns a word, or the first line of stdin for `-`.

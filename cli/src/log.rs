@@ -22,8 +22,10 @@ pub(crate) const FILE_PREFIX: &str = "node";
 /// How they end.
 pub(crate) const FILE_SUFFIX: &str = "log";
 
-/// What a node logs if nobody says otherwise.
-const NODE_LEVEL: &str = "warn,mosaic=info,mosaic_node=info,mosaic_engine=info";
+/// What a node logs if nobody says otherwise; of datagrams that are none, nothing: anybody can send
+/// them.
+const NODE_LEVEL: &str =
+    "warn,iroh::protocol=error,noq_proto=error,mosaic=info,mosaic_node=info,mosaic_engine=info";
 
 /// Changes the filter while the process runs.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -42,7 +44,9 @@ pub(crate) struct NodeLog {
 
 /// Starts the log of a command: silent unless -v or `MOSAIC_LOG` asks.
 pub(crate) fn start(globals: &Globals) {
-    let filter = EnvFilter::new(level(globals).unwrap_or("off"));
+    // Whoever wants to hear less hears the one error that the command ends with.
+    let asked = level(globals).filter(|_| !globals.quiet);
+    let filter = EnvFilter::new(asked.unwrap_or("off"));
     let filter = EnvFilter::try_from_env("MOSAIC_LOG").unwrap_or(filter);
     init(filter, lines(globals.json, std::io::stderr));
 }

@@ -6,6 +6,8 @@ mod commands;
 mod context;
 mod editor;
 mod error;
+#[cfg(test)]
+mod hints;
 mod input;
 mod jq;
 mod log;

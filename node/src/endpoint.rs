@@ -80,14 +80,18 @@ impl Net {
             .portmapper_config(PortmapperConfig::Disabled)
             .net_report_config(NetReportConfig::minimal())
             .clear_ip_transports();
-        for address in listen_addresses(options) {
+        let addresses = listen_addresses(options);
+        for address in addresses.iter().copied() {
             if !leaves && !address.ip().is_loopback() {
                 let reason = "it is not on the loopback interface; add --lan".to_owned();
                 return Err(NodeError::Listen { on: address.to_string(), reason });
             }
             builder = builder.bind_addr(address).map_err(|error| listen_error(address, &error))?;
         }
-        let endpoint = builder.bind().await.map_err(|error| listen_error("UDP", &error))?;
+        let endpoint = builder.bind().await.map_err(|error| {
+            let on: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            listen_error(on.join(", "), &whole(&error))
+        })?;
         let mdns = if options.lan { Some(discover(&endpoint)?) } else { None };
         let relay = options.relay.is_some();
         let (traffic, ended) = (Arc::default(), Arc::default());
@@ -267,8 +271,8 @@ fn relay_mode(options: &NetOptions) -> Result<RelayMode, NodeError> {
     let parsed = url.parse::<RelayUrl>().ok();
     // Another scheme would be found wanting at each try to connect, and told nobody.
     let web = parsed.filter(|url| matches!(url.scheme(), "https" | "http"));
-    let web = web.ok_or_else(|| NodeError::Listen {
-        on: url.clone(),
+    let web = web.ok_or_else(|| NodeError::Relay {
+        url: url.clone(),
         reason: "a relay is an address that begins with https:// or http://".to_owned(),
     })?;
     Ok(RelayMode::custom([web]))
@@ -297,6 +301,20 @@ fn address(of: &TransportAddr) -> Option<Address> {
         TransportAddr::Relay(url) => Some(Address::Relay(url.to_string())),
         _ => None,
     }
+}
+
+/// What failed, and why: libraries tell the reason apart.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn listen_error(on: impl ToString, error: &impl ToString) -> NodeError {
@@ -344,7 +362,7 @@ mod tests {
             |url: &str| relay_mode(&NetOptions { relay: Some(url.into()), ..Default::default() });
         assert!(matches!(mode("https://relay.example"), Ok(RelayMode::Custom(_))));
         for wrong in ["bad://x", "relay.example", "", "mailto:a@b"] {
-            assert!(matches!(mode(wrong), Err(NodeError::Listen { .. })), "{wrong}");
+            assert!(matches!(mode(wrong), Err(NodeError::Relay { .. })), "{wrong}");
         }
     }
 
@@ -354,6 +372,11 @@ mod tests {
             NetOptions { listen: vec!["0.0.0.0:0".parse().unwrap()], ..Default::default() };
         let refused = Net::bind(&[1; 32], &options, vec![]).await;
         assert!(matches!(refused, Err(NodeError::Listen { .. })));
+        let taken = bound(4).await.listening();
+        let options = NetOptions { listen: taken.clone(), ..Default::default() };
+        let error = Net::bind(&[1; 32], &options, vec![]).await.unwrap_err().to_string();
+        assert!(error.contains(&taken[0].to_string()), "{error}");
+        assert!(error.contains("in use"), "{error}");
         let net = bound(1).await;
         let device = bound(2).await.device();
         let addresses = vec![Address::Socket("192.0.2.1:4747".parse().unwrap())];

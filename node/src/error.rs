@@ -129,6 +129,14 @@ pub enum NodeError {
         /// What the system said.
         reason: String,
     },
+    /// A relay that is none.
+    #[error("cannot use the relay {url}: {reason}")]
+    Relay {
+        /// What was given.
+        url: String,
+        /// What it should be.
+        reason: String,
+    },
     /// Another process serves this home.
     #[error("a node is running for this home")]
     Running,

@@ -193,7 +193,7 @@ fn a_node_whose_store_failed_says_so_and_goes_on_after_a_restart() {
     drop(api);
     let post = hub.run(&["post", "later"]);
     assert_eq!(post.code, 1, "{}", post.err);
-    assert!(post.err.contains("mosaic node stop && mosaic node start"), "{}", post.err);
+    assert!(post.err.contains("mosaic node restart"), "{}", post.err);
     for shown in [hub.json(&["status"]), hub.json(&["node", "status"])] {
         assert!(shown[0]["warnings"].to_string().contains("the store failed"), "{}", shown[0]);
     }

@@ -46,8 +46,11 @@ impl Demo {
             None => temporary.path().to_owned(),
             Some(folder) => empty(folder)?,
         };
-        let stage = Stage::set(&root, self.keep.is_some()).await?;
         let mut telling = Telling { output: &mut *context.output, scene: 0, cost: Cost::default() };
+        telling.say(
+            "Ada's laptop and phone, a hub, her friend Bob: a store on disk and a UDP socket each.",
+        )?;
+        let stage = Stage::set(&root, self.keep.is_some()).await?;
         let played = stage.play(&self, &mut telling).await;
         stage.close().await;
         played?;
@@ -143,9 +146,6 @@ impl Stage {
     }
 
     async fn play(&self, demo: &Demo, telling: &mut Telling<'_>) -> Result<(), Failure> {
-        telling.say(
-            "Ada's laptop and phone, a hub, her friend Bob: a store on disk and a UDP socket each.",
-        )?;
         self.write_offline(demo, telling).await?;
         self.meet(telling).await?;
         self.compare(telling).await?;

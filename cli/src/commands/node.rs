@@ -13,6 +13,7 @@ use mosaic_node::api::types::{
     ErrorKind, ErrorRecord, NodeConnect, NodeForget, NodeMetrics, NodePeers, NodeReload,
     NodeStatus, NodeStop, NodeTicket, Record,
 };
+use mosaic_node::config::Key;
 use mosaic_node::home;
 
 use crate::context::{Context, Print};
@@ -79,6 +80,13 @@ pub(crate) struct Run {
     pub(super) background: bool,
 }
 
+/// Reads a relay as the setting of this name is read.
+fn relay(text: &str) -> Result<String, String> {
+    let key = Key::find("node.relay")?;
+    let value = key.kind.parse(text)?;
+    value.map(|value| value.to_string()).ok_or_else(|| format!("it must be {}", key.kind))
+}
+
 /// How lines of the log look.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -108,7 +116,7 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(super) lan: bool,
     /// Use this relay; none is used otherwise
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = relay)]
     pub(super) relay: Option<String>,
     /// How lines of the log look
     #[arg(long, value_name = "FORMAT")]

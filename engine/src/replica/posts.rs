@@ -141,11 +141,10 @@ impl Replica {
         emoji: &str,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        if emoji.is_empty() || emoji.len() > EMOJI_BYTES_MAX || emoji.chars().any(char::is_control)
-        {
+        if emoji.len() > EMOJI_BYTES_MAX || !is_one_emoji(emoji) {
             return Err(EngineError::Invalid(format!(
                 "'{}' is no reaction: give one emoji",
-                emoji.escape_default()
+                emoji.escape_debug()
             )));
         }
         let mut state = self.lock();
@@ -358,4 +357,65 @@ pub(super) fn check_draft(draft: &Draft) -> Result<(), EngineError> {
         return Err(EngineError::Invalid("nothing to write: the text is empty".into()));
     }
     Ok(())
+}
+
+/// Whether a text looks like one emoji: a picture with what varies it, pictures that are joined
+/// to one, a flag of two letters, or a keycap. What others react with is taken as it is.
+fn is_one_emoji(text: &str) -> bool {
+    const JOINER: char = '\u{200d}';
+    const KEYCAP: char = '\u{20e3}';
+    let flag_letter = |c: char| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
+    // Variation selectors, skin tones, tags of regional flags.
+    let varies = |c: char| matches!(c, '\u{fe0e}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}');
+    let picture =
+        |c: char| !c.is_ascii() && !c.is_alphanumeric() && !c.is_control() && !c.is_whitespace();
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return false };
+    if matches!(first, '0'..='9' | '#' | '*') {
+        return matches!(chars.as_str(), "\u{fe0f}\u{20e3}" | "\u{20e3}");
+    }
+    if flag_letter(first) {
+        return chars.next().is_some_and(flag_letter) && chars.next().is_none();
+    }
+    let mut before = first;
+    for c in chars {
+        let joined = before == JOINER && picture(c);
+        if !(joined || varies(c) || c == KEYCAP || c == JOINER) {
+            return false;
+        }
+        before = c;
+    }
+    picture(first) && !varies(first) && first != JOINER && before != JOINER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_one_emoji;
+
+    #[test]
+    fn a_reaction_is_one_emoji() {
+        for one in ["👍", "👍🏽", "❤", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇮🇸", "🏴󠁧󠁢󠁷󠁬󠁳󠁿", "1️⃣", "#⃣", "☂", "★", "🌧"]
+        {
+            assert!(is_one_emoji(one), "{one}");
+        }
+        for other in [
+            "",
+            "+1",
+            ":)",
+            "ok",
+            "é",
+            "中",
+            "👍👍",
+            "👍 ",
+            "👍 but",
+            "🇮",
+            "🇮🇸🇮",
+            "1",
+            "\n",
+            "\u{fe0f}",
+            "👩\u{200d}",
+        ] {
+            assert!(!is_one_emoji(other), "{other:?}");
+        }
+    }
 }

@@ -120,8 +120,14 @@ async fn request<R: Request>(app: &App, body: Body) -> Result<R, ErrorRecord> {
     }
     let bytes = to_bytes(body, MESSAGE_BYTES_MAX).await;
     let usage = |message: String| ErrorRecord::new(ErrorKind::Usage, message);
-    let bytes: Bytes =
-        bytes.map_err(|_| usage(format!("the request is over {MESSAGE_BYTES_MAX} bytes")))?;
+    let bytes: Bytes = bytes.map_err(|error| {
+        // The reader of the body tells its own limit by these words only.
+        let over = error.to_string().contains("limit");
+        usage(match over {
+            true => format!("the request is over {MESSAGE_BYTES_MAX} bytes"),
+            false => format!("the request ends before its end: {error}"),
+        })
+    })?;
     let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(usage(format!("{}: the arguments are no JSON object", R::PATH)));

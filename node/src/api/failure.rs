@@ -15,7 +15,7 @@ pub(super) const LINK_ANEW: &str = "mosaic --home NEW_FOLDER device link TICKET"
 /// Looks at another folder than the one that cannot be used.
 const OTHER_HOME: &str = "mosaic --home FOLDER status";
 /// Opens the store anew: one that failed is never written to again by the same process.
-pub(super) const RESTART: &str = "mosaic node stop && mosaic node start";
+pub(super) const RESTART: &str = "mosaic node restart";
 /// Prints the ticket of a node, on that node.
 pub(super) const NODE_TICKET: &str = "mosaic node ticket";
 
@@ -23,7 +23,9 @@ impl From<NodeError> for ErrorRecord {
     fn from(error: NodeError) -> Self {
         let message = error.to_string();
         match error {
-            NodeError::LooseMode { .. } => Self::new(ErrorKind::Denied, message),
+            NodeError::LooseMode { .. } => {
+                Self::new(ErrorKind::Denied, message).with_hint("mosaic doctor")
+            }
             NodeError::NoIdentity { .. } => Self::new(ErrorKind::NoIdentity, message),
             NodeError::Exists { .. } => Self::new(ErrorKind::Conflict, message),
             NodeError::TicketSpent { .. } => {
@@ -34,6 +36,9 @@ impl From<NodeError> for ErrorRecord {
             }
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Self::new(ErrorKind::Denied, message).with_hint(OTHER_HOME)
+            }
+            NodeError::File { source, .. } if is_no_place(&source) => {
+                Self::new(ErrorKind::Error, message).with_hint(OTHER_HOME)
             }
             NodeError::Damaged { .. } => Self::new(ErrorKind::Corrupt, message),
             NodeError::Config { .. } | NodeError::Ticket { .. } => {
@@ -50,6 +55,7 @@ impl From<NodeError> for ErrorRecord {
             NodeError::Running => Self::new(ErrorKind::Locked, message),
             NodeError::Peer { .. }
             | NodeError::Listen { .. }
+            | NodeError::Relay { .. }
             | NodeError::File { .. }
             | NodeError::Entropy(_) => Self::new(ErrorKind::Error, message),
         }
@@ -94,6 +100,12 @@ impl From<EngineError> for ErrorRecord {
     }
 }
 
+/// Whether nothing can be made there, whatever is tried.
+fn is_no_place(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, NotADirectory, ReadOnlyFilesystem};
+    matches!(error.kind(), AlreadyExists | NotADirectory | ReadOnlyFilesystem)
+}
+
 /// Lists the things among which one was looked for.
 fn list_of(what: &str) -> &'static str {
     match what {
@@ -112,12 +124,16 @@ impl From<StoreError> for ErrorRecord {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 return Self::new(ErrorKind::Denied, error.to_string()).with_hint(OTHER_HOME);
             }
+            StoreError::Io { source, .. } if is_no_place(source) => {
+                return Self::new(ErrorKind::Error, error.to_string()).with_hint(OTHER_HOME);
+            }
             StoreError::Locked { .. } => ErrorKind::Locked,
             StoreError::Corrupt(_) => {
                 return Self::new(ErrorKind::Corrupt, error.to_string()).with_hint(LINK_ANEW);
             }
             StoreError::DiskFull { .. } => {
-                return Self::new(ErrorKind::Error, error.to_string()).with_hint("mosaic sub list");
+                return Self::new(ErrorKind::Error, error.to_string())
+                    .with_hint("mosaic store gc --dry-run");
             }
             StoreError::Refused { .. } => ErrorKind::Usage,
             _ => ErrorKind::Error,

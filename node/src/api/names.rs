@@ -43,7 +43,7 @@ pub(super) fn peer(
         [only] => Ok(network.peers().record(only).ticket(*only)),
         [] => {
             let message = format!("no peer is called or starts with '{text}'");
-            Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic node peers"))
+            Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic sync status"))
         }
         several => Err(ambiguous("peer", text, several)),
     }

@@ -129,6 +129,7 @@ fn set(app: &App, request: ProfileSet) -> Result<Record, ErrorRecord> {
         put(format!("theme.{name}"), text);
     }
     if let Some(links) = request.links {
+        links.iter().try_for_each(|link| check_link(link))?;
         for key in known.keys().filter(|key| key.starts_with("links.")) {
             wanted.insert(key.clone(), None);
         }
@@ -147,6 +148,30 @@ fn set(app: &App, request: ProfileSet) -> Result<Record, ErrorRecord> {
         replica.edit_profile(edits, clock::now_ms())?;
     }
     profile(&replica, &account, false)
+}
+
+/// What a reader may open by a click: no scheme that runs or shows what the writer wrote.
+const LINK_SCHEMES: &[&str] = &[
+    "ftp", "gemini", "geo", "http", "https", "irc", "ircs", "mailto", "matrix", "nostr", "sip",
+    "sips", "tel", "xmpp",
+];
+
+/// Refuses links that lead nowhere or do harm. What is in a profile already stays.
+fn check_link(link: &str) -> Result<(), ErrorRecord> {
+    let refuse = |why: &str| {
+        let message = format!("'{}' is no link: {why}", link.escape_debug());
+        Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help profile set"))
+    };
+    if link.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return refuse("it has spaces or control characters");
+    }
+    let Some((scheme, _)) = link.split_once(':') else { return Ok(()) };
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let known = LINK_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+    if !known && scheme.chars().all(letters) {
+        return refuse("it begins with none of https, http, mailto, xmpp and the like");
+    }
+    Ok(())
 }
 
 fn unset(

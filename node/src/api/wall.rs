@@ -271,7 +271,7 @@ fn refused(replica: &Replica, target: &ChangeId, error: EngineError) -> ErrorRec
     };
     let error = ErrorRecord::from(error);
     match wall {
-        Some(account) => error.with_hint(format!("mosaic wall policy {account}")),
+        Some(account) => error.with_hint(format!("mosaic wall policy --who {account}")),
         None => error,
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use mosaic_node::Unlock;
@@ -22,6 +22,8 @@ use crate::error::Failure;
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// How long a node may take to answer, or to go, if no --timeout is given.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one may take to end that answered and does not any more.
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(5);
 
 impl Settings {
     /// Runs this program again as a node of its own, and returns when it answers.
@@ -39,7 +41,10 @@ impl Settings {
             // If another process answers, this one is to have given up before we return.
             let answers = serves(&socket, child.id()).await;
             if answers || (status.is_some() && Client::connect(&socket).await.is_ok()) {
-                return report(context).await;
+                let Err(failure) = report(context).await else { return Ok(()) };
+                // It may have listened here before it found that it cannot be reached elsewhere.
+                let status = end_of(&mut child).await.map_err(cannot_start)?;
+                return Err(status.map_or(failure, |status| ended(status.code(), context)));
             }
             if let Some(status) = status {
                 return Err(ended(status.code(), context));
@@ -95,6 +100,20 @@ impl Settings {
             let _ = unlock.hand_over(&mut pipe);
         }
         Ok(child)
+    }
+}
+
+/// Waits for a node that does not answer any more; `None` if it goes on all the same.
+async fn end_of(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let started = clock::instant();
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some()
+            || clock::instant().saturating_duration_since(started) > PATIENCE_AT_THE_END
+        {
+            return Ok(status);
+        }
+        crate::pause(TRY_AGAIN).await;
     }
 }
 

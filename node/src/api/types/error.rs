@@ -138,7 +138,7 @@ impl ErrorKind {
             Self::Usage => "mosaic help",
             Self::WrongPassphrase => "mosaic --passphrase-file FILE status",
             Self::Partial => "mosaic sync status",
-            Self::Retry => "mosaic node peers",
+            Self::Retry => "mosaic sync status",
             Self::NoIdentity => "mosaic init --name NAME",
             Self::Locked => "mosaic node status",
             Self::NotFound | Self::Ambiguous => "mosaic wall list",
@@ -149,6 +149,9 @@ impl ErrorKind {
         }
     }
 }
+
+/// Characters of a message: what somebody gave is not told back without end.
+const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// A command line that is worth trying next; starts with `mosaic`.
 pub type Hint = &'static str;
@@ -176,7 +179,7 @@ impl ErrorRecord {
         Self {
             code: kind.code(),
             name: kind.name().to_owned(),
-            message: message.into(),
+            message: shortened(message.into()),
             hint: kind.default_hint().to_owned(),
             candidates: Vec::new(),
         }
@@ -208,9 +211,29 @@ impl ErrorRecord {
     }
 }
 
+/// Leaves out the middle of what is too long to be read: it was given, and is known.
+fn shortened(message: String) -> String {
+    let count = message.chars().count();
+    if count <= MESSAGE_CHARS_MAX {
+        return message;
+    }
+    let (start, end) = (MESSAGE_CHARS_MAX / 2, MESSAGE_CHARS_MAX / 2 - 1);
+    let start: String = message.chars().take(start).collect();
+    let end: String = message.chars().skip(count - end).collect();
+    format!("{start}…{end}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_given_is_not_told_back_without_end() {
+        let record =
+            ErrorRecord::new(ErrorKind::NotFound, format!("no post '{}'!", "é".repeat(5000)));
+        assert_eq!(record.message.chars().count(), MESSAGE_CHARS_MAX);
+        assert!(record.message.starts_with("no post 'é") && record.message.ends_with("é'!"));
+    }
 
     #[test]
     fn each_kind_has_its_own_code_and_name_and_a_runnable_hint() {
