@@ -1,4 +1,11 @@
 //! The engine as a library: an account on disk, a post, and a wall read back.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "the clock and the rest are whose program it is"
+)]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,6 +24,7 @@ impl Entropy for System {
     }
 }
 
+/// Runs it.
 pub fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let options = DiskOptions::new(folder.path().join("home"), folder.path().join("state"));

@@ -61,6 +61,8 @@ pub(crate) struct SectionRecord {
     pub digest: String,
     /// Whether the peer keeps it.
     pub kept_there: bool,
+    /// Whether the peer may lack files of it, by its own choice.
+    pub partial_there: bool,
     /// Bodies wanted and not held here.
     pub missing_bodies: u64,
     /// Whether the peer said that all of it is committed there.
@@ -325,7 +327,12 @@ impl Peers {
                 }
                 known.kept_there = section.kept_there;
                 known.missing_bodies = section.missing_bodies;
-                known.durable_there = outcome.durable_there.or(known.durable_there);
+                known.partial_there = section.partial_there;
+                // Who is equal shows what it committed: what failed there before is past.
+                let past =
+                    outcome.kind == OutcomeKind::Round && section.state == SectionState::Equal;
+                let before = known.durable_there.filter(|sure| *sure || !past);
+                known.durable_there = outcome.durable_there.or(before);
                 known.checked_ms = now;
             }
         };

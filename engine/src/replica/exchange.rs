@@ -410,6 +410,10 @@ impl Exchange for Replica {
         Ok(self.is_limited(&mut self.lock(), section)?)
     }
 
+    fn is_partial(&self, section: &Section) -> ExchangeResult<bool> {
+        Ok(self.may_lack(&mut self.lock(), section)?)
+    }
+
     fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>> {
         if self.may_fetch(remote, hash)? { Ok(self.held_bytes(hash)?) } else { Ok(None) }
     }

@@ -1,9 +1,12 @@
 //! What is remembered of peers: what they showed, so that an older copy is noticed, and
 //! what they said is committed there.
 
+use std::collections::BTreeMap;
+
 use super::{EngineError, Replica};
 use crate::chain::ChainKey;
 use crate::codec::{Reader, Writer};
+use crate::description::SectionClass;
 use crate::hash::DeviceId;
 use crate::limits::HEAD_AHEAD_MAX;
 use crate::store::{Batch, Table, keys};
@@ -15,12 +18,31 @@ impl Replica {
         remote: &DeviceId,
         section: &Section,
     ) -> Result<Vec<(ChainKey, u64)>, EngineError> {
-        let mut tips = Vec::new();
-        for (key, value) in self.scan_all(Table::Meta, &keys::shown_prefix(remote, section))? {
-            let Some(chain) = keys::parse_chain_suffix(&key) else { continue };
-            tips.extend(shown_n(&value).map(|n| (chain, n)));
+        let mut tips: BTreeMap<ChainKey, u64> = BTreeMap::new();
+        for class in sources(section.class) {
+            let noted = Section { space: section.space, class: *class };
+            for (key, value) in self.scan_all(Table::Meta, &keys::shown_prefix(remote, &noted))? {
+                let Some(chain) = keys::parse_chain_suffix(&key) else { continue };
+                let Some(n) = shown_n(&value) else { continue };
+                if self.section_now(&chain, &noted)? == *section {
+                    let known = tips.entry(chain).or_default();
+                    *known = n.max(*known);
+                }
+            }
         }
-        Ok(tips)
+        Ok(tips.into_iter().collect())
+    }
+
+    /// The section that a chain is in by now; the one it was noted in if nothing is known of it.
+    fn section_now(&self, chain: &ChainKey, noted: &Section) -> Result<Section, EngineError> {
+        if sources(noted.class).len() == 1 {
+            return Ok(*noted);
+        }
+        let mut state = self.lock();
+        match self.description(&mut state, &chain.doc)? {
+            Some(description) => self.section_of(&mut state, &description),
+            None => Ok(*noted),
+        }
     }
 
     pub(crate) fn record_peer_tips(
@@ -90,6 +112,18 @@ impl Replica {
                 Some((DeviceId::from_bytes(*device), value.to_vec()))
             })
             .collect())
+    }
+}
+
+/// The classes in which a chain of this one may have been noted before its guest was admitted, or
+/// refused.
+const fn sources(class: SectionClass) -> &'static [SectionClass] {
+    match class {
+        SectionClass::Authority => &[SectionClass::Authority],
+        SectionClass::Private => &[SectionClass::Private],
+        SectionClass::Public | SectionClass::Visitors => {
+            &[SectionClass::Public, SectionClass::Visitors]
+        }
     }
 }
 

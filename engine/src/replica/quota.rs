@@ -56,7 +56,7 @@ impl Replica {
             let own = state.own.as_ref().map(|own| own.account);
             let mut limits = HashMap::new();
             for subscription in self.subscriptions()? {
-                if subscription.is_limited() && Some(subscription.account) != own {
+                if subscription.is_partial() && Some(subscription.account) != own {
                     limits.insert(subscription.space(), subscription);
                 }
             }
@@ -76,11 +76,23 @@ impl Replica {
         if !is_paged(description) || Some(description.account) == me {
             return Ok(None);
         }
-        Ok(self.limits(state)?.get(&description.space.id()).copied())
+        let limit = self.limits(state)?.get(&description.space.id()).copied();
+        Ok(limit.filter(Subscription::is_limited))
     }
 
     /// Whether only a part of a section is kept, so that heads are learnt first.
     pub(crate) fn is_limited(
+        &self,
+        state: &mut State,
+        section: &Section,
+    ) -> Result<bool, EngineError> {
+        let paged = matches!(section.class, SectionClass::Public | SectionClass::Visitors);
+        let limit = self.limits(state)?.get(&section.space);
+        Ok(paged && limit.is_some_and(Subscription::is_limited))
+    }
+
+    /// Whether pages, or files for their size, of a section may be left out.
+    pub(crate) fn may_lack(
         &self,
         state: &mut State,
         section: &Section,

@@ -49,6 +49,12 @@ impl Subscription {
         self.history != History::Full || self.bytes_max != u64::MAX
     }
 
+    /// Whether anything may be left out: pages, or files for their size.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.is_limited() || self.body_bytes_max != u64::MAX
+    }
+
     /// The space it is about.
     #[must_use]
     pub fn space(&self) -> SpaceId {

@@ -187,6 +187,15 @@ pub trait Exchange {
         Ok(false)
     }
 
+    /// Whether files, or more, of a kept section may be left out by choice: it is then no whole
+    /// copy, whatever is held of it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn is_partial(&self, _section: &Section) -> ExchangeResult<bool> {
+        Ok(false)
+    }
+
     /// Sections of which anything is held, kept ones included.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
+use crate::description::SectionClass;
 use crate::sync::exchange::{ChainReceipt, Exchange, ExchangeError, Received, Section, Verdict};
 use crate::sync::ledger::Ledger;
 use crate::sync::outcome::{
-    CAUSES_KEPT_MAX, Cause, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
+    CAUSES_KEPT_MAX, Cause, OlderReport, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
 };
 use crate::sync::round::{Round, Stage};
 use crate::sync::session::{Fault, PROTOCOL, Role, Session};
@@ -228,6 +229,9 @@ impl Session {
                 round.repair.finished = true;
             }
         }
+        if let Some(round) = &mut self.round {
+            round.ledger.settle_gaps(exchange)?;
+        }
         self.say_done(exchange)?;
         let over = |round: &Round| round.theirs.as_ref().is_some_and(|theirs| !theirs.more);
         if self.round.as_ref().is_some_and(over) {
@@ -292,6 +296,7 @@ impl Session {
         let mut ledger = std::mem::take(&mut round.ledger);
         self.add_theirs(&mut ledger, theirs.as_ref(), exchange)?;
         ledger.settle_gaps(exchange)?;
+        let older = still_older(&round, exchange)?;
         // Asking again for the same helps only where something went wrong.
         self.repaired = Some(round.missing).filter(|_| ledger.causes_total == 0);
         let mut sections = Vec::new();
@@ -317,7 +322,7 @@ impl Session {
             causes: ledger.causes,
             causes_total: ledger.causes_total,
             forks: ledger.forks,
-            older: round.older,
+            older,
             gaps: ledger.gaps,
             missing_here,
             missing_there,
@@ -380,6 +385,7 @@ impl Session {
             section,
             state: if equal { SectionState::Equal } else { SectionState::Differs },
             kept_there: self.reference(&section).is_some_and(|(_, kept)| kept),
+            partial_there: self.is_partial(&section),
             missing_bodies: if missing { exchange.missing_bodies_count(&section)? } else { 0 },
         })
     }
@@ -426,6 +432,7 @@ impl Session {
             section,
             state: SectionState::Failed,
             kept_there: self.reference(&section).is_some_and(|(_, kept)| kept),
+            partial_there: self.is_partial(&section),
             missing_bodies: exchange.missing_bodies_count(&section).unwrap_or(0),
         };
         let outcome = Outcome {
@@ -446,6 +453,20 @@ impl Session {
         };
         self.out.finished(outcome);
     }
+}
+
+/// Which chains the remote really shows less of. A guest's page changes its section when the owner
+/// of the wall admits or refuses the guest: who knew of that first compared it in another one.
+fn still_older(round: &Round, exchange: &dyn Exchange) -> Result<Vec<OlderReport>, ExchangeError> {
+    let mut open = Vec::new();
+    for older in &round.older {
+        let tips = exchange.chain_tips(&older.chain)?;
+        let moved = tips.iter().any(|(section, _)| *section != older.section);
+        if !moved && older.section.class != SectionClass::Visitors {
+            open.push(*older);
+        }
+    }
+    Ok(open)
 }
 
 /// Whether nobody honest gives such a chain. Without its pack a good one may look as if it

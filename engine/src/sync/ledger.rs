@@ -52,6 +52,26 @@ impl Ledger {
             }
         }
         self.gaps = open;
+        self.settle_causes(exchange)
+    }
+
+    /// Keeps only causes that what came later did not end: what a change needed may arrive after
+    /// it, in the same round.
+    fn settle_causes(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
+        for cause in std::mem::take(&mut self.causes) {
+            let held = match cause.chain.filter(|_| cause.reason == Reason::Gap) {
+                Some(chain) => {
+                    let tips = exchange.chain_tips(&chain)?.into_iter();
+                    tips.map(|(_, tip)| tip.held_n).max().unwrap_or(0)
+                }
+                None => 0,
+            };
+            if cause.from_n > 0 && held >= cause.from_n {
+                self.causes_total = self.causes_total.saturating_sub(1);
+            } else {
+                self.causes.push(cause);
+            }
+        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub(super) struct ListEntry {
     pub kept_here: u8,
     /// Those of which the remote keeps a part: it asks for what it wants of them.
     pub sparing_there: u8,
+    /// Those of which the remote may lack files, by its own choice.
+    pub partial_there: u8,
 }
 
 impl Session {
@@ -60,6 +62,13 @@ impl Session {
         let of_space = |entry: &&ListEntry| entry.space == Some(section.space);
         let entry = self.list.iter().find(of_space);
         entry.is_some_and(|entry| entry.sparing_there & bit(section.class) != 0)
+    }
+
+    /// Whether the remote may lack files of a common section, by its own choice.
+    pub(super) fn is_partial(&self, section: &Section) -> bool {
+        let of_space = |entry: &&ListEntry| entry.space == Some(section.space);
+        let entry = self.list.iter().find(of_space);
+        entry.is_some_and(|entry| entry.partial_there & bit(section.class) != 0)
     }
 
     /// Keyed digest of a section as it is now.

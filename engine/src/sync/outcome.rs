@@ -97,6 +97,8 @@ pub struct SectionOutcome {
     pub state: SectionState,
     /// Whether the remote keeps it.
     pub kept_there: bool,
+    /// Whether the remote may lack files of it, by its own choice.
+    pub partial_there: bool,
     /// Bodies wanted here and not held.
     pub missing_bodies: u64,
 }

@@ -160,19 +160,21 @@ impl Session {
                 kept_there: 0,
                 kept_here: mask,
                 sparing_there: 0,
+                partial_there: 0,
             })
             .collect();
         let missing = self.missing(exchange)?;
         let mut entries = Vec::with_capacity(self.list.len());
         for entry in &self.list {
             let Some(space) = entry.space else { continue };
-            let (mut sections, mut sparing) = (Vec::new(), 0);
+            let (mut sections, mut sparing, mut partial) = (Vec::new(), 0, 0);
             for class in CLASSES.into_iter().filter(|class| entry.offered & bit(*class) != 0) {
                 let section = Section { space, class };
                 sections.push((class, short(&key.section(&section, &exchange.digest(&section)?))));
                 sparing |= if exchange.spares(&section)? { bit(class) } else { 0 };
+                partial |= if exchange.is_partial(&section)? { bit(class) } else { 0 };
             }
-            entries.push(OpenEntry { tag: entry.tag, sections, sparing });
+            entries.push(OpenEntry { tag: entry.tag, sections, sparing, partial });
         }
         let mut pages: Vec<_> = entries.chunks(ENTRIES_PER_FRAME).map(<[_]>::to_vec).collect();
         if pages.is_empty() {
@@ -272,7 +274,7 @@ impl Session {
                 }
             }
             let (tag, kept_there, kept_here) = (entry.tag, common, 0);
-            let sparing_there = entry.sparing;
+            let (sparing_there, partial_there) = (entry.sparing, entry.partial);
             self.list.push(ListEntry {
                 space,
                 tag,
@@ -281,6 +283,7 @@ impl Session {
                 kept_there,
                 kept_here,
                 sparing_there,
+                partial_there,
             });
         }
         if !more {
@@ -318,12 +321,13 @@ impl Session {
             let mask = CLASSES.into_iter().filter(|class| keeps(*class));
             let kept = mask.fold(0, |mask, class| mask | bit(class)) & entry.common;
             entry.kept_here = kept;
-            let mut sparing = 0;
+            let (mut sparing, mut partial) = (0, 0);
             for class in CLASSES.into_iter().filter(|class| kept & bit(*class) != 0) {
                 let Some(section) = of(class) else { continue };
                 sparing |= if exchange.spares(&section)? { bit(class) } else { 0 };
+                partial |= if exchange.is_partial(&section)? { bit(class) } else { 0 };
             }
-            answers.push(AnswerEntry { held: entry.common, kept, differ: 0, sparing });
+            answers.push(AnswerEntry { held: entry.common, kept, differ: 0, sparing, partial });
         }
         for reference in &round.compared {
             let place = usize::try_from(reference.entry).unwrap_or(usize::MAX);
@@ -409,6 +413,7 @@ impl Session {
             entry.common = answer.held;
             entry.kept_there = answer.kept;
             entry.sparing_there = answer.sparing;
+            entry.partial_there = answer.partial;
             for class in CLASSES.into_iter().filter(|class| answer.differ & bit(*class) != 0) {
                 round.compared.push(SectionRef { entry: round.answered as u64, class });
             }

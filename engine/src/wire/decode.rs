@@ -159,10 +159,14 @@ fn read_open(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
         if mask == 0 || sparing & !mask != 0 {
             return Err(DecodeError::Unknown { reading: "class mask", value: both });
         }
+        let partial = r.u8("partial mask")?;
+        if partial & !mask != 0 {
+            return Err(DecodeError::Unknown { reading: "partial mask", value: partial });
+        }
         let offered = CLASSES.into_iter().filter(|class| mask & bit(*class) != 0);
         let sections = offered.map(|class| Ok((class, r.array("section digest")?)));
         let sections = sections.collect::<Result<_, DecodeError>>()?;
-        Ok(OpenEntry { tag, sections, sparing })
+        Ok(OpenEntry { tag, sections, sparing, partial })
     })?;
     Ok(Message::Open { round, salt, more: flags & FLAG_MORE != 0, missing, entries })
 }
@@ -176,10 +180,11 @@ fn read_answer(r: &mut Reader<'_>) -> Result<AnswerEntry, DecodeError> {
     let (held, kept) = (both >> 4, both & MASK_MAX);
     let both = r.u8("answer masks")?;
     let (sparing, differ) = (both >> 4, both & MASK_MAX);
-    if kept & !held != 0 || differ & !held != 0 || sparing & !kept != 0 {
+    let partial = r.u8("partial mask")?;
+    if kept & !held != 0 || differ & !held != 0 || (sparing | partial) & !kept != 0 {
         return Err(DecodeError::Rule("an answer about sections that are not held"));
     }
-    Ok(AnswerEntry { held, kept, differ, sparing })
+    Ok(AnswerEntry { held, kept, differ, sparing, partial })
 }
 
 fn read_body(frame: &Bytes, r: &mut Reader<'_>) -> Result<Bytes, DecodeError> {

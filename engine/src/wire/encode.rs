@@ -86,6 +86,7 @@ impl Message {
                 w.varint(entries.len() as u64);
                 for entry in entries {
                     w.u8(entry.held << 4 | entry.kept).u8(entry.sparing << 4 | entry.differ);
+                    w.u8(entry.partial);
                 }
             }
             Self::Check { round, missing, digest } => {
@@ -152,7 +153,7 @@ const fn flag(set: bool, bit: u8) -> u8 {
 
 fn write_open(w: &mut Writer, entry: &OpenEntry) {
     let mask = entry.sections.iter().fold(0u8, |mask, (class, _)| mask | class_bit(*class as u8));
-    w.raw(&entry.tag).u8(entry.sparing << 4 | mask);
+    w.raw(&entry.tag).u8(entry.sparing << 4 | mask).u8(entry.partial);
     for (_, digest) in &entry.sections {
         w.raw(digest);
     }

@@ -33,6 +33,8 @@ pub struct OpenEntry {
     /// Those of which the opener keeps a part: heads are welcome, data when asked for.
     /// Bit `class - 1`.
     pub sparing: u8,
+    /// Those of which the opener may lack files, or more, by its own choice.
+    pub partial: u8,
 }
 
 /// What the responder says to one [`OpenEntry`]; bit `class - 1` of each mask.
@@ -46,6 +48,8 @@ pub struct AnswerEntry {
     pub differ: u8,
     /// Those of which it keeps a part, as in [`OpenEntry::sparing`].
     pub sparing: u8,
+    /// Those of which it may lack files, as in [`OpenEntry::partial`].
+    pub partial: u8,
 }
 
 /// Names a section: place of the space in the opener's list, and class.

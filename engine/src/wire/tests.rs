@@ -64,13 +64,14 @@ fn all() -> Vec<Message> {
                 tag: [5; 16],
                 sections: vec![(SectionClass::Authority, [1; 8]), (SectionClass::Private, [2; 8])],
                 sparing: 0,
+                partial: 2,
             }],
         },
         Message::Answer {
             round: 1,
             more: true,
             missing: 0,
-            entries: vec![AnswerEntry { held: 3, kept: 1, differ: 2, sparing: 0 }],
+            entries: vec![AnswerEntry { held: 3, kept: 1, differ: 2, sparing: 0, partial: 1 }],
         },
         Message::Check { round: 2, missing: 0, digest: [9; 16] },
         Message::Total { round: 2, missing: 1, repair: true, digest: [9; 16] },
@@ -221,12 +222,13 @@ fn frames_and_lists_have_limits() {
 #[test]
 fn who_keeps_a_part_says_so_in_bits_that_are_zero_otherwise() {
     let sections = vec![(SectionClass::Public, [1; 8]), (SectionClass::Visitors, [2; 8])];
-    let open = |sparing| {
-        let entries = vec![OpenEntry { tag: [5; 16], sections: sections.clone(), sparing }];
+    let open = |sparing, partial| {
+        let sections = sections.clone();
+        let entries = vec![OpenEntry { tag: [5; 16], sections, sparing, partial }];
         Message::Open { round: 2, salt: None, more: false, missing: 0, entries }
     };
-    let answer = |sparing| {
-        let entries = vec![AnswerEntry { held: 6, kept: 6, differ: 4, sparing }];
+    let answer = |sparing, partial| {
+        let entries = vec![AnswerEntry { held: 6, kept: 6, differ: 4, sparing, partial }];
         Message::Answer { round: 2, more: false, missing: 0, entries }
     };
     let want = |fork, bare| {
@@ -234,14 +236,14 @@ fn who_keeps_a_part_says_so_in_bits_that_are_zero_otherwise() {
         let items = vec![WantItem { name, have: 0, link: [0; 8], fork, bare }];
         Message::Want { request: 1, items }
     };
-    for message in [open(6), answer(6), want(false, true)] {
+    for message in [open(6, 6), answer(6, 6), open(0, 2), answer(0, 2), want(false, true)] {
         assert_eq!(Message::decode(&body(&message)), Ok(message));
     }
     // Of what is not offered or not kept there is no part; a fork is proved by the whole.
-    for message in [open(8), answer(9), want(true, true)] {
+    for message in [open(8, 0), answer(9, 0), open(0, 8), answer(0, 9), want(true, true)] {
         assert!(Message::decode(&body(&message)).is_err(), "{message:?}");
     }
-    let bytes = body(&open(6));
+    let bytes = body(&open(6, 6));
     assert_eq!(bytes.get(21), Some(&0x66), "{bytes:02x?}");
 }
 

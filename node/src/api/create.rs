@@ -134,13 +134,16 @@ struct Held {
     section: Section,
     chain: ChainKey,
     n: u64,
+    /// Whether it has files: who keeps a part may leave them out.
+    files: bool,
 }
 
 impl Held {
     async fn of(app: &Arc<App>, id: ChangeId) -> Result<Self, ErrorRecord> {
         let (network, replica) = (app.network().await?, app.replica()?);
         let (section, chain, n) = replica.place_of(&id)?;
-        Ok(Self { network, replica, section, chain, n })
+        let files = !replica.show(&id)?.attachments.is_empty();
+        Ok(Self { network, replica, section, chain, n, files })
     }
 
     /// Compares with every peer that is not known to hold it yet.
@@ -179,10 +182,14 @@ impl Held {
     }
 
     /// Whether the peer said of itself that the entry is committed there: it keeps the section,
-    /// knows the chain that far, lacks nothing, and its store did not fail.
+    /// leaves no files out if there are some, knows the chain that far, lacks nothing, and its
+    /// store did not fail.
     fn is_there(&self, device: &DeviceId, round: &Round) -> Result<bool, ErrorRecord> {
         let mut sections = round.sections.iter();
-        let kept = sections.any(|known| known.section == self.section && known.kept_there);
+        let kept = sections.any(|known| {
+            let whole = known.kept_there && !(self.files && known.partial_there);
+            known.section == self.section && whole
+        });
         let whole = round.missing_there == 0 && round.durable_there != Some(false);
         if !kept || !whole {
             return Ok(false);

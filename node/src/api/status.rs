@@ -40,7 +40,6 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         }
         None => (0, peers.len()),
     };
-    let devices: Vec<DeviceId> = peers.keys().copied().collect();
     let (mut missing_changes, mut missing_bodies) = (0u64, 0u64);
     for section in replica.kept_sections().map_err(sync_status::failed)? {
         // What a revoked device wrote beyond its cut is nowhere missing.
@@ -69,7 +68,7 @@ fn status(app: &App, _: StatusShow) -> Result<Record, ErrorRecord> {
         peers_connected: count(connected),
         peers_away: count(away),
         sync_state,
-        unsent_changes: sync_status::unsent(&replica, &devices)?,
+        unsent_changes: sync_status::unsent(&replica, &peers)?,
         missing_changes,
         missing_bodies,
         documents: count(replica.document_list()?.len()),

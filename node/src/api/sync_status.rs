@@ -107,7 +107,11 @@ fn one(
         peer_name: names::peer_name(replica, device, record),
         section: class_name(section.class).to_owned(),
         // what it said was not about what has been written here since
-        durable: known.and_then(|known| known.durable_there).filter(|sure| !sure || unsent == 0),
+        // nor about files that it leaves out
+        durable: known
+            .filter(|known| known.durable_there == Some(false) || !known.partial_there)
+            .and_then(|known| known.durable_there)
+            .filter(|sure| !sure || unsent == 0),
         unsent_changes: unsent,
         missing_changes: missing,
         missing_bodies,
@@ -127,6 +131,9 @@ fn one(
     }
     .to_owned();
     explain(&mut state);
+    if known.is_some_and(|known| known.partial_there) {
+        state.reasons.push("files or pages may be left out there, by its limits".to_owned());
+    }
     if missing == 0 && absent > 0 {
         state.reasons.push(match absent {
             1 => "1 change is known and not kept here, by choice".to_owned(),
@@ -163,19 +170,27 @@ fn explain(state: &mut SyncState) {
     }
 }
 
-/// Changes that no peer is known to have.
-pub(super) fn unsent(replica: &Replica, peers: &[DeviceId]) -> Result<u64, ErrorRecord> {
+/// Changes that no peer is known to have and to keep.
+pub(super) fn unsent(
+    replica: &Replica,
+    peers: &BTreeMap<DeviceId, PeerRecord>,
+) -> Result<u64, ErrorRecord> {
     let mut unsent = 0u64;
     for section in replica.kept_sections().map_err(failed)? {
         let mut there: HashMap<ChainKey, u64> = HashMap::new();
-        for device in peers {
+        let of = section_key(&section);
+        for (device, record) in peers {
+            // What it showed once and keeps no more is no copy.
+            if record.sections.get(&of).is_some_and(|known| !known.kept_there) {
+                continue;
+            }
             for (chain, n) in replica.shown(device, &section).map_err(failed)? {
                 let known = there.entry(chain).or_default();
                 *known = n.max(*known);
             }
         }
         for tip in replica.tips(&section).map_err(failed)? {
-            let wrote = peers.contains(&tip.chain.device);
+            let wrote = peers.contains_key(&tip.chain.device);
             let known = there.get(&tip.chain).copied().unwrap_or(0);
             let known = if wrote { tip.n } else { known };
             unsent = unsent.saturating_add(tip.n.saturating_sub(known));

@@ -68,7 +68,13 @@ async fn news_from_a_peer_do_not_make_equal_what_differs() {
         remote,
         kind,
         number: 1,
-        sections: vec![SectionOutcome { section, state, kept_there: true, missing_bodies: 0 }],
+        sections: vec![SectionOutcome {
+            section,
+            state,
+            kept_there: true,
+            partial_there: false,
+            missing_bodies: 0,
+        }],
         causes_total: causes.len() as u64,
         causes,
         forks: Vec::new(),
@@ -110,5 +116,16 @@ async fn news_from_a_peer_do_not_make_equal_what_differs() {
     let (state, digest, ..) =
         note(heard(OutcomeKind::Received, SectionState::Equal, vec![cause], 0));
     assert_eq!((state.as_str(), digest.as_str()), ("equal", ""), "nobody knows any more");
+
+    let durable = |kind, state, sure| {
+        note(Outcome { durable_there: sure, ..heard(kind, state, vec![], 0) });
+        peers.record(&remote).sections.remove(&section_key(&section)).unwrap().durable_there
+    };
+    let (round, equal) = (OutcomeKind::Round, SectionState::Equal);
+    assert_eq!(durable(round, SectionState::Differs, Some(false)), Some(false));
+    assert_eq!(durable(OutcomeKind::Received, equal, None), Some(false), "news say nothing of it");
+    assert_eq!(durable(round, equal, None), None, "who is equal has a store again");
+    assert_eq!(durable(round, equal, Some(true)), Some(true));
+    assert_eq!(durable(round, equal, None), Some(true));
     app.close().await;
 }
