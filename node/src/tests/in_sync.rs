@@ -1,7 +1,7 @@
 //! What may be called in sync, and what may not.
 
 use mosaic_engine::hash::{AccountId, DeviceId};
-use mosaic_engine::sync::exchange::{Exchange, Reason};
+use mosaic_engine::sync::exchange::{Exchange, Reason, Section};
 use mosaic_engine::sync::outcome::{
     Cause, Counters, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
 };
@@ -51,6 +51,39 @@ async fn who_keeps_nothing_of_an_account_is_not_in_sync_with_it() {
     bob.stop().await;
 }
 
+fn outcome(
+    remote: DeviceId,
+    section: Section,
+    kind: OutcomeKind,
+    state: SectionState,
+    causes: Vec<Cause>,
+    missing_there: u64,
+) -> Outcome {
+    let (kept_there, partial_there, missing_bodies) = (true, false, 0);
+    Outcome {
+        remote,
+        kind,
+        number: 1,
+        sections: vec![SectionOutcome {
+            section,
+            state,
+            kept_there,
+            partial_there,
+            missing_bodies,
+        }],
+        causes_total: causes.len() as u64,
+        causes,
+        forks: Vec::new(),
+        older: Vec::new(),
+        gaps: Vec::new(),
+        durable_here: true,
+        durable_there: None,
+        missing_here: 0,
+        missing_there,
+        counters: Counters::default(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn news_from_a_peer_do_not_make_equal_what_differs() {
     let root = tempfile::tempdir().unwrap();
@@ -64,27 +97,8 @@ async fn news_from_a_peer_do_not_make_equal_what_differs() {
     let ticket = NodeTicket { device: remote, addresses: Vec::new() };
     peers.remember(&ticket, None, true).unwrap();
     let section = replica.kept_sections().unwrap().remove(0);
-    let heard = |kind, state, causes: Vec<Cause>, missing_there| Outcome {
-        remote,
-        kind,
-        number: 1,
-        sections: vec![SectionOutcome {
-            section,
-            state,
-            kept_there: true,
-            partial_there: false,
-            missing_bodies: 0,
-        }],
-        causes_total: causes.len() as u64,
-        causes,
-        forks: Vec::new(),
-        older: Vec::new(),
-        gaps: Vec::new(),
-        durable_here: true,
-        durable_there: None,
-        missing_here: 0,
-        missing_there,
-        counters: Counters::default(),
+    let heard = |kind, state, causes, missing_there| {
+        outcome(remote, section, kind, state, causes, missing_there)
     };
     let note = |outcome: Outcome| {
         peers.note(&outcome).unwrap();
@@ -117,15 +131,17 @@ async fn news_from_a_peer_do_not_make_equal_what_differs() {
         note(heard(OutcomeKind::Received, SectionState::Equal, vec![cause], 0));
     assert_eq!((state.as_str(), digest.as_str()), ("equal", ""), "nobody knows any more");
 
-    let durable = |kind, state, sure| {
-        note(Outcome { durable_there: sure, ..heard(kind, state, vec![], 0) });
-        peers.record(&remote).sections.remove(&section_key(&section)).unwrap().durable_there
-    };
-    let (round, equal) = (OutcomeKind::Round, SectionState::Equal);
-    assert_eq!(durable(round, SectionState::Differs, Some(false)), Some(false));
-    assert_eq!(durable(OutcomeKind::Received, equal, None), Some(false), "news say nothing of it");
-    assert_eq!(durable(round, equal, None), None, "who is equal has a store again");
-    assert_eq!(durable(round, equal, Some(true)), Some(true));
-    assert_eq!(durable(round, equal, None), Some(true));
+    // Who is equal has a store again; news say nothing of it.
+    let (round, received) = (OutcomeKind::Round, OutcomeKind::Received);
+    for (kind, state, told, is) in [
+        (round, SectionState::Differs, Some(false), Some(false)),
+        (received, SectionState::Equal, None, Some(false)),
+        (round, SectionState::Equal, None, None),
+        (round, SectionState::Equal, Some(true), Some(true)),
+        (round, SectionState::Equal, None, Some(true)),
+    ] {
+        note(Outcome { durable_there: told, ..heard(kind, state, vec![], 0) });
+        assert_eq!(peers.record(&remote).sections[&section_key(&section)].durable_there, is);
+    }
     app.close().await;
 }
