@@ -314,7 +314,6 @@ fn blobs_are_capped_and_named(reopen: &mut Reopen) {
     store.close().unwrap();
 }
 
-/// Writes the groups of `bytes` that begin in `range`.
 fn many_blobs_come_and_go_at_once(reopen: &mut Reopen) {
     let store = reopen();
     let blobs: Vec<(BlobHash, Bytes)> = (0..100)
@@ -328,7 +327,7 @@ fn many_blobs_come_and_go_at_once(reopen: &mut Reopen) {
     store.blobs_put(&[blobs.clone(), blobs[..1].to_vec()].concat()).unwrap();
     assert!(store.stats().commits - before <= 1);
     assert_eq!(store.stats().blobs.rows, 100);
-    let strange = (hashes[0], Bytes::from_static(b"strange"));
+    let strange = (BlobHash::of(b"another"), Bytes::from_static(b"strange"));
     assert!(matches!(store.blobs_put(&[strange]), Err(StoreError::Refused { .. })));
     store.close().unwrap();
     let store = reopen();
@@ -345,6 +344,7 @@ fn many_blobs_come_and_go_at_once(reopen: &mut Reopen) {
     store.close().unwrap();
 }
 
+/// Writes the groups of `bytes` that begin in `range`.
 fn write_groups(
     partial: &mut dyn super::PartialBlob,
     bytes: &[u8],
