@@ -20,11 +20,10 @@ use crate::input;
 use crate::sealing::Ask;
 
 pub(super) const HELP: &str = "\
-Everything is verified as if a stranger had sent it, without a network, before the
-home appears; a file that is cut short or altered leaves nothing. The device goes on
-with a new life, also if the old home is still used. Walls that you follow come with
-the next sync. An archive without keys needs the recovery words: then this home is a
-new device, and the others stay; mosaic init --recover with --peer takes them out.
+All is verified, without a network, before the home appears; a file that is cut short
+or altered leaves nothing. The device goes on with a new life. Walls that you follow
+come with the next sync. An archive without keys needs the recovery words, and makes
+this home a new device; mosaic init --recover with --peer takes the others out.
 
 Examples:
   mosaic --home new import mosaic me.mosaic
@@ -41,13 +40,13 @@ pub(crate) struct Account {
     /// The archive; - reads stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// It is sealed with the first line of a file, or of stdin for -; else you are asked
+    /// Sealed with the first line of FILE; - is stdin; else ask
     #[arg(long, value_name = "FILE", conflicts_with = "identity_file")]
     archive_passphrase_file: Option<PathBuf>,
-    /// It is sealed for a key in this file, as age-keygen writes it
+    /// Sealed for a key in this file, as age-keygen writes it
     #[arg(long, value_name = "FILE")]
     identity_file: Option<PathBuf>,
-    /// Recovery words, from a file or - for stdin, for an archive without keys
+    /// Recovery words, if it has no keys; - reads stdin
     #[arg(long, value_name = "FILE")]
     recover: Option<PathBuf>,
     /// Verify everything, and change nothing
