@@ -325,9 +325,12 @@ impl Peers {
                     known.digest = digest;
                     known.reasons = reasons(&self.replica, outcome, &section.section);
                 }
-                known.kept_there = section.kept_there;
+                // Whoever was cut off did not come to say what it keeps.
+                if section.state != SectionState::Failed {
+                    known.kept_there = section.kept_there;
+                    known.partial_there = section.partial_there;
+                }
                 known.missing_bodies = section.missing_bodies;
-                known.partial_there = section.partial_there;
                 // Who is equal shows what it committed: what failed there before is past.
                 let past =
                     outcome.kind == OutcomeKind::Round && section.state == SectionState::Equal;

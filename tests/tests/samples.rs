@@ -21,11 +21,12 @@ const NO_RECORDS: [&str; 8] = [
 ];
 
 /// Records that no operation answers: the command line prints them by itself.
-const LOCAL: [(&str, &[&str]); 8] = [
+const LOCAL: [(&str, &[&str]); 9] = [
     ("config_path", &["path"]),
     ("config_schema", &["schema"]),
     ("demo", &["scene", "text"]),
     ("import", &["source"]),
+    ("keys", &["state"]),
     ("metrics", &["text"]),
     ("store_path", &["path"]),
     ("unit", &["text"]),
@@ -267,7 +268,16 @@ fn settings(all: &mut Samples, ada: &Home, root: &std::path::Path) {
     ] {
         all.take(ada, args);
     }
-    all.take(&Home::new(root, "restored"), &["store", "restore", backup]);
+    let restored = Home::new(root, "restored");
+    all.take(&restored, &["store", "restore", backup]);
+    let (secret, archive) = (root.join("passphrase"), root.join("ada.mosaic"));
+    std::fs::write(&secret, "open sesame\n").unwrap();
+    let (secret, archive) = (secret.to_str().unwrap(), archive.to_str().unwrap());
+    all.take(&restored, &["identity", "passphrase", "--new-passphrase-file", secret]);
+    let sealed = ["--archive-passphrase-file", secret];
+    all.take(ada, &[&["export", "mosaic", "-o", archive], &sealed[..]].concat());
+    let imported = Home::new(root, "imported");
+    all.take(&imported, &[&["import", "mosaic", archive], &sealed[..]].concat());
 }
 
 fn inside(all: &mut Samples, ada: &Home) {

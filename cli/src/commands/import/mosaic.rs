@@ -27,7 +27,6 @@ this home a new device; mosaic init --recover with --peer takes the others out.
 
 Examples:
   mosaic --home new import mosaic me.mosaic
-  mosaic import mosaic --dry-run me.mosaic
   mosaic --home new import mosaic --identity-file key.txt me.mosaic
   age -d me.mosaic | mosaic --home new import mosaic -";
 
