@@ -18,9 +18,8 @@ use crate::sealing::Ask;
 
 pub(super) const HELP: &str = "\
 In it are your account, profile and wall, replies of others there and yours
-elsewhere, what is private (follows, blocks, petnames, read marks, drafts, posts
-with a time), texts, attachments, and the keys of this device. Not in it are walls
-of others, peers, subscriptions, the settings and the passphrase of the keys.
+elsewhere, what is private, texts, attachments and the keys of this device, but no
+walls of others, peers, subscriptions, settings nor the passphrase of the keys.
 
 The file opens with plain tools: age -d FILE | zstd -d | tar t
 Without keys it need not be sealed, and goes in with the recovery words alone.
@@ -34,13 +33,13 @@ const HINT: &str = "mosaic export mosaic --archive-passphrase-file FILE --output
 
 #[derive(Debug, Args)]
 pub(crate) struct Account {
-    /// Write to a file, whole or not at all, which must not exist; - is stdout
+    /// New file, whole or not at all; - is stdout
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Seal it with the first line of a file, or of stdin for -; else you are asked
+    /// Seal it with the first line of FILE; - is stdin; else ask
     #[arg(long, value_name = "FILE", conflicts_with = "recipients")]
     archive_passphrase_file: Option<PathBuf>,
-    /// Seal it for the holder of a key of the tool age, age1...; repeat for more
+    /// Seal it for a key of age, age1...; repeat for more
     #[arg(long = "recipient", value_name = "KEY")]
     recipients: Vec<String>,
     /// Leave the keys of this device out
