@@ -18,7 +18,6 @@ mod paths;
 mod quantity;
 mod render;
 mod sanitize;
-mod sealing;
 
 use std::io;
 use std::process::{ExitCode, ExitStatus, Stdio};

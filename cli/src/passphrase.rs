@@ -1,4 +1,4 @@
-//! Passphrases of the keys: from a file, a program of the settings, or a person; never from an
+//! Passphrases of the keys, and of archives: from a file, a program of the settings, or a person; never from an
 //! argument or a variable, which others can see. Asked for once, and only if they are needed.
 
 use std::fs::File;
@@ -33,12 +33,32 @@ pub(crate) struct Passphrases {
 
 /// What a person is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
-    /// The passphrase that opens the keys.
+pub(crate) enum Ask {
+    /// The passphrase that opens something.
     Present,
     /// One that is typed twice.
     New,
 }
+
+/// What a passphrase is for, and what is said where there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purpose {
+    /// What it opens.
+    pub(crate) of: &'static str,
+    /// How it is given without a terminal.
+    pub(crate) instead: &'static str,
+    /// What stays as it was.
+    pub(crate) nothing: &'static str,
+    /// The next command to try.
+    pub(crate) hint: &'static str,
+}
+
+const KEYS: Purpose = Purpose {
+    of: "the keys",
+    instead: "--new-passphrase-file FILE",
+    nothing: "nothing was changed",
+    hint: HINT,
+};
 
 impl Context<'_> {
     /// Takes the passphrase off a pipe, before the command reads the rest of it.
@@ -91,16 +111,31 @@ impl Context<'_> {
         file: Option<&Path>,
     ) -> Result<Passphrase, Failure> {
         const COMMAND: &str = "mosaic identity passphrase --new-passphrase-file FILE";
+        self.passphrase_for(Purpose { hint: COMMAND, ..KEYS }, Ask::New, file).await
+    }
+
+    /// Reads a passphrase from a file, else from a person.
+    ///
+    /// # Errors
+    /// There is none, it cannot be used, or it was not typed twice.
+    pub(crate) async fn passphrase_for(
+        &mut self,
+        purpose: Purpose,
+        what: Ask,
+        file: Option<&Path>,
+    ) -> Result<Passphrase, Failure> {
         match file {
             Some(path) if is_dash(path) && !io::stdin().is_terminal() => {
-                parsed("stdin", &stdin_line().await?)
+                parsed("stdin", &stdin_line().await?, purpose.hint)
             }
-            Some(path) if !is_dash(path) => from_file(path).await,
-            _ if self.is_person() => self.ask(Ask::New).await,
+            Some(path) if !is_dash(path) => from_file(path, purpose.hint).await,
+            _ if self.is_person() => self.ask(purpose, what).await,
             _ => {
-                let message = "there is no terminal to type a passphrase at: it needs \
-                               --new-passphrase-file FILE";
-                Err(Failure::usage(message, COMMAND))
+                let message = format!(
+                    "there is no terminal to type a passphrase at: it needs {}",
+                    purpose.instead
+                );
+                Err(Failure::usage(message, purpose.hint))
             }
         }
     }
@@ -108,7 +143,7 @@ impl Context<'_> {
     async fn present(&mut self, path: PathBuf) -> Result<Passphrase, Failure> {
         match self.given(Ask::Present).await? {
             Some(passphrase) => Ok(passphrase),
-            None if self.is_person() => self.ask(Ask::Present).await,
+            None if self.is_person() => self.ask(KEYS, Ask::Present).await,
             None => Err(ErrorRecord::from(NodeError::Sealed { path }).into()),
         }
     }
@@ -116,17 +151,17 @@ impl Context<'_> {
     /// The passphrase that the command line or the settings lead to, if they say so.
     async fn given(&mut self, what: Ask) -> Result<Option<Passphrase>, Failure> {
         if let Some(line) = self.passphrases.ahead.take() {
-            return parsed("stdin", &line).map(Some);
+            return parsed("stdin", &line, HINT).map(Some);
         }
         if let Some(path) = self.globals.passphrase_file.clone() {
             if !is_dash(&path) {
-                return from_file(&path).await.map(Some);
+                return from_file(&path, HINT).await.map(Some);
             }
             if !self.is_person() {
                 let message = "there is nobody to type the passphrase: name a file, or use a pipe";
                 return Err(Failure::usage(message, HINT));
             }
-            return self.ask(what).await.map(Some);
+            return self.ask(KEYS, what).await.map(Some);
         }
         let settings = Settings::load(&self.layers()).map_err(ErrorRecord::from)?;
         match Config::from(&settings).keys.passphrase_command {
@@ -161,23 +196,24 @@ impl Context<'_> {
         !self.globals.no_input && !self.output.is_json() && io::stdin().is_terminal()
     }
 
-    async fn ask(&mut self, what: Ask) -> Result<Passphrase, Failure> {
+    async fn ask(&mut self, purpose: Purpose, what: Ask) -> Result<Passphrase, Failure> {
+        let Purpose { of, nothing, hint, .. } = purpose;
         if what == Ask::Present {
-            return parsed("stdin", &self.hidden("Passphrase of the keys:").await?);
+            let typed = self.hidden(&format!("Passphrase of {of}:")).await?;
+            return parsed("the terminal", &typed, hint);
         }
-        let first = self.hidden("New passphrase of the keys:").await?;
-        let passphrase = parsed("stdin", &first)?;
+        let first = self.hidden(&format!("New passphrase of {of}:")).await?;
+        let passphrase = parsed("the terminal", &first, hint)?;
         let second = self.hidden("The same again:").await?;
         if first != second {
-            let message = "the two are not the same: nothing was changed";
-            return Err(Failure::usage(message, "mosaic help identity passphrase"));
+            return Err(Failure::usage(format!("the two are not the same: {nothing}"), hint));
         }
         Ok(passphrase)
     }
 
     /// Reads a line that is not shown while it is typed, and shows again what comes after it,
     /// whatever ends the wait.
-    pub(crate) async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // first, so that nothing is shown of what is typed as soon as the question is there
         let _hidden = Hidden::begin().map_err(unreadable("the terminal"))?;
         self.output.question(question);
@@ -205,38 +241,38 @@ impl Drop for Hidden {
     }
 }
 
-pub(crate) fn is_dash(path: &Path) -> bool {
+fn is_dash(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-async fn from_file(path: &Path) -> Result<Passphrase, Failure> {
+async fn from_file(path: &Path, hint: &str) -> Result<Passphrase, Failure> {
     let (name, path) = (path.display().to_string(), path.to_owned());
     let shown = name.clone();
     let reading = move || {
         let line = File::open(path).and_then(|file| line_of(BufReader::new(file)));
         line.map_err(unreadable(&shown))
     };
-    parsed(&name, &crate::apart(reading).await?)
+    parsed(&name, &crate::apart(reading).await?, hint)
 }
 
-pub(crate) async fn stdin_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
+async fn stdin_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
     crate::apart(|| line_of(io::stdin().lock()).map_err(unreadable("stdin"))).await
 }
 
 /// Reads a line, or as much of it as shows that it is too long.
-pub(crate) fn line_of(from: impl BufRead) -> io::Result<Zeroizing<Vec<u8>>> {
+fn line_of(from: impl BufRead) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = MAX_PASSPHRASE.saturating_add(2);
     let mut line = Zeroizing::new(Vec::with_capacity(limit));
     from.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_until(b'\n', &mut line)?;
     Ok(line)
 }
 
-fn parsed(name: &str, line: &[u8]) -> Result<Passphrase, Failure> {
+fn parsed(name: &str, line: &[u8], hint: &str) -> Result<Passphrase, Failure> {
     Passphrase::from_bytes(line)
-        .map_err(|error| Failure::usage(format!("{error}: it was read from {name}"), HINT))
+        .map_err(|error| Failure::usage(format!("{error}: it was read from {name}"), hint))
 }
 
-pub(crate) fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
+fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
     let name = name.to_owned();
     move |error| {
         let kind = match error.kind() {
@@ -262,10 +298,10 @@ mod tests {
     #[test]
     fn what_never_ends_is_too_long() {
         let line = line_of(BufReader::new(io::repeat(b'a'))).unwrap();
-        let Err(Failure::Error(error)) = parsed("x", &line) else { panic!("taken") };
+        let Err(Failure::Error(error)) = parsed("x", &line, HINT) else { panic!("taken") };
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.message.contains("longer than"), "{}", error.message);
-        assert!(parsed("x", &[b'a'; MAX_PASSPHRASE]).is_ok());
-        assert!(parsed("x", &[&[b'a'; MAX_PASSPHRASE][..], b"\r\n"].concat()).is_ok());
+        assert!(parsed("x", &[b'a'; MAX_PASSPHRASE], HINT).is_ok());
+        assert!(parsed("x", &[&[b'a'; MAX_PASSPHRASE][..], b"\r\n"].concat(), HINT).is_ok());
     }
 }

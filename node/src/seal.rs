@@ -88,9 +88,15 @@ impl Passphrase {
         Ok(Self(SecretString::from(text.to_owned())))
     }
 
+    /// The text, for the request that seals with it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// Writes it as a line.
     pub(crate) fn write_line(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(self.0.expose_secret().as_bytes())?;
+        out.write_all(self.reveal().as_bytes())?;
         out.write_all(b"\n")
     }
 }

@@ -1,10 +1,16 @@
 //! The local API of a running node, called many times without starting a program each time.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 
 use mosaic_node::client::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use crate::home::{Home, field};
 
 /// A way to the API of a running node.
 #[derive(Debug)]
@@ -49,5 +55,49 @@ impl Api {
         let first = records.into_iter().next().unwrap_or_else(|| panic!("{path}: no answer"));
         assert_ne!(first["type"], "error", "{path} {body}: {first}");
         first
+    }
+}
+
+/// Somebody who posts through the node of a home, one post after the other.
+#[derive(Debug)]
+pub struct Writer {
+    stop: Arc<AtomicBool>,
+    ids: Receiver<String>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Begins to write.
+    #[must_use]
+    pub fn begin(home: &Home) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, folder, (told, ids)) = (stop.clone(), home.path.clone(), channel());
+        let thread = std::thread::spawn(move || {
+            let api = Api::of(&folder);
+            for n in 0.. {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let text = format!("post {n}");
+                let records = api.try_call("/v1/post/create", &json!({ "text": text }));
+                told.send(field(&records[0], "id")).expect("a listener");
+            }
+        });
+        Self { stop, ids, thread }
+    }
+
+    /// Waits for the next acknowledged posts.
+    #[must_use]
+    pub fn told(&self, count: usize) -> Vec<String> {
+        self.ids.iter().take(count).collect()
+    }
+
+    /// Ends after the post that is on its way.
+    ///
+    /// # Panics
+    /// If the node gave no answer.
+    pub fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("a writer");
     }
 }

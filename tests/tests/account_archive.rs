@@ -2,10 +2,8 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 
-use mosaic_tests::api::Api;
+use mosaic_tests::api::Writer;
 use mosaic_tests::archives::{
     beside, bytes_that_do_not_pack, export, heads, path, secret, verified,
 };
@@ -170,26 +168,12 @@ fn what_is_exported_while_a_node_writes_is_one_moment() {
     let root = tempfile::tempdir().unwrap();
     let home = Home::init(root.path(), "home");
     let node = home.node();
-    let (ids, heard) = mpsc::channel();
-    let stop = Arc::new(AtomicBool::new(false));
-    let (writing, folder) = (stop.clone(), home.path.clone());
-    let writer = std::thread::spawn(move || {
-        let api = Api::of(&folder);
-        for n in 0.. {
-            if writing.load(Ordering::Relaxed) {
-                return;
-            }
-            let text = format!("post {n}");
-            let records = api.try_call("/v1/post/create", &json!({ "text": text }));
-            ids.send(field(&records[0], "id")).unwrap();
-        }
-    });
-    let before: Vec<String> = heard.iter().take(20).collect();
+    let writer = Writer::begin(&home);
+    let before = writer.told(20);
     let (file, secret) = (root.path().join("home.mosaic"), secret(root.path()));
     export(&home, &secret, &file);
-    heard.iter().take(5).for_each(drop);
-    stop.store(true, Ordering::Relaxed);
-    writer.join().unwrap();
+    let _ = writer.told(5);
+    writer.end();
     let posts = |home: &Home| -> Vec<String> {
         let posts = home.json(&["wall", "list", "-n", "100000"]);
         posts.iter().rev().map(|post| field(post, "id")).collect()

@@ -1,12 +1,10 @@
 //! Backups: taken while a node writes, put back whole and verified, or not at all.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 
-use mosaic_tests::api::Api;
+use mosaic_tests::api::Writer;
 use mosaic_tests::home::{Home, field};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("a path")
@@ -45,27 +43,13 @@ fn a_backup_taken_while_a_node_writes_restores_to_what_was_there() {
     std::fs::write(&picture, vec![7; 300_000]).unwrap();
     home.ok(&["post", "with a file", "--attach", path(&picture)]);
     let node = home.node();
-    let (ids, heard) = mpsc::channel();
-    let stop = Arc::new(AtomicBool::new(false));
-    let (writing, folder) = (stop.clone(), home.path.clone());
-    let writer = std::thread::spawn(move || {
-        let api = Api::of(&folder);
-        for n in 0.. {
-            if writing.load(Ordering::Relaxed) {
-                return;
-            }
-            let text = format!("post {n}");
-            let records = api.try_call("/v1/post/create", &json!({ "text": text }));
-            ids.send(field(&records[0], "id")).unwrap();
-        }
-    });
-    let before: Vec<String> = heard.iter().take(20).collect();
+    let writer = Writer::begin(&home);
+    let before = writer.told(20);
     let file = root.path().join("laptop.backup");
     home.ok(&["store", "backup", path(&file), "--include-keys"]);
     // written on after the cut
-    heard.iter().take(5).for_each(drop);
-    stop.store(true, Ordering::Relaxed);
-    writer.join().unwrap();
+    let _ = writer.told(5);
+    writer.end();
 
     let copy = Home::new(root.path(), "copy");
     copy.ok(&["store", "restore", path(&file)]);

@@ -56,10 +56,11 @@ impl Ledger {
     }
 
     /// Keeps only causes that what came later did not end: what a change needed may arrive after
-    /// it, in the same round.
+    /// it, in the same round. What the other side says of itself stands.
     fn settle_causes(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
         for cause in std::mem::take(&mut self.causes) {
-            let held = match cause.chain.filter(|_| cause.reason == Reason::Gap) {
+            let settles = cause.reason == Reason::Gap && cause.side == Side::Here;
+            let held = match cause.chain.filter(|_| settles) {
                 Some(chain) => {
                     let tips = exchange.chain_tips(&chain)?.into_iter();
                     tips.map(|(_, tip)| tip.held_n).max().unwrap_or(0)

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::description::{DocumentKind, SectionClass};
 use crate::sync::Options;
-use crate::sync::outcome::{Outcome, OutcomeKind, SectionState, Side};
+use crate::sync::ledger::Ledger;
+use crate::sync::outcome::{Cause, Outcome, OutcomeKind, SectionState, Side};
 use crate::sync::sim::{Chance, Faults, Network, Unrest};
 use crate::wire::Reason;
 
@@ -366,4 +367,29 @@ fn random_histories_over_bad_lines_converge() {
             panic!("{unrest}");
         }
     }
+}
+
+#[test]
+fn a_gap_that_was_filled_is_no_cause_and_what_the_other_side_says_stands() {
+    let model = Model::new(1, 1);
+    let chain = model.write(DocumentKind::Wall, "one", 1);
+    let mut ledger = Ledger::default();
+    for (from_n, reason) in [(1, Reason::Gap), (2, Reason::Gap), (1, Reason::Quota)] {
+        ledger.blame(None, Some(chain), from_n, reason);
+    }
+    // It lacks the chain that is whole here.
+    let (side, section, reason) = (Side::There, None, Reason::Gap);
+    ledger.causes.push(Cause { side, section, chain: Some(chain), from_n: 1, reason });
+    ledger.causes_total += 1;
+    ledger.settle_gaps(&model).unwrap();
+    let left: Vec<_> = ledger.causes.iter().map(|c| (c.side, c.from_n, c.reason)).collect();
+    assert_eq!(
+        left,
+        [
+            (Side::Here, 2, Reason::Gap),
+            (Side::Here, 1, Reason::Quota),
+            (Side::There, 1, Reason::Gap)
+        ]
+    );
+    assert_eq!(ledger.causes_total, 3);
 }

@@ -40,7 +40,9 @@ pub enum Opening {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HolderError {
     /// It is something else.
-    #[error("'{0}' is no recipient of age, which begins with age1")]
+    #[error(
+        "'{0}' is no recipient of age: they are as age-keygen prints them, age1 and 58 letters"
+    )]
     Recipient(String),
     /// What should stay where it is.
     #[error(

@@ -14,7 +14,7 @@ use mosaic_node::archive::Contents;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::sealing::Ask;
+use crate::passphrase::{Ask, Purpose};
 
 pub(super) const HELP: &str = "\
 In it are your account, profile and wall, replies of others there and yours
@@ -30,6 +30,12 @@ Examples:
   mosaic export mosaic --recipient age1... | ssh box 'cat > me.mosaic'";
 
 const HINT: &str = "mosaic export mosaic --archive-passphrase-file FILE --output FILE";
+const ARCHIVE: Purpose = Purpose {
+    of: "the archive",
+    instead: "--archive-passphrase-file FILE, or a key",
+    nothing: "no archive was made",
+    hint: HINT,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Account {
@@ -118,10 +124,10 @@ impl Account {
         let without_keys = self.without_keys;
         let file = self.archive_passphrase_file.as_deref();
         let passphrase = match recipients.is_empty() && (file.is_some() || !without_keys) {
-            true => Some(context.archive_passphrase(file, Ask::New, HINT).await?),
+            true => Some(context.passphrase_for(ARCHIVE, Ask::New, file).await?),
             false => None,
         };
-        let passphrase = passphrase.map(|text| text.to_string());
+        let passphrase = passphrase.map(|passphrase| passphrase.reveal().to_owned());
         Ok(IdentityExport { without_keys, passphrase, recipients })
     }
 

@@ -12,12 +12,12 @@ use mosaic_node::Unlock;
 use mosaic_node::api::types::{AccountImported, ErrorKind, ErrorRecord, Progress, Record};
 use mosaic_node::archive::{self, Imported, Importing};
 use mosaic_node::keys::{self, KeyState};
-use mosaic_node::seal::{MAX_KEY_FILE, Opening, Passphrase};
+use mosaic_node::seal::{MAX_KEY_FILE, Opening};
 
 use crate::context::Context;
 use crate::error::Failure;
 use crate::input;
-use crate::sealing::Ask;
+use crate::passphrase::{Ask, Purpose};
 
 pub(super) const HELP: &str = "\
 All is verified, without a network, before the home appears; a file that is cut short
@@ -31,6 +31,12 @@ Examples:
   age -d me.mosaic | mosaic --home new import mosaic -";
 
 const HINT: &str = "mosaic import mosaic --archive-passphrase-file FILE ARCHIVE";
+const ARCHIVE: Purpose = Purpose {
+    of: "the archive",
+    instead: "--archive-passphrase-file FILE, or a key",
+    nothing: "nothing was imported",
+    hint: HINT,
+};
 /// How often it is told how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
@@ -170,9 +176,7 @@ impl Account {
         if file.is_none() && !sealed {
             return Ok(None);
         }
-        let text = context.archive_passphrase(file, Ask::Present, HINT).await?;
-        let passphrase = Passphrase::from_bytes(text.as_bytes());
-        let passphrase = passphrase.map_err(|error| Failure::usage(error.to_string(), HINT))?;
+        let passphrase = context.passphrase_for(ARCHIVE, Ask::Present, file).await?;
         Ok(Some(Opening::Passphrase(passphrase)))
     }
 
