@@ -129,7 +129,8 @@ async fn printed_by(
     Ok((printed, child.wait().await?))
 }
 
-/// Does something until it is done or Ctrl-C ends it, in a node too that does not serve yet.
+/// Does something until it is done or Ctrl-C ends it, in a node too that does not serve yet; Ctrl-C
+/// is caught before `work` begins.
 ///
 /// # Errors
 /// Those of `work`, and `interrupted`.

@@ -214,10 +214,15 @@ impl Context<'_> {
     /// Reads a line that is not shown while it is typed, and shows again what comes after it,
     /// whatever ends the wait.
     async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        // first, so that nothing is shown of what is typed as soon as the question is there
-        let _hidden = Hidden::begin().map_err(unreadable("the terminal"))?;
-        self.output.question(question);
-        crate::interruptible(stdin_line()).await
+        let output = &mut self.output;
+        // Ctrl-C has to be caught before the terminal is changed, and nothing may be shown of what
+        // is typed as soon as the question is there
+        let asking = async move {
+            let _hidden = Hidden::begin().map_err(unreadable("the terminal"))?;
+            output.question(question);
+            stdin_line().await
+        };
+        crate::interruptible(asking).await
     }
 }
 
