@@ -18,6 +18,7 @@ mod paths;
 mod quantity;
 mod render;
 mod sanitize;
+mod whole;
 
 use std::io;
 use std::process::{ExitCode, ExitStatus, Stdio};

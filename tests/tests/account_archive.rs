@@ -259,3 +259,24 @@ fn an_archive_without_keys_goes_in_with_the_recovery_words() {
     assert_eq!(heads(&home), heads(&copy));
     assert_eq!(home.json(&["wall", "list"]).len(), 3);
 }
+
+#[test]
+fn an_archive_is_whole_or_a_failure_where_nobody_reads_it_too() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "home");
+    let large = root.path().join("large.bin");
+    std::fs::write(&large, bytes_that_do_not_pack(1_000_000)).unwrap();
+    home.ok(&["post", "large", "--attach", path(&large)]);
+    let secret = secret(root.path());
+    for args in
+        [&["export", "mosaic", "--archive-passphrase-file", &secret][..], &["store", "backup", "-"]]
+    {
+        let mut child =
+            home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("the reader has gone"), "{args:?}: {said}");
+    }
+}

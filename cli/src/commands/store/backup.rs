@@ -1,18 +1,25 @@
 //! `store backup` and `store restore`.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
 
 use clap::Args;
 use mosaic_node::api::COMMIT_HEADER;
 use mosaic_node::api::types::{Backup, ErrorKind, ErrorRecord, Record, Restored, StoreBackup};
 use mosaic_node::backup;
 use mosaic_node::keys::{self, KeyState};
-use tempfile::NamedTempFile;
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::whole::{Kind, Whole};
+
+const BACKUP: Kind = Kind {
+    a: "a backup",
+    name: "backup",
+    hint: "mosaic store backup FILE",
+    elsewhere: "mosaic store backup NEW_FILE",
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupTo {
@@ -31,31 +38,9 @@ pub(crate) struct RestoreFrom {
     file: PathBuf,
 }
 
-/// Where a backup goes: a file gets its name when it is whole.
-enum Target {
-    Stdout(io::Stdout),
-    File(NamedTempFile),
-}
-
-impl Write for Target {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(stdout) => stdout.flush(),
-            Self::File(file) => file.flush(),
-        }
-    }
-}
-
 impl BackupTo {
     pub(super) async fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let mut target = self.target()?;
+        let mut whole = Whole::begin(BACKUP, &self.file)?;
         let request = StoreBackup { include_keys: self.include_keys };
         let mut answer = context.call(&request).await?;
         if answer.status() >= 300 {
@@ -66,14 +51,10 @@ impl BackupTo {
             });
         }
         let commit = answer.header(COMMIT_HEADER).and_then(|text| text.parse().ok());
-        let mut size_bytes = 0u64;
         while let Some(bytes) = answer.bytes().await? {
-            target.write_all(&bytes).map_err(|error| self.cannot(error))?;
-            size_bytes = size_bytes.saturating_add(bytes.len() as u64);
+            whole.write(&bytes)?;
         }
-        target.flush().map_err(|error| self.cannot(error))?;
-        if let Target::File(file) = target {
-            size_bytes = self.keep(file)?;
+        if let Some(size_bytes) = whole.keep()? {
             let record = Record::Backup(Backup {
                 path: self.file.display().to_string(),
                 commit: commit.unwrap_or_default(),
@@ -92,58 +73,6 @@ impl BackupTo {
             });
         }
         Ok(())
-    }
-
-    fn target(&self) -> Result<Target, Failure> {
-        if self.file.as_os_str() == "-" {
-            let stdout = io::stdout();
-            if stdout.is_terminal() {
-                let message = "a backup is nothing for a terminal: name a file, or use a pipe";
-                return Err(Failure::usage(message, "mosaic store backup FILE"));
-            }
-            return Ok(Target::Stdout(stdout));
-        }
-        if self.file.symlink_metadata().is_ok() {
-            return Err(self.exists());
-        }
-        let folder = self.folder();
-        let file = tempfile::Builder::new().prefix(".mosaic-backup-").tempfile_in(folder);
-        Ok(Target::File(file.map_err(|error| self.cannot(error))?))
-    }
-
-    fn folder(&self) -> &Path {
-        let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        parent.unwrap_or(Path::new("."))
-    }
-
-    /// Gives a whole backup its name, durably; returns its size.
-    fn keep(&self, file: NamedTempFile) -> Result<u64, Failure> {
-        file.as_file().sync_all().map_err(|error| self.cannot(error))?;
-        let size = file.as_file().metadata().map_err(|error| self.cannot(error))?.len();
-        if let Err(error) = file.persist_noclobber(&self.file) {
-            return Err(match error.error.kind() {
-                io::ErrorKind::AlreadyExists => self.exists(),
-                _ => self.cannot(error.error),
-            });
-        }
-        let synced = File::open(self.folder()).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| self.cannot(error))?;
-        Ok(size)
-    }
-
-    fn exists(&self) -> Failure {
-        let message = format!("{} exists already", self.file.display());
-        ErrorRecord::new(ErrorKind::Conflict, message)
-            .with_hint("mosaic store backup NEW_FILE")
-            .into()
-    }
-
-    fn cannot(&self, error: io::Error) -> Failure {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Failure::Closed;
-        }
-        let message = format!("cannot write {}: {error}; no backup was made", self.file.display());
-        ErrorRecord::new(ErrorKind::Error, message).with_hint("mosaic store backup FILE").into()
     }
 }
 
