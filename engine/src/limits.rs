@@ -32,6 +32,10 @@ pub const BODY_SALT_BYTES: usize = 16;
 pub const ATTACHMENTS_MAX: usize = 16;
 /// Bytes of one attachment, salt not counted.
 pub const ATTACHMENT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of the description of an attachment.
+pub const ALT_BYTES_MAX: usize = 2000;
+/// Bytes of the media type of an attachment.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
 /// Bytes of one pack.
 pub const PACK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one control message.

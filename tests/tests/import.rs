@@ -307,3 +307,123 @@ fn what_a_post_cannot_have_is_counted() {
     let left = json!({ "dates before 1970 or to come": 2, "files elsewhere on the web": 3 });
     assert_eq!((&done["added"], &done["skipped"]), (&json!(3), &left), "{done}");
 }
+
+/// An archive that was unpacked, of posts with the given files.
+fn unpacked(folder: &Path, posts: &[(&str, Vec<Value>)]) -> PathBuf {
+    let actor = "https://social.example/users/ada";
+    let items = posts.iter().enumerate().map(|(n, (text, files))| {
+        let id = format!("{actor}/statuses/{n}");
+        json!({ "type": "Create", "actor": actor, "to": ["as:Public"], "object": {
+            "id": id, "type": "Note", "published": "2018-01-01T12:00:00Z", "url": id,
+            "content": text, "attachment": files,
+        } })
+    });
+    let outbox = json!({ "orderedItems": items.collect::<Vec<_>>() });
+    std::fs::create_dir_all(folder.join("media_attachments/files/1")).unwrap();
+    write(folder, "outbox.json", outbox.to_string().as_bytes());
+    folder.to_owned()
+}
+
+fn document(name: &str, media_type: &str, alt: &str) -> Value {
+    let url = format!("/media_attachments/files/{name}");
+    json!({ "type": "Document", "mediaType": media_type, "url": url, "name": alt })
+}
+
+#[test]
+fn one_file_or_description_ends_no_import() {
+    let root = tempfile::tempdir().unwrap();
+    let text = |alt: &str| document("1/a.txt", "text/plain", alt);
+    let archive = unpacked(
+        &root.path().join("archive"),
+        &[
+            ("long", vec![text(&"船".repeat(1500))]),
+            ("cut", vec![text("x"), document("1/cut.png", "image/png", "x")]),
+            ("", vec![document("1/a.avif", "image/avif", "x")]),
+            ("many", vec![text(&"é".repeat(1500)); 20]),
+            ("odd", vec![document("1/a.txt", &"x/".repeat(100), "x")]),
+            ("last", vec![]),
+        ],
+    );
+    let files = archive.join("media_attachments/files/1");
+    write(&files, "a.txt", b"oars");
+    write(&files, "cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR");
+    write(&files, "a.avif", b"\0\0\0\x20ftypavif");
+    for (name, node) in [("alone", false), ("served", true)] {
+        let ada = Home::init(root.path(), name);
+        let node = node.then(|| ada.node());
+        let done = import(&ada, "mastodon", &archive, &[]);
+        let left = json!({
+            "ends of long descriptions": 17, "files more than a post may have": 4,
+            "files that cannot be attached": 2, "media types that are none": 1,
+        });
+        assert_eq!((&done["added"], &done["skipped"]), (&json!(6), &left), "{done}");
+        let wall = ada.json(&["wall", "list"]);
+        let of = |text: &str| wall.iter().find(|post| post["text"] == text).unwrap().clone();
+        let alt = field(&of("long")["attachments"][0], "alt");
+        assert_eq!((alt.len(), alt.chars().all(|c| c == '船')), (1998, true));
+        let count = |text: &str| of(text)["attachments"].as_array().unwrap().len();
+        assert_eq!([count("cut"), count("many"), count("odd"), count("last")], [1, 16, 1, 0]);
+        assert_eq!(of("odd")["attachments"][0]["media_type"], "text/plain");
+        assert_eq!(count("https://social.example/users/ada/statuses/2"), 0);
+        assert_eq!(import(&ada, "mastodon", &archive, &[])["known"], 6);
+        drop(node);
+    }
+    // What is wrong is said with the post and the file.
+    let bob = Home::init(root.path(), "bob");
+    let said = bob.run(&["import", "mastodon", archive.to_str().unwrap()]).err;
+    let why = "statuses/2 comes in, but not all of it: cannot remove the metadata of a.avif (AVIF)";
+    assert!(said.contains(why), "{said}");
+    let eve = Home::init(root.path(), "eve");
+    let done = import(&eve, "mastodon", &archive, &["--keep-metadata"]);
+    assert_eq!(done["skipped"]["files that cannot be attached"], Value::Null, "{done}");
+}
+
+#[test]
+fn a_post_that_cannot_be_written_leaves_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let post = |id: &str, text: &str| json!({ "source": "x", "id": id, "text": text });
+    let long = "x".repeat(300_000);
+    let body =
+        json!({ "posts": [post("1", "a"), post("2", &long), post("", "b"), post("3", "c")] });
+    let body = write(root.path(), "body", body.to_string().as_bytes());
+    let done = ada.json(&["api", "/v1/post/import", "--input", body.to_str().unwrap()]);
+    let states: Vec<_> = done.iter().map(|one| field(one, "state")).collect();
+    assert_eq!(states, ["added", "refused", "refused", "added"], "{done:?}");
+    assert!(done[1]["reasons"][0].as_str().unwrap().contains("limit 262144"), "{}", done[1]);
+    assert_eq!(done[3]["id"], ada.json(&["wall", "list"])[0]["id"]);
+    assert_eq!(ada.json(&["wall", "list"]).len(), 2);
+}
+
+#[test]
+fn a_folder_gives_its_own_files_and_no_others() {
+    let root = tempfile::tempdir().unwrap();
+    let files = ["1/a.txt", "1/link.txt", "2/key"].map(|name| document(name, "text/plain", "x"));
+    let archive = unpacked(&root.path().join("archive"), &[("all", files.to_vec())]);
+    let outside = root.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    write(&outside, "key", b"secret");
+    let within = archive.join("media_attachments/files");
+    write(&within, "1/a.txt", b"oars");
+    std::os::unix::fs::symlink(outside.join("key"), within.join("1/link.txt")).unwrap();
+    std::os::unix::fs::symlink(&outside, within.join("2")).unwrap();
+    // From where the command runs, which is not where the node does.
+    for (name, folder, path) in [
+        ("folder", root.path(), "archive"),
+        ("outbox", root.path(), "archive/outbox.json"),
+        ("inside", archive.as_path(), "outbox.json"),
+        ("dot", archive.as_path(), "."),
+    ] {
+        let ada = Home::init(root.path(), name);
+        let node = ada.node();
+        let mut command = ada.command(&["import", "mastodon", path, "--json"]);
+        let done = command.current_dir(folder).output().unwrap();
+        let done = String::from_utf8(done.stdout).unwrap();
+        let last: Value = serde_json::from_str(done.lines().last().unwrap()).unwrap();
+        let left = json!({ "files behind symbolic links": 2 });
+        assert_eq!((&last["added"], &last["skipped"]), (&json!(1), &left), "{name}: {done}");
+        let wall = ada.json(&["wall", "list"]);
+        assert_eq!(wall[0]["attachments"].as_array().unwrap().len(), 1, "{name}: {wall:?}");
+        node.stop();
+    }
+}

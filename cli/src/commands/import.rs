@@ -7,14 +7,19 @@ mod mosaic;
 mod tarball;
 mod text;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use mosaic_engine::limits::{BODY_BYTES_MAX, ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX};
-use mosaic_node::api::types::{ErrorKind, ImportPost, PostImport, Progress, Record, rfc3339};
+use mosaic_engine::limits::{
+    ALT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, ENTRY_BYTES_MAX, MEDIA_TYPE_BYTES_MAX,
+    ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX,
+};
+use mosaic_node::api::types::{
+    AttachFile, ErrorKind, ImportPost, Imported, PostImport, Progress, Record, rfc3339,
+};
 use mosaic_node::clock;
 use serde_json::json;
 
@@ -28,6 +33,11 @@ const LOOK_AT_ONCE: usize = 256;
 const WRITE_AT_ONCE: usize = 64;
 /// Bytes of texts of one call.
 const WRITE_BYTES: usize = 1024 * 1024;
+/// Bytes of descriptions of one post: with all else that an entry has they fit in it.
+const ALTS_BYTES_MAX: usize = ENTRY_BYTES_MAX - 12 * 1024;
+/// What the node finds wrong.
+const REFUSED_POSTS: &str = "posts that cannot be written";
+const REFUSED_FILES: &str = "files that cannot be attached";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
@@ -43,6 +53,9 @@ pub(crate) enum Import {
         /// Also what you answered to others
         #[arg(long)]
         replies: bool,
+        /// Attach files as they are, with their metadata
+        #[arg(long)]
+        keep_metadata: bool,
     },
     /// Make this home, which must be empty, from an archive of your whole account
     #[command(after_help = mosaic::HELP)]
@@ -61,10 +74,11 @@ const OUTBOX_HELP: &str = "\
 Public and unlisted posts become posts of your wall, with their pictures, their
 date as a claim, and where they were. Threads of yours are linked by quotes.
 What is for followers only, boosted or answered to others is counted and left out.
+So is a picture whose metadata cannot be removed; its post comes in without it.
 
 Examples:
   mosaic import mastodon --dry-run archive-20261122.zip
-  mosaic import mastodon outbox.json";
+  mosaic import mastodon unpacked/outbox.json";
 
 /// What to import.
 #[derive(Debug, Args)]
@@ -116,9 +130,9 @@ struct File {
 
 impl Import {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let (from, replies) = match self {
-            Self::Feed(from) => (from, None),
-            Self::Mastodon { from, replies } => (from, Some(replies)),
+        let (from, replies, keep_metadata) = match self {
+            Self::Feed(from) => (from, None, false),
+            Self::Mastodon { from, replies, keep_metadata } => (from, Some(replies), keep_metadata),
             Self::Mosaic(account) => return account.run(context).await,
         };
         let file = from.file.clone();
@@ -127,8 +141,10 @@ impl Import {
             Some(replies) => mastodon::read(&file, replies),
         })
         .await?;
+        let mut found = checked(read);
+        found.media.keep_metadata = keep_metadata;
         let shown = from.file.display().to_string();
-        bring_in(context, checked(read), &shown, from.dry_run).await
+        bring_in(context, found, &shown, from.dry_run).await
     }
 }
 
@@ -174,7 +190,7 @@ async fn bring_in(
     file: &str,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    let Found { source, items, mut skipped, mut media } = read;
+    let Found { source, items, mut skipped, media } = read;
     let found = items.len();
     let mut known = BTreeSet::new();
     for items in items.chunks(LOOK_AT_ONCE) {
@@ -193,33 +209,8 @@ async fn bring_in(
         let wanted = new.iter().flat_map(|item| item.files.iter().map(|file| file.path.clone()));
         let wanted = wanted.collect();
         let state = context.paths.state.clone();
-        media = crate::apart(move || media.unpack(&wanted, &state)).await?;
-        let total = new.iter().map(|item| item.text.len() as u64).sum();
-        let mut done_bytes = 0;
-        let mut rest = new.as_slice();
-        while !rest.is_empty() {
-            let (batch, after) = rest.split_at(batch_of(rest));
-            rest = after;
-            done_bytes += batch.iter().map(|item| item.text.len() as u64).sum::<u64>();
-            let posts = batch.iter().map(|item| item.with_files(&source, &media, &mut skipped));
-            let posts = posts.collect();
-            let count = Cell::new(0_u64);
-            let say = |record: &Record| {
-                if matches!(record, Record::Imported(one) if one.state == "added") {
-                    count.set(count.get() + 1);
-                }
-                None
-            };
-            let request = PostImport { posts, dry_run: false };
-            context.answer(&request, Print::Value, &say).await?;
-            added += count.get();
-            context.output.progress(&Progress {
-                op: "import".to_owned(),
-                done_bytes,
-                total_bytes: Some(total),
-                ..Progress::default()
-            });
-        }
+        let media = crate::apart(move || media.unpack(&wanted, &state)).await?;
+        added = write(context, &new, &source, &media, &mut skipped).await?;
     }
     let left: u64 = skipped.values().sum();
     if context.output.is_json() {
@@ -242,6 +233,68 @@ async fn bring_in(
     Ok(())
 }
 
+/// Writes posts, and returns how many are there now that were not.
+async fn write(
+    context: &mut Context<'_>,
+    items: &[Item],
+    source: &str,
+    media: &Media,
+    skipped: &mut Skipped,
+) -> Result<u64, Failure> {
+    let mut progress = Progress { op: "import".to_owned(), ..Progress::default() };
+    progress.total_bytes = Some(items.iter().map(|item| item.text.len() as u64).sum());
+    let (mut added, mut rest) = (0, items);
+    while !rest.is_empty() {
+        let (batch, after) = rest.split_at(batch_of(rest));
+        rest = after;
+        let posts = batch.iter().map(|item| item.with_files(source, media, skipped)).collect();
+        let came = RefCell::new(Came::default());
+        let say = |record: &Record| match record {
+            Record::Imported(one) => came.borrow_mut().note(one),
+            _ => None,
+        };
+        context.answer(&PostImport { posts, dry_run: false }, Print::Value, &say).await?;
+        let came = came.into_inner();
+        added += came.added;
+        for (reason, count) in [(REFUSED_POSTS, came.refused), (REFUSED_FILES, came.left_out)] {
+            if count > 0 {
+                *skipped.entry(reason).or_default() += count;
+            }
+        }
+        progress.done_bytes += batch.iter().map(|item| item.text.len() as u64).sum::<u64>();
+        context.output.progress(&progress);
+    }
+    Ok(added)
+}
+
+/// What became of the posts of one call.
+#[derive(Default)]
+struct Came {
+    added: u64,
+    refused: u64,
+    /// Files of posts.
+    left_out: u64,
+}
+
+impl Came {
+    /// Counts a post; returns what is to be said of it.
+    fn note(&mut self, one: &Imported) -> Option<String> {
+        let reasons = one.reasons.as_deref().unwrap_or_default();
+        let what = match one.state.as_str() {
+            "refused" => {
+                self.refused += 1;
+                "is left out"
+            }
+            state => {
+                self.added += u64::from(state == "added");
+                self.left_out += reasons.len() as u64;
+                "comes in, but not all of it"
+            }
+        };
+        (!reasons.is_empty()).then(|| format!("{} {what}: {}", one.origin, reasons.join("; ")))
+    }
+}
+
 /// How many posts go into the next call.
 fn batch_of(items: &[Item]) -> usize {
     let mut bytes = 0;
@@ -253,12 +306,7 @@ fn batch_of(items: &[Item]) -> usize {
 }
 
 impl Item {
-    fn post(
-        &self,
-        source: &str,
-        attachments: Vec<mosaic_node::api::types::AttachFile>,
-        bare: bool,
-    ) -> ImportPost {
+    fn post(&self, source: &str, attachments: Vec<AttachFile>, bare: bool) -> ImportPost {
         ImportPost {
             text: if bare { String::new() } else { self.text.clone() },
             created_at: self.created_at.and_then(|time| u64::try_from(time).ok()).map(rfc3339),
@@ -270,20 +318,34 @@ impl Item {
         }
     }
 
+    /// The post with its files, so that one that another place allows more ends nothing.
     fn with_files(&self, source: &str, media: &Media, skipped: &mut Skipped) -> ImportPost {
         let mut files = Vec::new();
+        let mut skip = |reason| *skipped.entry(reason).or_default() += 1;
+        let alt_max = ALTS_BYTES_MAX / self.files.len().clamp(1, ATTACHMENTS_MAX);
+        let alt_max = alt_max.min(ALT_BYTES_MAX);
         for file in &self.files {
-            match media.attach(file) {
-                Ok(file) => files.push(file),
-                Err(reason) => *skipped.entry(reason).or_default() += 1,
+            let mut file = match media.attach(file) {
+                Ok(_) if files.len() == ATTACHMENTS_MAX => {
+                    skip("files more than a post may have");
+                    continue;
+                }
+                Ok(file) => file,
+                Err(reason) => {
+                    skip(reason);
+                    continue;
+                }
+            };
+            if let Some(alt) = file.alt.as_mut().filter(|alt| alt.len() > alt_max) {
+                cut(alt, alt_max);
+                skip("ends of long descriptions");
             }
+            if file.media_type.take_if(|kind| kind.len() > MEDIA_TYPE_BYTES_MAX).is_some() {
+                skip("media types that are none");
+            }
+            files.push(file);
         }
-        let mut post = self.post(source, files, false);
-        if post.text.trim().is_empty() && post.attachments.is_empty() {
-            // All it was is a file that is not there; whoever looks for it finds where it was.
-            post.text = self.link.clone().unwrap_or_else(|| self.id.clone());
-        }
-        post
+        self.post(source, files, false)
     }
 }
 

@@ -6,9 +6,10 @@ use crate::hash::{
 };
 use crate::identity::{RecoveryCertificate, RecoveryPolicy, Rotation, Signature};
 use crate::limits::{
-    ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES, CUT_ITEMS_MAX,
-    DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX,
-    ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX, PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
+    ALT_BYTES_MAX, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES,
+    CUT_ITEMS_MAX, DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX,
+    HEAD_AHEAD_MAX, MEDIA_TYPE_BYTES_MAX, ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX,
+    PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
 };
 
 /// Where a text body is: a blob `salt(16) ‖ bytes`.
@@ -240,9 +241,7 @@ pub enum Entry {
 /// Flags of a post, in the order of what follows them.
 const POST_QUOTES: u8 = 1;
 const POST_IMPORTED: u8 = 2;
-const MEDIA_TYPE_BYTES_MAX: usize = 127;
 const NAME_BYTES_MAX: usize = 255;
-const ALT_BYTES_MAX: usize = 2000;
 const REASON_BYTES_MAX: usize = 256;
 const WRAP_BYTES_MAX: usize = 256;
 const BODY_SIZE_MAX: u64 = (BODY_BYTES_MAX + BODY_SALT_BYTES) as u64;

@@ -86,12 +86,7 @@ impl Replica {
 
     /// Salts a text and puts its blob into the commit.
     pub(crate) fn put_body(&self, work: &mut Work, text: &[u8]) -> Result<BodyRef, EngineError> {
-        if text.len() > BODY_BYTES_MAX {
-            return Err(EngineError::Invalid(format!(
-                "text of {} bytes, limit {BODY_BYTES_MAX}",
-                text.len()
-            )));
-        }
+        check_body(text)?;
         let mut blob = vec![0u8; BODY_SALT_BYTES];
         self.entropy.fill(&mut blob);
         blob.extend_from_slice(text);
@@ -280,4 +275,13 @@ impl Replica {
         durable?;
         Ok((stored, bytes, refused))
     }
+}
+
+/// Checks that a text can be a body.
+pub(super) fn check_body(text: &[u8]) -> Result<(), EngineError> {
+    if text.len() > BODY_BYTES_MAX {
+        let message = format!("text of {} bytes, limit {BODY_BYTES_MAX}", text.len());
+        return Err(EngineError::Invalid(message));
+    }
+    Ok(())
 }

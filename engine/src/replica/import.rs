@@ -3,11 +3,13 @@
 //! What a post was called where it comes from is a row derived from its entry, so that importing
 //! again adds nothing, on whichever device of the account, once they agree.
 
+use super::bodies::check_body;
 use super::posts::check_draft;
 use super::{Draft, EngineError, Replica, State, Work};
 use crate::description::DocumentKind;
-use crate::hash::{AccountId, ChangeId};
-use crate::model::entry::{Entry, EntryRef, Origin};
+use crate::hash::{AccountId, BlobHash, ChangeId};
+use crate::limits::BODY_BYTES_MAX;
+use crate::model::entry::{BodyRef, Entry, EntryRef, Origin};
 use crate::store::{Table, keys};
 use crate::view::origin_of;
 
@@ -84,6 +86,25 @@ impl Replica {
             self.finish(state, work)?;
         }
         Ok(done.into_iter().map(|(_, imported)| imported).collect())
+    }
+
+    /// Tells whether [`Replica::import`] can write a post.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] says why not.
+    pub fn check_import(post: &Import) -> Result<(), EngineError> {
+        check_draft(&post.draft)?;
+        check_body(post.draft.text.as_bytes())?;
+        // Of what is not known yet the longest.
+        let body = BodyRef { hash: BlobHash::of(&[]), size: BODY_BYTES_MAX as u64 };
+        let quote = EntryRef {
+            account: AccountId::from_bytes([0; 32]),
+            entry: ChangeId::from_bytes([0; 32]),
+        };
+        let (attachments, origin) = (post.draft.attachments.clone(), Some(post.origin.clone()));
+        let entry = Entry::Post { body, attachments, quote: Some(quote), origin };
+        let read = Entry::decode(&entry.encode());
+        read.map(drop).map_err(|error| EngineError::Invalid(error.to_string()))
     }
 
     fn write(

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use mosaic_engine::limits::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, PICTURE_BYTES_MAX};
+use mosaic_engine::limits::{
+    ALT_BYTES_MAX, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, MEDIA_TYPE_BYTES_MAX, PICTURE_BYTES_MAX,
+};
 use mosaic_engine::model::entry::Attachment;
 use mosaic_engine::replica::{EngineError, Replica};
 use mosaic_engine::store::StoreError;
@@ -31,18 +33,53 @@ impl<'a> Added<'a> {
         }
         let opened = files.iter().map(|file| Opened::new(file, ATTACHMENT_BYTES_MAX));
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
-        let wanted: u64 = opened.iter().map(|file| file.size).sum();
-        if let Some(room) = replica.store().room().filter(|room| *room < wanted) {
-            let message = format!("{wanted} bytes to attach, and the disk has room for {room}");
-            return Err(
-                ErrorRecord::new(ErrorKind::Error, message).with_hint("mosaic store gc --dry-run")
-            );
-        }
+        check_room(replica, &opened)?;
         let mut added = Self { replica, files: Vec::new() };
         for file in opened {
             added.files.push(file.add(replica, ATTACHMENT_BYTES_MAX)?);
         }
         Ok(added)
+    }
+
+    /// Adds those of the files that can be attached; says why the others cannot.
+    ///
+    /// # Errors
+    /// If the disk is full, or the store fails.
+    pub(super) fn those_that_can_be(
+        replica: &'a Replica,
+        files: &[AttachFile],
+    ) -> Result<(Self, Vec<String>), ErrorRecord> {
+        let mut left_out = Vec::new();
+        // Whoever gave a file a name knows it by that.
+        let said = |file: &AttachFile, error: &ErrorRecord| match &file.name {
+            Some(name) => error.message.replace(&file.path, &name.escape_debug().to_string()),
+            None => error.message.clone(),
+        };
+        let (those, more) = files.split_at(files.len().min(ATTACHMENTS_MAX));
+        let mut opened = Vec::new();
+        for file in those {
+            match Opened::new(file, ATTACHMENT_BYTES_MAX) {
+                Ok(file) => opened.push(file),
+                Err(error) if error.kind() == ErrorKind::Usage => left_out.push(said(file, &error)),
+                Err(error) => return Err(error),
+            }
+        }
+        check_room(replica, &opened)?;
+        let mut added = Self { replica, files: Vec::new() };
+        for file in opened {
+            let asked = file.asked;
+            match file.add(replica, ATTACHMENT_BYTES_MAX) {
+                Ok(file) => added.files.push(file),
+                Err(error) if error.kind() == ErrorKind::Usage => {
+                    left_out.push(said(asked, &error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !more.is_empty() {
+            left_out.push(format!("{} files more than {ATTACHMENTS_MAX}", more.len()));
+        }
+        Ok((added, left_out))
     }
 
     /// Adds the picture of a profile.
@@ -78,6 +115,14 @@ impl Drop for Added<'_> {
     }
 }
 
+/// Checks that the disk has room for all of them.
+fn check_room(replica: &Replica, files: &[Opened<'_>]) -> Result<(), ErrorRecord> {
+    let wanted: u64 = files.iter().map(|file| file.size).sum();
+    let Some(room) = replica.store().room().filter(|room| *room < wanted) else { return Ok(()) };
+    let message = format!("{wanted} bytes to attach, and the disk has room for {room}");
+    Err(ErrorRecord::new(ErrorKind::Error, message).with_hint("mosaic store gc --dry-run"))
+}
+
 /// A file that may be attached.
 struct Opened<'a> {
     asked: &'a AttachFile,
@@ -105,6 +150,14 @@ impl<'a> Opened<'a> {
         {
             let message = format!("'{}' cannot name a file: {fault}", name.escape_debug());
             return Err(refused(message));
+        }
+        for (what, text, max) in [
+            ("description", &asked.alt, ALT_BYTES_MAX),
+            ("media type", &asked.media_type, MEDIA_TYPE_BYTES_MAX),
+        ] {
+            if let Some(bytes) = text.as_ref().map(String::len).filter(|bytes| *bytes > max) {
+                return Err(refused(format!("{shown}: a {what} of {bytes} bytes, limit {max}")));
+            }
         }
         let mut magic = Vec::with_capacity(MAGIC_BYTES);
         (&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut magic).map_err(failed)?;
@@ -149,9 +202,11 @@ impl<'a> Opened<'a> {
                     None => "image",
                 };
                 let why = fault.unwrap_or_default();
-                let message = format!("cannot remove the metadata of {shown} ({kind}): {why}");
-                let hint = "--keep-metadata attaches it as it is";
-                return refused(message).map_err(|error| error.with_hint(hint));
+                let message = format!(
+                    "cannot remove the metadata of {shown} ({kind}): {why}; --keep-metadata attaches \
+                     it as it is"
+                );
+                return refused(message).map_err(|error| error.with_hint(HINT));
             }
             Err(error) => return Err(error.into()),
         };

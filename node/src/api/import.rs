@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::hash::ChangeId;
 use mosaic_engine::model::entry::Origin;
-use mosaic_engine::replica::{Draft, IMPORT_POSTS_MAX, Import, Replica};
+use mosaic_engine::replica::{Draft, EngineError, IMPORT_POSTS_MAX, Import, Replica};
 
 use super::answer::blocking;
 use super::attach::Added;
@@ -35,22 +35,35 @@ fn import(app: &App, request: PostImport) -> Result<Vec<Record>, ErrorRecord> {
             origin: post.id.clone(),
             state: state.to_owned(),
             id: id.map(|id| id.to_string()),
+            reasons: None,
         };
         let time_ms = time(post.created_at.as_deref())?.unwrap_or(now_ms).min(now_ms);
         if let Some(id) = known(&replica, &post.id)? {
             done.push(record("known", Some(id)));
             continue;
         }
-        done.push(record("new", None));
+        let mut record = record("new", None);
         if !request.dry_run {
-            let added = Added::new(&replica, &post.attachments)?;
-            new.push(of(post, &added, time_ms));
-            files.push(added);
+            let (added, mut reasons) = Added::those_that_can_be(&replica, &post.attachments)?;
+            let import = of(post, &added, time_ms);
+            match Replica::check_import(&import) {
+                Ok(()) => {
+                    new.push(import);
+                    files.push(added);
+                }
+                Err(EngineError::Invalid(why)) => {
+                    reasons.push(why);
+                    record.state = "refused".to_owned();
+                }
+                Err(error) => return Err(error.into()),
+            }
+            record.reasons = Some(reasons).filter(|reasons| !reasons.is_empty());
         }
+        done.push(record);
     }
     let mut written = replica.import(new, now_ms)?.into_iter();
     drop(files);
-    for record in done.iter_mut().filter(|record| record.id.is_none()) {
+    for record in done.iter_mut().filter(|record| record.state == "new") {
         if let Some(imported) = written.next() {
             record.id = Some(imported.id.to_string());
             record.state = if imported.added { "added" } else { "known" }.to_owned();
@@ -60,9 +73,15 @@ fn import(app: &App, request: PostImport) -> Result<Vec<Record>, ErrorRecord> {
 }
 
 fn of(post: ImportPost, added: &Added<'_>, time_ms: u64) -> Import {
+    let (mut text, link, attachments) =
+        (post.text, post.link.unwrap_or_default(), added.attachments());
+    if text.trim().is_empty() && attachments.is_empty() {
+        // All it was is not here; whoever looks for it finds where it was.
+        text.clone_from(if link.is_empty() { &post.id } else { &link });
+    }
     Import {
-        draft: Draft { text: post.text, attachments: added.attachments() },
-        origin: Origin { source: post.source, id: post.id, link: post.link.unwrap_or_default() },
+        draft: Draft { text, attachments },
+        origin: Origin { source: post.source, id: post.id, link },
         after: post.after,
         time_ms,
     }

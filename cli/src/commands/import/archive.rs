@@ -24,6 +24,8 @@ const HINT: &str = "mosaic help import mastodon";
 /// The files beside an outbox.
 #[derive(Debug, Default)]
 pub(super) struct Media {
+    /// Whether they keep their metadata.
+    pub(super) keep_metadata: bool,
     from: Kind,
     /// What was unpacked, by [`name_of`]; it goes with this.
     unpacked: BTreeMap<String, Place>,
@@ -35,6 +37,7 @@ pub(super) struct Media {
 enum Place {
     Here(PathBuf),
     TooLarge,
+    Linked,
 }
 
 /// A folder for what is unpacked; one import at a time has it.
@@ -63,7 +66,7 @@ impl Media {
         let of = |from| Self { from, ..Self::default() };
         if path.is_dir() {
             let bytes = bytes_of(&path.join(OUTBOX), OUTBOX_BYTES_MAX)?;
-            return Ok((bytes, of(Kind::Folder(path.to_owned()))));
+            return Ok((bytes, of(Kind::folder(path)?)));
         }
         match magic(path) {
             Some([b'P', b'K', 3 | 5, _]) => {
@@ -72,7 +75,7 @@ impl Media {
             Some([0x1f, 0x8b, ..]) => {
                 Ok((outbox(path, tarball::each)?, of(Kind::Tar(path.to_owned()))))
             }
-            _ => Ok((bytes_of(path, OUTBOX_BYTES_MAX)?, Self::default())),
+            _ => Ok((bytes_of(path, OUTBOX_BYTES_MAX)?, of(Kind::beside(path)?))),
         }
     }
 
@@ -90,9 +93,8 @@ impl Media {
             Kind::Nothing => {}
             Kind::Folder(root) => {
                 for name in wanted {
-                    let path = root.join(&name);
-                    if path.is_file() {
-                        self.unpacked.insert(name, Place::of(path));
+                    if let Some(place) = Place::below(root, &name) {
+                        self.unpacked.insert(name, place);
                     }
                 }
             }
@@ -119,6 +121,7 @@ impl Media {
         let path = match self.unpacked.get(&name).ok_or(missing)? {
             Place::Here(path) => path,
             Place::TooLarge => return Err("files larger than an attachment may be"),
+            Place::Linked => return Err("files behind symbolic links"),
         };
         let label = name.rsplit('/').next().unwrap_or_default();
         Ok(AttachFile {
@@ -126,12 +129,46 @@ impl Media {
             alt: file.alt.clone(),
             name: Some(label.to_owned()),
             media_type: file.media_type.clone(),
-            keep_metadata: false,
+            keep_metadata: self.keep_metadata,
         })
     }
 }
 
+impl Kind {
+    fn folder(path: &Path) -> Result<Self, Failure> {
+        // The node, which opens what is in it, may run elsewhere.
+        path.canonicalize().map(Self::Folder).map_err(|error| {
+            let message = format!("cannot read {}: {error}", path.display());
+            Failure::hinted(ErrorKind::Error, message, HINT)
+        })
+    }
+
+    /// What lies beside an outbox that was unpacked.
+    fn beside(outbox: &Path) -> Result<Self, Failure> {
+        if outbox == Path::new("-") {
+            return Ok(Self::Nothing);
+        }
+        let parent = outbox.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        match parent.join(MEDIA).is_dir() {
+            true => Self::folder(parent),
+            false => Ok(Self::Nothing),
+        }
+    }
+}
+
 impl Place {
+    /// A file of a folder; `None` if it is not there.
+    fn below(root: &Path, name: &str) -> Option<Self> {
+        let path = root.join(name);
+        let real = path.canonicalize().ok()?;
+        if real != path {
+            // Whoever made the archive chose where it leads, and what is imported is public.
+            return Some(Self::Linked);
+        }
+        real.is_file().then(|| Self::of(real))
+    }
+
     fn of(path: PathBuf) -> Self {
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.len() > ATTACHMENT_BYTES_MAX => Self::TooLarge,

@@ -52,7 +52,7 @@ pub struct AttachFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImportPost {
-    /// The text; may be empty if there are files.
+    /// The text; if it is empty and no file is attached, it is the link or the id.
     #[serde(default)]
     pub text: String,
     /// When it was written, RFC 3339; absent or yet to come = now.

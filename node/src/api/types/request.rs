@@ -216,9 +216,10 @@ requests! {
         /// Id prefixes.
         ids: Vec<String>,
     }
-    /// Writes posts that were written elsewhere to our wall, all or none, at most 256. Answers
+    /// Writes posts that were written elsewhere to our wall, in one commit, at most 256. Answers
     /// one `imported` for each, in order. What is there already is not written again, be it
-    /// deleted since.
+    /// deleted since. A file that cannot be attached is left out, and a post that cannot be
+    /// written is refused; the others are written.
     "/v1/post/import" any PostImport {
         /// The posts; those that others go on from first.
         posts: Vec<ImportPost>,

@@ -212,10 +212,12 @@ records! {
     Imported {
         /// What it is called where it comes from.
         origin: String,
-        /// `added`, `known`, or `new` if nothing was to be written.
+        /// `added`, `known`, `refused`, or `new` if nothing was to be written.
         state: String,
         /// The post.
         id: Option<String>,
+        /// Why it is refused, or files of it are left out.
+        reasons: Option<Vec<String>>,
     }
     /// Unread entries of one kind.
     Catchup {
