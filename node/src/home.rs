@@ -124,7 +124,7 @@ pub(crate) fn keep_private() {
 ///
 /// # Errors
 /// The file system refuses.
-pub(crate) fn share(file: &File) -> io::Result<()> {
+pub fn share(file: &File) -> io::Result<()> {
     SHARED_MODE.get().map_or(Ok(()), |mode| file.set_permissions(fs::Permissions::from_mode(*mode)))
 }
 

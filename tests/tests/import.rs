@@ -427,3 +427,43 @@ fn a_folder_gives_its_own_files_and_no_others() {
         node.stop();
     }
 }
+
+#[test]
+fn what_is_exported_is_for_others_and_says_what_it_lacks() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let plain = write(root.path(), "plain", b"");
+    let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions();
+    ada.ok(&["post", "here"]);
+    for kind in ["atom", "json", "html"] {
+        let file = root.path().join(kind);
+        let node = (kind != "json").then(|| ada.node());
+        let done = ada.run(&["export", kind, "-o", file.to_str().unwrap()]);
+        assert_eq!((done.code, done.err.as_str()), (0, ""));
+        assert_eq!(mode(&file), mode(&plain), "{kind}");
+        drop(node);
+    }
+    let before = blobs(&ada.path);
+    let text = write(root.path(), "text", "large ".repeat(10_000).as_bytes());
+    ada.ok(&["post", "--file", text.to_str().unwrap()]);
+    let lost = blobs(&ada.path).into_iter().find(|path| !before.contains(path)).unwrap();
+    std::fs::remove_file(lost).unwrap();
+    let (bob, node) = (Home::init(root.path(), "bob"), ada.node());
+    bob.ok(&["follow", &ada.account(), "--as", "ada"]);
+    bob.sync(&node.ticket());
+    node.stop();
+    for more in [&["atom"][..], &["html"], &["json", "--json"]] {
+        let done = bob.run(&[&["export"], more, &["@ada"]].concat());
+        assert_eq!(done.code, 0, "{}", done.err);
+        assert!(done.out.contains("here") && !done.out.contains("large"), "{}", done.out);
+        assert!(done.err.contains("1 posts are not here, and not in it"), "{more:?}: {}", done.err);
+    }
+}
+
+fn blobs(home: &Path) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(home.join("store/blobs")).unwrap();
+    let folders = folders.map(|folder| folder.unwrap().path()).filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    // not what is kept of its tree
+    files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_none()).collect()
+}

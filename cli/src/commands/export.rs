@@ -5,13 +5,16 @@ mod html;
 mod json;
 mod mosaic;
 
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    Post, Profile, ProfileShow, Record, Saved, WallList, parse_rfc3339, rfc3339,
+    ErrorKind, Notice, Post, Profile, ProfileShow, Record, Saved, WallList, parse_rfc3339, rfc3339,
 };
+use mosaic_node::home;
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -39,7 +42,7 @@ pub(crate) struct What {
     /// Whose wall: id or @petname; default: yours
     #[arg(value_name = "WHO")]
     who: Option<String>,
-    /// Write to a file, whole or not at all; - is stdout
+    /// Write to a file, or replace it, whole or not at all; - is stdout
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
 }
@@ -53,6 +56,8 @@ struct Wall {
     profile: Profile,
     /// Newest first; neither deleted ones nor those whose text is not here.
     posts: Vec<Post>,
+    /// How many are left out because their text is not here.
+    missing: u64,
     /// The newest change.
     updated: String,
 }
@@ -68,24 +73,38 @@ impl Export {
         let wall = Wall::read(context, what.who).await?;
         let bytes = write(&wall)?;
         if what.output.as_os_str() == "-" {
-            return context.output.bytes(&bytes);
+            context.output.bytes(&bytes)?;
+        } else {
+            save(context, &what.output, &bytes)?;
+            context.output.flush()?;
         }
-        save(context, &what.output, &bytes)
+        if wall.missing > 0 {
+            let message = format!(
+                "{} posts are not here, and not in it: mosaic sync, then export again",
+                wall.missing
+            );
+            context.output.notice(&Notice { message });
+        }
+        Ok(())
     }
 }
 
 fn save(context: &mut Context<'_>, to: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
     let path = input::absolute_text(to)?;
     let folder = std::path::Path::new(&path).parent().map(PathBuf::from).unwrap_or_default();
-    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
+    // It is for others to read, as far as the umask goes: a web server for one.
+    let mut builder = tempfile::Builder::new();
+    let written = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(&folder);
+    let written = written.and_then(|mut file| {
         file.write_all(bytes)?;
+        home::share(file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
-        Ok(())
+        File::open(&folder)?.sync_all()
     });
     written.map_err(|error| {
         let message = format!("cannot write {path}: {error}");
-        Failure::new(mosaic_node::api::types::ErrorKind::Error, message)
+        Failure::new(ErrorKind::Error, message)
     })?;
     let size_bytes = bytes.len() as u64;
     let hash = mosaic_engine::hash::BlobHash::of(bytes).to_string();
@@ -101,17 +120,20 @@ impl Wall {
                 profile = found;
             }
         }
-        let records = context.records(&WallList { who, ..WallList::default() }).await?;
-        let posts: Vec<Post> = records
-            .into_iter()
-            .filter_map(|record| match record {
-                Record::Post(post) if !post.deleted.0 && !post.missing.0 => Some(post),
-                _ => None,
-            })
-            .collect();
+        let (mut posts, mut missing): (Vec<Post>, _) = (Vec::new(), 0);
+        for record in context.records(&WallList { who, ..WallList::default() }).await? {
+            match record {
+                Record::Post(post) if post.deleted.0 => {}
+                Record::Post(post) if post.missing.0 => missing += 1,
+                Record::Post(post) => posts.push(post),
+                Record::Notice(notice) => context.output.notice(&notice),
+                _ => {}
+            }
+        }
         let times = posts.iter().map(|post| post.edited_at.as_ref().unwrap_or(&post.created_at));
         let newest = times.filter_map(|time| parse_rfc3339(time)).max().unwrap_or(0);
-        Ok(Self { account: profile.account.clone(), profile, posts, updated: rfc3339(newest) })
+        let (account, updated) = (profile.account.clone(), rfc3339(newest));
+        Ok(Self { account, profile, posts, missing, updated })
     }
 
     /// What the wall is called.
