@@ -7,7 +7,7 @@ use mosaic_tests::api::Writer;
 use mosaic_tests::archives::{
     beside, bytes_that_do_not_pack, export, heads, path, secret, verified,
 };
-use mosaic_tests::home::{Home, Node, field, link};
+use mosaic_tests::home::{Home, Node, field, link, until};
 use serde_json::{Value, json};
 
 fn meet(home: &Home, node: &Node) {
@@ -278,5 +278,46 @@ fn an_archive_is_whole_or_a_failure_where_nobody_reads_it_too() {
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
         assert!(said.contains("the reader has gone"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn what_fails_or_only_looks_leaves_no_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "home");
+    let (secret, file) = (secret(root.path()), root.path().join("home.mosaic"));
+    export(&home, &secret, &file);
+    let short = root.path().join("short.mosaic");
+    std::fs::write(&short, &std::fs::read(&file).unwrap()[..1000]).unwrap();
+    let there = root.path().join("there");
+    std::fs::create_dir(&there).unwrap();
+    // its state folder is elsewhere
+    let copy = home.at(there.join("a/b/copy"));
+    let import = ["import", "mosaic", "--archive-passphrase-file", &secret];
+    copy.ok(&[&import[..], &[path(&file), "--dry-run"]].concat());
+    assert!(beside(&there.join("a")).is_empty(), "{:?}", beside(&there.join("a")));
+    assert_eq!(copy.run(&[&import[..], &[path(&short)]].concat()).code, 16);
+    assert!(beside(&there.join("a")).is_empty(), "{:?}", beside(&there.join("a")));
+    copy.ok(&[&import[..], &[path(&file)]].concat());
+    verified(&copy);
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_not_waited_for_longer_than_asked() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::init(root.path(), "home");
+    let (secret, file) = (secret(root.path()), root.path().join("home.mosaic"));
+    export(&home, &secret, &file);
+    let pipe = root.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let copy = Home::new(root.path(), "copy");
+    let keys = ["--identity-file", path(&pipe), path(&file)];
+    for from in [&keys[..], &["--archive-passphrase-file", &secret, path(&pipe)]] {
+        let args = [&["import", "mosaic", "--timeout", "1s"], from].concat();
+        let mut child = copy.command(&args).stderr(Stdio::null()).spawn().unwrap();
+        until("it gives up", || child.try_wait().unwrap().is_some());
+        assert_eq!(child.wait().unwrap().code(), Some(124), "{args:?}");
+        assert!(!copy.path.exists());
     }
 }

@@ -16,7 +16,21 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(super) struct Building {
     path: PathBuf,
+    _above: Above,
     _lock: File,
+}
+
+/// Folders above it that were not there, the innermost first.
+#[derive(Debug)]
+struct Above(Vec<PathBuf>);
+
+impl Drop for Above {
+    fn drop(&mut self) {
+        // those in which a home came to be stay
+        for folder in &self.0 {
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 impl Building {
@@ -26,6 +40,8 @@ impl Building {
     /// `conflict` if another process builds there; the file system refuses.
     pub(super) fn beside(root: &Path, name: &str) -> Result<Self, ErrorRecord> {
         let parent = root.parent().unwrap_or(Path::new("/"));
+        let above = parent.ancestors().take_while(|folder| !folder.exists());
+        let above = Above(above.map(Path::to_owned).collect());
         fs::create_dir_all(parent).map_err(NodeError::file("create", parent))?;
         let mut folder = OsString::from(name);
         folder.push(root.file_name().unwrap_or_default());
@@ -38,7 +54,7 @@ impl Building {
             let message = format!("another import into {} is under way", root.display());
             return Err(ErrorRecord::new(ErrorKind::Conflict, message).with_hint("mosaic status"));
         }
-        let building = Self { path, _lock: lock };
+        let building = Self { path, _above: above, _lock: lock };
         building.empty()?;
         Ok(building)
     }

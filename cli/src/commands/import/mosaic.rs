@@ -76,7 +76,7 @@ impl<R: Read> Read for Counted<R> {
 impl Account {
     pub(super) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         self.check_stdin()?;
-        let (from, total_bytes) = self.open()?;
+        let (from, total_bytes) = self.open().await?;
         let looked = crate::apart(move || Ok(archive::peek(from))).await?;
         let (sealed, from) = looked.map_err(|error| self.cannot(&error))?;
         let opening = self.opening(context, sealed).await?;
@@ -151,11 +151,14 @@ impl Account {
         Ok(())
     }
 
-    fn open(&self) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+    async fn open(&self) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
         if self.file == Path::new("-") {
             return Ok((Box::new(io::stdin()), None));
         }
-        let file = File::open(&self.file).map_err(|error| self.cannot(&error))?;
+        let path = self.file.clone();
+        // One that is a pipe is there when somebody writes to it.
+        let file = crate::apart(move || Ok(File::open(path))).await?;
+        let file = file.map_err(|error| self.cannot(&error))?;
         let metadata = file.metadata().map_err(|error| self.cannot(&error))?;
         if metadata.is_dir() {
             let message = format!("{} is a folder", self.file.display());
@@ -170,7 +173,8 @@ impl Account {
         sealed: bool,
     ) -> Result<Option<Opening>, Failure> {
         if let Some(path) = &self.identity_file {
-            return holder(path).map(Some);
+            let path = path.clone();
+            return crate::apart(move || holder(&path)).await.map(Some);
         }
         let file = self.archive_passphrase_file.as_deref();
         if file.is_none() && !sealed {
