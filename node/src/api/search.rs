@@ -80,9 +80,9 @@ fn filter(replica: &Replica, request: &SearchFind) -> Result<Filter, ErrorRecord
             },
             |time, at| {
                 parse_rfc3339(time).ok_or_else(|| {
-                    let message = format!("character {at} of the query: '{time}' is no time");
-                    let hint = "2h, yesterday, 2026-11-22 or RFC 3339";
-                    ErrorRecord::new(ErrorKind::Usage, message).with_hint(hint)
+                    let message =
+                        format!("character {at} of the query: '{time}' is no time of RFC 3339");
+                    ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help search")
                 })
             },
         )?
