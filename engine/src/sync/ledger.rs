@@ -13,6 +13,9 @@ use crate::wire::{CAUSES_MAX, ChainCause, Reason, Tag};
 
 /// Reports kept of each kind.
 const REPORTS_MAX: usize = 256;
+/// Causes kept by name until it is known whether what came later ended them: most gaps of a first
+/// copy are filled in the same round, and one that is not kept would count to its end.
+const OPEN_CAUSES_MAX: usize = 16_384;
 
 /// Receipts of one scope, added up.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub struct Ledger {
     pub touched: BTreeSet<Section>,
     pub causes: Vec<Cause>,
     pub causes_total: u64,
+    open_kept: usize,
+    others_kept: usize,
     pub forks: Vec<ForkReport>,
     pub gaps: Vec<GapReport>,
     pub store_failed: bool,
@@ -56,7 +61,8 @@ impl Ledger {
     }
 
     /// Keeps only causes that what came later did not end: what a change needed may arrive after
-    /// it, in the same round. What the other side says of itself stands.
+    /// it, in the same round. What the other side says of itself stands. Names no more than an
+    /// outcome does, gaps last.
     fn settle_causes(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
         for cause in std::mem::take(&mut self.causes) {
             let settles = cause.reason == Reason::Gap && cause.side == Side::Here;
@@ -73,6 +79,8 @@ impl Ledger {
                 self.causes.push(cause);
             }
         }
+        self.causes.sort_by_key(|cause| cause.reason == Reason::Gap);
+        self.causes.truncate(CAUSES_KEPT_MAX);
         Ok(())
     }
 
@@ -85,7 +93,12 @@ impl Ledger {
     ) {
         self.causes_total += 1;
         self.tally.add(reason);
-        if self.causes.len() < CAUSES_KEPT_MAX {
+        let (kept, kept_max) = match reason {
+            Reason::Gap => (&mut self.open_kept, OPEN_CAUSES_MAX),
+            _ => (&mut self.others_kept, CAUSES_KEPT_MAX),
+        };
+        if *kept < kept_max {
+            *kept += 1;
             self.causes.push(Cause { side: Side::Here, section, chain, from_n, reason });
         }
     }

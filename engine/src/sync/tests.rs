@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::description::{DocumentKind, SectionClass};
 use crate::sync::Options;
 use crate::sync::ledger::Ledger;
-use crate::sync::outcome::{Cause, Outcome, OutcomeKind, SectionState, Side};
+use crate::sync::outcome::{CAUSES_KEPT_MAX, Cause, Outcome, OutcomeKind, SectionState, Side};
 use crate::sync::sim::{Chance, Faults, Network, Unrest};
 use crate::wire::Reason;
 
@@ -386,10 +386,24 @@ fn a_gap_that_was_filled_is_no_cause_and_what_the_other_side_says_stands() {
     assert_eq!(
         left,
         [
-            (Side::Here, 2, Reason::Gap),
             (Side::Here, 1, Reason::Quota),
+            (Side::Here, 2, Reason::Gap),
             (Side::There, 1, Reason::Gap)
         ]
     );
     assert_eq!(ledger.causes_total, 3);
+}
+
+#[test]
+fn more_gaps_than_an_outcome_names_are_ended_all_the_same() {
+    let model = Model::new(1, 1);
+    let chain = model.write(DocumentKind::Wall, "one", 1);
+    let mut ledger = Ledger::default();
+    for _ in 0..=CAUSES_KEPT_MAX {
+        ledger.blame(None, Some(chain), 1, Reason::Gap);
+    }
+    ledger.blame(None, Some(chain), 1, Reason::Quota);
+    ledger.settle_gaps(&model).unwrap();
+    let left: Vec<_> = ledger.causes.iter().map(|cause| cause.reason).collect();
+    assert_eq!((left, ledger.causes_total), (vec![Reason::Quota], 1));
 }
