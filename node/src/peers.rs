@@ -61,6 +61,8 @@ pub(crate) struct SectionRecord {
     pub digest: String,
     /// Whether the peer keeps it.
     pub kept_there: bool,
+    /// Whether the peer keeps only a part of it, by its own choice.
+    pub sparing_there: bool,
     /// Whether the peer may lack files of it, by its own choice.
     pub partial_there: bool,
     /// Bodies wanted and not held here.
@@ -328,6 +330,7 @@ impl Peers {
                 // Whoever was cut off did not come to say what it keeps.
                 if section.state != SectionState::Failed {
                     known.kept_there = section.kept_there;
+                    known.sparing_there = section.sparing_there;
                     known.partial_there = section.partial_there;
                 }
                 known.missing_bodies = section.missing_bodies;

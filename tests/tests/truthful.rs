@@ -83,10 +83,9 @@ fn who_leaves_files_out_is_no_copy_of_them() {
     let waited = ada.run(&[&with_file[..], &["--timeout", "2s"]].concat());
     assert_eq!(waited.code, 124, "{}", waited.err);
     // The waiting was cut off: that says nothing of what the hub keeps.
-    assert_ne!(ada.json(&["sync", "status"]), [Value::Null; 0]);
+    assert!(public(&ada)["reasons"].to_string().contains("left out there"), "{}", public(&ada));
     let _ = ada.sync(&node.ticket());
-    let states = ada.json(&["sync", "status"]);
-    let public = states.iter().find(|state| field(state, "section") == "public").unwrap();
+    let public = public(&ada);
     assert_eq!(public["state"], "in-sync", "{public}");
     assert_eq!(public["durable"], Value::Null, "{public}");
     assert!(public["reasons"].to_string().contains("left out there"), "{public}");
@@ -94,4 +93,30 @@ fn who_leaves_files_out_is_no_copy_of_them() {
     let done = ada.run(&[&with_file[..], &["--timeout", "60s"]].concat());
     assert_eq!(done.code, 0, "{}", done.err);
     node.stop();
+}
+
+#[test]
+fn who_keeps_a_part_is_no_copy() {
+    let root = tempfile::tempdir().unwrap();
+    let [ada, hub] = ["ada", "hub"].map(|name| Home::init(root.path(), name));
+    let account = ada.account();
+    hub.ok(&["sub", "add", &account, "--history", "90d"]);
+    let node = hub.node();
+    let _ = ada.sync(&node.ticket());
+    let waited = ada.run(&["post", "waits", "--wait-replicas", "1", "--timeout", "2s"]);
+    assert_eq!(waited.code, 124, "{}", waited.err);
+    // The hub knows all heads, and may hold nothing of what they stand for.
+    let _ = ada.sync(&node.ticket());
+    assert_eq!(public(&ada)["state"], "in-sync");
+    assert_ne!(ada.json(&["status"])[0]["unsent_changes"], 0);
+    hub.ok(&["sub", "add", &account, "--history", "full"]);
+    ada.ok(&["post", "arrives", "--wait-replicas", "1", "--timeout", "60s"]);
+    assert_eq!(ada.json(&["status"])[0]["unsent_changes"], 0);
+    node.stop();
+}
+
+/// How the public section of the first peer stands.
+fn public(home: &Home) -> Value {
+    let mut states = home.json(&["sync", "status"]).into_iter();
+    states.find(|state| field(state, "section") == "public").unwrap()
 }

@@ -385,6 +385,7 @@ impl Session {
             section,
             state: if equal { SectionState::Equal } else { SectionState::Differs },
             kept_there: self.reference(&section).is_some_and(|(_, kept)| kept),
+            sparing_there: self.is_spared(&section),
             partial_there: self.is_partial(&section),
             missing_bodies: if missing { exchange.missing_bodies_count(&section)? } else { 0 },
         })
@@ -427,11 +428,14 @@ impl Session {
     /// The session ends within a round or push: nothing can be said about it.
     pub(super) fn abandon(&mut self, exchange: &dyn Exchange) {
         let round = self.round.take();
-        let Some(round) = round else { return };
+        let Some(mut round) = round else { return };
+        // A store that fails here has failed the round already.
+        let _ = round.ledger.settle_gaps(exchange);
         let failed = |(_, section)| SectionOutcome {
             section,
             state: SectionState::Failed,
             kept_there: self.reference(&section).is_some_and(|(_, kept)| kept),
+            sparing_there: self.is_spared(&section),
             partial_there: self.is_partial(&section),
             missing_bodies: exchange.missing_bodies_count(&section).unwrap_or(0),
         };

@@ -97,6 +97,9 @@ pub struct SectionOutcome {
     pub state: SectionState,
     /// Whether the remote keeps it.
     pub kept_there: bool,
+    /// Whether the remote keeps only a part of it, by its own choice: it may know a head of which
+    /// it holds nothing.
+    pub sparing_there: bool,
     /// Whether the remote may lack files of it, by its own choice.
     pub partial_there: bool,
     /// Bodies wanted here and not held.

@@ -181,14 +181,14 @@ impl Held {
         }
     }
 
-    /// Whether the peer said of itself that the entry is committed there: it keeps the section,
-    /// leaves no files out if there are some, knows the chain that far, lacks nothing, and its
-    /// store did not fail.
+    /// Whether the peer said of itself that the entry is committed there: it keeps the section
+    /// and not only a part of it, leaves no files out if there are some, knows the chain that far,
+    /// lacks nothing, and its store did not fail.
     fn is_there(&self, device: &DeviceId, round: &Round) -> Result<bool, ErrorRecord> {
         let mut sections = round.sections.iter();
         let kept = sections.any(|known| {
-            let whole = known.kept_there && !(self.files && known.partial_there);
-            known.section == self.section && whole
+            let left_out = known.sparing_there || (self.files && known.partial_there);
+            known.section == self.section && known.kept_there && !left_out
         });
         let whole = round.missing_there == 0 && round.durable_there != Some(false);
         if !kept || !whole {

@@ -170,7 +170,8 @@ fn explain(state: &mut SyncState) {
     }
 }
 
-/// Changes that no peer is known to have and to keep.
+/// Changes that no peer is known to have and to keep. Who keeps only a part may have their heads
+/// alone.
 pub(super) fn unsent(
     replica: &Replica,
     peers: &BTreeMap<DeviceId, PeerRecord>,
@@ -180,8 +181,10 @@ pub(super) fn unsent(
         let mut there: HashMap<ChainKey, u64> = HashMap::new();
         let of = section_key(&section);
         for (device, record) in peers {
-            // What it showed once and keeps no more is no copy.
-            if record.sections.get(&of).is_some_and(|known| !known.kept_there) {
+            // What it showed once and keeps no more is no copy, nor is a head of which it may
+            // hold nothing.
+            let known = record.sections.get(&of);
+            if known.is_some_and(|known| !known.kept_there || known.sparing_there) {
                 continue;
             }
             for (chain, n) in replica.shown(device, &section).map_err(failed)? {

@@ -59,7 +59,8 @@ fn outcome(
     causes: Vec<Cause>,
     missing_there: u64,
 ) -> Outcome {
-    let (kept_there, partial_there, missing_bodies) = (true, false, 0);
+    let kept_there = true;
+    let (sparing_there, partial_there, missing_bodies) = (false, false, 0);
     Outcome {
         remote,
         kind,
@@ -68,6 +69,7 @@ fn outcome(
             section,
             state,
             kept_there,
+            sparing_there,
             partial_there,
             missing_bodies,
         }],
