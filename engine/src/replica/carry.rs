@@ -156,6 +156,12 @@ impl Replica {
                 next = part.last_n() + 1;
                 parts.push(part);
             }
+            if !carried.fork && next <= tip.held_n.min(head_n) {
+                let chain = tip.chain;
+                let device = chain.device.short();
+                let message = format!("change {next} of device {device} in document {}", chain.doc);
+                return Err(EngineError::Corrupt(format!("{message} is gone or altered")));
+            }
             let (path, description, head) = (known.path, known.description, known.head);
             out.push(CarriedChain { path, description, head, fork: carried.fork, parts });
         }

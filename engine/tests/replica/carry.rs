@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use mosaic_engine::change::value::Value;
-use mosaic_engine::hash::DocumentId;
+use mosaic_engine::hash::{BlobHash, DocumentId};
 use mosaic_engine::replica::{Replica, Subscription};
+use mosaic_engine::store::{Batch, Table, keys};
 use mosaic_engine::sync::exchange::Exchange;
 use mosaic_engine::wire::CarriedChain;
 
@@ -75,4 +76,20 @@ fn chains_that_wait_for_each_other_come_in_any_order() {
     assert_eq!(copy.receive_bodies(&device, bodies).unwrap().stored, 1);
     assert_eq!(copy.receive_bodies(&device, vec![vec![0; 40].into()]).unwrap().refused, 1);
     sound(&copy);
+}
+
+#[test]
+fn an_account_of_which_a_change_is_gone_is_not_carried() {
+    let (ada, account) = person(1, "ada");
+    let posts: Vec<_> =
+        (0..3u64).map(|n| ada.post(draft("text"), None, NOW + n).unwrap()).collect();
+    let docs = documents(&ada, &account);
+    assert_eq!(carried(&ada, &docs).len(), 2);
+    let mut batch = Batch::new();
+    batch.delete(Table::Truth, keys::blob(&BlobHash::from_bytes(*posts[1].as_bytes())));
+    ada.store().commit(batch).unwrap();
+    let tips = docs.iter().flat_map(|doc| ada.carried_tips(doc).unwrap());
+    let failed: Vec<_> = tips.filter_map(|tip| ada.carry(&tip).err()).collect();
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0].to_string().contains("change 2 of device"), "{}", failed[0]);
 }

@@ -45,7 +45,7 @@ impl Source {
     /// Looks at an account as it is now; writes go on meanwhile.
     ///
     /// # Errors
-    /// The store is damaged, or there is no randomness.
+    /// `conflict` if it is frozen; the store is damaged, or there is no randomness.
     pub(crate) fn new(
         snapshot: Snapshot,
         account: &AccountId,
@@ -55,6 +55,11 @@ impl Source {
     ) -> Result<Self, ErrorRecord> {
         let snapshot = Arc::new(snapshot);
         let replica = Replica::open_reading(snapshot.clone(), Arc::new(OsEntropy::open()?))?;
+        if replica.authority(account)?.is_some_and(|authority| authority.recovery.frozen) {
+            let message = "this account is frozen: no home takes in an archive of it";
+            let error = ErrorRecord::new(ErrorKind::Conflict, message);
+            return Err(error.with_hint("mosaic store backup FILE"));
+        }
         let documents = replica.account_documents(account)?;
         let docs: Vec<DocumentId> = documents.into_iter().map(|(doc, _)| doc).collect();
         let mut contents = Contents::default();
