@@ -236,9 +236,19 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), NodeError> {
     sync_folder(to)
 }
 
+/// How the name of a file goes on until all of it is there; the process id follows.
+const BESIDE: &str = ".new-";
+
+/// Whether a file was to get the name before its last part, and was not whole yet or still had
+/// both.
+pub(crate) fn is_beside(name: &str) -> bool {
+    let id = name.rsplit_once(BESIDE).map(|(_, id)| id);
+    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, NodeError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
+    name.push(format!("{BESIDE}{}", std::process::id()));
     let beside = path.with_file_name(name);
     // a leftover of a process that had our id and was killed
     let _ = fs::remove_file(&beside);

@@ -24,8 +24,6 @@ use crate::unlock::Unlock;
 
 /// Bytes of a key file: sealed ones are some 250.
 const FILE_BYTES_MAX: usize = 4096;
-/// How a key file begins that was about to take the place of another when the power went.
-const LEFTOVER: &str = "device.key.new-";
 
 /// What of its keys can be seen from outside a home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +161,8 @@ fn wipe(mut file: File) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Removes what a crash left of key files in the making. Whoever calls holds the store.
+/// Removes what a crash left of files of keys and words in the making. Whoever calls holds the
+/// store.
 ///
 /// # Errors
 /// The file system refuses.
@@ -171,7 +170,10 @@ pub(crate) fn sweep(home: &Home) -> Result<(), NodeError> {
     let failed = |error| NodeError::file("read", home.root())(error);
     for entry in fs::read_dir(home.root()).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_name().to_string_lossy().starts_with(LEFTOVER) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let secret = ["device.key", "recovery.words"].iter().any(|start| name.starts_with(start));
+        if secret && home::is_beside(&name) {
             fs::remove_file(entry.path()).map_err(NodeError::file("remove", &entry.path()))?;
         }
     }
@@ -375,7 +377,9 @@ mod tests {
         io::Read::read_to_end(&mut nameless, &mut read_back).unwrap();
         assert_eq!(read_back, [0; DeviceSecret::LEN]);
         drop(held);
-        fs::write(home.root().join("device.key.new-1"), *clear).unwrap();
+        for left in ["device.key.new-1", "device.key.pending.new-23", "recovery.words.next.new-4"] {
+            fs::write(home.root().join(left), *clear).unwrap();
+        }
         sweep(&home).unwrap();
         let names: Vec<_> =
             fs::read_dir(home.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
