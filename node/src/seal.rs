@@ -4,6 +4,7 @@
 //! ChaCha20-Poly1305 over blocks of 64 KiB, the last of which is marked. So a stream is written
 //! and read in constant memory, and one that is cut short does not open.
 
+mod header;
 mod holders;
 
 use std::io::{self, BufRead, Read, Write};
@@ -15,6 +16,7 @@ use age::stream::{StreamReader, StreamWriter};
 use age::{DecryptError, Decryptor, Encryptor};
 use zeroize::Zeroizing;
 
+use header::Bounded;
 pub use holders::{HolderError, MAX_HOLDERS, MAX_KEY_FILE, Opening, Sealing};
 
 /// Work to try a passphrase, as a power of two: 128 MiB and some tenths of a second.
@@ -140,14 +142,22 @@ pub(crate) fn writer<W: Write>(out: W, passphrase: &Passphrase) -> io::Result<St
 pub(crate) fn reader<R: BufRead>(
     input: R,
     passphrase: &Passphrase,
-) -> Result<StreamReader<R>, SealError> {
-    let sealed = Decryptor::new_buffered(input).map_err(refused)?;
+) -> Result<StreamReader<Bounded<R>>, SealError> {
+    let sealed = header(input)?;
     if !sealed.is_scrypt() {
         return Err(SealError::NotSealed("it is for the holder of a key".to_owned()));
     }
     let mut identity = Identity::new(passphrase.0.clone());
     identity.set_max_work_factor(MAX_WORK);
     sealed.decrypt(iter::once(&identity as &dyn age::Identity)).map_err(refused)
+}
+
+/// Reads the header of what was sealed, in bounded memory.
+fn header<R: BufRead>(input: R) -> Result<Decryptor<Bounded<R>>, SealError> {
+    let (input, end) = Bounded::new(input);
+    let sealed = Decryptor::new_buffered(input).map_err(refused)?;
+    end.reached();
+    Ok(sealed)
 }
 
 /// Seals a few bytes.
@@ -201,9 +211,25 @@ mod tests {
         let wrong = open(&sealed, &passphrase("open sesam"));
         assert!(matches!(wrong, Err(SealError::WrongPassphrase)));
         assert!(matches!(open(b"plain", &passphrase("x")), Err(SealError::NotSealed(_))));
-        for end in 0..sealed.len() {
-            assert!(end == 0 || end % 17 != 0 || open(&sealed[..end], &passphrase("x")).is_err());
+        for end in [10, sealed.len() / 2, sealed.len() - 1] {
+            assert!(open(&sealed[..end], &passphrase("open sesame")).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn a_header_without_an_end_is_not_read_to_it() {
+        let line = io::repeat(b'a');
+        let stanzas = b"-> X25519 a\nAAAA\n".repeat(20_000);
+        let endless: [Box<dyn Read>; 2] = [Box::new(line), Box::new(io::Cursor::new(stanzas))];
+        for rest in endless {
+            let input = io::BufReader::new(MAGIC.chain(rest));
+            let Err(error) = reader(input, &passphrase("x")) else { panic!("opened") };
+            assert!(matches!(error, SealError::Io(_)), "{error}");
+            assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
+        }
+        let whole = vec![7; 200_000];
+        let key = passphrase("k");
+        assert_eq!(*open(&seal(&whole, &key).unwrap(), &key).unwrap(), whole);
     }
 
     #[test]

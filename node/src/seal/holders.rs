@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use age::secrecy::SecretString;
 use age::stream::{StreamReader, StreamWriter};
-use age::{Decryptor, Encryptor, x25519};
+use age::{Encryptor, x25519};
 
+use super::header::Bounded;
 use super::{MAX_WORK, Passphrase, SealError, refused};
 
 /// Recipients of one file, and keys of one file of keys.
@@ -121,8 +122,11 @@ impl Opening {
     ///
     /// # Errors
     /// See [`SealError`].
-    pub(crate) fn reader<R: BufRead>(&self, input: R) -> Result<StreamReader<R>, SealError> {
-        let sealed = Decryptor::new_buffered(input).map_err(refused)?;
+    pub(crate) fn reader<R: BufRead>(
+        &self,
+        input: R,
+    ) -> Result<StreamReader<Bounded<R>>, SealError> {
+        let sealed = super::header(input)?;
         match self {
             Self::Passphrase(passphrase) => {
                 if !sealed.is_scrypt() {
