@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use mosaic_node::api::types::ErrorKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
@@ -130,6 +131,18 @@ async fn printed_by(
     Ok((printed, child.wait().await?))
 }
 
+/// Waits for Ctrl-C, or for what asks a process to end: `timeout`, or a service manager.
+///
+/// # Errors
+/// The system knows no signals.
+async fn asked_to_end() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
 /// Does something until it is done or Ctrl-C ends it, in a node too that does not serve yet; Ctrl-C
 /// is caught before `work` begins.
 ///
@@ -138,7 +151,7 @@ async fn printed_by(
 async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(ErrorKind::Interrupted, "interrupted")),
+        _ = asked_to_end() => Err(Failure::new(ErrorKind::Interrupted, "interrupted")),
         done = work => done,
     }
 }
@@ -168,14 +181,14 @@ fn drive<'a>(
         };
         let interrupted = async {
             match stop.on_interrupt {
-                true => tokio::signal::ctrl_c().await,
+                true => asked_to_end().await,
                 false => std::future::pending().await,
             }
         };
         if stop.on_interrupt {
             // What waits without giving way to others looks here.
             tokio::spawn(async {
-                if tokio::signal::ctrl_c().await.is_ok() {
+                if asked_to_end().await.is_ok() {
                     jq::INTERRUPTED.store(true, std::sync::atomic::Ordering::Relaxed);
                 }
             });

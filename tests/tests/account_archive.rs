@@ -1,7 +1,7 @@
 //! A whole account as a sealed file: out, wiped, in again; verified, or nothing.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use mosaic_tests::api::Writer;
 use mosaic_tests::archives::{
@@ -217,6 +217,18 @@ fn whoever_is_killed_begins_again() {
     for begun in [".mosaic-import-home", ".mosaic-import-home/home/store"] {
         killed(&copy, &import, &|| folder.join(begun).exists());
         assert!(!copy.path.exists());
+    }
+    // who can still tidy up does
+    std::fs::remove_dir_all(folder.join(".mosaic-import-home")).unwrap();
+    for signal in ["INT", "TERM"] {
+        let mut child = copy.command(&import).stderr(Stdio::null()).spawn().unwrap();
+        while !folder.join(".mosaic-import-home/home/store").exists() {
+            assert_eq!(child.try_wait().unwrap(), None);
+        }
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(beside(&copy.path), std::slice::from_ref(&file), "{signal}");
     }
     copy.ok(&import);
     assert_eq!(beside(&copy.path).len(), 2, "{:?}", beside(&copy.path));

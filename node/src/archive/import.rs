@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mosaic_engine::identity::{DeviceSecret, RecoverySecret};
 use mosaic_engine::store::disk::{DiskOptions, DiskStore};
@@ -36,6 +38,8 @@ pub struct Importing {
     pub unlock: Option<Unlock>,
     /// Verify everything, and keep nothing.
     pub dry_run: bool,
+    /// Set by whoever wants no home any more: it does not appear after that.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What came in.
@@ -66,7 +70,7 @@ pub struct Imported {
 /// # Errors
 /// `conflict` if there is something; `usage` if it is no archive, or not what opens it;
 /// `wrong_passphrase`; `corrupt` if it is cut short, altered, or does not verify; `error` if the
-/// disk is full. Nothing is left.
+/// disk is full; `interrupted` if it was stopped. Nothing is left.
 pub fn import(from: impl Read, root: &Path, asked: &Importing) -> Result<Imported, ErrorRecord> {
     if !asked.dry_run {
         check_empty(root, "an account", "mosaic --home NEW_FOLDER import mosaic FILE")?;
@@ -101,6 +105,9 @@ pub fn import(from: impl Read, root: &Path, asked: &Importing) -> Result<Importe
     let (imported, owned) = taking.finish(recovering.as_ref()).map_err(told)?;
     if asked.dry_run {
         return Ok(imported);
+    }
+    if asked.stop.load(Ordering::Relaxed) {
+        return Err(ErrorRecord::new(ErrorKind::Interrupted, "interrupted"));
     }
     settle(&options, root, owned, asked.unlock.as_ref())?;
     Ok(imported)

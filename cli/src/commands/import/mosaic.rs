@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Args;
@@ -59,14 +59,35 @@ pub(crate) struct Account {
     dry_run: bool,
 }
 
-/// Counts the bytes that were read.
+/// How long it is waited for an import that was stopped; it stops at the next bytes that it reads.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Counts the bytes that were read, until it is stopped.
 struct Counted<R> {
     from: R,
     done: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Stops an import that is no longer waited for, so that nothing of it is left.
+struct StopOnDrop {
+    stop: Arc<AtomicBool>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Nobody sends: it ends when the other end is gone.
+        let _ = self.ended.recv_timeout(STOP_WITHIN);
+    }
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
         let read = self.from.read(bytes)?;
         self.done.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
@@ -88,11 +109,16 @@ impl Account {
             None => None,
         };
         let unlock = self.unlock(context).await?;
-        let asked = Importing { opening, words, unlock, dry_run: self.dry_run };
-        let done = Arc::new(AtomicU64::new(0));
-        let from = Counted { from, done: done.clone() };
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (running, ended) = mpsc::channel();
+        let _stopping = StopOnDrop { stop: stop.clone(), ended };
+        let from = Counted { from, done: done.clone(), stop: stop.clone() };
+        let asked = Importing { opening, words, unlock, dry_run: self.dry_run, stop };
         let home = context.paths.home.clone();
-        let work = move || archive::import(from, &home, &asked).map_err(Failure::from);
+        let work = move || {
+            let _running = running;
+            archive::import(from, &home, &asked).map_err(Failure::from)
+        };
         let tell = || {
             let (op, done_bytes) = ("import".to_owned(), done.load(Ordering::Relaxed));
             let progress = Progress { op, done_bytes, total_bytes, ..Progress::default() };
