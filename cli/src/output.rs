@@ -46,7 +46,7 @@ pub(crate) struct Output {
 /// Whether stdout goes through a pager.
 #[derive(Debug)]
 enum Paging {
-    /// Never: no terminal, or not wanted.
+    /// Never: no terminal, JSON, or not wanted.
     Off,
     /// Only if a command says that its output may be long.
     Possible,
@@ -74,7 +74,7 @@ impl Output {
             table: Vec::new(),
             progress_shown: false,
             jq: jq.transpose()?,
-            paging: if out && !globals.no_pager { Paging::Possible } else { Paging::Off },
+            paging: paging(globals, out),
         })
     }
 
@@ -359,6 +359,11 @@ pub(crate) fn short_help(tree: &mut clap::Command) {
     let help = tree.render_help();
     let ansi = color(ColorChoice::Auto, io::stderr().is_terminal());
     say(&if ansi { help.ansi().to_string() } else { help.to_string() });
+}
+
+/// Whether a pager may come: never before what is for a program.
+const fn paging(globals: &Globals, terminal: bool) -> Paging {
+    if terminal && !globals.no_pager && !globals.json { Paging::Possible } else { Paging::Off }
 }
 
 fn quoted(text: &str) -> String {

@@ -87,6 +87,13 @@ fn long_output_goes_through_the_pager_of_the_person() {
     for args in [&["wall", "list", "--no-pager"][..], &["store", "path"], &["post", "x"]] {
         assert!(!shown(home.path(), args, &[pager]).contains("paged:"), "{args:?}");
     }
+    // What is for a program comes as it is, also to a terminal.
+    for args in [&["wall", "list", "--json"][..], &["wall", "list", "--jq", ".text"]] {
+        let text = shown(home.path(), args, &[pager]);
+        assert!(text.contains("Hello") && !text.contains("paged:"), "{args:?}: {text}");
+    }
+    let text = shown(home.path(), &["wall", "list"], &[pager, ("MOSAIC_JSON", "1")]);
+    assert!(text.contains("Hello") && !text.contains("paged:"), "{text}");
     assert!(!shown(home.path(), &["feed"], &[pager, ("MOSAIC_NO_PAGER", "1")]).contains("paged:"));
     // One that leaves at once is no failure, and one that is not there no loss.
     shown(home.path(), &["wall", "list"], &[("MOSAIC_PAGER", "true")]);
