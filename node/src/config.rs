@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::error::NodeError;
 use crate::home::read_bounded;
 
-pub use file::{Draft, schema, template};
+pub use file::{Draft, Fault, schema, template, without};
 pub use value::{Kind, Value};
 
 /// Bytes of a configuration file.
@@ -60,7 +60,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "log.filter",
-        kind: Kind::Text,
+        kind: Kind::Filter,
         default: "",
         live: true,
         about: "What a node logs, for example info,mosaic_node=debug",
@@ -174,8 +174,7 @@ impl Settings {
     /// [`NodeError::Config`] says where: the line of the file, the variable, or the flag.
     pub fn load(layers: &Layers) -> Result<Self, NodeError> {
         let mut settings = Self::defaults()?;
-        let wrong =
-            |place: &Path, reason: String| NodeError::Config { path: place.to_owned(), reason };
+        let wrong = |place: &Path, reason: String| NodeError::config(place, reason);
         for (key, value) in read(&layers.file)?.values() {
             settings.0.insert(key.name, (value.clone(), Origin::File));
         }
@@ -204,8 +203,7 @@ impl Settings {
         let mut settings = Self::default();
         for key in KEYS {
             let value = key.kind.parse(key.default);
-            let value =
-                value.map_err(|reason| NodeError::Config { path: key.name.into(), reason })?;
+            let value = value.map_err(|reason| NodeError::config(Path::new(key.name), reason))?;
             settings.set(key, value, Origin::Default);
         }
         Ok(settings)
@@ -327,13 +325,22 @@ impl From<&Settings> for Config {
 /// # Errors
 /// [`NodeError::Config`] with line and reason.
 pub fn read(path: &Path) -> Result<Draft, NodeError> {
+    Draft::parse(read_text(path)?).map_err(|fault| NodeError::fault(path, fault))
+}
+
+/// Reads the text of a configuration file, right or not; a missing one is an empty one.
+///
+/// # Errors
+/// [`NodeError::Config`] if it is too long or no text.
+pub fn read_text(path: &Path) -> Result<String, NodeError> {
     if !path.exists() {
-        return Ok(Draft::default());
+        return Ok(String::new());
     }
-    let bytes = read_bounded(path, CONFIG_BYTES_MAX)?;
-    let wrong = |reason: String| NodeError::Config { path: path.to_owned(), reason };
-    let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
-    Draft::parse(text).map_err(wrong)
+    let bytes = read_bounded(path, CONFIG_BYTES_MAX).map_err(|error| match error {
+        NodeError::Damaged { path, reason } => NodeError::config(&path, reason),
+        other => other,
+    })?;
+    String::from_utf8(bytes).map_err(|error| NodeError::config(path, error.to_string()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::Fault;
+
 /// A failure of the home folder, the network or a ticket; the API turns it into an exit code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,6 +80,8 @@ pub enum NodeError {
         path: PathBuf,
         /// What is wrong, with the line.
         reason: String,
+        /// The setting that has to go, or be another, for the file to be right.
+        setting: Option<String>,
     },
     /// A text is not a ticket, or not of the kind asked for.
     #[error("not a valid ticket: {reason}")]
@@ -150,5 +154,16 @@ impl NodeError {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
+    }
+
+    /// Something is wrong with the settings at a place, and it is not known which one.
+    pub(crate) fn config(path: &Path, reason: String) -> Self {
+        Self::fault(path, Fault { reason, setting: None })
+    }
+
+    /// Something is wrong with a configuration file.
+    pub(crate) fn fault(path: &Path, fault: Fault) -> Self {
+        let Fault { reason, setting } = fault;
+        Self::Config { path: path.to_owned(), reason, setting }
     }
 }

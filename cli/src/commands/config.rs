@@ -32,7 +32,7 @@ pub(crate) enum Config {
     },
     /// Remove a setting from the file; its comments stay
     Unset {
-        /// Its name
+        /// Its name; what is in the file and is no setting goes too
         #[arg(value_name = "KEY")]
         key: String,
     },
@@ -107,18 +107,26 @@ async fn set(name: &str, text: &str, context: &mut Context<'_>) -> Result<(), Fa
         Failure::usage(format!("{name}: there is no value"), format!("mosaic config unset {name}"))
     })?;
     let draft = read(context)?.with(key, &value).map_err(wrong)?;
-    write(&draft, context)?;
+    write(draft.text(), context)?;
     told(&[key], context).await
 }
 
 async fn unset(name: &str, context: &mut Context<'_>) -> Result<(), Failure> {
-    let key = find(name)?;
-    let draft = read(context)?;
-    let less = draft.without(key).map_err(|reason| Failure::new(ErrorKind::Error, reason))?;
-    if less != draft {
-        write(&less, context)?;
-    }
-    told(&[key], context).await
+    let path = context.paths.config.clone();
+    let text = config::read_text(&path).map_err(ErrorRecord::from)?;
+    // what is no setting, or has no value of it, can go as well: that mends the file
+    let less = config::without(&text, name).map_err(|fault| {
+        let message = format!("{}: {fault}", path.display());
+        Failure::usage(message, "mosaic config edit")
+    })?;
+    let Some(less) = less else {
+        let key = find(name)?;
+        read(context)?;
+        return told(&[key], context).await;
+    };
+    write(&less, context)?;
+    let key = Key::find(name).ok();
+    told(key.as_slice(), context).await
 }
 
 async fn edit(context: &mut Context<'_>) -> Result<(), Failure> {
@@ -134,10 +142,10 @@ async fn edit(context: &mut Context<'_>) -> Result<(), Failure> {
     if text == before {
         return Ok(());
     }
-    let draft = Draft::parse(text).map_err(|reason| {
-        Failure::usage(format!("nothing was changed: {reason}"), "mosaic config edit")
+    let draft = Draft::parse(text).map_err(|fault| {
+        Failure::usage(format!("nothing was changed: {fault}"), "mosaic config edit")
     })?;
-    write(&draft, context)?;
+    write(draft.text(), context)?;
     let before_values = before_values.unwrap_or_default();
     let changed: Vec<&Key> = KEYS
         .iter()
@@ -164,14 +172,14 @@ fn read(context: &Context<'_>) -> Result<Draft, Failure> {
     Ok(config::read(&context.paths.config).map_err(ErrorRecord::from)?)
 }
 
-fn write(draft: &Draft, context: &Context<'_>) -> Result<(), Failure> {
+fn write(text: &str, context: &Context<'_>) -> Result<(), Failure> {
     let path = &context.paths.config;
-    if draft.text().len() > config::CONFIG_BYTES_MAX {
+    if text.len() > config::CONFIG_BYTES_MAX {
         let message = format!("the file would be over {} bytes", config::CONFIG_BYTES_MAX);
         return Err(Failure::usage(message, "mosaic config edit"));
     }
     home::private_folder(path.parent().unwrap_or(Path::new("."))).map_err(ErrorRecord::from)?;
-    Ok(home::replace(path, draft.text().as_bytes()).map_err(ErrorRecord::from)?)
+    Ok(home::replace(path, text.as_bytes()).map_err(ErrorRecord::from)?)
 }
 
 /// Says what has to be done for a running node to notice.

@@ -41,9 +41,11 @@ impl From<NodeError> for ErrorRecord {
                 Self::new(ErrorKind::Error, message).with_hint(OTHER_HOME)
             }
             NodeError::Damaged { .. } => Self::new(ErrorKind::Corrupt, message),
-            NodeError::Config { .. } | NodeError::Ticket { .. } => {
-                Self::new(ErrorKind::Usage, message)
+            NodeError::Config { setting, .. } => {
+                let hint = unset(setting.as_deref());
+                Self::new(ErrorKind::Usage, message).with_hint(hint)
             }
+            NodeError::Ticket { .. } => Self::new(ErrorKind::Usage, message),
             NodeError::Unreachable { .. } => Self::new(ErrorKind::Retry, message),
             NodeError::Refused { .. } => Self::new(ErrorKind::Denied, message),
             NodeError::Unconfirmed { .. } => {
@@ -97,6 +99,18 @@ impl From<EngineError> for ErrorRecord {
             EngineError::Corrupt(_) => Self::new(ErrorKind::Corrupt, message),
             _ => Self::new(ErrorKind::Error, message),
         }
+    }
+}
+
+/// Mends a configuration file: takes a setting out of it, unless a shell would read its name as
+/// something else.
+fn unset(setting: Option<&str>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    match setting {
+        Some(name) if !name.is_empty() && name.chars().all(plain) => {
+            format!("mosaic config unset {name}")
+        }
+        _ => "mosaic config edit".to_owned(),
     }
 }
 

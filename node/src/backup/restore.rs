@@ -15,7 +15,7 @@ use super::layout::{
     BLOBS, CHUNK_BYTES_MAX, FORMAT, HEADER, HOME, HOME_FILES, Header, ROWS, table, take_row,
 };
 use crate::api::types::{ErrorKind, ErrorRecord};
-use crate::config::{Draft, PASSPHRASE_COMMAND};
+use crate::config::{PASSPHRASE_COMMAND, without};
 use crate::entropy::OsEntropy;
 use crate::error::NodeError;
 use crate::home;
@@ -180,12 +180,12 @@ impl Reading<'_> {
 
 /// Settings without the one that runs a program: a backup may be somebody else's.
 fn without_programs(settings: Vec<u8>) -> Vec<u8> {
-    let text = String::from_utf8_lossy(&settings).into_owned();
-    let without = Draft::parse(text).ok().and_then(|draft| {
-        let key = draft.values().iter().find(|(key, _)| key.name == PASSPHRASE_COMMAND)?.0;
-        draft.without(key).ok()
-    });
-    without.map_or(settings, |draft| draft.text().as_bytes().to_vec())
+    let Ok(mut text) = String::from_utf8(settings.clone()) else { return settings };
+    // as a table has it, and as one name in quotes; whatever else is wrong, for that can be mended
+    while let Ok(Some(less)) = without(&text, PASSPHRASE_COMMAND) {
+        text = less;
+    }
+    text.into_bytes()
 }
 
 fn take_blob(store: &DiskStore, hash: &BlobHash, entry: &mut Entry<'_>) -> Result<(), Fault> {
@@ -244,4 +244,25 @@ fn verify(options: &DiskOptions, restored: &mut Restored) -> Result<(), ErrorRec
         return Err(damaged(format!("it says {} and holds {owner}", restored.account)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_backup_brings_a_program_to_run() {
+        let kept = "[node]\nlan = true\n";
+        for settings in [
+            "[keys]\npassphrase_command = \"rm x\"\n",
+            "\"keys.passphrase_command\" = \"rm x\"\nkeys.passphrase_command = \"rm y\"\n",
+            "keys = { passphrase_command = \"rm x\" }\n",
+            // wrong as a whole, until somebody mends it
+            "[log]\ndats = 1\n[keys]\npassphrase_command = \"rm x\"\n",
+        ] {
+            let left = without_programs(format!("{settings}{kept}").into_bytes());
+            let left = String::from_utf8(left).unwrap();
+            assert!(!left.contains("rm") && left.ends_with(kept), "{left}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! The configuration file: read with lines for errors, changed without losing a comment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Map, json};
-use toml_edit::{Document, DocumentMut, Item, Table};
+use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError};
 
 use super::value::{Kind, Value};
 use super::{KEYS, Key, similar};
@@ -15,16 +16,37 @@ pub struct Draft {
     values: Vec<(&'static Key, Value)>,
 }
 
+/// What is wrong with a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// A sentence with the line.
+    pub reason: String,
+    /// What has to go, or be another, for the file to be right: see [`without`].
+    pub setting: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Fault {
+    fn syntax(text: &str, error: &TomlError) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        let reason = format!("line {}: {}", line_of(text, at), error.message().trim());
+        Self { reason, setting: None }
+    }
+}
+
 impl Draft {
     /// Reads a text.
     ///
     /// # Errors
-    /// A sentence with the line of the first thing that is wrong.
-    pub fn parse(text: String) -> Result<Self, String> {
-        let document = Document::parse(text.as_str()).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            format!("line {}: {}", line_of(&text, at), error.message().trim())
-        })?;
+    /// The first thing that is wrong.
+    pub fn parse(text: String) -> Result<Self, Fault> {
+        let document =
+            Document::parse(text.as_str()).map_err(|error| Fault::syntax(&text, &error))?;
         let mut values = Vec::new();
         collect(document.as_table(), "", &text, &mut values)?;
         Ok(Self { text, values })
@@ -71,39 +93,12 @@ impl Draft {
     /// setting too.
     ///
     /// # Errors
-    /// As [`Draft::with`].
-    pub fn without(&self, key: &Key) -> Result<Self, String> {
-        let (table, name) = split(key)?;
-        let document =
-            Document::parse(self.text.as_str()).map_err(|error| error.message().to_owned())?;
-        let Some(held) = document.get(table).and_then(Item::as_table) else {
-            return self.edit(|document| {
-                if let Some(held) = document.get_mut(table).and_then(Item::as_table_like_mut) {
-                    held.remove(name);
-                }
-                Ok(())
-            });
-        };
-        let spans = held.get_key_value(name).map(|(key, item)| (key.span(), item.span()));
-        match spans {
-            Some((Some(key), Some(value))) => Self::parse(self.cut(key.start, value.end)),
-            _ => Ok(self.clone()),
+    /// What is left is wrong.
+    pub fn without(&self, key: &Key) -> Result<Self, Fault> {
+        match without(&self.text, key.name)? {
+            Some(text) => Self::parse(text),
+            None => Ok(self.clone()),
         }
-    }
-
-    /// Returns the text without the lines from one place to another; a comment behind them stays.
-    fn cut(&self, from: usize, to: usize) -> String {
-        let before = self.text.get(..from).unwrap_or_default();
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let rest = self.text.get(to..).unwrap_or_default();
-        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-        let comment = line.trim();
-        let mut text = before.get(..start).unwrap_or_default().to_owned();
-        if !comment.is_empty() {
-            text.push_str(comment);
-            text.push('\n');
-        }
-        text + after
     }
 
     fn edit(
@@ -111,10 +106,58 @@ impl Draft {
         change: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
     ) -> Result<Self, String> {
         let mut document: DocumentMut =
-            self.text.parse().map_err(|error: toml_edit::TomlError| error.message().to_owned())?;
+            self.text.parse().map_err(|error: TomlError| error.message().to_owned())?;
         change(&mut document)?;
-        Self::parse(document.to_string())
+        Self::parse(document.to_string()).map_err(|fault| fault.reason)
     }
+}
+
+/// Returns the text of a file without what it has under a name, be it a setting or not, and
+/// whatever else is wrong with the file; comments about it stay, but not those in a table that
+/// goes. `None` if it has no such thing.
+///
+/// # Errors
+/// The text is no TOML.
+pub fn without(text: &str, name: &str) -> Result<Option<String>, Fault> {
+    let document = Document::parse(text).map_err(|error| Fault::syntax(text, &error))?;
+    let root = document.as_table();
+    let (table, own) = match name.split_once('.') {
+        Some((table, own)) if !root.contains_key(name) => (Some(table), own),
+        _ => (None, name),
+    };
+    let held = match table {
+        None => Some(root),
+        Some(table) => root.get(table).and_then(Item::as_table),
+    };
+    if let Some((key, item)) = held.and_then(|held| held.get_key_value(own))
+        && item.is_value()
+        && let (Some(key), Some(value)) = (key.span(), item.span())
+    {
+        return Ok(Some(cut(text, key.start, value.end)));
+    }
+    // what spans several lines or shares one with others
+    let mut document = document.into_mut();
+    let held: Option<&mut dyn TableLike> = match table {
+        None => Some(document.as_table_mut()),
+        Some(table) => document.get_mut(table).and_then(Item::as_table_like_mut),
+    };
+    let gone = held.and_then(|held| held.remove(own));
+    Ok(gone.map(|_| document.to_string()))
+}
+
+/// Returns a text without the lines from one place to another; a comment behind them stays.
+fn cut(text: &str, from: usize, to: usize) -> String {
+    let before = text.get(..from).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let rest = text.get(to..).unwrap_or_default();
+    let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+    let comment = line.trim();
+    let mut left = before.get(..start).unwrap_or_default().to_owned();
+    if !comment.is_empty() {
+        left.push_str(comment);
+        left.push('\n');
+    }
+    left + after
 }
 
 fn split(key: &Key) -> Result<(&'static str, &'static str), String> {
@@ -127,20 +170,26 @@ fn collect(
     prefix: &str,
     text: &str,
     values: &mut Vec<(&'static Key, Value)>,
-) -> Result<(), String> {
+) -> Result<(), Fault> {
     for (name, item) in table {
         let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
         let at = table.key(name).and_then(toml_edit::Key::span);
         let line = line_of(text, at.or_else(|| item.span()).map_or(0, |span| span.start));
+        let wrong = |what: String| {
+            Err(Fault { reason: format!("line {line}: {what}"), setting: Some(full.clone()) })
+        };
         if let Some(key) = KEYS.iter().find(|key| key.name == full) {
-            let value = key.kind.take(item);
-            values.push((key, value.map_err(|reason| format!("line {line}: {full}: {reason}"))?));
+            match key.kind.take(item) {
+                Ok(value) => values.push((key, value)),
+                Err(reason) => return wrong(format!("{full}: {reason}")),
+            }
             continue;
         }
         let tables = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(table, _)| table);
         if prefix.is_empty() && tables.clone().any(|known| known == name) {
-            let inner = item.clone().into_table();
-            let inner = inner.map_err(|_| format!("line {line}: '{name}' must be a table"))?;
+            let Ok(inner) = item.clone().into_table() else {
+                return wrong(format!("'{name}' must be a table"));
+            };
             collect(&inner, name, text, values)?;
             continue;
         }
@@ -150,7 +199,7 @@ fn collect(
         };
         let alike = similar(&full, known.into_iter());
         let mean = alike.map(|alike| format!("; did you mean '{alike}'?")).unwrap_or_default();
-        return Err(format!("line {line}: no setting '{full}'{mean}"));
+        return wrong(format!("no setting '{full}'{mean}"));
     }
     Ok(())
 }
@@ -210,7 +259,7 @@ fn field_schema(key: &Key) -> serde_json::Value {
     let kind = match key.kind {
         Kind::Flag => "boolean",
         Kind::Number { .. } => "integer",
-        Kind::Text | Kind::Command | Kind::Url | Kind::Choice(_) => "string",
+        Kind::Text | Kind::Command | Kind::Filter | Kind::Url | Kind::Choice(_) => "string",
         Kind::Addresses => "array",
     };
     put("type", kind.into());
@@ -228,7 +277,7 @@ fn field_schema(key: &Key) -> serde_json::Value {
         Kind::Addresses => {
             put("items", json!({"type": "string"}));
         }
-        Kind::Flag | Kind::Text | Kind::Command => {}
+        Kind::Flag | Kind::Text | Kind::Command | Kind::Filter => {}
     }
     put("description", key.about.into());
     if let Ok(Some(value)) = key.kind.parse(key.default) {

@@ -36,6 +36,10 @@ fn the_file_is_optional_and_strict() {
         ("[node]\nlisten = [7]\n", "line 2: node.listen: it must be a list of addresses"),
         ("[node]\nrelay = \"ftp:x\"\n", "line 2: node.relay: it must be a web address"),
         (
+            "[log]\nfilter = \"[[[\"\n",
+            "line 2: log.filter: it must be a filter such as info,mosaic_",
+        ),
+        (
             "[keys]\npassphrase_command = \"pass 'x\"\n",
             "line 2: keys.passphrase_command: it must be",
         ),
@@ -47,7 +51,53 @@ fn the_file_is_optional_and_strict() {
         assert!(error.contains(says), "{text}: {error}");
     }
     std::fs::write(&path, "# ".repeat(CONFIG_BYTES_MAX)).unwrap();
-    assert!(matches!(config(&path), Err(NodeError::Damaged { .. })));
+    let error = config(&path).unwrap_err();
+    assert!(matches!(error, NodeError::Config { .. }), "{error}");
+    assert!(error.to_string().ends_with("longer than 65536 bytes"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_can_be_taken_out_by_its_name() {
+    for (text, name, left) in [
+        ("# a\n[node]\nlam = true # b\nlan = true\n", "node.lam", "# a\n[node]\n# b\nlan = true\n"),
+        ("[log]\nfilter = \"[[[\"\ndays = 3\n", "log.filter", "[log]\ndays = 3\n"),
+        ("xyz = 1\n\n[node]\nlan = true\n", "xyz", "\n[node]\nlan = true\n"),
+        ("[nod]\nlan = true\n\n[node]\nlan = true\n", "nod", "\n[node]\nlan = true\n"),
+        ("node = 3\n[log]\ndays = 3\n", "node", "[log]\ndays = 3\n"),
+        ("[node.lan]\na = 1\n[log]\ndays = 3\n", "node.lan", "[log]\ndays = 3\n"),
+        ("node = { lam = 1, lan = true }\n", "node.lam", "node = { lan = true }\n"),
+        (
+            "\"node.lan\" = 7\nnode.relay = \"https://a.b\"\n",
+            "node.lan",
+            "node.relay = \"https://a.b\"\n",
+        ),
+    ] {
+        let fault = Draft::parse(text.to_owned()).unwrap_err();
+        assert_eq!(fault.setting.as_deref(), Some(name), "{text}: {fault}");
+        let less = without(text, name).unwrap().unwrap();
+        assert_eq!(less.replace("{lan", "{ lan"), left, "{text}");
+        Draft::parse(less).unwrap();
+    }
+    assert_eq!(without("[node]\nlan = true\n", "node.lam"), Ok(None));
+    assert_eq!(without("", "xyz"), Ok(None));
+    let fault = without("[node\n", "node.lan").unwrap_err();
+    assert!(fault.reason.starts_with("line 1: ") && fault.setting.is_none(), "{fault}");
+}
+
+#[test]
+fn the_hint_of_a_wrong_file_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    for (text, hint) in [
+        ("[node]\nlam = true\n", "mosaic config unset node.lam"),
+        ("[log]\nfilter = \"[[[\"\n", "mosaic config unset log.filter"),
+        ("\"a b\" = 1\n", "mosaic config edit"),
+        ("[node\n", "mosaic config edit"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = crate::api::types::ErrorRecord::from(read(&path).unwrap_err());
+        assert_eq!((error.code, error.hint.as_str()), (2, hint), "{text}");
+    }
 }
 
 #[test]
@@ -134,7 +184,7 @@ fn setting() -> impl Strategy<Value = (usize, Value)> {
         let value = match KEYS[at].kind {
             Kind::Flag => Value::Flag(flag),
             Kind::Number { .. } => Value::Number(number),
-            Kind::Text | Kind::Command => Value::Text(word),
+            Kind::Text | Kind::Command | Kind::Filter => Value::Text(word),
             Kind::Url => Value::Text(format!("https://{word}.example")),
             Kind::Choice(words) => Value::Text(words[usize::from(flag)].to_owned()),
             Kind::Addresses => Value::List(vec![format!("127.0.0.1:{number}")]),
@@ -157,6 +207,7 @@ fn commented() -> String {
             Kind::Flag => "true",
             Kind::Number { .. } => "9",
             Kind::Text | Kind::Command | Kind::Url => "\"https://a.example\"",
+            Kind::Filter => "\"info,mosaic_node=debug\"",
             Kind::Choice(_) => "\"json\"",
             Kind::Addresses => "[\n  \"127.0.0.1:1\",\n]",
         };

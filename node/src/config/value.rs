@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use toml_edit::Item;
+use tracing_subscriber::EnvFilter;
 
 /// What a setting may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Kind {
     Text,
     /// A program and its arguments, with the quotes of a shell.
     Command,
+    /// What to log: levels and where they hold.
+    Filter,
     /// A web address.
     Url,
     /// One of these words.
@@ -59,7 +62,7 @@ impl Kind {
             Self::Number { .. } => {
                 Value::Number(text.parse().map_err(|_| self.refuse(&quote(text)))?)
             }
-            Self::Text | Self::Command | Self::Url | Self::Choice(_) => {
+            Self::Text | Self::Command | Self::Filter | Self::Url | Self::Choice(_) => {
                 Value::Text(text.to_owned())
             }
         };
@@ -78,7 +81,7 @@ impl Kind {
                 let number = item.as_integer().ok_or_else(found)?;
                 Value::Number(u64::try_from(number).map_err(|_| self.refuse(&number.to_string()))?)
             }
-            Self::Text | Self::Command | Self::Url | Self::Choice(_) => {
+            Self::Text | Self::Command | Self::Filter | Self::Url | Self::Choice(_) => {
                 Value::Text(item.as_str().ok_or_else(found)?.to_owned())
             }
             Self::Addresses => {
@@ -97,6 +100,7 @@ impl Kind {
             (Self::Command, Value::Text(text)) => {
                 shlex::split(text).is_some_and(|words| !words.is_empty())
             }
+            (Self::Filter, Value::Text(text)) => EnvFilter::try_new(text).is_ok(),
             (Self::Url, Value::Text(text)) => {
                 let scheme = ["https://", "http://"].iter().find_map(|s| text.strip_prefix(s));
                 scheme.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
@@ -121,6 +125,7 @@ impl fmt::Display for Kind {
             Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Text => f.write_str("a text"),
             Self::Command => f.write_str("a program and its arguments, each quote closed"),
+            Self::Filter => f.write_str("a filter such as info,mosaic_node=debug"),
             Self::Url => f.write_str("a web address"),
             Self::Choice(words) => f.write_str(&words.join(" or ")),
             Self::Addresses => f.write_str("a list of addresses with ports"),
