@@ -96,6 +96,9 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "TIME", value_parser = quantity::duration)]
     #[arg(hide_short_help = true)]
     pub(crate) timeout: Option<Duration>,
+    /// What prints the help of this command, for hints.
+    #[arg(skip)]
+    pub(crate) help: String,
 }
 
 /// Returns the whole tree, with the list of commands at the end of the long help.
@@ -117,13 +120,15 @@ pub(crate) fn tree() -> clap::Command {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Early> {
     let args: Vec<OsString> = args.into_iter().collect();
     let json = args.iter().take_while(|arg| *arg != "--").any(asks_for_json);
-    let help = help_of(&args);
+    let named = named(&args);
+    let help = format!("{} --help", called(&named));
     let early = |error| Early::Clap(error, json, help.clone());
     let matches = tree().try_get_matches_from(args).map_err(early)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(early)?;
     // Were the parser to read them, it would show their flags in every usage line.
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let globals = &mut cli.globals;
+    globals.help = called(&[&["help".to_owned()], named.as_slice()].concat());
     globals.json |= globals.jq.is_some() || matches!(cli.command, Some(Command::Api(_)));
     globals.home = globals.home.take().or_else(|| set("MOSAIC_HOME").map(PathBuf::from));
     globals.node = globals.node.take().or_else(|| set("MOSAIC_NODE").map(PathBuf::from));
@@ -141,18 +146,23 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Ear
     Ok(cli)
 }
 
-/// Returns what prints the help of the command that these words name.
-fn help_of(args: &[OsString]) -> String {
+/// Returns the command that these words name.
+fn named(args: &[OsString]) -> Vec<String> {
     let tree = tree();
     let mut command = &tree;
-    let mut path = String::from("mosaic");
+    let mut names = Vec::new();
     for word in args.iter().skip(1).filter_map(|word| word.to_str()) {
         if let Some(sub) = command.find_subcommand(word) {
             command = sub;
-            path = format!("{path} {}", sub.get_name());
+            names.push(sub.get_name().to_owned());
         }
     }
-    format!("{path} --help")
+    names
+}
+
+/// Returns a call of this program with these words.
+fn called(words: &[String]) -> String {
+    words.iter().fold(String::from("mosaic"), |call, word| format!("{call} {word}"))
 }
 
 fn asks_for_json(arg: &OsString) -> bool {
@@ -261,6 +271,20 @@ mod tests {
         ] {
             let Err(Early::Clap(_, _, help)) = parse_words(line) else { panic!("parsed") };
             assert_eq!(help, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_runs_knows_its_help() {
+        for (line, expected) in [
+            ("mosaic post x", "mosaic help post"),
+            ("mosaic --json wall comment beef x", "mosaic help wall comment"),
+            ("mosaic", "mosaic help"),
+        ] {
+            let help = parse_words(line).unwrap().globals.help;
+            assert_eq!(help, expected, "{line}");
+            let Err(Early::Clap(shown, ..)) = parse_words(&help) else { panic!("parsed") };
+            assert!(!shown.use_stderr(), "{help}: {shown}");
         }
     }
 

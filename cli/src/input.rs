@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mosaic_engine::limits::BODY_BYTES_MAX;
-use mosaic_node::api::types::{AttachFile, ErrorKind, ErrorRecord};
+use mosaic_node::api::types::{AttachFile, ErrorKind};
 use mosaic_node::words::WORDS_BYTES_MAX;
 use zeroize::Zeroizing;
 
@@ -61,12 +61,13 @@ impl TextSource {
         before: &str,
     ) -> Result<Option<String>, Failure> {
         let no_input = context.globals.no_input;
+        let help = context.globals.help.clone();
         let text = match (&self.text, &self.file) {
-            (Some(dash), _) if dash == "-" => piped().await?,
+            (Some(dash), _) if dash == "-" => piped(help.clone()).await?,
             (Some(text), _) => text.clone(),
             (None, Some(path)) => {
-                let path = path.clone();
-                crate::apart(move || from_file(&path)).await?
+                let (path, help) = (path.clone(), help.clone());
+                crate::apart(move || from_file(&path, &help)).await?
             }
             (None, None) if self.wants_editor(no_input, optional) => {
                 // What a person adds at the end is a line of its own.
@@ -76,12 +77,12 @@ impl TextSource {
             (None, None) if self.edit => {
                 return Err(Failure::usage(
                     "an editor needs a terminal: give the text as argument, with - or with --file",
-                    "mosaic help post",
+                    help,
                 ));
             }
             (None, None) if optional => return Ok(None),
             (None, None) if no_input => String::new(),
-            (None, None) => piped().await?,
+            (None, None) => piped(help.clone()).await?,
         };
         let text = trim_one_break(&text).to_owned();
         if text.len() > BODY_BYTES_MAX {
@@ -90,7 +91,7 @@ impl TextSource {
         if text.trim().is_empty() {
             return Err(Failure::usage(
                 "there is no text: give it as argument, with - or with --file",
-                "mosaic help post",
+                help,
             ));
         }
         Ok(Some(text))
@@ -111,33 +112,36 @@ pub(crate) fn edit(
     let path = written.path().to_owned();
     context.written = Some(written);
     editor::edit(&path)?;
-    from_file(&path)
+    from_file(&path, &context.globals.help)
 }
 
-async fn piped() -> Result<String, Failure> {
-    crate::apart(|| bounded(io::stdin().lock(), "stdin")).await
+async fn piped(help: String) -> Result<String, Failure> {
+    crate::apart(move || bounded(io::stdin().lock(), "stdin", &help)).await
 }
 
-fn from_file(path: &Path) -> Result<String, Failure> {
+fn from_file(path: &Path, help: &str) -> Result<String, Failure> {
+    let name = path.display().to_string();
     let file = std::fs::File::open(path).map_err(|error| {
-        let message = format!("cannot read {}: {error}", path.display());
-        ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic help post")
+        Failure::hinted(ErrorKind::NotFound, format!("cannot read {name}: {error}"), help)
     })?;
-    bounded(file, &path.display().to_string())
+    bounded(file, &name, help)
 }
 
 /// Reads at most one byte more than a text may have.
-fn bounded(from: impl Read, name: &str) -> Result<String, Failure> {
+fn bounded(from: impl Read, name: &str, help: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
-    from.take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::new(ErrorKind::Error, format!("cannot read {name}: {error}")))?;
+    from.take(limit).read_to_end(&mut bytes).map_err(|error| {
+        let kind = match error.kind() {
+            io::ErrorKind::IsADirectory => ErrorKind::Usage,
+            _ => ErrorKind::Error,
+        };
+        Failure::hinted(kind, format!("cannot read {name}: {error}"), help)
+    })?;
     if bytes.len() > BODY_BYTES_MAX + 1 {
         return Err(too_long());
     }
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::usage(format!("{name} is not UTF-8 text"), "mosaic help post"))
+    String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name} is not UTF-8 text"), help))
 }
 
 fn too_long() -> Failure {
@@ -155,7 +159,7 @@ fn trim_one_break(text: &str) -> &str {
 /// Files to attach and their descriptions, paired by position.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Attachments {
-    /// Attach a file; repeat for more
+    /// Attach a file of up to 4 GiB; repeat for more
     #[arg(short, long = "attach", value_name = "FILE")]
     attach: Vec<PathBuf>,
     /// Describe the file attached at the same place
@@ -179,16 +183,16 @@ impl Attachments {
     ///
     /// # Errors
     /// If one is not a readable file, or there are more descriptions than files.
-    pub(crate) fn files(&self) -> Result<Vec<AttachFile>, Failure> {
+    pub(crate) fn files(&self, help: &str) -> Result<Vec<AttachFile>, Failure> {
         for (given, what) in [(&self.alt, "--alt"), (&self.name, "--name")] {
             if given.len() > self.attach.len() {
                 let message = format!("there are more {what} than --attach");
-                return Err(Failure::usage(message, "mosaic help post"));
+                return Err(Failure::usage(message, help));
             }
         }
         let paired = |given: &[String], at: usize| given.get(at).cloned();
         let files = self.attach.iter().enumerate().map(|(at, path)| {
-            let file = attach_file(path, self.keep_metadata)?;
+            let file = attach_file(path, self.keep_metadata, help)?;
             Ok(AttachFile { alt: paired(&self.alt, at), name: paired(&self.name, at), ..file })
         });
         files.collect()
@@ -199,17 +203,17 @@ impl Attachments {
 ///
 /// # Errors
 /// If it is not a readable file, or its path is not UTF-8.
-pub(crate) fn attach_file(path: &Path, keep_metadata: bool) -> Result<AttachFile, Failure> {
+pub(crate) fn attach_file(
+    path: &Path,
+    keep_metadata: bool,
+    help: &str,
+) -> Result<AttachFile, Failure> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| {
-        let message = format!("cannot attach {shown}: {error}");
-        ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic help post")
+        Failure::hinted(ErrorKind::NotFound, format!("cannot attach {shown}: {error}"), help)
     })?;
     if !metadata.is_file() {
-        return Err(Failure::usage(
-            format!("cannot attach {shown}: not a file"),
-            "mosaic help post",
-        ));
+        return Err(Failure::usage(format!("cannot attach {shown}: not a file"), help));
     }
     Ok(AttachFile { path: absolute_text(path)?, keep_metadata, ..AttachFile::default() })
 }
@@ -221,7 +225,7 @@ pub(crate) fn attach_file(path: &Path, keep_metadata: bool) -> Result<AttachFile
 pub(crate) fn absolute_text(path: &Path) -> Result<String, Failure> {
     paths::absolute(path)?.into_os_string().into_string().map_err(|path| {
         let message = format!("{} is not a UTF-8 path", path.to_string_lossy());
-        Failure::usage(message, "mosaic help post")
+        Failure::new(ErrorKind::Usage, message)
     })
 }
 
@@ -281,8 +285,12 @@ pub(crate) async fn words(
     const HINT: &str = "mosaic init --recover FILE --peer TICKET";
     let name = file.display().to_string();
     let cannot = |error: io::Error| {
-        let message = format!("cannot read {name}: {error}");
-        Failure::hinted(ErrorKind::NotFound, message, HINT)
+        let (kind, why) = match error.kind() {
+            io::ErrorKind::InvalidData => (ErrorKind::Usage, "it is not UTF-8 text".to_owned()),
+            io::ErrorKind::IsADirectory => (ErrorKind::Usage, error.to_string()),
+            _ => (ErrorKind::NotFound, error.to_string()),
+        };
+        Failure::hinted(kind, format!("cannot read {name}: {why}"), HINT)
     };
     let text = if file == Path::new("-") {
         if io::stdin().is_terminal() && !no_input && !output.is_json() {
@@ -365,10 +373,10 @@ mod tests {
     #[test]
     fn texts_have_a_limit() {
         let fits = vec![b'a'; BODY_BYTES_MAX];
-        assert!(bounded(fits.as_slice(), "x").is_ok());
+        assert!(bounded(fits.as_slice(), "x", "").is_ok());
         let long = vec![b'a'; BODY_BYTES_MAX + 2];
-        assert!(bounded(long.as_slice(), "x").is_err());
-        assert!(bounded(&[0xff][..], "x").is_err());
+        assert!(bounded(long.as_slice(), "x", "").is_err());
+        assert!(bounded(&[0xff][..], "x", "").is_err());
     }
 
     #[test]
@@ -380,10 +388,10 @@ mod tests {
             alt: vec!["a".into()],
             ..Attachments::default()
         };
-        let files = attachments.files().unwrap();
+        let files = attachments.files("").unwrap();
         assert_eq!(files[0].alt.as_deref(), Some("a"));
         assert_eq!(files[1].alt, None);
         let attachments = Attachments { alt: vec!["a".into()], ..Attachments::default() };
-        assert!(attachments.files().is_err());
+        assert!(attachments.files("").is_err());
     }
 }

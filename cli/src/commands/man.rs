@@ -20,7 +20,7 @@ impl Man {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let failed = |error: std::io::Error| {
             let message = format!("cannot write to {}: {error}", self.dir.display());
-            Failure::new(ErrorKind::Error, message)
+            Failure::hinted(ErrorKind::Error, message, "mosaic help man")
         };
         std::fs::create_dir_all(&self.dir).map_err(failed)?;
         clap_mangen::generate_to(args::tree(), &self.dir).map_err(failed)?;

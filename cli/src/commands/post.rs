@@ -45,7 +45,7 @@ impl Post {
         }
         let request = PostCreate {
             text,
-            attachments: self.attachments.files()?,
+            attachments: self.attachments.files(&context.globals.help)?,
             quote: self.quote,
             idempotency_key: self.creating.idempotency_key,
             wait_replicas: self.creating.wait_replicas,

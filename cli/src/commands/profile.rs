@@ -87,7 +87,7 @@ impl Profile {
                 context.answer(&request, Print::Nothing, &say).await
             }
             Self::Set(set) => {
-                let request = set.request()?;
+                let request = set.request(&context.globals.help)?;
                 let say = |_: &Record| Some("Profile changed.".to_owned());
                 context.answer(&request, Print::Nothing, &say).await
             }
@@ -96,9 +96,9 @@ impl Profile {
 }
 
 impl Set {
-    fn request(self) -> Result<ProfileSet, Failure> {
-        let avatar =
-            self.avatar.map(|path| input::attach_file(&path, self.keep_metadata)).transpose()?;
+    fn request(self, help: &str) -> Result<ProfileSet, Failure> {
+        let picture = |path: PathBuf| input::attach_file(&path, self.keep_metadata, help);
+        let avatar = self.avatar.map(picture).transpose()?;
         Ok(ProfileSet {
             name: self.name,
             bio: self.bio,

@@ -15,8 +15,30 @@ use super::label;
 use super::types::{AttachFile, ErrorKind, ErrorRecord};
 use crate::media::{CopyError, Image, MAGIC_BYTES};
 
-/// Shows what is taken.
-const HINT: &str = "mosaic help post";
+/// What files are for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Attachment,
+    Picture,
+}
+
+impl Purpose {
+    /// Bytes that a file may have in the store.
+    const fn bytes_max(self) -> u64 {
+        match self {
+            Self::Attachment => ATTACHMENT_BYTES_MAX,
+            Self::Picture => PICTURE_BYTES_MAX,
+        }
+    }
+
+    /// Shows what is taken.
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Attachment => "mosaic help post",
+            Self::Picture => "mosaic help profile set",
+        }
+    }
+}
 
 /// Files that were added. Dropped after the entry was written they stay; before, they go.
 pub(super) struct Added<'a> {
@@ -29,14 +51,15 @@ impl<'a> Added<'a> {
     pub(super) fn new(replica: &'a Replica, files: &[AttachFile]) -> Result<Self, ErrorRecord> {
         if files.len() > ATTACHMENTS_MAX {
             let message = format!("{} files, limit {ATTACHMENTS_MAX}", files.len());
-            return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint(HINT));
+            let hint = Purpose::Attachment.hint();
+            return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint(hint));
         }
-        let opened = files.iter().map(|file| Opened::new(file, ATTACHMENT_BYTES_MAX));
+        let opened = files.iter().map(|file| Opened::new(file, Purpose::Attachment));
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
         check_room(replica, &opened)?;
         let mut added = Self { replica, files: Vec::new() };
         for file in opened {
-            added.files.push(file.add(replica, ATTACHMENT_BYTES_MAX)?);
+            added.files.push(file.add(replica)?);
         }
         Ok(added)
     }
@@ -58,7 +81,7 @@ impl<'a> Added<'a> {
         let (those, more) = files.split_at(files.len().min(ATTACHMENTS_MAX));
         let mut opened = Vec::new();
         for file in those {
-            match Opened::new(file, ATTACHMENT_BYTES_MAX) {
+            match Opened::new(file, Purpose::Attachment) {
                 Ok(file) => opened.push(file),
                 Err(error) if error.kind() == ErrorKind::Usage => left_out.push(said(file, &error)),
                 Err(error) => return Err(error),
@@ -68,7 +91,7 @@ impl<'a> Added<'a> {
         let mut added = Self { replica, files: Vec::new() };
         for file in opened {
             let asked = file.asked;
-            match file.add(replica, ATTACHMENT_BYTES_MAX) {
+            match file.add(replica) {
                 Ok(file) => added.files.push(file),
                 Err(error) if error.kind() == ErrorKind::Usage => {
                     left_out.push(said(asked, &error));
@@ -84,18 +107,17 @@ impl<'a> Added<'a> {
 
     /// Adds the picture of a profile.
     pub(super) fn picture(replica: &'a Replica, file: &AttachFile) -> Result<Self, ErrorRecord> {
-        let opened = Opened::new(file, ATTACHMENT_BYTES_MAX)?;
+        let opened = Opened::new(file, Purpose::Picture)?;
         if opened.image.and_then(Image::media_type).is_none() {
             let kind = match opened.image {
                 Some(Image::Other(kind)) => kind,
                 _ => "no picture",
             };
             let message = format!("{} is {kind}: a JPEG, PNG, WebP or GIF is needed", file.path);
-            return Err(
-                ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help profile set")
-            );
+            let hint = Purpose::Picture.hint();
+            return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint(hint));
         }
-        let files = vec![opened.add(replica, PICTURE_BYTES_MAX)?];
+        let files = vec![opened.add(replica)?];
         Ok(Self { replica, files })
     }
 
@@ -126,6 +148,7 @@ fn check_room(replica: &Replica, files: &[Opened<'_>]) -> Result<(), ErrorRecord
 /// A file that may be attached.
 struct Opened<'a> {
     asked: &'a AttachFile,
+    purpose: Purpose,
     file: File,
     size: u64,
     image: Option<Image>,
@@ -133,9 +156,10 @@ struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    fn new(asked: &'a AttachFile, size_max: u64) -> Result<Self, ErrorRecord> {
+    fn new(asked: &'a AttachFile, purpose: Purpose) -> Result<Self, ErrorRecord> {
         let (path, shown) = (Path::new(&asked.path), &asked.path);
-        let refused = |message: String| ErrorRecord::new(ErrorKind::Usage, message).with_hint(HINT);
+        let refused =
+            |message: String| ErrorRecord::new(ErrorKind::Usage, message).with_hint(purpose.hint());
         let failed = |error: io::Error| refused(format!("cannot attach {shown}: {error}"));
         // a pipe would be waited for
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
@@ -143,8 +167,10 @@ impl<'a> Opened<'a> {
         }
         let mut file = File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        if size > size_max {
-            return Err(refused(format!("{shown}: {size} bytes, limit {size_max}")));
+        // a picture may be larger as long as it has its metadata
+        if size > ATTACHMENT_BYTES_MAX {
+            let limit = purpose.bytes_max();
+            return Err(refused(format!("{shown}: {size} bytes, limit {limit}")));
         }
         if let Some((name, fault)) = asked.name.as_deref().and_then(|n| Some((n, label::fault(n)?)))
         {
@@ -166,10 +192,11 @@ impl<'a> Opened<'a> {
             Some(name) => name.clone(),
             None => label::label(&own.unwrap_or_default()),
         };
-        Ok(Self { asked, file, size, image: Image::of(&magic), label })
+        Ok(Self { asked, purpose, file, size, image: Image::of(&magic), label })
     }
 
-    fn add(mut self, replica: &Replica, size_max: u64) -> Result<Attachment, ErrorRecord> {
+    fn add(mut self, replica: &Replica) -> Result<Attachment, ErrorRecord> {
+        let (size_max, hint) = (self.purpose.bytes_max(), self.purpose.hint());
         let mut fault = None;
         let cleaned = self.image.filter(|_| !self.asked.keep_metadata);
         let file = &mut self.file;
@@ -193,7 +220,7 @@ impl<'a> Opened<'a> {
             Ok(body) => body,
             Err(EngineError::Store(StoreError::Refused { .. })) => {
                 let message = format!("{shown}: more than {size_max} bytes");
-                return refused(message).map_err(|error| error.with_hint(HINT));
+                return refused(message).map_err(|error| error.with_hint(hint));
             }
             Err(_) if fault.is_some() => {
                 let kind = match self.image {
@@ -206,7 +233,7 @@ impl<'a> Opened<'a> {
                     "cannot remove the metadata of {shown} ({kind}): {why}; --keep-metadata attaches \
                      it as it is"
                 );
-                return refused(message).map_err(|error| error.with_hint(HINT));
+                return refused(message).map_err(|error| error.with_hint(hint));
             }
             Err(error) => return Err(error.into()),
         };

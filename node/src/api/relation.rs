@@ -73,15 +73,26 @@ fn other(replica: &Replica, who: &str) -> Result<AccountId, ErrorRecord> {
 fn follow(app: &App, request: FollowAdd) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let account = other(&replica, &request.who)?;
-    if let Some(name) = &request.name
-        && (name.is_empty() || name.starts_with('@') || name.chars().any(char::is_control))
-    {
-        let message = format!("'{}' is no petname", name.escape_default());
-        return Err(ErrorRecord::new(ErrorKind::Usage, message));
+    if let Some((name, why)) = request.name.as_ref().and_then(|n| Some((n, petname_fault(n)?))) {
+        let message = format!("'{}' is no petname: {why}", name.escape_default());
+        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help follow"));
     }
     replica.follow(account, request.name.as_deref(), clock::now_ms())?;
     app.kept_changed();
     relation(&replica, FOLLOWS, account, false)
+}
+
+/// What is wrong with a petname; `None` if it is fine.
+fn petname_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.starts_with('@') {
+        Some("the @ is not part of it")
+    } else if name.chars().any(char::is_control) {
+        Some("it has control characters")
+    } else {
+        None
+    }
 }
 
 fn unfollow(app: &App, request: FollowRemove) -> Result<Record, ErrorRecord> {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,17 +22,29 @@ use crate::home;
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = route(router, |app, request: WallSave| {
         let path = PathBuf::from(&request.path);
-        save(app, path, move |app| attachment(app, &request))
+        let again = save_again(&request);
+        save(app, path, again, move |app| attachment(app, &request))
     });
     route(router, |app, request: ProfilePicture| {
         let path = PathBuf::from(&request.path);
-        save(app, path, move |app| picture(app, request.who.as_deref()))
+        let again = "mosaic profile avatar --output NEW_FILE".to_owned();
+        save(app, path, again, move |app| picture(app, request.who.as_deref()))
     })
+}
+
+/// Saves the same attachment elsewhere.
+fn save_again(request: &WallSave) -> String {
+    let id = &request.id;
+    match request.index {
+        None | Some(0) => format!("mosaic wall save {id} --output NEW_FILE"),
+        Some(index) => format!("mosaic wall save {id} --index {index} --output NEW_FILE"),
+    }
 }
 
 async fn save(
     app: Arc<App>,
     path: PathBuf,
+    again: String,
     find: impl FnOnce(&App) -> Result<Attachment, ErrorRecord> + Send + 'static,
 ) -> Outcome {
     if !path.is_absolute() {
@@ -42,11 +54,12 @@ async fn save(
     let found = tokio::task::spawn_blocking(move || find(&finding)).await;
     let attachment = found.map_err(|error| failed(&error))??;
     let path = if path.is_dir() { path.join(label::file_name(&attachment.name)) } else { path };
-    let (here, wanted, target) = (app.clone(), attachment.clone(), path.clone());
-    let copied = tokio::task::spawn_blocking(move || copy(&here, &wanted, &target)).await;
+    let target = Target { path: path.clone(), again };
+    let (here, wanted, first) = (app.clone(), attachment.clone(), target.clone());
+    let copied = tokio::task::spawn_blocking(move || copy(&here, &wanted, &first)).await;
     let size_bytes = match copied.map_err(|error| failed(&error))?? {
         Some(size) => size,
-        None => fetch(&app, &attachment, &path).await?,
+        None => fetch(&app, &attachment, &target).await?,
     };
     let (path, hash) = (path.display().to_string(), attachment.body.hash.to_string());
     Ok(Record::Saved(Saved { path, size_bytes, hash }).into())
@@ -69,11 +82,11 @@ fn picture(app: &App, who: Option<&str>) -> Result<Attachment, ErrorRecord> {
 }
 
 /// Copies what is here; `None` if it is not.
-fn copy(app: &App, attachment: &Attachment, path: &Path) -> Result<Option<u64>, ErrorRecord> {
-    let mut new = NewFile::create(path)?;
+fn copy(app: &App, attachment: &Attachment, target: &Target) -> Result<Option<u64>, ErrorRecord> {
+    let mut new = NewFile::create(target)?;
     match app.replica()?.copy_file(attachment, &mut new.file) {
         Ok(size) => {
-            new.keep().map_err(|error| cannot_write(path, &error))?;
+            new.keep().map_err(|error| target.cannot_write(&error))?;
             Ok(Some(size))
         }
         Err(EngineError::MissingBlob(_)) => Ok(None),
@@ -81,9 +94,13 @@ fn copy(app: &App, attachment: &Attachment, path: &Path) -> Result<Option<u64>, 
     }
 }
 
-async fn fetch(app: &Arc<App>, attachment: &Attachment, path: &Path) -> Result<u64, ErrorRecord> {
+async fn fetch(
+    app: &Arc<App>,
+    attachment: &Attachment,
+    target: &Target,
+) -> Result<u64, ErrorRecord> {
     let network = app.network().await?;
-    let mut new = NewFile::create(path)?;
+    let mut new = NewFile::create(target)?;
     let (mut salt, mut size) = (BODY_SALT_BYTES, 0u64);
     let fetched = network.sessions().fetch_file(&attachment.body, |bytes| {
         let skipped = salt.min(bytes.len());
@@ -96,8 +113,23 @@ async fn fetch(app: &Arc<App>, attachment: &Attachment, path: &Path) -> Result<u
         let message = format!("the file is not here, and no peer gave it: {error}");
         ErrorRecord::new(ErrorKind::Retry, message)
     })?;
-    new.keep().map_err(|error| cannot_write(path, &error))?;
+    new.keep().map_err(|error| target.cannot_write(&error))?;
     Ok(size)
+}
+
+/// Where to write.
+#[derive(Clone)]
+struct Target {
+    path: PathBuf,
+    /// The command that writes elsewhere.
+    again: String,
+}
+
+impl Target {
+    fn cannot_write(&self, error: &io::Error) -> ErrorRecord {
+        let message = format!("cannot write {}: {error}", self.path.display());
+        ErrorRecord::new(ErrorKind::Error, message).with_hint(&self.again)
+    }
 }
 
 /// A file that did not exist before; removed again unless kept.
@@ -107,14 +139,15 @@ struct NewFile {
 }
 
 impl NewFile {
-    fn create(path: &Path) -> Result<Self, ErrorRecord> {
+    fn create(target: &Target) -> Result<Self, ErrorRecord> {
+        let path = &target.path;
         match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(file) => Ok(Self { file, path: Some(path.to_owned()) }),
+            Ok(file) => Ok(Self { file, path: Some(path.clone()) }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let message = format!("{} exists already", path.display());
-                Err(ErrorRecord::new(ErrorKind::Conflict, message))
+                Err(ErrorRecord::new(ErrorKind::Conflict, message).with_hint(&target.again))
             }
-            Err(error) => Err(cannot_write(path, &error)),
+            Err(error) => Err(target.cannot_write(&error)),
         }
     }
 
@@ -132,10 +165,6 @@ impl Drop for NewFile {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> ErrorRecord {
-    ErrorRecord::new(ErrorKind::Error, format!("cannot write {}: {error}", path.display()))
 }
 
 fn failed(error: &impl ToString) -> ErrorRecord {

@@ -92,7 +92,7 @@ pub(super) async fn comment(
     let request = WallComment {
         id,
         text,
-        attachments: attachments.files()?,
+        attachments: attachments.files(&context.globals.help)?,
         idempotency_key: creating.idempotency_key,
         wait_replicas: creating.wait_replicas,
         timeout_ms: context.globals.timeout.map(quantity::millis),
