@@ -148,6 +148,8 @@ impl Filter {
 }
 
 const FILTERS: &str = "from: has: is: before: after:";
+/// Their names.
+const FILTER_NAMES: [&str; 5] = ["from", "has", "is", "before", "after"];
 
 impl Query {
     /// Reads a query.
@@ -251,11 +253,14 @@ fn quoted(chars: &[char], open: usize) -> Result<(String, usize), QueryError> {
     Ok((rest.iter().take(len).collect(), open + len + 2))
 }
 
-/// A name and what follows its colon. Addresses and times of day are words.
+/// A name and what follows its colon. Addresses and times of day are words, and a name with
+/// nothing after it unless it is that of a filter.
 fn field(token: &str) -> Option<(&str, &str)> {
     let (name, value) = token.split_once(':')?;
     let named = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic());
-    (named && !value.is_empty() && !value.starts_with("//")).then_some((name, value))
+    let filter = FILTER_NAMES.iter().any(|filter| filter.eq_ignore_ascii_case(name));
+    let some = filter || !value.is_empty();
+    (named && some && !value.starts_with("//")).then_some((name, value))
 }
 
 fn word(token: &str, at: usize) -> Result<Wish, QueryError> {
@@ -276,6 +281,10 @@ fn phrase(text: &str, at: usize, open: bool) -> Result<Wish, QueryError> {
 
 fn filter(name: &str, value: &str, at: usize, wanted: bool) -> Result<Wish, QueryError> {
     let value = value.trim_matches('"');
+    if value.is_empty() {
+        let hint = format!("name it right after the colon; for the word write \"{name}\"");
+        return Err(wrong(at, format!("'{name}:' without what it looks for"), hint));
+    }
     match name.to_ascii_lowercase().as_str() {
         "from" => Ok(Wish::From(value.to_owned())),
         "has" => has(value, at).map(Wish::Has),
@@ -378,6 +387,10 @@ mod tests {
             ("has:wings", 1, "nothing has 'wings'"),
             ("is:odd", 1, "nothing is 'odd'"),
             ("-before:2d", 1, "a time cannot be excluded"),
+            ("ferry from:", 7, "'from:' without what it looks for"),
+            ("from:\"\"", 1, "'from:' without what it looks for"),
+            ("-has: link", 1, "'has:' without what it looks for"),
+            ("After:", 1, "'After:' without what it looks for"),
         ] {
             let error = Query::parse(text).unwrap_err();
             assert_eq!((error.at, error.what.as_str()), (at, what), "{text}");
