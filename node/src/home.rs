@@ -163,7 +163,8 @@ fn read_pid(file: File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Makes `path` with mode 0700, or checks that it is a folder of ours that nobody else enters.
+/// Makes `path` with mode 0700, or checks that it is a folder of ours that nobody else enters. One
+/// of ours that is empty gets that mode.
 ///
 /// # Errors
 /// See [`Home::open_or_create`].
@@ -178,7 +179,27 @@ pub fn private_folder(path: &Path) -> Result<(), NodeError> {
         let error = io::Error::from(io::ErrorKind::NotADirectory);
         return Err(NodeError::file("use", path)(error));
     }
+    if close_empty(path, &found).map_err(NodeError::file("use", path))? {
+        return Ok(());
+    }
     check_mode(path, &found, FOLDER_MODE)
+}
+
+/// Takes an empty folder of ours from everybody else; whether it was one. A folder with special
+/// bits is there for others, and one that somebody put something into meanwhile is left as it was.
+fn close_empty(path: &Path, found: &fs::Metadata) -> io::Result<bool> {
+    let mode = found.permissions().mode() & 0o7777;
+    let ours = found.uid() == rustix::process::getuid().as_raw();
+    let is_empty = || Ok::<_, io::Error>(fs::read_dir(path)?.next().is_none());
+    if !ours || mode & OTHERS == 0 || mode & 0o7000 != 0 || !is_empty()? {
+        return Ok(false);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE))?;
+    let closed = is_empty()?;
+    if !closed {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    }
+    Ok(closed)
 }
 
 /// Reads a secret of at most `bytes_max` bytes.
@@ -329,6 +350,25 @@ mod tests {
             Home::open_or_create(home.root()),
             Err(NodeError::LooseMode { mode: 0o755, .. })
         ));
+    }
+
+    #[test]
+    fn an_empty_folder_of_ours_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let home = folder.path().join("home");
+        fs::create_dir(&home).unwrap();
+        chmod(&home, 0o755);
+        Home::open_or_create(&home).unwrap();
+        assert_eq!(mode(&home), 0o700);
+        // as /tmp, and one that is in use
+        chmod(&home, 0o1777);
+        let loose = |result| matches!(result, Err(NodeError::LooseMode { .. }));
+        assert!(loose(Home::open_or_create(&home)));
+        fs::write(home.join("notes"), "mine").unwrap();
+        chmod(&home, 0o755);
+        assert!(loose(Home::open_or_create(&home)));
+        assert_eq!(mode(&home), 0o755);
     }
 
     #[test]
