@@ -10,9 +10,16 @@ use crate::error::Failure;
 use crate::quantity;
 use crate::render::short;
 
+const ADD_HELP: &str = "\
+A wall is kept in pages of up to 1024 posts: some 30 MB if all have long texts. Older pages go
+first, and come back when somebody reads them. A page comes whole, so that as much as one page
+more than the limit may be here. The files of the database may take some 70 MB more than all that
+is held.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sub {
     /// Keep somebody's wall here, or change how much of it
+    #[command(after_long_help = ADD_HELP)]
     Add(Add),
     /// List what is kept here
     List,
@@ -35,13 +42,13 @@ pub(crate) struct Add {
     /// Account id or @petname; the full id for somebody not known here yet
     #[arg(value_name = "TARGET")]
     target: String,
-    /// Keep what is younger: 90d, or full
+    /// Keep what is younger: 90d, or full, or heads: the newest page and no older one
     #[arg(long, value_name = "TIME", value_parser = history)]
     history: Option<History>,
     /// Keep blobs: all, none, or up to a size such as 10MB each
     #[arg(long, value_name = "WHICH", value_parser = blobs)]
     blobs: Option<BlobRule>,
-    /// Never hold more than this, for example 20000000 or 2GB; none lifts the limit
+    /// Hold at most this, for example 20000000 or 2GB, and a page; none lifts the limit
     #[arg(long, value_name = "SIZE", value_parser = limit)]
     max_bytes: Option<u64>,
 }
@@ -49,6 +56,7 @@ pub(crate) struct Add {
 #[derive(Debug, Clone, Copy)]
 enum History {
     Full,
+    Heads,
     Younger(Duration),
 }
 
@@ -61,6 +69,7 @@ impl Sub {
                     history_ms: match add.history {
                         Some(History::Younger(age)) => Some(quantity::millis(age)),
                         Some(History::Full) => Some(u64::MAX),
+                        Some(History::Heads) => Some(0),
                         None => None,
                     },
                     blobs: add.blobs,
@@ -92,6 +101,7 @@ fn said(record: &Record, what: &str) -> Option<String> {
 fn history(text: &str) -> Result<History, String> {
     match text {
         "full" => Ok(History::Full),
+        "heads" => Ok(History::Heads),
         age => quantity::duration(age).map(History::Younger),
     }
 }

@@ -12,6 +12,7 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) fn sub(sub: &Sub) -> View {
     let history = match sub.history_ms {
         None => "full".to_owned(),
+        Some(0) => "heads".to_owned(),
         Some(ms) if ms % DAY_MS == 0 => format!("{}d", ms / DAY_MS),
         Some(ms) => format!("{}s", ms / 1000),
     };

@@ -1,5 +1,6 @@
 //! Limits of a subscription under readers who ask for old pages and go away in the middle.
 
+use mosaic_engine::replica::History;
 use mosaic_engine::store::disk::{DiskOptions, DiskStore};
 
 use super::*;
@@ -130,6 +131,19 @@ fn the_newest_page_comes_back_with_a_sync_and_with_a_new_post() {
         let held = pages(&reader, &ada);
         assert_eq!(held[..3], [0; 3]);
     }
+}
+
+#[test]
+fn heads_are_the_newest_page_and_what_is_asked_for() {
+    let (laptop, ada) = wall();
+    let (reader, _) = person(3, "hub");
+    reader.subscribe(Subscription { history: History::Heads, ..Subscription::whole(ada) }).unwrap();
+    give(&laptop, &reader);
+    let whole = pages(&laptop, &ada);
+    assert_eq!(pages(&reader, &ada), [0, 0, 0, whole[3]]);
+    reader.demand_page(&ada, 1).unwrap();
+    fetch(&laptop, &reader, 1000);
+    assert_eq!(pages(&reader, &ada), [0, whole[1], 0, whole[3]]);
 }
 
 #[test]

@@ -433,13 +433,13 @@ requests! {
     "/v1/sub/add" any SubAdd {
         /// Account: full id, or prefix of a known one, or `@petname`.
         target: String,
-        /// Keep what is younger than this; absent = as before, at first all; the greatest
-        /// number = all.
+        /// Keep what is younger than this; 0 = the newest page and no older one; absent = as
+        /// before, at first all; the greatest number = all.
         history_ms: Option<u64>,
         /// Which blobs to keep; absent = all.
         blobs: Option<BlobRule>,
-        /// Never hold more bytes of it than this; absent = as before, at first no limit; the
-        /// greatest number = no limit.
+        /// Hold at most so many bytes of it, and a page; absent = as before, at first no limit;
+        /// the greatest number = no limit.
         max_bytes: Option<u64>,
     }
     /// Answers what is kept here as `sub`, our own space first.

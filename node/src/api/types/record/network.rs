@@ -17,7 +17,7 @@ records! {
         petname: Option<String>,
         /// Whether it is our own: always kept whole.
         own: bool,
-        /// Only what is younger than this; absent = all.
+        /// Only what is younger than this; 0 = the newest page and no older one; absent = all.
         history_ms: Option<u64>,
         /// Which blobs; absent = all.
         blobs: Option<BlobRule>,
