@@ -44,6 +44,8 @@ use crate::error::Failure;
 use crate::log;
 use crate::output::{self, Output};
 
+pub(crate) use version::COMMIT;
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -10,6 +10,7 @@ use mosaic_node::config::{KEYS, Key, Layers, Settings};
 use mosaic_node::{App, AppOptions, NodeError, clock, home};
 
 use crate::args::Globals;
+use crate::commands::COMMIT;
 use crate::editor::Written;
 use crate::error::Failure;
 use crate::input;
@@ -375,6 +376,7 @@ impl<'a> Context<'a> {
             home: self.paths.home.clone(),
             state_dir: self.paths.state.clone(),
             layers: self.layers(),
+            commit: COMMIT,
             ..AppOptions::default()
         }
     }

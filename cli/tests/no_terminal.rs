@@ -31,6 +31,28 @@ fn every_leaf_command_ends_without_a_terminal() {
     }
 }
 
+#[test]
+fn the_program_knows_its_commit() {
+    let git = |args: &[&str]| {
+        let output =
+            Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let tracked = git(&["ls-files", "--error-unmatch", "build.rs"]);
+    let commit = tracked.and_then(|_| git(&["rev-parse", "--short=12", "HEAD"]));
+    let told = option_env!("MOSAIC_COMMIT").map(str::to_owned);
+    // a package without a repository knows of none
+    assert!(commit.is_none() || told == commit, "{told:?} {commit:?}");
+    let home = tempfile::tempdir().expect("a folder");
+    for args in [&["version", "--json"][..], &["api", "meta/version"]] {
+        let output = run(home.path(), args);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let field = told.as_ref().map(|commit| format!("\"commit\":\"{commit}\""));
+        assert!(output.status.success() && text.contains(&field.unwrap_or_default()), "{text}");
+    }
+}
+
 /// How long a command may take that has nobody to ask.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -40,6 +40,8 @@ pub struct AppOptions {
     pub relay: Option<String>,
     /// What opens the keys if they are sealed, and seals those that are made.
     pub unlock: Option<Unlock>,
+    /// The commit that the program is built of, where that is known.
+    pub commit: Option<&'static str>,
 }
 
 /// An opened home. Everything the local API does goes through it.
@@ -106,6 +108,11 @@ impl App {
     /// The local API over this home.
     pub fn router(self: &Arc<Self>) -> Router {
         crate::api::router(self.clone())
+    }
+
+    /// The commit that the program is built of.
+    pub(crate) const fn commit(&self) -> Option<&'static str> {
+        self.options.commit
     }
 
     /// Ends sessions, makes everything durable and closes the store. Errors are logged: what

@@ -26,8 +26,8 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     blocking::<MetaVersion, _>(router, version)
 }
 
-fn version(_: &App, _: MetaVersion) -> Result<Record, ErrorRecord> {
-    Ok(Record::VersionInfo(VersionInfo::of_this_program()))
+fn version(app: &App, _: MetaVersion) -> Result<Record, ErrorRecord> {
+    Ok(Record::VersionInfo(VersionInfo::of_this_program(app.commit())))
 }
 
 fn stats(app: &App, _: StoreStats) -> Result<Record, ErrorRecord> {

@@ -205,14 +205,14 @@ impl Record {
 }
 
 impl VersionInfo {
-    /// The versions of this very program. `MOSAIC_COMMIT` names the commit when it is built.
+    /// The versions of this very program, and the commit that it is built of.
     #[must_use]
-    pub fn of_this_program() -> Self {
+    pub fn of_this_program(commit: Option<&str>) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             api: super::API_VERSION,
             store_format: mosaic_engine::store::STORE_FORMAT,
-            commit: option_env!("MOSAIC_COMMIT").map(str::to_owned),
+            commit: commit.map(str::to_owned),
         }
     }
 }
