@@ -36,6 +36,9 @@ field is unknown or was not asked for; null is never used. Within a major versio
 are only added: ignore those you do not know, and expect new values where names are listed.
 The schemas: mosaic api --openapi.
 
+What is a document or a script is printed as it is, with and without --json: export atom, json
+and html, completion, api --openapi.
+
 --jq PROGRAM runs a jq program on each record (and implies --json); strings are printed bare:
 
     mosaic feed --jq '.author_name + \": \" + .text'
