@@ -248,6 +248,7 @@ fn keys_of_a_link_and_of_a_recovery_are_sealed_too() {
     let words = root.path().join("words").display().to_string();
     ada.ok(&["identity", "recovery", "--output", &words]);
     hub.ok(&["sub", "add", &ada.account()]);
+    ada.ok(&["mute", &hub.account()]);
     let node = ada.node();
     let ticket = ada.ok(&["device", "invite", "--no-wait"]);
     let phone = Home::new(root.path(), "phone");

@@ -310,6 +310,7 @@ fn replaced_words_are_worth_nothing_and_using_them_freezes() {
     });
     let tickets = nodes.each_ref().map(|node| node.ticket());
     laptop.ok(&["post", "before"]);
+    laptop.ok(&["block", BLOCKED]);
     for ticket in &tickets {
         laptop.sync(ticket);
     }
@@ -345,4 +346,35 @@ fn replaced_words_are_worth_nothing_and_using_them_freezes() {
     let late = Home::new(root.path(), "late");
     let refused = late.run(&["init", "--recover", words, "--peer", &tickets[0]]);
     assert_eq!(refused.code, 4, "{}", refused.err);
+}
+
+#[test]
+fn a_node_that_never_got_what_is_private_does_not_end_it() {
+    let root = tempfile::tempdir().unwrap();
+    let laptop = Home::init(root.path(), "laptop");
+    let ada = laptop.account();
+    let [first, second] = ["first", "second"].map(|name| Home::init(root.path(), name));
+    for hub in [&first, &second] {
+        hub.ok(&["sub", "add", &ada]);
+    }
+    laptop.ok(&["block", BLOCKED]);
+    laptop.ok(&["post", "before"]);
+    let node = first.node();
+    laptop.sync(&node.ticket());
+    // The second one keeps the account too, and has it from the first one alone.
+    second.sync(&node.ticket());
+    let other = second.node();
+    let words = words_of(&laptop, root.path());
+    wipe(&laptop);
+    let new = Home::new(root.path(), "new");
+    let init = ["init", "--recover", words.to_str().unwrap(), "--peer"];
+    let refused = new.run(&[&init[..], &[&other.ticket()]].concat());
+    assert_eq!(refused.code, 3, "{} {}", refused.out, refused.err);
+    assert!(refused.err.contains("--without-private"), "{}", refused.err);
+    assert_eq!(texts(&second, &ada), ["before"]);
+    // With one more that has it, it goes on in the same home.
+    new.ok(&[&init[..], &[&node.ticket()]].concat());
+    assert_eq!(new.json(&["block", "list"]).len(), 1);
+    other.stop();
+    node.stop();
 }

@@ -96,6 +96,7 @@ fn run(level: &[&str]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
     log.extend(logged(&ada, level, &["identity", "recovery", "--output", file]));
     let back = Home::new(root.path(), "back");
     bob.ok(&["sub", "add", &ada.account()]);
+    ada.ok(&["mute", &"1".repeat(64)]);
     let hub = bob.node();
     ada.sync(&hub.ticket());
     log.extend(logged(&back, level, &["init", "--recover", file, "--peer", &hub.ticket()]));

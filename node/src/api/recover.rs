@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::description::SectionClass;
+use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::identity::{CertificatePath, RecoverySecret};
 use mosaic_engine::replica::{Recoverable, Replica, TakenOut};
+use mosaic_engine::sync::exchange::{Exchange, ExchangeError, Section};
 use tokio::task::spawn_blocking;
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
@@ -186,10 +187,13 @@ async fn go_on(
     let mut private = rounds(&network, &asked.peers).await?;
     // now that they know this device they give it what is private
     private |= rounds(&network, &asked.peers).await?;
+    // a node may be willing to keep it and never have met a device that gave it
+    private &= private_is_here(replica).await?;
     if !private && !asked.without_private {
-        let message = "none of these nodes keeps what your devices had in private (follows, \
-                       blocks, petnames, read marks): give one more that does, or give that up; \
-                       the devices of before are not out yet";
+        let message = "none of these nodes has anything that your devices had in private (follows, \
+                       blocks, petnames, read marks): give one more that has; if there never was \
+                       any, or to give it up for good, say --without-private; the devices of \
+                       before are not out yet";
         return Err(ErrorRecord::new(ErrorKind::Partial, message)
             .with_hint("mosaic init --recover FILE --peer TICKET --without-private"));
     }
@@ -258,6 +262,18 @@ async fn log_is_here(replica: &Arc<Replica>) -> Result<bool, ErrorRecord> {
         Ok(authority.is_some_and(|authority| authority.recovery.policy.is_some()))
     })
     .await
+}
+
+/// Whether something private came, and all of what is known of it.
+async fn private_is_here(replica: &Arc<Replica>) -> Result<bool, ErrorRecord> {
+    let space = Space::Account(replica.account()?).id();
+    let (looking, section) = (replica.clone(), Section { space, class: SectionClass::Private });
+    let looked = spawn_blocking(move || {
+        let known = !looking.tips(&section)?.is_empty();
+        Ok(known && looking.incomplete(&section, 1)?.is_empty())
+    });
+    let looked = looked.await.map_err(|error| failed(&error))?;
+    looked.map_err(|error: ExchangeError| failed(&error))
 }
 
 async fn store<T: Send + 'static>(
