@@ -311,6 +311,10 @@ impl Peers {
             if outcome.sections.iter().any(|section| section.state != SectionState::Failed) {
                 record.missing_there = outcome.missing_there;
             }
+            // What it does not talk about any more it does not keep any more.
+            if outcome.kind == OutcomeKind::Round && outcome.complete {
+                record.sections.values_mut().for_each(|known| known.kept_there = false);
+            }
             for (section, digest) in outcome.sections.iter().zip(digests) {
                 let key = section_key(&section.section);
                 let known = record.sections.entry(key).or_default();

@@ -68,6 +68,30 @@ fn who_keeps_a_wall_no_more_is_no_copy_of_it() {
 }
 
 #[test]
+fn a_hub_that_calls_and_keeps_nothing_more_is_no_copy() {
+    let root = tempfile::tempdir().unwrap();
+    let [ada, hub] = ["ada", "hub"].map(|name| Home::init(root.path(), name));
+    let account = ada.account();
+    hub.ok(&["sub", "add", &account]);
+    ada.ok(&["post", "hello"]);
+    let node = hub.node();
+    agree(&ada, &node);
+    node.stop();
+    let open = ada.node();
+    // From now on it is the hub that calls.
+    let _ = hub.sync(&open.ticket());
+    all_in_sync(&ada);
+    hub.ok(&["sub", "remove", &account]);
+    let _ = hub.run(&["sync", "--peer", &open.ticket()]);
+    for state in ada.json(&["sync", "status"]) {
+        assert_ne!(state["state"], "in-sync", "{state}");
+        assert_eq!(state["durable"], Value::Null, "{state}");
+    }
+    assert_ne!(ada.json(&["status"])[0]["unsent_changes"], 0);
+    open.stop();
+}
+
+#[test]
 fn who_leaves_files_out_is_no_copy_of_them() {
     let root = tempfile::tempdir().unwrap();
     let [ada, hub] = ["ada", "hub"].map(|name| Home::init(root.path(), name));

@@ -139,6 +139,8 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// Number of the round or push.
     pub number: u64,
+    /// Whether it came to its end: then a round's sections are all that both talk about.
+    pub complete: bool,
     /// The sections it is about: all common ones, or those pushed to.
     pub sections: Vec<SectionOutcome>,
     /// What was not taken; at most [`CAUSES_KEPT_MAX`].

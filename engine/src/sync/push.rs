@@ -201,6 +201,7 @@ impl Session {
             remote: self.remote,
             kind,
             number,
+            complete: true,
             sections,
             durable_here: !ledger.store_failed,
             durable_there,

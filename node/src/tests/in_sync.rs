@@ -65,6 +65,7 @@ fn outcome(
         remote,
         kind,
         number: 1,
+        complete: true,
         sections: vec![SectionOutcome {
             section,
             state,
