@@ -538,8 +538,9 @@ impl Replica {
             Ok(pending) => pending.wait(),
         };
         if let Err(error) = durable {
-            // What is over a limit was not written at all; anything else, who knows.
-            if matches!(error, StoreError::Refused { .. }) {
+            // What is over a limit or finds no room was not written at all; anything else, who
+            // knows.
+            if matches!(error, StoreError::Refused { .. } | StoreError::DiskFull { .. }) {
                 state.journal = journal_before;
             } else {
                 state.failed = Some(error.to_string());

@@ -193,6 +193,16 @@ impl Batch {
         self.operations
     }
 
+    /// Returns whether something is put into `table`.
+    #[must_use]
+    pub fn adds_to(&self, table: Table) -> bool {
+        let adds = |operation: &Operation| match operation {
+            Operation::Put { table: of, .. } => *of == table,
+            Operation::Delete { .. } => false,
+        };
+        self.operations.iter().any(adds)
+    }
+
     /// Checks the limits of keys, values and the whole, and that no key is the store's own.
     ///
     /// # Errors

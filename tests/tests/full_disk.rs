@@ -31,6 +31,27 @@ mount -o remount,size=400m "$DISK"
 "$MOSAIC" store verify >/dev/null; say verified
 "#;
 
+/// A node on a disk that somebody else fills.
+const NODE_SCRIPT: &str = r#"
+mount -t tmpfs -o size=60m none "$DISK" || exit 99
+export MOSAIC_HOME="$DISK/home" MOSAIC_STATE="$DISK/state" TMPDIR="$DISK"
+say() { echo "$@" $?; }
+texts() { "$MOSAIC" wall list --json --jq 'select(.type == "post").text' | tr '\n' ' '; echo; }
+"$MOSAIC" init --name Ada >/dev/null 2>&1; say init
+"$MOSAIC" node start >/dev/null 2>&1; say start
+"$MOSAIC" post before >/dev/null 2>&1; say before
+dd if=/dev/zero of="$DISK/fill" bs=4k 2>/dev/null
+"$MOSAIC" post refused; say full
+"$MOSAIC" store gc >/dev/null 2>&1; say gc
+rm "$DISK/fill"
+"$MOSAIC" post after >/dev/null 2>&1; say after
+texts
+"$MOSAIC" node restart >/dev/null 2>&1; say restart
+texts
+"$MOSAIC" store verify >/dev/null; say verified
+"$MOSAIC" node stop >/dev/null 2>&1; say stop
+"#;
+
 /// A JSON Feed that is larger than the disk.
 fn feed(path: &Path) {
     let filler = "boats ".repeat(9000);
@@ -61,6 +82,47 @@ fn archive(path: &Path, file: &[u8]) {
     zip.finish().unwrap();
 }
 
+/// Runs a script with a disk of its own; returns what it prints, or nothing where there is no such
+/// thing.
+fn with_a_disk(script: &str, disk: &Path, files: &Path) -> Option<(String, String)> {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    command.env("DISK", disk).env("FILES", files).env("MOSAIC", binary());
+    command.env("POSTS", POSTS.to_string()).env("HOME", disk).stdin(Stdio::null());
+    let done = command.output();
+    let Some(done) = done.ok().filter(|done| !matches!(done.status.code(), Some(1 | 99))) else {
+        println!("skipped: this system makes no mount namespaces");
+        return None;
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(&done.stdout), text(&done.stderr)))
+}
+
+#[test]
+fn a_node_on_a_full_disk_saves_what_it_says_and_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = root.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let Some((out, err)) = with_a_disk(NODE_SCRIPT, &disk, root.path()) else { return };
+    let lines: Vec<_> = out.lines().map(str::trim_end).collect();
+    let both = "after before";
+    let wanted = [
+        "init 0",
+        "start 0",
+        "before 0",
+        "full 1",
+        "gc 0",
+        "after 0",
+        both,
+        "restart 0",
+        both,
+        "verified 0",
+        "stop 0",
+    ];
+    assert_eq!(lines, wanted, "{err}");
+    assert!(err.contains("disk is full") && err.contains("nothing was saved"), "{err}");
+}
+
 #[test]
 fn a_full_disk_loses_nothing_and_writes_nothing_half() {
     let root = tempfile::tempdir().unwrap();
@@ -78,16 +140,7 @@ fn a_full_disk_loses_nothing_and_writes_nothing_half() {
     std::fs::write(files.join("large"), &large).unwrap();
     archive(&files.join("media.zip"), &large);
     feed(&files.join("feed.json"));
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT]);
-    command.env("DISK", &disk).env("FILES", &files).env("MOSAIC", binary());
-    command.env("POSTS", POSTS.to_string()).env("HOME", &disk).stdin(Stdio::null());
-    let done = command.output();
-    let Some(done) = done.ok().filter(|done| !matches!(done.status.code(), Some(1 | 99))) else {
-        println!("skipped: this system makes no mount namespaces");
-        return;
-    };
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let Some((out, err)) = with_a_disk(SCRIPT, &disk, &files) else { return };
     let lines: Vec<_> = out.lines().collect();
     let wanted = [
         "init 0",

@@ -39,7 +39,10 @@ use super::{
     Batch, BlobInfo, BlobWriter, CommitNumber, PartialBlob, PartialInfo, Pending, Row, RowVisitor,
     Store, StoreError, StoreStats, Table, TableStats,
     blob_files::BlobFiles,
-    files::{RESERVE_BYTES, create_private_dir, disk_usage, free_bytes, replace_file, sync_dir},
+    files::{
+        COMMIT_RESERVE_BYTES, RESERVE_BYTES, create_private_dir, disk_usage, free_bytes,
+        replace_file, sync_dir,
+    },
     format::{Format, StoreId, migrate},
     highwater::{Mark, Marks, check_marker, read_mark, write_marker},
     lock::HomeLock,
@@ -302,6 +305,7 @@ impl Store for DiskStore {
 
     fn submit(&self, batch: Batch) -> Result<Pending, StoreError> {
         batch.check()?;
+        self.check_room(&batch)?;
         self.inner.writer.submit(batch)
     }
 
@@ -443,6 +447,22 @@ impl Inner {
         match (hash, decode_size(value)) {
             (Some(hash), Some(size)) => Ok(BlobInfo { hash: BlobHash::from_bytes(hash), size }),
             _ => Err(StoreError::corrupt(self.options.store(), "the row of a blob is malformed")),
+        }
+    }
+}
+
+impl DiskStore {
+    /// Refuses what would fill the disk while the database still works. What adds no truth may
+    /// go in all the same: collecting garbage makes room.
+    fn check_room(&self, batch: &Batch) -> Result<(), StoreError> {
+        if !batch.adds_to(Table::Truth) {
+            return Ok(());
+        }
+        let path = self.inner.blobs.root();
+        let wanted = COMMIT_RESERVE_BYTES.saturating_add(batch.bytes() as u64);
+        match free_bytes(path) {
+            Some(free) if free < wanted => Err(StoreError::DiskFull { path: path.to_owned() }),
+            _ => Ok(()),
         }
     }
 }

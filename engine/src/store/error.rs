@@ -25,7 +25,7 @@ pub enum StoreError {
         /// The first failure.
         reason: String,
     },
-    /// No room on the disk; nothing of this batch counts as saved.
+    /// No room on the disk; nothing of this was saved, and the store goes on.
     #[error("disk is full at {}: nothing was saved", path.display())]
     DiskFull {
         /// The store's directory.

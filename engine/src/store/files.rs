@@ -15,6 +15,10 @@ pub(super) const NEW_FILE_PREFIX: &str = ".new-";
 /// cannot write its journal takes nothing any more.
 pub(super) const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// Bytes of the disk that commits leave free, for what the database writes by itself later: one that
+/// cannot do that stops, and nobody can tell what of the last commit is there.
+pub(super) const COMMIT_RESERVE_BYTES: u64 = 8 * 1024 * 1024;
+
 /// Returns the bytes that are free on the disk of `path`; `None` where the system does not say.
 #[cfg(unix)]
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {

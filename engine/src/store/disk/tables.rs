@@ -15,6 +15,7 @@ use fjall::{
 
 use super::super::{
     CommitNumber, RESERVED_META_BYTE, Row, RowVisitor, StoreError, Table, TableStats,
+    files::{COMMIT_RESERVE_BYTES, free_bytes},
     format::StoreId,
     journal::{COMMIT_KEY, CommitRow, META_KEYSPACE},
     lock::HomeLock,
@@ -129,7 +130,16 @@ impl Tables {
         }
         batch.insert(&self.meta, COMMIT_KEY, row.encode());
         let outcome = contain(&self.path, || batch.commit());
-        outcome.map_err(|error| self.explain(error))
+        outcome.map_err(|error| self.explain(error)).map_err(|error| match error {
+            // how much of it reached the disk, and shows when it is read again, nobody knows
+            StoreError::DiskFull { path } => StoreError::ReadOnly {
+                reason: format!(
+                    "disk is full at {}: the last write may be there then, or not",
+                    path.display()
+                ),
+            },
+            error => error,
+        })
     }
 
     /// Returns a value, the store's own rows included.
@@ -299,10 +309,15 @@ impl Tables {
         Err(StoreError::ReadOnly { reason: "a flush of the database does not end".to_owned() })
     }
 
-    /// A poisoned database does not say why: if a file is damaged, that is why.
+    /// A poisoned database does not say why: if a file is damaged, or the disk is full, that is
+    /// why.
     fn explain(&self, error: StoreError) -> StoreError {
+        let full = free_bytes(&self.path).is_some_and(|free| free < COMMIT_RESERVE_BYTES);
         match (&error, self.verify_files()) {
             (StoreError::ReadOnly { .. }, Err(found @ StoreError::Corrupt(_))) => found,
+            (StoreError::ReadOnly { .. }, _) if full => {
+                StoreError::DiskFull { path: self.path.clone() }
+            }
             _ => error,
         }
     }
