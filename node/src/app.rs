@@ -58,6 +58,8 @@ pub struct App {
     news: watch::Sender<u64>,
     stopping: CancellationToken,
     ready: CancellationToken,
+    /// One page that was given up for room is here at a time: who reads one has a turn.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The store and replica of a home that has a key.
@@ -96,6 +98,7 @@ impl App {
             news: watch::Sender::new(0),
             stopping: CancellationToken::new(),
             ready: CancellationToken::new(),
+            reading: Arc::default(),
         };
         if keys::has_store(&app.options.home)? {
             let home = Home::open_or_create(&app.options.home)?;
@@ -335,6 +338,11 @@ impl App {
         let news = self.news.clone();
         replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
         Ok(Arc::new(Opened { replica, disk: disk.store, warnings, failed }))
+    }
+
+    /// Waits until nobody else reads a page that was given up for room.
+    pub(crate) async fn turn_to_read(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.reading.clone().lock_owned().await
     }
 
     /// The network of this home: the node's if one runs here, else one for as long as this

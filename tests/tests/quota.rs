@@ -166,6 +166,15 @@ fn stay_under_the_limit_when_readers_go_away(
         println!("reader killed, next post shown: held {now}");
         assert!(now <= limit + PAGE_BYTES, "{now}");
     }
+    // Two who read different pages do not take them from each other.
+    let readers = [30, 1520].map(|n| {
+        let id = field(&wall[wall.len() - 1 - n], "id");
+        let mut reader = hub.command(&["wall", "show", &id]);
+        reader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a reader")
+    });
+    let codes = readers.map(|mut reader| reader.wait().expect("an end").code());
+    assert_eq!(codes, [Some(0); 2]);
+    assert!(held(hub, account) <= limit + PAGE_BYTES);
     node.kill();
     let node = hub.node();
     hub.sync(ticket);

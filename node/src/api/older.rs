@@ -10,6 +10,9 @@ use super::types::{ErrorKind, ErrorRecord, Notice, Record, WallList, WallShow};
 use super::{resolve, wall};
 use crate::app::App;
 
+/// The turn of one reader.
+type Turn = tokio::sync::OwnedMutexGuard<()>;
+
 /// A page that is known but was given up.
 #[derive(Clone, Copy)]
 struct Gone {
@@ -29,9 +32,10 @@ struct Look {
 /// fetched from a peer, verified like any other, and stays until another one is asked for; so
 /// on until there is as much as was asked for. A list that stops before such a page says so.
 pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
-    if let Some(id) = &request.before {
-        bring(&app, id).await?;
-    }
+    let mut turn = match &request.before {
+        Some(id) => bring(&app, id).await?,
+        None => None,
+    };
     let (looking, before) = (app.clone(), request.before.take());
     let start =
         tokio::task::spawn_blocking(move || wall::cursor(&*looking.replica()?, before.as_deref()));
@@ -48,6 +52,10 @@ pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
         let wanted = request.limit.map(|limit| limit.saturating_sub(came));
         let Some(gone) = found.gone.filter(|_| wanted != Some(0)) else { break };
         request.limit = wanted;
+        if wanted.is_some() && turn.is_none() {
+            // another reader may have had this page fetched, or given up, meanwhile
+            turn = Some(app.turn_to_read().await);
+        }
         if wanted.is_none() || !fetch(&app, gone).await? {
             let message = match wanted {
                 Some(_) => "Older posts are not kept here, and no peer gave them.",
@@ -62,7 +70,7 @@ pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
 
 /// Shows a post; one on a page that is not kept here is fetched if its whole id is named.
 pub(super) async fn show(app: Arc<App>, request: WallShow) -> Outcome {
-    bring(&app, &request.id).await?;
+    let _turn = bring(&app, &request.id).await?;
     let shown = tokio::task::spawn_blocking(move || wall::show(&app, &request)).await;
     Ok(shown.map_err(|error| failed(&error))??.into())
 }
@@ -90,18 +98,30 @@ enum Sought {
     On(Vec<Gone>),
 }
 
-/// Fetches pages that are not kept here, newest first, until the entry is here.
+/// Fetches pages that are not kept here, newest first, until the entry is here. It stays for as
+/// long as the turn is held: the next reader's page takes its place.
 ///
 /// # Errors
 /// `retry` if it may be on one that nobody gave.
-async fn bring(app: &Arc<App>, id: &str) -> Result<(), ErrorRecord> {
-    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(()) };
+async fn bring(app: &Arc<App>, id: &str) -> Result<Option<Turn>, ErrorRecord> {
+    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(None) };
     let replica = app.replica()?;
-    let looking = replica.clone();
-    let sought = tokio::task::spawn_blocking(move || seek(&looking, &id)).await;
-    let pages = match sought.map_err(|error| failed(&error))?? {
-        Sought::Here(None) => return Ok(()),
-        Sought::Here(Some(page)) => return fetch(app, page).await.map(drop),
+    let look = || {
+        let looking = replica.clone();
+        let sought = tokio::task::spawn_blocking(move || seek(&looking, &id));
+        async { sought.await.map_err(|error| failed(&error))? }
+    };
+    if matches!(look().await?, Sought::Here(None)) {
+        return Ok(None);
+    }
+    let turn = app.turn_to_read().await;
+    // whoever had the turn before may have brought it, or given it up
+    let pages = match look().await? {
+        Sought::Here(None) => return Ok(Some(turn)),
+        Sought::Here(Some(page)) => {
+            fetch(app, page).await?;
+            return Ok(Some(turn));
+        }
         Sought::On(pages) => pages,
     };
     for page in pages {
@@ -115,7 +135,7 @@ async fn bring(app: &Arc<App>, id: &str) -> Result<(), ErrorRecord> {
             break;
         }
     }
-    Ok(())
+    Ok(Some(turn))
 }
 
 fn seek(replica: &Replica, id: &ChangeId) -> Result<Sought, ErrorRecord> {
