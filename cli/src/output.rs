@@ -103,6 +103,8 @@ impl Output {
         if let Paging::On(pager) = &mut self.paging {
             return Ok(pager.write(bytes)?);
         }
+        // It may be the same screen.
+        self.clear_progress();
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
         out.flush()?;

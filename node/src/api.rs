@@ -14,6 +14,7 @@ mod import;
 mod join;
 mod label;
 mod metrics;
+mod moved;
 mod names;
 mod node;
 mod older;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use mosaic_tests::binary::binary;
-use mosaic_tests::home::Home;
+use mosaic_tests::home::{Home, Node};
 
 fn ip(args: &[&str]) -> bool {
     Command::new("ip").args(args).output().is_ok_and(|done| done.status.success())
@@ -65,6 +65,35 @@ fn the_counters_agree_with_the_interface() {
     let told: u64 = parts.iter().map(|part| result[*part].as_u64().unwrap()).sum();
     assert!(told > 5_400_000, "{result}");
     assert!(told.abs_diff(seen) * 10 <= seen, "told {told}, the interface saw {seen}: {result}");
+}
+
+#[test]
+fn a_sync_that_takes_long_says_how_much_moves() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let (there, here) = (ada.node(), bob.node());
+    let ticket = there.ticket();
+    bob.ok(&["sub", "add", &ada.account()]);
+    bob.sync(&ticket);
+    // It is asked, and does not answer.
+    signal(&there, "STOP");
+    let done = bob.run(&["sync", "--peer", &ticket, "--json", "--timeout", "5s"]);
+    signal(&there, "CONT");
+    assert_eq!(done.code, 124, "{done:?}");
+    let told = done.err.lines().map(|line| serde_json::from_str(line).expect("an object"));
+    let told: Vec<serde_json::Value> = told.collect();
+    let progress = told.iter().find(|told| told["type"] == "progress");
+    let progress = progress.unwrap_or_else(|| panic!("{done:?}"));
+    assert!(progress["op"] == "sync" && progress["done_bytes"].as_u64() > Some(0), "{progress}");
+    let result: serde_json::Value = serde_json::from_str(done.out.trim()).unwrap();
+    assert_eq!(progress["peer"], result["peer"]);
+    there.stop();
+    here.stop();
+}
+
+fn signal(node: &Node, name: &str) {
+    let kill = format!("kill -{name} {}", node.pid());
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
 }
 
 /// A letter that nobody foresees.

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use axum::Router;
 use mosaic_engine::description::{SectionClass, Space};
-use mosaic_engine::hash::SpaceId;
+use mosaic_engine::hash::{DeviceId, SpaceId};
 use mosaic_engine::replica::{Replica, Section};
 use mosaic_engine::sync::exchange::{Exchange, ExchangeError};
 use mosaic_engine::sync::outcome::{Counters, Outcome as Round, SectionOutcome, SectionState};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout_at};
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
+use super::moved::Moved;
 use super::names;
 use super::resolve;
 use super::sync_status::status;
@@ -27,6 +28,8 @@ use crate::ticket::NodeTicket;
 
 /// Peers met at once.
 const PEERS_AT_ONCE: usize = 16;
+/// How often is told how much has moved.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// How long a peer may take unless told otherwise.
 const TIMEOUT_MS: u64 = 120_000;
 
@@ -123,12 +126,14 @@ async fn meet(
 ) -> Tally {
     let deadline = Instant::from_std(clock::instant()) + limit;
     let mut tally = Tally::default();
+    let mut telling = Telling::new(network, &sink);
     let mut running = JoinSet::new();
     let mut waiting = peers.iter().cloned();
     loop {
         while running.len() < PEERS_AT_ONCE
             && let Some(ticket) = waiting.next()
         {
+            telling.begin(ticket.device);
             let network = network.clone();
             running.spawn(async move {
                 let start = clock::instant();
@@ -136,8 +141,9 @@ async fn meet(
                 (ticket, report, clock::elapsed_ms(start))
             });
         }
-        let Some(met) = running.join_next().await else { return tally };
+        let Some(met) = telling.until_one_of(&mut running).await else { return tally };
         let Ok((ticket, report, elapsed_ms)) = met else { continue };
+        telling.moved.end(&ticket.device);
         let late = report.is_none();
         let unanswered = || Ok(network.sessions().unanswered(&ticket.device));
         let mut report = report.unwrap_or_else(unanswered);
@@ -163,6 +169,48 @@ async fn meet(
         let _ = sink.send(Record::SyncResult(record)).await;
         if wanted.is_some_and(|wanted| tally.in_sync >= wanted) {
             return tally;
+        }
+    }
+}
+
+/// What is told while peers are met.
+struct Telling<'a> {
+    moved: Moved,
+    ticks: Interval,
+    network: &'a Network,
+    sink: &'a Sink,
+}
+
+impl<'a> Telling<'a> {
+    fn new(network: &'a Network, sink: &'a Sink) -> Self {
+        let first = Instant::from_std(clock::instant()) + TOLD_EVERY;
+        let mut ticks = interval_at(first, TOLD_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { moved: Moved::default(), ticks, network, sink }
+    }
+
+    fn begin(&mut self, device: DeviceId) {
+        let live = self.network.peers().live(&device);
+        self.moved.begin(device, live.map(|live| live.tally.total()));
+    }
+
+    /// Waits until one is done, and tells meanwhile how much moves. Nobody waits for a slow
+    /// reader, who learns more a second later.
+    async fn until_one_of<T: 'static>(
+        &mut self,
+        running: &mut JoinSet<T>,
+    ) -> Option<Result<T, JoinError>> {
+        loop {
+            tokio::select! {
+                biased;
+                met = running.join_next() => return met,
+                _ = self.ticks.tick() => {}
+            }
+            let peers = self.network.peers();
+            let total = |device: &DeviceId| peers.live(device).map(|live| live.tally.total());
+            for progress in self.moved.news(total) {
+                let _ = self.sink.try_send(Record::Progress(progress));
+            }
         }
     }
 }
