@@ -173,6 +173,7 @@ fn the_program_offers_any_file_and_says_what_the_node_said() {
     let mut said = BTreeMap::<String, u64>::new();
     for line in &told {
         assert_eq!(field(line, "verdict"), "refused", "{line}");
+        assert_eq!(line.get("expected"), None, "{line}");
         *said.entry(field(line, "reason")).or_default() += 1;
     }
     let counted = Counted { refused: said, ..Counted::default() };

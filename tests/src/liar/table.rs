@@ -7,7 +7,7 @@ use mosaic_engine::description::{Description, DocumentKind};
 use mosaic_engine::entropy::random;
 use mosaic_engine::hash::{BlobHash, ChangeHash, ChangeId, DocumentId, Incarnation, Link};
 use mosaic_engine::limits::{
-    ENTRY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX,
+    CHANGE_BYTES_MAX, ENTRY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX,
 };
 use mosaic_engine::model::entry::{BodyRef, Entry, EntryRef, Tip};
 use mosaic_engine::sync::exchange::{Received, Verdict};
@@ -148,13 +148,14 @@ pub fn offers_of_file(author: &Author, name: &str, bytes: &[u8], now_ms: u64) ->
     log.raw(bytes.to_vec());
     let mut disguised = author.chain(&wall(author, 0));
     disguised.disguised(bytes, now_ms, post().encode());
+    // What is longer than any change is refused before anybody looks at it.
+    let (as_map, as_log) = match bytes.len() > CHANGE_BYTES_MAX {
+        true => (Answer::Refused(Reason::Limit), Answer::Refused(Reason::Limit)),
+        false => (INVALID, Answer::Refused(Reason::Malformed)),
+    };
     let mut all = vec![
-        offer(format!("{name}: as a map change"), map.offer(author), INVALID),
-        offer(
-            format!("{name}: as a log change"),
-            log.offer(author),
-            Answer::Refused(Reason::Malformed),
-        ),
+        offer(format!("{name}: as a map change"), map.offer(author), as_map),
+        offer(format!("{name}: as a log change"), log.offer(author), as_log),
         offer(
             format!("{name}: behind an honest entry"),
             disguised.offer(author),
