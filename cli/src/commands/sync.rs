@@ -73,7 +73,8 @@ async fn status(targets: Vec<String>, context: &mut Context<'_>) -> Result<(), F
     };
     context.answer(&SyncStatus { targets }, Print::Records, &note).await?;
     if !seen.get() {
-        let sentence = "No device that was met keeps anything of it: there is no copy but this one.";
+        let sentence =
+            "No device that was met keeps anything of it: there is no copy but this one.";
         context.output.talk(sentence);
     }
     Ok(())
