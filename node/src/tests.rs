@@ -137,11 +137,14 @@ fn wall(replica: &Replica) -> Vec<Text> {
     replica.wall(&account, None, 10_000).unwrap().into_iter().map(|post| post.text).collect()
 }
 
+/// What is answered, without how far it was meanwhile: that depends on how long it takes.
 async fn all<R: Request>(client: &Client, request: R) -> Vec<Record> {
     let mut answer = client.call(&request).await.unwrap();
     let mut records = Vec::new();
     while let Some(record) = next(&mut answer).await {
-        records.push(record);
+        if !matches!(record, Record::Progress(_)) {
+            records.push(record);
+        }
     }
     records
 }
