@@ -64,6 +64,23 @@ pub(crate) struct Report {
     pub failures: Vec<String>,
 }
 
+/// Who asked for a round, and what came of it.
+pub(crate) type Reply = (oneshot::Sender<Report>, Report);
+
+/// An outcome, and those who are told once it is remembered.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub outcome: Outcome,
+    pub replies: Vec<Reply>,
+}
+
+/// Tells those who asked; who waits no more is not told.
+pub(crate) fn reply(replies: Vec<Reply>) {
+    for (asker, report) in replies {
+        let _ = asker.send(report);
+    }
+}
+
 /// What a driver needs besides its stream.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -72,7 +89,7 @@ pub(crate) struct Seat {
     pub fetcher: Arc<Fetcher>,
     pub commands: mpsc::Receiver<Command>,
     /// Gets every outcome, to be remembered.
-    pub outcomes: mpsc::Sender<Outcome>,
+    pub outcomes: mpsc::Sender<Finished>,
     pub tally: Arc<Tally>,
     /// Set when commands did not fit.
     pub lag: Arc<AtomicBool>,

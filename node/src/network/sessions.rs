@@ -27,8 +27,8 @@ use crate::peers::{Live, Peers, section_key};
 use crate::places::{Place, Places};
 use crate::refusals::{Counts, Door, Refusals};
 use crate::session::{
-    COMMANDS_WAITING, Command, Fetcher, Files, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN, Seat, Tally,
-    drive,
+    COMMANDS_WAITING, Command, Fetcher, Files, Finished, HANDSHAKE_TIMEOUT, Report, SYNC_ALPN,
+    Seat, Tally, drive, reply,
 };
 use crate::standing::Standing;
 use crate::ticket::NodeTicket;
@@ -473,13 +473,14 @@ const fn sum(a: &Counters, b: &Counters) -> Counters {
     }
 }
 
-async fn note_all(peers: Arc<Peers>, mut outcomes: mpsc::Receiver<Outcome>, wanted: Arc<Notify>) {
-    while let Some(outcome) = outcomes.recv().await {
+async fn note_all(peers: Arc<Peers>, mut finished: mpsc::Receiver<Finished>, wanted: Arc<Notify>) {
+    while let Some(Finished { outcome, replies }) = finished.recv().await {
         let (peers, missing) = (peers.clone(), outcome.missing_here);
         let noted = tokio::task::spawn_blocking(move || peers.note(&outcome)).await;
         if let Ok(Err(error)) = noted {
             tracing::warn!(%error, "an outcome was not written down");
         }
+        reply(replies);
         if missing > 0 {
             wanted.notify_one();
         }

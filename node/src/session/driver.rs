@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::stream::{Writer, read};
-use super::{Command, Report, Seat};
+use super::{Command, Finished, Reply, Report, Seat, reply};
 use crate::clock::Steady;
 use crate::refusals::Door;
 
@@ -104,7 +104,7 @@ impl Driver {
             };
         }
         self.handle(Input::Closed).await;
-        self.answer(None);
+        reply(self.replies(None));
     }
 
     fn tick(&self) -> Input {
@@ -183,25 +183,23 @@ impl Driver {
     fn finished(&mut self, outcome: Outcome) {
         // a round that left a difference is followed by one more at once
         let settled = outcome.is_equal() || !self.session.as_ref().is_some_and(Session::is_busy);
-        if outcome.kind == OutcomeKind::Round && settled {
-            self.answer(Some(&outcome));
-        }
-        if self.seat.outcomes.try_send(outcome).is_err() {
+        let replies = match outcome.kind == OutcomeKind::Round && settled {
+            true => self.replies(Some(&outcome)),
+            false => Vec::new(),
+        };
+        // Whoever asks for the status next finds what the answer says.
+        if let Err(lost) = self.seat.outcomes.try_send(Finished { outcome, replies }) {
             tracing::debug!("an outcome was not remembered");
+            reply(lost.into_inner().replies);
         }
     }
 
-    fn answer(&mut self, outcome: Option<&Outcome>) {
-        let (now, total) = (self.seat.tally.session(), self.seat.tally.total());
-        for (asker, before) in self.running.drain(..) {
+    fn replies(&mut self, outcome: Option<&Outcome>) -> Vec<Reply> {
+        let (now, total, ended) = (self.seat.tally.session(), self.seat.tally.total(), self.ended);
+        let of = |(asker, before): (_, Counters)| {
             let (outcome, counters) = (outcome.cloned(), now.since(&before));
-            let _ = asker.send(Report {
-                outcome,
-                counters,
-                total,
-                ended: self.ended,
-                failures: Vec::new(),
-            });
-        }
+            (asker, Report { outcome, counters, total, ended, failures: Vec::new() })
+        };
+        self.running.drain(..).map(of).collect()
     }
 }
