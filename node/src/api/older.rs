@@ -70,9 +70,24 @@ pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
 
 /// Shows a post; one on a page that is not kept here is fetched if its whole id is named.
 pub(super) async fn show(app: Arc<App>, request: WallShow) -> Outcome {
-    let _turn = bring(&app, &request.id).await?;
-    let shown = tokio::task::spawn_blocking(move || wall::show(&app, &request)).await;
-    Ok(shown.map_err(|error| failed(&error))??.into())
+    let turn = bring(&app, &request.id).await?;
+    let request = Arc::new(request);
+    let show = || {
+        let (showing, asked) = (app.clone(), request.clone());
+        let shown = tokio::task::spawn_blocking(move || wall::show(&showing, &asked));
+        async { shown.await.map_err(|error| failed(&error))? }
+    };
+    match show().await {
+        // its page was here, and had to go for that of another reader
+        Err(gone) if gone.kind() == ErrorKind::NotFound && turn.is_none() => {
+            let _turn = app.turn_to_read().await;
+            match fetch_entry(&app, &request.id).await? {
+                true => Ok(show().await?.into()),
+                false => Err(gone),
+            }
+        }
+        shown => Ok(shown?.into()),
+    }
 }
 
 fn look(app: &App, request: &WallList, start: Option<Cursor>) -> Result<Look, ErrorRecord> {
@@ -105,23 +120,32 @@ enum Sought {
 /// `retry` if it may be on one that nobody gave.
 async fn bring(app: &Arc<App>, id: &str) -> Result<Option<Turn>, ErrorRecord> {
     let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(None) };
-    let replica = app.replica()?;
-    let look = || {
-        let looking = replica.clone();
-        let sought = tokio::task::spawn_blocking(move || seek(&looking, &id));
-        async { sought.await.map_err(|error| failed(&error))? }
-    };
-    if matches!(look().await?, Sought::Here(None)) {
+    if matches!(look_for(app, id).await?, Sought::Here(None)) {
         return Ok(None);
     }
     let turn = app.turn_to_read().await;
+    fetch_one(app, id).await?;
+    Ok(Some(turn))
+}
+
+/// As [`bring`], in the caller's turn; false if the text is no whole id.
+async fn fetch_entry(app: &Arc<App>, id: &str) -> Result<bool, ErrorRecord> {
+    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(false) };
+    fetch_one(app, id).await.map(|()| true)
+}
+
+async fn look_for(app: &Arc<App>, id: ChangeId) -> Result<Sought, ErrorRecord> {
+    let replica = app.replica()?;
+    let sought = tokio::task::spawn_blocking(move || seek(&replica, &id)).await;
+    sought.map_err(|error| failed(&error))?
+}
+
+async fn fetch_one(app: &Arc<App>, id: ChangeId) -> Result<(), ErrorRecord> {
+    let replica = app.replica()?;
     // whoever had the turn before may have brought it, or given it up
-    let pages = match look().await? {
-        Sought::Here(None) => return Ok(Some(turn)),
-        Sought::Here(Some(page)) => {
-            fetch(app, page).await?;
-            return Ok(Some(turn));
-        }
+    let pages = match look_for(app, id).await? {
+        Sought::Here(None) => return Ok(()),
+        Sought::Here(Some(page)) => return fetch(app, page).await.map(drop),
         Sought::On(pages) => pages,
     };
     for page in pages {
@@ -135,7 +159,7 @@ async fn bring(app: &Arc<App>, id: &str) -> Result<Option<Turn>, ErrorRecord> {
             break;
         }
     }
-    Ok(Some(turn))
+    Ok(())
 }
 
 fn seek(replica: &Replica, id: &ChangeId) -> Result<Sought, ErrorRecord> {
