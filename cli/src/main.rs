@@ -143,8 +143,8 @@ async fn asked_to_end() -> io::Result<()> {
     }
 }
 
-/// Does something until it is done or Ctrl-C ends it, in a node too that does not serve yet; Ctrl-C
-/// is caught before `work` begins.
+/// Does something until it is done or it is [asked to end](asked_to_end), in a node too that does
+/// not serve yet; that is caught before `work` begins.
 ///
 /// # Errors
 /// Those of `work`, and `interrupted`.

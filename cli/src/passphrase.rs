@@ -1,5 +1,6 @@
-//! Passphrases of the keys, and of archives: from a file, a program of the settings, or a person; never from an
-//! argument or a variable, which others can see. Asked for once, and only if they are needed.
+//! Passphrases of the keys, and of archives: from a file, a program of the settings, or a person;
+//! never from an argument or a variable, which others can see. Asked for once, and only if they are
+//! needed.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};

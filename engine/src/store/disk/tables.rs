@@ -130,16 +130,7 @@ impl Tables {
         }
         batch.insert(&self.meta, COMMIT_KEY, row.encode());
         let outcome = contain(&self.path, || batch.commit());
-        outcome.map_err(|error| self.explain(error)).map_err(|error| match error {
-            // how much of it reached the disk, and shows when it is read again, nobody knows
-            StoreError::DiskFull { path } => StoreError::ReadOnly {
-                reason: format!(
-                    "disk is full at {}: the last write may be there then, or not",
-                    path.display()
-                ),
-            },
-            error => error,
-        })
+        outcome.map_err(|error| self.explain(error))
     }
 
     /// Returns a value, the store's own rows included.
@@ -310,13 +301,22 @@ impl Tables {
     }
 
     /// A poisoned database does not say why: if a file is damaged, or the disk is full, that is
-    /// why.
+    /// why. How much of a write that failed for that is there when it is opened again, nobody knows.
     fn explain(&self, error: StoreError) -> StoreError {
-        let full = free_bytes(&self.path).is_some_and(|free| free < COMMIT_RESERVE_BYTES);
-        match (&error, self.verify_files()) {
-            (StoreError::ReadOnly { .. }, Err(found @ StoreError::Corrupt(_))) => found,
-            (StoreError::ReadOnly { .. }, _) if full => {
-                StoreError::DiskFull { path: self.path.clone() }
+        let full = match &error {
+            StoreError::DiskFull { .. } => true,
+            StoreError::ReadOnly { .. } => {
+                free_bytes(&self.path).is_some_and(|free| free < COMMIT_RESERVE_BYTES)
+            }
+            _ => return error,
+        };
+        match self.verify_files() {
+            Err(found @ StoreError::Corrupt(_)) => found,
+            _ if full => {
+                let path = self.path.display();
+                let reason =
+                    format!("disk is full at {path}, and the last write may be there then");
+                StoreError::ReadOnly { reason }
             }
             _ => error,
         }
