@@ -33,7 +33,7 @@ struct Look {
 /// on until there is as much as was asked for. A list that stops before such a page says so.
 pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
     let mut turn = match &request.before {
-        Some(id) => bring(&app, id).await?,
+        Some(id) => bring(&app, id, None).await?,
         None => None,
     };
     let (looking, before) = (app.clone(), request.before.take());
@@ -70,7 +70,8 @@ pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
 
 /// Shows a post; one on a page that is not kept here is fetched if its whole id is named.
 pub(super) async fn show(app: Arc<App>, request: WallShow) -> Outcome {
-    let turn = bring(&app, &request.id).await?;
+    let turn = bring(&app, &request.id, None).await?;
+    let is_whole = ChangeId::parse_hex(request.id.trim()).is_some();
     let request = Arc::new(request);
     let show = || {
         let (showing, asked) = (app.clone(), request.clone());
@@ -79,12 +80,10 @@ pub(super) async fn show(app: Arc<App>, request: WallShow) -> Outcome {
     };
     match show().await {
         // its page was here, and had to go for that of another reader
-        Err(gone) if gone.kind() == ErrorKind::NotFound && turn.is_none() => {
-            let _turn = app.turn_to_read().await;
-            match fetch_entry(&app, &request.id).await? {
-                true => Ok(show().await?.into()),
-                false => Err(gone),
-            }
+        Err(gone) if gone.kind() == ErrorKind::NotFound && turn.is_none() && is_whole => {
+            let turn = app.turn_to_read().await;
+            let _turn = bring(&app, &request.id, Some(turn)).await?;
+            Ok(show().await?.into())
         }
         shown => Ok(shown?.into()),
     }
@@ -114,38 +113,31 @@ enum Sought {
 }
 
 /// Fetches pages that are not kept here, newest first, until the entry is here. It stays for as
-/// long as the turn is held: the next reader's page takes its place.
+/// long as the turn is held: the next reader's page takes its place. Without a turn one is taken,
+/// if it is needed.
 ///
 /// # Errors
 /// `retry` if it may be on one that nobody gave.
-async fn bring(app: &Arc<App>, id: &str) -> Result<Option<Turn>, ErrorRecord> {
-    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(None) };
-    if matches!(look_for(app, id).await?, Sought::Here(None)) {
-        return Ok(None);
-    }
-    let turn = app.turn_to_read().await;
-    fetch_one(app, id).await?;
-    Ok(Some(turn))
-}
-
-/// As [`bring`], in the caller's turn; false if the text is no whole id.
-async fn fetch_entry(app: &Arc<App>, id: &str) -> Result<bool, ErrorRecord> {
-    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(false) };
-    fetch_one(app, id).await.map(|()| true)
-}
-
-async fn look_for(app: &Arc<App>, id: ChangeId) -> Result<Sought, ErrorRecord> {
+async fn bring(app: &Arc<App>, id: &str, turn: Option<Turn>) -> Result<Option<Turn>, ErrorRecord> {
+    let Some(id) = ChangeId::parse_hex(id.trim()) else { return Ok(turn) };
     let replica = app.replica()?;
-    let sought = tokio::task::spawn_blocking(move || seek(&replica, &id)).await;
-    sought.map_err(|error| failed(&error))?
-}
-
-async fn fetch_one(app: &Arc<App>, id: ChangeId) -> Result<(), ErrorRecord> {
-    let replica = app.replica()?;
+    let look = || {
+        let looking = replica.clone();
+        let sought = tokio::task::spawn_blocking(move || seek(&looking, &id));
+        async { sought.await.map_err(|error| failed(&error))? }
+    };
+    let turn = match turn {
+        Some(turn) => turn,
+        None if matches!(look().await?, Sought::Here(None)) => return Ok(None),
+        None => app.turn_to_read().await,
+    };
     // whoever had the turn before may have brought it, or given it up
-    let pages = match look_for(app, id).await? {
-        Sought::Here(None) => return Ok(()),
-        Sought::Here(Some(page)) => return fetch(app, page).await.map(drop),
+    let pages = match look().await? {
+        Sought::Here(None) => return Ok(Some(turn)),
+        Sought::Here(Some(page)) => {
+            fetch(app, page).await?;
+            return Ok(Some(turn));
+        }
         Sought::On(pages) => pages,
     };
     for page in pages {
@@ -159,7 +151,7 @@ async fn fetch_one(app: &Arc<App>, id: ChangeId) -> Result<(), ErrorRecord> {
             break;
         }
     }
-    Ok(())
+    Ok(Some(turn))
 }
 
 fn seek(replica: &Replica, id: &ChangeId) -> Result<Sought, ErrorRecord> {
