@@ -3,6 +3,16 @@
 //! Every benchmark stands beside its floor: the least work that could give the same
 //! result with the same hash, signature, database or CRDT. What lies between is Mosaic's.
 
+pub mod child;
+pub mod counts;
+pub mod floor;
+pub mod measure;
+pub mod meeting;
+pub mod peers;
+pub mod report;
+pub mod rows;
+pub mod workload;
+
 use std::path::Path;
 use std::sync::Arc;
 
