@@ -113,8 +113,14 @@ impl Page {
         let mut items = Vec::new();
         for n in 1..=count {
             let body = BodyRef { hash: BlobHash::of(&n.to_be_bytes()), size: 91 };
-            let value =
-                Entry::Post { body, attachments: Vec::new(), quote: None, origin: None }.encode();
+            let value = Entry::Post {
+                body,
+                attachments: Vec::new(),
+                quote: None,
+                origin: None,
+                text: None,
+            }
+            .encode();
             let time_ms = TIME_MS + 1000 * n;
             let previous = changes.last().map(|change| change.hash);
             let change = build(Actor::of(&chain), n, previous, tag(&origin), time_ms, &value)

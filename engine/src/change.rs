@@ -4,10 +4,12 @@
 //! map change passes [`prescan`], which is bounded, and then the rules of [`gate`].
 
 mod columns;
+mod frame;
 pub mod gate;
 pub mod log;
 pub mod malformed;
 pub mod prescan;
+pub mod text;
 pub mod value;
 
 use std::fmt;
@@ -98,6 +100,8 @@ pub(crate) const fn checksum(hash: &ChangeHash) -> [u8; 4] {
     [a, b, c, d]
 }
 
+#[cfg(test)]
+pub(crate) mod dice;
 #[cfg(any(test, feature = "test-utils"))]
 #[allow(
     clippy::missing_panics_doc,

@@ -6,7 +6,10 @@
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, DocumentId, SpaceId, derive};
-use crate::limits::{LABEL_BYTES_MAX, PAGE_NUMBER_MAX};
+use crate::limits::{LABEL_BYTES_MAX, PAGE_NUMBER_MAX, TEXT_LABEL_BYTES};
+
+/// What tells the texts of an account apart.
+pub type TextLabel = [u8; TEXT_LABEL_BYTES];
 
 /// Under whose authority documents stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,8 +83,8 @@ pub enum Audience {
     OwnDevices = 2,
 }
 
-/// What kind of document this is. Bytes 5 to 7 and 9 are reserved for hub, channel,
-/// conversation and text.
+/// What kind of document this is. Bytes 5 to 7 are reserved for hub, channel and
+/// conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -96,10 +99,12 @@ pub enum DocumentKind {
     Guest = 4,
     /// A private map of the account's own devices, sealed.
     Private = 8,
+    /// A long text, written character by character.
+    Text = 9,
 }
 
 impl DocumentKind {
-    /// Whether the document is an append-only log; otherwise it is a map.
+    /// Whether the document is an append-only log; otherwise it is a map or a text.
     #[must_use]
     pub const fn is_log(self) -> bool {
         matches!(self, Self::AccountLog | Self::Wall | Self::Guest)
@@ -114,6 +119,7 @@ impl DocumentKind {
             Self::Wall => "wall",
             Self::Guest => "guest",
             Self::Private => "private",
+            Self::Text => "text",
         }
     }
 }
@@ -124,7 +130,7 @@ impl DocumentKind {
 pub enum SectionClass {
     /// Account log: standing is computed from it, so it comes first.
     Authority = 1,
-    /// Profile, wall, admitted guests and the owner's own guest pages.
+    /// Profile, wall, texts, admitted guests and the owner's own guest pages.
     Public = 2,
     /// Guests the owner has not admitted: best effort, outside "in sync".
     Visitors = 3,
@@ -203,6 +209,12 @@ impl Description {
         }
     }
 
+    /// Describes a public text document; its first device chose `label` at random.
+    #[must_use]
+    pub fn text(account: AccountId, label: &TextLabel) -> Self {
+        Self { label: label.to_vec(), ..Self::own(account, DocumentKind::Text, 0) }
+    }
+
     /// Encodes for hashing and sending: `version 1 ‖ space ‖ audience ‖ account ‖ kind ‖
     /// label ‖ page ‖ generation`.
     #[must_use]
@@ -237,6 +249,7 @@ impl Description {
             3 => DocumentKind::Wall,
             4 => DocumentKind::Guest,
             8 => DocumentKind::Private,
+            9 => DocumentKind::Text,
             value => return Err(DecodeError::Unknown { reading: "document kind", value }),
         };
         let label = reader.bytes(LABEL_BYTES_MAX, "label")?.to_vec();
@@ -259,11 +272,15 @@ impl Description {
         if !own && self.kind != DocumentKind::Guest {
             return Err(DecodeError::Rule("only guest pages stand in another account's space"));
         }
-        if !private && !self.label.is_empty() {
+        let text = self.kind == DocumentKind::Text;
+        if text && self.label.len() != TEXT_LABEL_BYTES {
+            return Err(DecodeError::Rule("label of a text is not 16 bytes"));
+        }
+        if !private && !text && !self.label.is_empty() {
             return Err(DecodeError::Rule("label on a document that has none"));
         }
         if self.page != 0 && !self.kind.is_log() {
-            return Err(DecodeError::Rule("page number on a map document"));
+            return Err(DecodeError::Rule("page number on a map or text document"));
         }
         Ok(())
     }
@@ -287,6 +304,7 @@ mod tests {
             Description::own(ada, DocumentKind::Wall, 7),
             Description::guest(ada, bob, 7),
             Description::private(ada, vec![9; 32]),
+            Description::text(ada, &[9; TEXT_LABEL_BYTES]),
         ];
         for description in &all {
             let bytes = description.encode();
@@ -295,6 +313,14 @@ mod tests {
             assert!(reader.is_empty());
         }
         let mut misfit = Description::own(ada, DocumentKind::Wall, 0);
+        misfit.space = Space::Account(bob);
+        assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());
+        for bytes in [0, TEXT_LABEL_BYTES - 1, TEXT_LABEL_BYTES + 1] {
+            let mut misfit = Description::text(ada, &[9; TEXT_LABEL_BYTES]);
+            misfit.label = vec![9; bytes];
+            assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());
+        }
+        let mut misfit = Description::text(ada, &[9; TEXT_LABEL_BYTES]);
         misfit.space = Space::Account(bob);
         assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());
         let mut misfit = Description::own(ada, DocumentKind::Private, 0);

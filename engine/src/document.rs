@@ -1,4 +1,4 @@
-//! Documents over Automerge: maps that are merged, pages that are shown.
+//! Documents over Automerge: maps and texts that are merged, pages that are shown.
 //!
 //! Stored chunks are the truth. A document here is made from them, and thrown away; no
 //! saved form of Automerge's is ever loaded, and nothing reaches it unvetted.
@@ -17,7 +17,11 @@ use crate::change::prescan::prescan;
 use crate::change::value::Value;
 use crate::change::{Actor, ChainPosition};
 use crate::hash::{ChangeHash, ChangeId, DocumentId};
-use crate::limits::CHANGE_DEPENDENCIES_MAX;
+use crate::limits::{CHANGE_DEPENDENCIES_MAX, TEXT_COUNTER_MAX};
+
+mod text;
+
+pub use text::{Extended, Splice, TextCounts, TextDocument, TextDrafts};
 
 /// Why a document cannot be made or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,6 +60,17 @@ pub enum DocumentError {
         /// The number asked for.
         n: u64,
     },
+    /// What a text was read at is not here.
+    #[error("the text was read at changes that are not here")]
+    Base,
+    /// A splice reaches beyond the text.
+    #[error("a splice reaches beyond the text")]
+    Range,
+    /// The text comes to its limit.
+    #[error(
+        "more than {TEXT_COUNTER_MAX} characters were written into this text; begin another one"
+    )]
+    TextLength,
     /// Edits that change nothing.
     #[error("nothing to change")]
     Nothing,

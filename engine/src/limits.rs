@@ -77,3 +77,23 @@ pub const CHANGE_PREDECESSORS_MAX: usize = 4 * CHANGE_OPERATIONS_MAX;
 /// Highest operation counter: half of what Automerge can count, so that no legal change
 /// brings a document near the end.
 pub const OPERATION_COUNTER_MAX: u64 = 1 << 31;
+/// Operations in one text change: as many as in a map change; a longer text is several changes.
+pub const TEXT_OPERATIONS_MAX: usize = CHANGE_OPERATIONS_MAX;
+/// Changes of one chain in one text document: what a head may count to on the wire.
+pub const TEXT_CHANGES_MAX: u64 = MAP_CHANGES_MAX;
+/// Stored bytes of one chain in one text document: what may wait for one signed link.
+pub const TEXT_BYTES_MAX: u64 = MAP_BYTES_MAX;
+/// Highest operation counter of a text document, and so the characters ever written one
+/// after the other: each of them, deleted or not, costs every later change a little. A book
+/// fits; what is typed at the same time on several devices counts side by side.
+pub const TEXT_COUNTER_MAX: u64 = 1 << 20;
+/// Stored bytes of all chains of one text document that are kept: what loading it may take.
+pub const TEXT_DOCUMENT_BYTES_MAX: u64 = 16 * TEXT_BYTES_MAX;
+/// Latest time that a text change can claim, in milliseconds since 1970: what a program that
+/// counts in doubles can still tell.
+pub const TEXT_TIME_MS_MAX: u64 = 1 << 53;
+/// Bytes of a text that is written in one go: with what says where each character stands it
+/// fits one chain.
+pub const LONG_TEXT_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of the label of a text document; the device that creates it chooses them at random.
+pub const TEXT_LABEL_BYTES: usize = 16;

@@ -39,6 +39,7 @@ mod garbage;
 mod import;
 mod index;
 mod journal;
+mod long_posts;
 mod maps;
 mod missing;
 mod once;
@@ -56,6 +57,7 @@ mod recover;
 mod state;
 mod steps;
 mod subscriptions;
+mod texts;
 mod visitors;
 mod walls;
 mod wanted;
@@ -87,6 +89,7 @@ pub use recover::{Recoverable, TakenOut};
 pub use state::{ChainState, KnownDevice, Own};
 pub(crate) use state::{State, Work};
 pub use subscriptions::{BLOCKS, FOLLOWS, History, MUTES, PETNAMES, READ_MARKS, Subscription};
+pub use texts::{TextEdit, TextEdited, TextView};
 pub use walls::{Cursor, PostView, Version};
 
 /// Called after each commit, outside all locks.
@@ -512,7 +515,7 @@ impl Replica {
         self.sign_heads(&mut state, &mut work)?;
         let journal_before = state.journal;
         self.write_journal(&mut state, &mut work);
-        self.forget_derived(&mut state, &work);
+        Self::forget_derived(&mut state, &work);
         let everywhere = Self::changes_wants(&state, &work);
         let spaces = std::mem::take(&mut work.spaces);
         let counted = (!everywhere).then_some(&spaces);
@@ -557,34 +560,6 @@ impl Replica {
         // One that stays harms nobody, and the commit stands either way.
         let _ = self.remove_files(&files);
         Ok(())
-    }
-
-    /// Drops what was derived from documents that this commit changes.
-    fn forget_derived(&self, state: &mut State, work: &Work) {
-        for account in &work.accounts {
-            state.authorities.remove(account);
-            let descriptions = &state.descriptions;
-            let others = |doc: &DocumentId| {
-                descriptions.get(doc).is_some_and(|description| description.account != *account)
-            };
-            state.maps.retain(|doc, _| others(doc));
-            state.shown.retain(|doc, _| others(doc));
-            state.cuts.retain(|doc, _| others(doc));
-            state.awaited.retain(|doc, _| others(doc));
-        }
-        for doc in &work.maps {
-            state.maps.remove(doc);
-            state.shown.remove(doc);
-        }
-        for doc in &work.cuts {
-            state.cuts.remove(doc);
-            state.agreed.retain(|tip, _| tip.doc != *doc);
-        }
-        // Guests come with their documents, followed accounts with an own map.
-        if work.documents || Self::changes_lists(state, work) {
-            state.kept = None;
-            state.blocked = None;
-        }
     }
 
     fn tell(&self, events: &[Event]) {

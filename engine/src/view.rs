@@ -10,7 +10,7 @@ use crate::limits::HEAD_AHEAD_MAX;
 use crate::model::entry::{Attachment, BodyRef, Entry};
 use crate::store::keys;
 
-/// Where an entry (or a map change) stands.
+/// Where an entry (or a change of a map or text) stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryRow {
     /// The document.
@@ -21,10 +21,21 @@ pub struct EntryRow {
     pub incarnation: Incarnation,
     /// Position in the chain.
     pub n: u64,
-    /// Claimed time; 0 for map changes.
+    /// Claimed time; 0 for changes of maps and texts.
     pub time_ms: u64,
-    /// Entry kind byte; 0 for map changes.
+    /// Entry kind byte; [`MAP_CHANGE`] or [`TEXT_CHANGE`] for changes that are no entries.
     pub kind: u8,
+}
+
+/// In the place of an entry's kind: a change of a map.
+pub const MAP_CHANGE: u8 = 0x00;
+/// In the place of an entry's kind: a change of a text.
+pub const TEXT_CHANGE: u8 = 0x09;
+
+/// The kind of what a change of a document without entries is shown as.
+#[must_use]
+pub const fn change_kind(kind: DocumentKind) -> u8 {
+    if matches!(kind, DocumentKind::Text) { TEXT_CHANGE } else { MAP_CHANGE }
 }
 
 impl EntryRow {
@@ -73,7 +84,11 @@ pub fn rows_of(
     let kind = vec![row.kind];
     let mut rows = vec![(keys::entry(id), row.encode())];
     match entry {
-        Entry::Post { origin, .. } if description.kind == DocumentKind::Wall => {
+        Entry::Post { origin, text, .. } if description.kind == DocumentKind::Wall => {
+            if let Some(label) = text {
+                let doc = Description::text(description.account, label).id();
+                rows.push((keys::text_post(&doc, id), kind.clone()));
+            }
             if let Some(origin) = origin {
                 let key = keys::origin(&description.account, &origin_of(&origin.id), id);
                 rows.push((key, kind.clone()));

@@ -79,6 +79,18 @@ fn limits_in_the_protocol_are_those_of_the_code() {
             limits::MAP_BYTES_MAX >> 20
         ),
         format!(
+            "| one chain in one text document | {} changes, {} MiB |",
+            thousands(limits::TEXT_CHANGES_MAX),
+            limits::TEXT_BYTES_MAX >> 20
+        ),
+        format!(
+            "| a text document | {},{:03},{:03} operations one after the other; {} MiB of changes are kept |",
+            limits::TEXT_COUNTER_MAX / 1_000_000,
+            limits::TEXT_COUNTER_MAX / 1000 % 1000,
+            limits::TEXT_COUNTER_MAX % 1000,
+            limits::TEXT_DOCUMENT_BYTES_MAX >> 20
+        ),
+        format!(
             "| a text body, an attachment | {}, {} GiB; salt not counted |",
             kib(limits::BODY_BYTES_MAX),
             limits::ATTACHMENT_BYTES_MAX >> 30
@@ -127,7 +139,7 @@ fn entry_kinds_in_the_protocol_are_those_of_the_code() {
     };
     let kinds = [
         ("page start", Entry::PageStart { previous: tips.clone() }),
-        ("post", Entry::Post { body, attachments: vec![], quote: None, origin: None }),
+        ("post", Entry::Post { body, attachments: vec![], quote: None, origin: None, text: None }),
         ("reply", Entry::Reply { target, body, attachments: vec![] }),
         ("reaction", Entry::Reaction { target, emoji: "x".into() }),
         ("edit", Entry::Edit { target, body }),

@@ -38,6 +38,8 @@ const FOREIGN: &[(&str, &[&str], &[&str])] = &[
     ),
     ("age", &["node/src/seal"], &["engine/", "node/", "cli/"]),
     ("bip39", &["node/src/words"], &["engine/", "node/", "cli/"]),
+    ("similar", &["engine/src/document/text"], &["engine/", "node/", "cli/"]),
+    ("flate2", &["engine/src/change/text"], &["engine/"]),
     ("unicode_normalization", &["engine/src/search"], &["engine/", "node/", "cli/"]),
     ("chacha20poly1305", &["engine/src/seal"], &["engine/", "node/", "cli/"]),
     ("iroh", &["node/src"], &["engine/", "node/", "cli/"]),

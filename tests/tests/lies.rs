@@ -164,6 +164,7 @@ fn a_body_of_another_size_than_named_is_not_taken() {
         attachments: Vec::new(),
         quote: None,
         origin: None,
+        text: None,
     };
     let mut chain = author.chain(&wall(&author, 0));
     chain.entry(NOW_MS, entry.encode());

@@ -7,10 +7,10 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, Incarnation, Link, SpaceId};
 use crate::identity::{DeviceSecret, Domain, Signature, VerifiedDevice, Verifier};
-use crate::limits::{MAP_CHANGES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX};
+use crate::limits::{MAP_CHANGES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX, TEXT_CHANGES_MAX};
 
-/// What kind of changes a chain holds. Bytes 0x12, 0x14 and 0x15 are reserved for text,
-/// sealed logs and checkpoints.
+/// What kind of changes a chain holds. Bytes 0x14 and 0x15 are reserved for sealed logs and
+/// checkpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -19,6 +19,8 @@ pub enum ChainKind {
     Log = 0x10,
     /// Map changes.
     Map = 0x11,
+    /// Text changes.
+    Text = 0x12,
     /// Map changes, sealed.
     SealedMap = 0x13,
 }
@@ -31,6 +33,7 @@ impl ChainKind {
             DocumentKind::AccountLog | DocumentKind::Wall | DocumentKind::Guest => Self::Log,
             DocumentKind::Profile => Self::Map,
             DocumentKind::Private => Self::SealedMap,
+            DocumentKind::Text => Self::Text,
         }
     }
 
@@ -40,6 +43,7 @@ impl ChainKind {
         match self {
             Self::Log => PAGE_ENTRIES_MAX + PAGE_MODIFICATIONS_MAX,
             Self::Map | Self::SealedMap => MAP_CHANGES_MAX,
+            Self::Text => TEXT_CHANGES_MAX,
         }
     }
 
@@ -47,6 +51,7 @@ impl ChainKind {
         match reader.u8("chain kind")? {
             0x10 => Ok(Self::Log),
             0x11 => Ok(Self::Map),
+            0x12 => Ok(Self::Text),
             0x13 => Ok(Self::SealedMap),
             value => Err(DecodeError::Unknown { reading: "chain kind", value }),
         }

@@ -4,7 +4,7 @@ use super::*;
 use crate::description::{Description, DocumentKind};
 use crate::entropy::SeededEntropy;
 use crate::identity::{CertificatePath, DeviceSecret, Genesis, VerifiedDevice, Verifier};
-use crate::limits::{HEAD_AHEAD_MAX, MAP_CHANGES_MAX};
+use crate::limits::{HEAD_AHEAD_MAX, MAP_CHANGES_MAX, TEXT_CHANGES_MAX, TEXT_LABEL_BYTES};
 
 struct Writing {
     secret: DeviceSecret,
@@ -107,7 +107,7 @@ fn heads_of_other_documents_devices_and_lengths_are_refused_by_name() {
     assert_eq!(n(2049), Err("head_length"));
     assert_eq!(n(u64::MAX), Err("head_length"));
     assert_eq!(again(&|bytes| bytes[0] = 0x11), Err("head_kind"));
-    for reserved in [0x00, 0x12, 0x14, 0x15, 0xff] {
+    for reserved in [0x00, 0x0f, 0x14, 0x15, 0xff] {
         assert_eq!(again(&|bytes| bytes[0] = reserved), Err("head_decode"));
     }
     assert_eq!(again(&|bytes| bytes[1] ^= 1), Err("head_document"));
@@ -136,6 +136,10 @@ fn heads_of_other_documents_devices_and_lengths_are_refused_by_name() {
     assert!(sign(MAP_CHANGES_MAX).is_ok());
     assert_eq!(sign(MAP_CHANGES_MAX + 1).unwrap_err().name(), "head_length");
     assert_eq!(sign(0).unwrap_err().name(), "head_length");
+    let text = Description::text(w.device.account(), &[1; TEXT_LABEL_BYTES]);
+    let sign = |n| VerifiedHead::sign(&text, &w.device, &w.secret, LIFE, n, w.origin());
+    assert!(sign(TEXT_CHANGES_MAX).is_ok());
+    assert_eq!(sign(TEXT_CHANGES_MAX + 1).unwrap_err().name(), "head_length");
 }
 
 #[test]

@@ -50,6 +50,66 @@ impl<'a> Column<'a> {
         Ok(out)
     }
 
+    /// As [`Column::runs`], of values that may be missing: a run of 0 counts those.
+    pub(super) fn optional<T: Clone>(
+        &self,
+        max: usize,
+        over: Malformed,
+        mut read: impl FnMut(&mut Reader<'a>) -> Result<T, Malformed>,
+    ) -> Result<Vec<Option<T>>, Malformed> {
+        let mut r = Reader::new(self.data);
+        let mut out = Vec::new();
+        while !r.is_empty() {
+            let run = signed(&mut r)?;
+            let missing = run == 0;
+            let count = if missing {
+                r.varint(u64::MAX, "number of missing values")?
+            } else {
+                run.unsigned_abs()
+            };
+            let count = usize::try_from(count).map_err(|_| over)?;
+            if count == 0 {
+                return Err(Malformed::Run { column: self.spec });
+            }
+            if count > max.saturating_sub(out.len()) {
+                return Err(over);
+            }
+            if missing {
+                out.resize(out.len() + count, None);
+            } else if run > 0 {
+                let value = read(&mut r)?;
+                out.resize(out.len() + count, Some(value));
+            } else {
+                for _ in 0..count {
+                    out.push(Some(read(&mut r)?));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Reads booleans, exactly `count`: lengths of runs in turn, the first of falses.
+    pub(super) fn booleans(&self, count: usize, unfit: Malformed) -> Result<Vec<bool>, Malformed> {
+        let mut r = Reader::new(self.data);
+        let mut out = Vec::with_capacity(count);
+        let mut value = false;
+        let mut first = true;
+        while !r.is_empty() {
+            let run = r.varint(u64::MAX, "number of booleans")?;
+            let run = usize::try_from(run).map_err(|_| unfit)?;
+            if run == 0 && !first {
+                return Err(Malformed::Run { column: self.spec });
+            }
+            if run > count - out.len() {
+                return Err(unfit);
+            }
+            out.resize(out.len() + run, value);
+            value = !value;
+            first = false;
+        }
+        if out.len() == count { Ok(out) } else { Err(unfit) }
+    }
+
     /// Reads run-length coded numbers.
     pub(super) fn numbers(&self, max: usize, over: Malformed) -> Result<Vec<u64>, Malformed> {
         self.runs(max, over, |r| Ok(r.varint(u64::MAX, "number")?))

@@ -102,7 +102,7 @@ pub(crate) fn examine(
 ) -> Result<Examined, GateError> {
     let scan = prescan(bytes)?;
     let change = parse_canonical(bytes)?;
-    check_position(&scan, expected)?;
+    check_position(&scan.actor, scan.sequence, &scan.dependencies, expected)?;
     check_past(doc, &scan, expected)?;
     Ok(Examined { scan, id: ChangeId::of(bytes), change })
 }
@@ -131,7 +131,7 @@ pub(crate) fn apply(doc: &mut Automerge, examined: &Examined) -> Result<(), Gate
 }
 
 /// Lets Automerge parse what the prescan found bounded, and encode it again.
-fn parse_canonical(bytes: &[u8]) -> Result<automerge::Change, GateError> {
+pub(crate) fn parse_canonical(bytes: &[u8]) -> Result<automerge::Change, GateError> {
     let encoded = catch_unwind(|| {
         let change = automerge::Change::from_bytes(bytes.to_vec()).ok()?;
         let again = automerge::Change::from(ExpandedChange::from(&change));
@@ -142,15 +142,21 @@ fn parse_canonical(bytes: &[u8]) -> Result<automerge::Change, GateError> {
     if again.raw_bytes() == bytes { Ok(change) } else { Err(Malformed::NotCanonical.into()) }
 }
 
-fn check_position(scan: &Scan, expected: &ChainPosition) -> Result<(), Malformed> {
-    if scan.actor != expected.actor {
+/// Checks that a change claims the place that its chain's links prove.
+pub(crate) fn check_position(
+    actor: &Actor,
+    sequence: u64,
+    dependencies: &[ChangeHash],
+    expected: &ChainPosition,
+) -> Result<(), Malformed> {
+    if *actor != expected.actor {
         return Err(Malformed::Actor);
     }
-    if scan.sequence != expected.n {
-        return Err(Malformed::Sequence { expected: expected.n, found: scan.sequence });
+    if sequence != expected.n {
+        return Err(Malformed::Sequence { expected: expected.n, found: sequence });
     }
     match expected.previous {
-        Some(previous) if !scan.dependencies.contains(&previous) => Err(Malformed::Previous),
+        Some(previous) if !dependencies.contains(&previous) => Err(Malformed::Previous),
         None if expected.n != 1 => Err(Malformed::Previous),
         _ => Ok(()),
     }

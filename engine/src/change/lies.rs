@@ -6,6 +6,7 @@ mod bombs;
 mod first;
 mod log;
 mod second;
+mod text;
 
 use crate::change::Actor;
 use crate::change::raw::{self, RawChange};
@@ -17,6 +18,7 @@ pub use first::{puts, replacing};
 pub(crate) use log::honest as honest_log;
 pub use log::{LogLie, log_lies};
 pub use second::second;
+pub use text::{first_text, first_text_lies, second_text, second_text_lies, typing};
 
 type Case = (&'static str, RawChange);
 

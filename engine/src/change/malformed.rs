@@ -1,4 +1,4 @@
-//! Why a map change is invalid, for every replica alike.
+//! Why a map or text change is invalid, for every replica alike.
 
 use thiserror::Error;
 
@@ -7,7 +7,7 @@ use crate::limits::{
     MAP_KEY_BYTES_MAX, OPERATION_COUNTER_MAX,
 };
 
-/// Why a map change is invalid: a function of its bytes and its causal past alone.
+/// Why a map or text change is invalid: a function of its bytes and its causal past alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -119,8 +119,8 @@ pub enum Malformed {
     /// A mark.
     #[error("mark in a map")]
     Mark,
-    /// Neither put nor delete.
-    #[error("action {action} is neither put nor delete")]
+    /// An action that this kind of document does not have.
+    #[error("action {action} has no place here")]
     Action {
         /// Automerge's number of it.
         action: u64,
@@ -158,6 +158,15 @@ pub enum Malformed {
     /// An operation counter that is no number from 1 on, or too high.
     #[error("operation counter out of range, limit {OPERATION_COUNTER_MAX}")]
     Counter,
+    /// A text made where there is one already, or none made where there is none.
+    #[error("a change makes the text exactly if it depends on nothing")]
+    Make,
+    /// An insertion of no character, or of several.
+    #[error("insertion of something else than one character")]
+    Character,
+    /// A text or a character that its past does not have, or not there.
+    #[error("text or character that is not visible at the dependencies")]
+    Element,
     /// Automerge's parser refuses it.
     #[error("automerge does not parse it")]
     Parser,
@@ -234,6 +243,9 @@ impl Malformed {
             Self::ActorIndex { .. } => "actor_index",
             Self::PredecessorOrder => "predecessor_order",
             Self::Counter => "counter",
+            Self::Make => "make",
+            Self::Character => "character",
+            Self::Element => "element",
             Self::Parser => "parser",
             Self::NotCanonical => "not_canonical",
             Self::Actor => "actor",

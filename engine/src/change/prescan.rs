@@ -5,15 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::change::Actor;
 use crate::change::columns::{Column, signed};
+use crate::change::frame::{Header, Times, number, read_header};
 use crate::change::malformed::Malformed;
 use crate::change::value::Value;
-use crate::change::{Actor, CHUNK_CHANGE, CHUNK_MAGIC, checksum, chunk_hash};
 use crate::codec::Reader;
 use crate::hash::ChangeHash;
 use crate::limits::{
-    CHANGE_BYTES_MAX, CHANGE_DEPENDENCIES_MAX, CHANGE_OPERATIONS_MAX, CHANGE_PREDECESSORS_MAX,
-    MAP_KEY_BYTES_MAX, OPERATION_COUNTER_MAX,
+    CHANGE_OPERATIONS_MAX, CHANGE_PREDECESSORS_MAX, MAP_KEY_BYTES_MAX, OPERATION_COUNTER_MAX,
 };
 
 /// Automerge's name of an operation.
@@ -58,85 +58,15 @@ pub struct Scan {
 /// # Errors
 /// The first thing that no map change may be or hold.
 pub fn prescan(bytes: &[u8]) -> Result<Scan, Malformed> {
-    let (body, hash) = chunk(bytes)?;
-    let mut r = Reader::new(body);
-    let dependencies = read_dependencies(&mut r)?;
-    let actor = read_actor(&mut r)?;
-    let sequence = number(&mut r)?;
-    let start_operation = number(&mut r)?;
-    if signed(&mut r)? != 0 {
-        return Err(Malformed::Time);
-    }
-    let len = number(&mut r)?;
-    if len != 0 {
-        return Err(Malformed::Message { len });
-    }
-    let mut actors = vec![actor];
-    for _ in 0..number(&mut r)? {
-        actors.push(read_actor(&mut r)?);
-    }
+    let (header, mut r) = read_header(bytes, Times::None)?;
     let columns = Columns::read(&mut r)?;
     if !r.is_empty() {
         return Err(Malformed::ExtraBytes { len: r.rest().len() });
     }
-    let operations = columns.operations(&actors)?;
-    let last = start_operation.checked_add(operations.len() as u64 - 1);
-    if start_operation == 0 || last.is_none_or(|last| last > OPERATION_COUNTER_MAX) {
-        return Err(Malformed::Counter);
-    }
+    let operations = columns.operations(&header.actors)?;
+    header.check_counters(operations.len(), OPERATION_COUNTER_MAX)?;
+    let Header { hash, actor, sequence, start_operation, dependencies, .. } = header;
     Ok(Scan { hash, actor, sequence, start_operation, dependencies, operations })
-}
-
-/// Checks the chunk's frame and returns its body.
-fn chunk(bytes: &[u8]) -> Result<(&[u8], ChangeHash), Malformed> {
-    if bytes.len() > CHANGE_BYTES_MAX {
-        return Err(Malformed::Size { len: bytes.len() });
-    }
-    let mut r = Reader::new(bytes);
-    if r.array("magic")? != CHUNK_MAGIC {
-        return Err(Malformed::Magic);
-    }
-    let claimed: [u8; 4] = r.array("checksum")?;
-    let typed = r.rest();
-    let found = r.u8("chunk type")?;
-    if found != CHUNK_CHANGE {
-        return Err(Malformed::ChunkType { found });
-    }
-    let len = usize::try_from(number(&mut r)?).map_err(|_| Malformed::Short)?;
-    let body = r.take(len, "change")?;
-    if !r.is_empty() {
-        return Err(Malformed::Trailing { count: r.rest().len() });
-    }
-    let hash = chunk_hash(typed);
-    if checksum(&hash) == claimed { Ok((body, hash)) } else { Err(Malformed::Checksum) }
-}
-
-fn read_dependencies(r: &mut Reader<'_>) -> Result<Vec<ChangeHash>, Malformed> {
-    let count = number(r)?;
-    if count > CHANGE_DEPENDENCIES_MAX as u64 {
-        return Err(Malformed::Dependencies { count });
-    }
-    let mut out: Vec<ChangeHash> = Vec::new();
-    for _ in 0..count {
-        let next = ChangeHash::from_bytes(r.array("dependency")?);
-        if out.last().is_some_and(|last| *last >= next) {
-            return Err(Malformed::DependencyOrder);
-        }
-        out.push(next);
-    }
-    Ok(out)
-}
-
-fn read_actor(r: &mut Reader<'_>) -> Result<Actor, Malformed> {
-    let len = number(r)?;
-    if len != Actor::LEN as u64 {
-        return Err(Malformed::ActorLength { len });
-    }
-    Ok(Actor::from_bytes(r.array("actor")?))
-}
-
-fn number(r: &mut Reader<'_>) -> Result<u64, Malformed> {
-    Ok(r.varint(u64::MAX, "number")?)
 }
 
 /// The columns that a map change may have.

@@ -1,6 +1,7 @@
 //! Entries: the values that log changes carry, and their bytes.
 
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::description::TextLabel;
 use crate::hash::{
     AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
 };
@@ -8,8 +9,7 @@ use crate::identity::{RecoveryCertificate, RecoveryPolicy, Rotation, Signature};
 use crate::limits::{
     ALT_BYTES_MAX, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES,
     CUT_ITEMS_MAX, DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX,
-    HEAD_AHEAD_MAX, MEDIA_TYPE_BYTES_MAX, ORIGIN_ID_BYTES_MAX, ORIGIN_SOURCE_BYTES_MAX,
-    PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
+    HEAD_AHEAD_MAX, MEDIA_TYPE_BYTES_MAX, PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
 };
 
 /// Where a text body is: a blob `salt(16) ‖ bytes`.
@@ -109,6 +109,8 @@ pub enum Entry {
         quote: Option<EntryRef>,
         /// Where it was imported from.
         origin: Option<Origin>,
+        /// The text document that holds its text; the body is empty then.
+        text: Option<TextLabel>,
     },
     /// Somebody else's post, shown to one's own readers.
     Repost {
@@ -238,9 +240,6 @@ pub enum Entry {
     },
 }
 
-/// Flags of a post, in the order of what follows them.
-const POST_QUOTES: u8 = 1;
-const POST_IMPORTED: u8 = 2;
 const NAME_BYTES_MAX: usize = 255;
 const REASON_BYTES_MAX: usize = 256;
 const WRAP_BYTES_MAX: usize = 256;
@@ -305,18 +304,7 @@ impl Entry {
         w.u8(self.kind());
         match self {
             Self::PageStart { previous } => write_tips(&mut w, previous),
-            Self::Post { body, attachments, quote, origin } => {
-                write_body(&mut w, body);
-                write_attachments(&mut w, attachments);
-                let quoted = if quote.is_some() { POST_QUOTES } else { 0 };
-                w.u8(quoted | if origin.is_some() { POST_IMPORTED } else { 0 });
-                if let Some(target) = quote {
-                    write_ref(&mut w, target);
-                }
-                if let Some(origin) = origin {
-                    w.text(&origin.source).text(&origin.id).text(&origin.link);
-                }
-            }
+            Self::Post { .. } => post::write(&mut w, self),
             Self::Repost { target } => write_ref(&mut w, target),
             Self::Reply { target, body, attachments } => {
                 w.raw(target.as_bytes());
@@ -410,7 +398,7 @@ impl Entry {
 fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     Ok(match kind {
         0x01 => Entry::PageStart { previous: read_tips(r, PAGE_TIPS_MAX)? },
-        0x02 => read_post(r)?,
+        0x02 => post::read(r)?,
         0x03 => Entry::Repost { target: read_ref(r)? },
         0x04 => Entry::Reply {
             target: ChangeId::from_bytes(r.array("target")?),
@@ -438,28 +426,6 @@ fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         },
         value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
     })
-}
-
-fn read_post(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
-    let body = read_body(r, BODY_SIZE_MAX)?;
-    let attachments = read_attachments(r)?;
-    let flags = r.u8("flags of a post")?;
-    if flags & !(POST_QUOTES | POST_IMPORTED) != 0 {
-        return Err(DecodeError::Unknown { reading: "flags of a post", value: flags });
-    }
-    let quote = if flags & POST_QUOTES == 0 { None } else { Some(read_ref(r)?) };
-    let origin = if flags & POST_IMPORTED == 0 { None } else { Some(read_origin(r)?) };
-    Ok(Entry::Post { body, attachments, quote, origin })
-}
-
-fn read_origin(r: &mut Reader<'_>) -> Result<Origin, DecodeError> {
-    let source = r.text(ORIGIN_SOURCE_BYTES_MAX, "source of an imported post")?.to_owned();
-    let id = r.text(ORIGIN_ID_BYTES_MAX, "id of an imported post")?.to_owned();
-    let link = r.text(ORIGIN_ID_BYTES_MAX, "link of an imported post")?.to_owned();
-    if id.is_empty() {
-        return Err(DecodeError::Rule("an imported post without the id it had"));
-    }
-    Ok(Origin { source, id, link })
 }
 
 fn read_account(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
@@ -590,6 +556,8 @@ fn read_tips(r: &mut Reader<'_>, max: usize) -> Result<Vec<Tip>, DecodeError> {
     }
     Ok(out)
 }
+
+mod post;
 
 #[cfg(test)]
 mod tests;

@@ -376,6 +376,8 @@ pub(super) fn may_pipeline(work: &Work, events: &[Event]) -> bool {
     !events.is_empty()
         && !work.once
         && work.accounts.is_empty()
-        && events.iter().all(|event| matches!(event, Event::Entry { kind: 1.., local: true, .. }))
+        && events
+            .iter()
+            .all(|event| matches!(event, Event::Entry { kind: 0x02..=0x05, local: true, .. }))
         && work.entries.values().all(|(_, entry)| plain(entry))
 }

@@ -112,6 +112,10 @@ impl Replica {
         local: bool,
     ) -> Result<(), EngineError> {
         let gone = self.is_gone(state, work, id, entry, &row.doc)?;
+        if gone {
+            work.entries.insert(*id, (*row, entry.clone()));
+            self.drop_long_text(state, work, &row.doc, entry)?;
+        }
         for body in bodies_of(entry) {
             let place = keys::body(&body.hash, &row.doc);
             self.note_naming(work, &body.hash, &row.doc)?;

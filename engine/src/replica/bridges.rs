@@ -1,11 +1,11 @@
 //! Ids of changes whose bytes are not kept: void, invalid, or not to be had. They stand in
 //! for them, so that what is kept of a chain can still be proven by its newest head.
 
+use super::maps::names_of;
 use super::receive::Arrival;
 use super::steps::Step;
 use super::{ChainState, EngineError, Replica, State, Work};
 use crate::chain::{ChainKey, SignedHead, extend};
-use crate::change::prescan::prescan;
 use crate::description::Description;
 use crate::hash::{ChangeHash, ChangeId, DocumentId, Link};
 use crate::store::{Table, keys};
@@ -110,7 +110,8 @@ impl Replica {
         for (n, step) in (chain.held + 1..).zip(steps) {
             if let Some(bytes) = step.raw()
                 && let Some(plain) = self.opened(state, description, key, n, link, bytes)?
-                && prescan(&plain).is_ok_and(|scan| awaited.contains(&scan.hash))
+                && names_of(description.kind, &plain)
+                    .is_some_and(|names| awaited.contains(&names.hash))
             {
                 last = n;
             }

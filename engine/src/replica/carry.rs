@@ -308,9 +308,9 @@ fn order(account: &AccountId, description: &Description) -> u8 {
         DocumentKind::AccountLog => 1,
         DocumentKind::Private => 2,
         DocumentKind::Profile => 3,
-        DocumentKind::Wall | DocumentKind::Guest if own && here => 4,
-        DocumentKind::Wall | DocumentKind::Guest if own => 5,
-        DocumentKind::Wall | DocumentKind::Guest => 6,
+        DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text if own && here => 4,
+        DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text if own => 5,
+        DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text => 6,
     }
 }
 

@@ -8,9 +8,10 @@ use super::{EngineError, Replica};
 use crate::chain::{ChainKey, extend};
 use crate::change::log::LogFields;
 use crate::change::prescan::prescan;
+use crate::change::text::{TEXT_KEY, prescan_text};
 use crate::change::value::Value;
-use crate::description::Description;
-use crate::document::LogPage;
+use crate::description::{Description, DocumentKind};
+use crate::document::{LogPage, TextCounts};
 use crate::hash::{BlobHash, ChangeHash, ChangeId, DocumentId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
@@ -32,12 +33,14 @@ pub struct ChangeView {
     pub bytes: Bytes,
     /// The Automerge chunk, if the stored bytes are sealed and could be opened.
     pub plain: Option<Vec<u8>>,
-    /// Claimed time; 0 for map changes.
+    /// Claimed time; 0 for map changes, which claim none.
     pub time_ms: u64,
     /// The entry, of a log change.
     pub entry: Option<Entry>,
     /// Keys put (true) or deleted, of a map change.
     pub edits: Vec<(String, bool)>,
+    /// Characters inserted and deleted, of a text change.
+    pub text: Option<TextCounts>,
     /// Beyond the cut of a revoked device.
     pub void: bool,
 }
@@ -52,10 +55,13 @@ impl ChangeView {
     /// What the change did: an action and what it acts on, one for each edit of a map.
     #[must_use]
     pub fn actions(&self) -> Vec<(&'static str, Option<String>)> {
-        match &self.entry {
-            Some(entry) => vec![action(entry)],
-            None if self.edits.is_empty() => vec![("sealed", None)],
-            None => self
+        match (&self.entry, &self.text) {
+            (Some(entry), _) => vec![action(entry)],
+            (None, Some(TextCounts { inserted, deleted })) => {
+                vec![("type", Some(format!("+{inserted} -{deleted}")))]
+            }
+            (None, None) if self.edits.is_empty() => vec![("sealed", None)],
+            (None, None) => self
                 .edits
                 .iter()
                 .map(|(key, put)| (if *put { "put" } else { "delete" }, Some(key.clone())))
@@ -140,6 +146,7 @@ impl Replica {
             time_ms: 0,
             entry: None,
             edits: Vec::new(),
+            text: None,
             void: self.is_void(&mut state, description, &key, n)?,
         };
         if description.kind.is_log() {
@@ -148,6 +155,15 @@ impl Replica {
             view.hash = Some(hash);
             view.dependencies = Some(fields.previous.into_iter().collect());
             view.entry = Some(Entry::decode(fields.value).map_err(EngineError::corrupt)?);
+            return Ok(view);
+        }
+        if description.kind == DocumentKind::Text {
+            let scan = prescan_text(&view.bytes).map_err(EngineError::corrupt)?;
+            let (inserted, deleted) = scan.counts();
+            view.text = Some(TextCounts { inserted, deleted });
+            view.time_ms = scan.time_ms;
+            view.hash = Some(scan.hash);
+            view.dependencies = Some(scan.dependencies);
             return Ok(view);
         }
         let plain = self.opened(&mut state, description, &key, n, previous, &view.bytes)?;
@@ -171,6 +187,11 @@ impl Replica {
         let mut state = self.lock();
         let description =
             self.description(&mut state, doc)?.ok_or(EngineError::MissingDocument(*doc))?;
+        if description.kind == DocumentKind::Text {
+            drop(state);
+            let view = self.read_text(doc)?;
+            return Ok((view.heads, vec![(TEXT_KEY.to_owned(), Value::Text(view.text))]));
+        }
         if !description.kind.is_log() {
             let map = self.shown_map(&mut state, &description)?;
             let map = map.ok_or(EngineError::MissingDocument(*doc))?;

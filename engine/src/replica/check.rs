@@ -9,7 +9,7 @@ use crate::description::Description;
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::model::entry::Entry;
 use crate::store::{Batch, Table, keys};
-use crate::view::{EntryRow, rows_of};
+use crate::view::{EntryRow, change_kind, rows_of};
 
 /// What [`Replica::verify`] looked at and found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -369,7 +369,7 @@ impl Replica {
             incarnation: key.incarnation,
             n,
             time_ms: 0,
-            kind: 0,
+            kind: change_kind(description.kind),
         };
         if !description.kind.is_log() {
             rows.insert(keys::entry(id), row.encode());

@@ -176,7 +176,13 @@ impl Replica {
         let device = state.own.as_ref().ok_or(EngineError::NoIdentity)?.device();
         let mut work = Work::default();
         let body = self.put_body(&mut work, draft.text.as_bytes())?;
-        let entry = Entry::Post { body, attachments: Vec::new(), quote: draft.quote, origin: None };
+        let entry = Entry::Post {
+            body,
+            attachments: Vec::new(),
+            quote: draft.quote,
+            origin: None,
+            text: None,
+        };
         let post =
             self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
         let mut edits: Vec<_> = drafts.removal(&id, |_| true).collect();

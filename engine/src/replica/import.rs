@@ -102,7 +102,7 @@ impl Replica {
             entry: ChangeId::from_bytes([0; 32]),
         };
         let (attachments, origin) = (post.draft.attachments.clone(), Some(post.origin.clone()));
-        let entry = Entry::Post { body, attachments, quote: Some(quote), origin };
+        let entry = Entry::Post { body, attachments, quote: Some(quote), origin, text: None };
         let read = Entry::decode(&entry.encode());
         read.map(drop).map_err(|error| EngineError::Invalid(error.to_string()))
     }
@@ -117,7 +117,7 @@ impl Replica {
         check_draft(&post.draft)?;
         let body = self.put_body(work, post.draft.text.as_bytes())?;
         let (attachments, origin) = (post.draft.attachments, Some(post.origin));
-        let entry = Entry::Post { body, attachments, quote, origin };
+        let entry = Entry::Post { body, attachments, quote, origin, text: None };
         self.append_to_pages(state, work, DocumentKind::Wall, entry, post.time_ms)
     }
 

@@ -329,6 +329,11 @@ impl Replica {
                 }
             }
         }
+        if let Entry::Post { text: Some(label), .. } = &entry
+            && let (Text::Here(text), _) = self.long_text(state, &description.account, label)?
+        {
+            terms.extend(text_terms(&text));
+        }
         wanted.terms = terms;
         Ok(wanted)
     }

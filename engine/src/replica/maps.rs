@@ -7,7 +7,8 @@ use super::pictures::{PICTURE, has_picture};
 use super::{ChainState, EngineError, Event, Replica, State, Work};
 use crate::chain::{ChainKey, extend};
 use crate::change::gate::GateError;
-use crate::change::prescan::{Scan, prescan};
+use crate::change::prescan::prescan;
+use crate::change::text::prescan_text;
 use crate::change::value::Value;
 use crate::change::{Actor, ChainPosition};
 use crate::description::{Description, DocumentKind};
@@ -17,7 +18,7 @@ use crate::limits::{MAP_BYTES_MAX, MAP_CHANGES_MAX};
 use crate::seal::{EpochKey, SealPlace, SealedChange, seal};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{Reason, Verdict};
-use crate::view::EntryRow;
+use crate::view::{EntryRow, change_kind};
 
 /// Edits of a map: `Some` puts, `None` deletes.
 pub type Edits = Vec<(String, Option<Value>)>;
@@ -33,12 +34,28 @@ pub struct Field {
     pub conflicts: Vec<Candidate>,
 }
 
-/// One stored map change, opened.
-struct Loaded {
-    key: ChainKey,
-    n: u64,
-    plain: Vec<u8>,
-    scan: Scan,
+/// One stored change of a map or text, opened.
+pub(super) struct Loaded {
+    pub(super) key: ChainKey,
+    pub(super) n: u64,
+    pub(super) plain: Vec<u8>,
+    pub(super) names: Names,
+}
+
+/// Automerge's names of a change and of what it builds on.
+pub(super) struct Names {
+    pub(super) hash: ChangeHash,
+    pub(super) dependencies: Vec<ChangeHash>,
+}
+
+/// Reads the names that a change of a map or text goes by; `None` if it is none.
+pub(super) fn names_of(kind: DocumentKind, plain: &[u8]) -> Option<Names> {
+    if kind == DocumentKind::Text {
+        let scan = prescan_text(plain).ok()?;
+        return Some(Names { hash: scan.hash, dependencies: scan.dependencies });
+    }
+    let scan = prescan(plain).ok()?;
+    Some(Names { hash: scan.hash, dependencies: scan.dependencies })
 }
 
 /// A change of our own, not yet stored.
@@ -220,8 +237,9 @@ impl Replica {
         Ok(AuthoredMap { gated, stored })
     }
 
+    /// Adds one change of a map or text that is known to be right.
     #[expect(clippy::too_many_arguments, reason = "one place adds map changes, from two sides")]
-    fn add_map_change(
+    pub(super) fn add_map_change(
         &self,
         state: &mut State,
         work: &mut Work,
@@ -241,7 +259,7 @@ impl Replica {
             incarnation: key.incarnation,
             n,
             time_ms: 0,
-            kind: 0,
+            kind: change_kind(description.kind),
         };
         chain.held = n;
         chain.entries += 1;
@@ -257,7 +275,7 @@ impl Replica {
             DocumentKind::Private if own != Some(description.account) => Event::Head { chain: key },
             _ => Event::Entry {
                 id,
-                kind: 0,
+                kind: row.kind,
                 account: description.account,
                 doc: key.doc,
                 local,
@@ -266,6 +284,9 @@ impl Replica {
         });
         if has_picture(description) {
             work.profiles.insert(key.doc, false);
+        }
+        if description.kind == DocumentKind::Text {
+            Self::note_text_change(work, key, id);
         }
         work.spaces.insert(space);
         work.chains.insert(key);
@@ -406,10 +427,27 @@ impl Replica {
         if state.maps.contains_key(&doc) {
             return Ok(());
         }
-        let (loaded, orphans) = drop_orphans(self.map_changes(state, description, &doc)?);
+        let (loaded, orphans) = drop_orphans(self.merged_changes(state, description, &doc)?);
+        let kept = self.kept(state, description, &loaded)?;
+        let whole = load_changes(description, doc, loaded.iter())?;
+        if kept.len() < loaded.len() {
+            let kept = kept.iter().filter_map(|index| loaded.get(*index));
+            state.shown.insert(doc, load_changes(description, doc, kept)?);
+        }
+        state.maps.insert(doc, whole);
+        self.await_orphans(state, description, &orphans)
+    }
+
+    /// Places of changes that are shown, and of those beyond a cut that they build on.
+    pub(super) fn kept(
+        &self,
+        state: &mut State,
+        description: &Arc<Description>,
+        loaded: &[Loaded],
+    ) -> Result<BTreeSet<usize>, EngineError> {
         let mut kept: BTreeSet<usize> = BTreeSet::new();
         let by_hash: HashMap<ChangeHash, usize> =
-            loaded.iter().enumerate().map(|(index, change)| (change.scan.hash, index)).collect();
+            loaded.iter().enumerate().map(|(index, change)| (change.names.hash, index)).collect();
         let mut waiting = Vec::new();
         for (index, change) in loaded.iter().enumerate() {
             if !self.is_hidden(state, description, &change.key, change.n)? {
@@ -421,15 +459,9 @@ impl Replica {
                 continue;
             }
             let Some(change) = loaded.get(index) else { continue };
-            waiting.extend(change.scan.dependencies.iter().filter_map(|hash| by_hash.get(hash)));
+            waiting.extend(change.names.dependencies.iter().filter_map(|hash| by_hash.get(hash)));
         }
-        let whole = load_changes(description, doc, loaded.iter())?;
-        if kept.len() < loaded.len() {
-            let kept = kept.iter().filter_map(|index| loaded.get(*index));
-            state.shown.insert(doc, load_changes(description, doc, kept)?);
-        }
-        state.maps.insert(doc, whole);
-        self.await_orphans(state, description, &orphans)
+        Ok(kept)
     }
 
     /// Opened changes that count may build on what a revoked device wrote after its cut.
@@ -440,7 +472,7 @@ impl Replica {
         orphans: &[Loaded],
     ) -> Result<(), EngineError> {
         let doc = description.id();
-        let here: BTreeSet<ChangeHash> = orphans.iter().map(|change| change.scan.hash).collect();
+        let here: BTreeSet<ChangeHash> = orphans.iter().map(|change| change.names.hash).collect();
         for orphan in orphans {
             if self.is_void(state, description, &orphan.key, orphan.n)? {
                 continue;
@@ -450,13 +482,14 @@ impl Replica {
                 here.contains(hash) || map.is_some_and(|map| map.contains(hash))
             };
             let missing: Vec<ChangeHash> =
-                orphan.scan.dependencies.iter().filter(|hash| !known(hash)).copied().collect();
+                orphan.names.dependencies.iter().filter(|hash| !known(hash)).copied().collect();
             Self::await_dependencies(state, doc, missing);
         }
         Ok(())
     }
 
-    fn map_changes(
+    /// The held changes of a map or text, opened, chain by chain.
+    pub(super) fn merged_changes(
         &self,
         state: &mut State,
         description: &Arc<Description>,
@@ -473,8 +506,8 @@ impl Replica {
                 let opened = self.open_change(state, description, &key, n, link, &stored)?;
                 let Opened::Plain(plain) = opened else { break };
                 // What was sealed when it came may be anything: it ends its chain here.
-                let Ok(scan) = prescan(&plain) else { break };
-                loaded.push(Loaded { key, n, plain, scan });
+                let Some(names) = names_of(description.kind, &plain) else { break };
+                loaded.push(Loaded { key, n, plain, names });
                 link = extend(&link, n, &id);
             }
         }
@@ -504,9 +537,9 @@ fn load_changes<'a>(
 }
 
 /// Sets apart changes that depend on something not here: a sealed change not opened yet.
-fn drop_orphans(loaded: Vec<Loaded>) -> (Vec<Loaded>, Vec<Loaded>) {
+pub(super) fn drop_orphans(loaded: Vec<Loaded>) -> (Vec<Loaded>, Vec<Loaded>) {
     let mut here: BTreeMap<ChangeHash, Vec<ChangeHash>> =
-        loaded.iter().map(|c| (c.scan.hash, c.scan.dependencies.clone())).collect();
+        loaded.iter().map(|c| (c.names.hash, c.names.dependencies.clone())).collect();
     loop {
         let missing: Vec<ChangeHash> = here
             .iter()
@@ -520,7 +553,7 @@ fn drop_orphans(loaded: Vec<Loaded>) -> (Vec<Loaded>, Vec<Loaded>) {
             here.remove(&hash);
         }
     }
-    loaded.into_iter().partition(|change| here.contains_key(&change.scan.hash))
+    loaded.into_iter().partition(|change| here.contains_key(&change.names.hash))
 }
 
 /// Whether a chain may take a change of so many stored bytes: the same rule for our own as for

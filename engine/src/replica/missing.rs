@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Event, Replica, State, Work};
-use crate::hash::SpaceId;
+use crate::hash::{DocumentId, SpaceId};
 use crate::sync::exchange::{Exchange, ExchangeResult, Section};
 
 /// Milliseconds for which a count holds at most: limits by age depend on the time.
@@ -60,5 +60,37 @@ impl Replica {
             || !work.maps.is_empty()
             || !work.cuts.is_empty()
             || work.events.iter().any(own_map)
+    }
+
+    /// Drops what was derived from documents that this commit changes.
+    pub(super) fn forget_derived(state: &mut State, work: &Work) {
+        for account in &work.accounts {
+            state.authorities.remove(account);
+            let descriptions = &state.descriptions;
+            let others = |doc: &DocumentId| {
+                descriptions.get(doc).is_some_and(|description| description.account != *account)
+            };
+            state.maps.retain(|doc, _| others(doc));
+            state.shown.retain(|doc, _| others(doc));
+            state.texts.retain(|doc, _| others(doc));
+            state.shown_texts.retain(|doc, _| others(doc));
+            state.cuts.retain(|doc, _| others(doc));
+            state.awaited.retain(|doc, _| others(doc));
+        }
+        for doc in &work.maps {
+            state.maps.remove(doc);
+            state.shown.remove(doc);
+            state.texts.remove(doc);
+            state.shown_texts.remove(doc);
+        }
+        for doc in &work.cuts {
+            state.cuts.remove(doc);
+            state.agreed.retain(|tip, _| tip.doc != *doc);
+        }
+        // Guests come with their documents, followed accounts with an own map.
+        if work.documents || Self::changes_lists(state, work) {
+            state.kept = None;
+            state.blocked = None;
+        }
     }
 }

@@ -58,7 +58,8 @@ impl Replica {
         let mut work = Work::default();
         self.mend_epochs(&mut state, &mut work, now_ms)?;
         let body = self.put_body(&mut work, draft.text.as_bytes())?;
-        let entry = Entry::Post { body, attachments: draft.attachments, quote, origin: None };
+        let entry =
+            Entry::Post { body, attachments: draft.attachments, quote, origin: None, text: None };
         let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
         self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
@@ -189,6 +190,12 @@ impl Replica {
             return Err(EngineError::Invalid(format!("{} is deleted", target.short())));
         }
         let mut work = Work::default();
+        if let Entry::Post { text: Some(label), .. } = &entry {
+            self.check_own(&mut state, &target)?;
+            let id = self.edit_long(&mut state, &mut work, label, text, now_ms)?;
+            self.finish(state, work)?;
+            return Ok(id);
+        }
         let body = self.put_body(&mut work, text.as_bytes())?;
         let id = self.modify(
             &mut state,
@@ -259,16 +266,26 @@ impl Replica {
         entry: impl FnOnce(ChangeId) -> Entry,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
-        let (description, _) = self.target(state, target)?;
-        if description.account != me {
-            return Err(EngineError::Denied(format!("{} is not yours", target.short())));
-        }
+        let description = self.check_own(state, target)?;
         if !matches!(description.kind, DocumentKind::Wall | DocumentKind::Guest) {
             return Err(EngineError::Denied(format!("{} cannot be changed", target.short())));
         }
         let now_ms = self.after_what_is_known(state, target, now_ms)?;
         self.append(state, work, &description, entry(*target), now_ms)
+    }
+
+    /// The document of an own entry.
+    fn check_own(
+        &self,
+        state: &mut State,
+        target: &ChangeId,
+    ) -> Result<std::sync::Arc<Description>, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (description, _) = self.target(state, target)?;
+        if description.account != me {
+            return Err(EngineError::Denied(format!("{} is not yours", target.short())));
+        }
+        Ok(description)
     }
 
     /// The time to claim for a modification: later than that of each one known here, whatever

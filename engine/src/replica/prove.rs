@@ -16,6 +16,7 @@ use crate::identity::CertificatePath;
 use crate::sync::exchange::{Reason, Received};
 
 /// A head that is verified, now or when it was stored.
+#[derive(Clone)]
 pub(super) struct Proven {
     pub n: u64,
     pub link: Link,
@@ -23,6 +24,7 @@ pub(super) struct Proven {
 }
 
 /// A received head with everything that vouches for it.
+#[derive(Clone)]
 pub(super) struct Proof {
     pub key: ChainKey,
     pub description: Arc<Description>,

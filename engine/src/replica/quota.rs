@@ -8,7 +8,7 @@ use std::sync::MutexGuard;
 use super::budget::{Room, is_paged};
 use super::{BodyState, ChainState, EngineError, Replica, State, Subscription, Work};
 use crate::chain::ChainKey;
-use crate::description::{Description, SectionClass, Space};
+use crate::description::{Description, DocumentKind, SectionClass, Space};
 use crate::hash::{AccountId, BlobHash, DocumentId, SpaceId};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{KnownTip, Section};
@@ -48,7 +48,7 @@ impl Replica {
     }
 
     /// Subscriptions that keep only a part, by the space they are about.
-    fn limits<'a>(
+    pub(super) fn limits<'a>(
         &self,
         state: &'a mut State,
     ) -> Result<&'a HashMap<SpaceId, Subscription>, EngineError> {
@@ -178,6 +178,9 @@ impl Replica {
                 // Given up under a limit that is gone.
                 _ => true,
             };
+            let takes = takes
+                && (description.kind != DocumentKind::Text
+                    || self.is_text_wanted(state, &Work::default(), &description)?);
             let wanted = takes
                 && chain.known_link == tip.link
                 && (Self::is_gapped(state, &tip.chain)

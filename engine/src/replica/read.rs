@@ -9,7 +9,7 @@ use crate::change::log::LogFields;
 use crate::hash::{BlobHash, ChangeId, SpaceId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
-use crate::view::EntryRow;
+use crate::view::{EntryRow, MAP_CHANGE, TEXT_CHANGE};
 
 impl Replica {
     /// A blob that lives in the database or in a file, hashed again.
@@ -47,7 +47,7 @@ impl Replica {
     /// An entry and where it stands; `None` if it is not here.
     pub(crate) fn entry(&self, id: &ChangeId) -> Result<Option<(EntryRow, Entry)>, EngineError> {
         let Some(row) = self.entry_row(id)? else { return Ok(None) };
-        if row.kind == 0 {
+        if matches!(row.kind, MAP_CHANGE | TEXT_CHANGE) {
             return Ok(None);
         }
         let Some(bytes) = self.blob_bytes(&id.blob())? else { return Ok(None) };
@@ -55,7 +55,7 @@ impl Replica {
         Ok(Some((row, Entry::decode(fields.value).map_err(EngineError::corrupt)?)))
     }
 
-    /// Where an entry or map change stands.
+    /// Where an entry, or a change of a map or text, stands.
     pub(crate) fn entry_row(&self, id: &ChangeId) -> Result<Option<EntryRow>, EngineError> {
         match self.store.get(Table::Rows, &keys::entry(id))? {
             Some(bytes) => Ok(Some(EntryRow::decode(&bytes).map_err(EngineError::corrupt)?)),

@@ -66,6 +66,26 @@ pub(super) struct Arrival {
     pub introduced: Option<KnownDevice>,
 }
 
+/// Turns in which chains of maps and texts that came together may wait for each other: so often
+/// their devices can have written in turn.
+const TURNS_MAX: usize = 64;
+
+/// A received chain that is to be taken.
+struct Waiting {
+    index: usize,
+    received: Received,
+    proof: Result<Proof, Stop>,
+}
+
+impl Waiting {
+    /// The same once more, if it is one that can wait for another chain.
+    fn again(&self) -> Option<Self> {
+        let proof = self.proof.as_ref().ok().filter(|proof| !proof.description.kind.is_log())?;
+        let (received, proof) = (self.received.clone(), Ok(proof.clone()));
+        Some(Self { index: self.index, received, proof })
+    }
+}
+
 impl Replica {
     /// Verifies and stores what a peer gave, bodies together with the changes that name
     /// them; durable when it returns.
@@ -94,11 +114,28 @@ impl Replica {
             let proofs = self.prove(&part)?;
             let mut state = self.lock();
             let mut work = Work { arriving: std::mem::take(&mut arriving), ..Work::default() };
-            for ((index, received), proof) in part.into_iter().zip(proofs) {
-                let result =
-                    self.take_chain(&mut state, &mut work, received, proof, &mut receipt)?;
-                receipts.insert(index, result);
-                state = self.commit_large(state, &mut work)?;
+            let mut left: Vec<Waiting> = part
+                .into_iter()
+                .zip(proofs)
+                .map(|((index, received), proof)| Waiting { index, received, proof })
+                .collect();
+            for turn in 0..TURNS_MAX {
+                let before = receipt.changes;
+                for next in std::mem::take(&mut left) {
+                    let index = next.index;
+                    let again = next.again();
+                    let Waiting { received, proof, .. } = next;
+                    let result =
+                        self.take_chain(&mut state, &mut work, received, proof, &mut receipt)?;
+                    if result.verdict == Verdict::Deferred(Reason::Gap) {
+                        left.extend(again);
+                    }
+                    receipts.insert(index, result);
+                    state = self.commit_large(state, &mut work)?;
+                }
+                if left.is_empty() || (turn > 0 && receipt.changes == before) {
+                    break;
+                }
             }
             arriving = std::mem::take(&mut work.arriving);
             receipt.bodies += work.arrived;
@@ -196,6 +233,7 @@ impl Replica {
         if !steps.is_empty() && !self.takes_page(state, &arrival.description)? {
             limit = (arrival.chain.held, Verdict::Deferred(Reason::Quota));
         }
+        self.look_at_text(state, work, &arrival, &mut limit)?;
         if let Some(device) = arrival.introduced.clone() {
             self.remember_device(state, work, device);
         }
@@ -339,6 +377,9 @@ impl Replica {
         steps: Vec<Step>,
         limit: Limit,
     ) -> Result<(u64, Option<Verdict>), Stop> {
+        if arrival.description.kind == DocumentKind::Text {
+            return self.store_text(state, work, arrival, &steps, limit);
+        }
         let mut stored = 0;
         for step in steps {
             let held = self.chain(state, &arrival.section.space, &arrival.key)?.held;
@@ -370,6 +411,50 @@ impl Replica {
             }
         }
         Ok((stored, None))
+    }
+
+    /// As [`Replica::store_steps`], of a text: its changes are taken together.
+    fn store_text(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        arrival: &Arrival,
+        steps: &[Step],
+        limit: Limit,
+    ) -> Result<(u64, Option<Verdict>), Stop> {
+        let before = self.chain(state, &arrival.section.space, &arrival.key)?.held;
+        let (stored, stop) = self.store_text_steps(state, work, arrival, steps, limit)?;
+        let held = before + stored;
+        if let (Some(Verdict::Refused(_)), Some(step)) = (stop, steps.get(place(stored)))
+            && held < limit.0
+        {
+            self.mark_invalid(state, work, arrival, held + 1);
+            work.put_blob(&step.id.blob(), step.bytes());
+        }
+        Ok((stored, stop))
+    }
+
+    /// Of a text that is withdrawn nothing is stored, and of one that no post here names nothing
+    /// where the wall is kept in part.
+    fn look_at_text(
+        &self,
+        state: &mut State,
+        work: &Work,
+        arrival: &Arrival,
+        limit: &mut Limit,
+    ) -> Result<(), EngineError> {
+        if arrival.description.kind != DocumentKind::Text
+            || self.is_text_wanted(state, work, &arrival.description)?
+        {
+            return Ok(());
+        }
+        let gone = self.is_text_gone(state, work, &arrival.key.doc)?;
+        let verdict = match gone {
+            true => Verdict::Refused(Reason::Deleted),
+            false => Verdict::Deferred(Reason::Quota),
+        };
+        *limit = (limit.0.min(arrival.chain.held), verdict);
+        Ok(())
     }
 
     fn store_log(
@@ -471,7 +556,7 @@ impl Replica {
     ) -> Result<Section, EngineError> {
         let class = match description.kind {
             DocumentKind::AccountLog => SectionClass::Authority,
-            DocumentKind::Profile | DocumentKind::Wall => SectionClass::Public,
+            DocumentKind::Profile | DocumentKind::Wall | DocumentKind::Text => SectionClass::Public,
             DocumentKind::Private => SectionClass::Private,
             DocumentKind::Guest => {
                 let admitted = match description.space.account() {

@@ -150,6 +150,8 @@ impl Replica {
         // What could not be read until now is read again.
         state.maps.clear();
         state.shown.clear();
+        state.texts.clear();
+        state.shown_texts.clear();
         state.kept = None;
         state.blocked = None;
         state.forget_missing(None);

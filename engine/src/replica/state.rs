@@ -14,7 +14,7 @@ use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
-use crate::document::MapDocument;
+use crate::document::{MapDocument, TextDocument};
 use crate::hash::{
     AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
     SpaceId,
@@ -166,6 +166,10 @@ pub(crate) struct State {
     pub maps: HashMap<DocumentId, MapDocument>,
     /// Maps without what counts for nothing, where that makes a difference.
     pub shown: HashMap<DocumentId, MapDocument>,
+    /// Texts, as maps are kept.
+    pub texts: HashMap<DocumentId, TextDocument>,
+    /// Texts without what is not shown, where that makes a difference.
+    pub shown_texts: HashMap<DocumentId, TextDocument>,
     /// Changes that changes which count build on and that are not here.
     pub awaited: HashMap<DocumentId, BTreeSet<ChangeHash>>,
     /// Chains that went on, while what lies before was not kept here; and since when.
@@ -216,6 +220,10 @@ pub(crate) struct State {
 const CACHED_MAX: usize = if cfg!(test) { 48 } else { 65_536 };
 /// Devices kept in memory, each with its certificate path.
 const DEVICES_CACHED_MAX: usize = CACHED_MAX / 4;
+/// Texts kept in memory.
+const TEXTS_CACHED_MAX: usize = if cfg!(test) { 2 } else { 64 };
+/// Stored bytes of the texts kept in memory, which take some times as much there.
+const TEXT_BYTES_CACHED_MAX: u64 = 4 * 1024 * 1024;
 
 impl State {
     /// Whether some cache is larger than it may be. One operation can go beyond; the next
@@ -225,6 +233,8 @@ impl State {
             || self.descriptions.len() > CACHED_MAX
             || self.uses.len() > CACHED_MAX
             || self.devices.len() > DEVICES_CACHED_MAX
+            || self.texts.len() > TEXTS_CACHED_MAX
+            || self.texts.values().map(TextDocument::weight).sum::<u64>() > TEXT_BYTES_CACHED_MAX
     }
 
     /// Drops every other entry of caches that are full. What they hold must be in the store.
@@ -245,6 +255,11 @@ impl State {
         }
         if self.devices.len() > DEVICES_CACHED_MAX {
             self.devices.retain(|_, _| every_other());
+        }
+        let heavy = self.texts.values().map(TextDocument::weight).sum::<u64>();
+        if self.texts.len() > TEXTS_CACHED_MAX || heavy > TEXT_BYTES_CACHED_MAX {
+            self.texts.clear();
+            self.shown_texts.clear();
         }
     }
 
@@ -282,7 +297,9 @@ pub(crate) struct Work {
     pub accounts: BTreeSet<AccountId>,
     /// Documents were added.
     pub documents: bool,
-    /// Maps that have to be made again.
+    /// Changes of texts that this commit adds, by chain.
+    pub text_changes: BTreeMap<ChainKey, Vec<ChangeId>>,
+    /// Maps and texts that have to be made again.
     pub maps: BTreeSet<DocumentId>,
     /// Profiles that change, and whether a picture was chosen here.
     pub profiles: BTreeMap<DocumentId, bool>,

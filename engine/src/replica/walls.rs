@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{EngineError, FOLLOWS, Replica, State, Text};
-use crate::description::{Description, DocumentKind};
+use crate::description::{Description, DocumentKind, TextLabel};
 use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, Incarnation};
 use crate::model::entry::{Attachment, BodyRef, Entry, EntryRef, Origin};
 use crate::store::{Table, keys};
@@ -45,6 +45,8 @@ pub struct PostView {
     pub origin: Option<Origin>,
     /// The text shown.
     pub text: Text,
+    /// The document that holds its text, if its text is not a body.
+    pub text_document: Option<DocumentId>,
     /// When it was last edited, as claimed.
     pub edited_ms: Option<u64>,
     /// Files.
@@ -211,6 +213,10 @@ impl Replica {
         let mut state = self.lock();
         let missing = || EngineError::NotFound { what: "post", text: id.to_string() };
         let (row, entry) = self.entry(id)?.ok_or_else(missing)?;
+        if let Entry::Post { text: Some(label), .. } = &entry {
+            let account = self.description(&mut state, &row.doc)?.ok_or_else(missing)?.account;
+            return self.long_versions(&mut state, &account, label);
+        }
         let mut versions = Vec::new();
         if let Some(body) = crate::view::bodies_of(&entry).first() {
             versions.push(self.version(*id, &row, body)?);
@@ -261,9 +267,26 @@ impl Replica {
         }
         let Some(mut view) = self.bare(&description, id, &row, &entry)? else { return Ok(None) };
         view.disputed = !self.branches(state, &key)?.is_empty();
+        if let Entry::Post { text: Some(label), .. } = &entry {
+            self.show_long(state, &mut view, label)?;
+        }
         let modifications = self.modifications(state, id, &row)?;
         self.apply_modifications(&mut view, &modifications)?;
         Ok(Some(view))
+    }
+
+    /// Puts the text of its document into a view.
+    fn show_long(
+        &self,
+        state: &mut State,
+        view: &mut PostView,
+        label: &TextLabel,
+    ) -> Result<(), EngineError> {
+        let (text, changed_ms) = self.long_text(state, &view.account, label)?;
+        view.text = text;
+        view.text_document = Some(Self::text_of_label(&view.account, label));
+        view.edited_ms = Some(changed_ms).filter(|changed| *changed > view.time_ms);
+        Ok(())
     }
 
     pub(super) fn is_admitted_guest(
@@ -297,6 +320,7 @@ impl Replica {
             origin: None,
             repost: None,
             text: Text::Here(String::new()),
+            text_document: None,
             edited_ms: None,
             attachments: Vec::new(),
             deleted: false,
@@ -307,7 +331,7 @@ impl Replica {
             disputed: false,
         };
         match entry {
-            Entry::Post { body, attachments, quote, origin } => {
+            Entry::Post { body, attachments, quote, origin, .. } => {
                 view.text = self.text(body, &row.doc)?;
                 view.attachments.clone_from(attachments);
                 view.quote = *quote;

@@ -103,6 +103,9 @@ impl Replica {
         doc: &DocumentId,
     ) -> Result<(), EngineError> {
         let entries = self.with_edits(work, target, doc)?;
+        for (_, entry) in &entries {
+            self.drop_long_text(state, work, doc, entry)?;
+        }
         let ids: Vec<ChangeId> = entries.iter().map(|(id, _)| *id).collect();
         for body in entries.iter().flat_map(|(_, entry)| bodies_of(entry)) {
             if self.is_named_by_another(state, work, &body.hash, doc, &ids)? {

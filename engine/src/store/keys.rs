@@ -35,6 +35,7 @@
 //! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
 //! | Rows | `m ‖ target ‖ change id` | modification of an entry |
 //! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
+//! | Rows | `t ‖ doc ‖ change id` | a post whose text is this document |
 //! | Rows | `s p ‖ term ‖ 0 ‖ !time ‖ 8 bytes of change id` | empty: an entry found by a term |
 //! | Rows | `s f ‖ change id` | time and terms by which an entry is found |
 //! | Rows | `s w ‖ hash ‖ change id` | empty: an entry to index once this text is here |
@@ -417,6 +418,18 @@ pub fn origin(account: &AccountId, origin: &[u8; 32], id: &ChangeId) -> Vec<u8> 
 #[must_use]
 pub fn origins(account: &AccountId, origin: &[u8; 32]) -> Vec<u8> {
     join(b'o', &[account.as_bytes(), origin])
+}
+
+/// Row of a post whose text is a document.
+#[must_use]
+pub fn text_post(doc: &DocumentId, id: &ChangeId) -> Vec<u8> {
+    join(b't', &[doc.as_bytes(), id.as_bytes()])
+}
+
+/// All posts whose text is this document.
+#[must_use]
+pub fn text_posts(doc: &DocumentId) -> Vec<u8> {
+    join(b't', &[doc.as_bytes()])
 }
 
 /// All rows of the search index.

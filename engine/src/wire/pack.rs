@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::range::{PARTS_MAX, read_part, write_part};
+use super::range::{PARTS_MAX, read_packed, write_packed};
 use super::{ChainRange, Part};
 use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
@@ -22,6 +22,11 @@ const DOCUMENT_BYTES_MIN: usize = DocumentId::LEN + 1;
 const CHAIN_BYTES_MIN: usize = DeviceId::LEN + Incarnation::LEN + 3;
 /// Changes in one pack: small ones must not unfold to many times the pack's size.
 const PACK_CHANGES_MAX: usize = PACK_BYTES_MAX / 64;
+/// What the folded changes of one pack may weigh.
+const PACK_UNFOLDED_MAX: usize = 3 * PACK_BYTES_MAX;
+/// How many times its bytes what is folded in a pack may weigh, about: whoever fills packs by
+/// their bytes stays far below the limit.
+const UNFOLDED_TIMES_MAX: usize = 8;
 const BODY_SIZE_MAX: usize = BODY_BYTES_MAX + BODY_SALT_BYTES;
 
 /// A decoded pack; byte strings share the pack's memory.
@@ -64,7 +69,7 @@ impl Pack {
 fn read_documents(bytes: &Bytes, r: &mut Reader<'_>) -> Result<Vec<ChainRange>, DecodeError> {
     let documents = r.count(bytes.len() / DOCUMENT_BYTES_MIN, "documents")?;
     let mut out: Vec<ChainRange> = Vec::new();
-    let mut changes = 0usize;
+    let (mut changes, mut room) = (0usize, PACK_UNFOLDED_MAX);
     for _ in 0..documents {
         let doc = DocumentId::from_bytes(r.array("document")?);
         let chains = r.count(bytes.len() / CHAIN_BYTES_MIN, "chains")?;
@@ -78,7 +83,7 @@ fn read_documents(bytes: &Bytes, r: &mut Reader<'_>) -> Result<Vec<ChainRange>, 
             let pieces = r.count(PARTS_MAX, "parts")?;
             let mut parts = Vec::with_capacity(pieces);
             for _ in 0..pieces {
-                let part = read_part(bytes, r)?;
+                let part = read_packed(bytes, r, &chain, &mut room)?;
                 changes += part.content.len();
                 if changes > PACK_CHANGES_MAX {
                     return Err(DecodeError::TooLarge {
@@ -129,14 +134,13 @@ impl ChangePacker {
     pub fn add(&mut self, chain: ChainKey, parts: &[Part]) {
         let mut w = Writer::new();
         w.varint(parts.len() as u64);
-        for part in parts {
-            write_part(&mut w, part);
-        }
+        let unfolded: usize = parts.iter().map(|part| write_packed(&mut w, &chain, part)).sum();
+        self.bytes += unfolded / UNFOLDED_TIMES_MAX;
         self.bytes += w.len() + CHAIN_BYTES_MIN + DOCUMENT_BYTES_MIN;
         self.ranges.insert(chain, w.finish());
     }
 
-    /// Bytes of the pack, about, never less.
+    /// Bytes of the pack, about, never less; more where it unfolds to much.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes

@@ -3,9 +3,13 @@
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
+use crate::change::Actor;
+use crate::change::text::fold::{fold, unfold, weight};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::ChangeId;
-use crate::limits::{CHANGE_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, MAP_CHANGES_MAX};
+use crate::limits::{
+    CHANGE_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, MAP_CHANGES_MAX, TEXT_BYTES_MAX,
+};
 
 /// The variable fields of one log change; everything else the receiver builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,11 @@ pub(super) const PARTS_MAX: usize = 64;
 const FORM_LOG: u8 = 1;
 const FORM_RAW: u8 = 2;
 const FORM_IDS: u8 = 3;
+/// In packs alone: there is no room for what it unfolds to in a frame.
+const FORM_TEXT: u8 = 4;
+/// Bytes of folded changes: they are shorter than the changes of a chain.
+#[expect(clippy::cast_possible_truncation, reason = "a mebibyte")]
+const FOLDED_BYTES_MAX: usize = TEXT_BYTES_MAX as usize;
 /// Changes that one range can name: no page and no map holds more.
 #[expect(clippy::cast_possible_truncation, reason = "both are a few thousand")]
 const CHANGES_MAX: usize = if MAP_CHANGES_MAX > HEAD_AHEAD_MAX {
@@ -123,6 +132,40 @@ pub(super) fn write_part(w: &mut Writer, part: &Part) {
             }
         }
     }
+}
+
+/// Appends a part to a pack: text changes folded, where that is shorter. Returns what it weighs
+/// for its receiver beside its bytes.
+pub(super) fn write_packed(w: &mut Writer, chain: &ChainKey, part: &Part) -> usize {
+    if let Content::Changes(Changes::Raw(items)) = &part.content
+        && let Some(folded) = fold(&Actor::of(chain), part.first_n, items)
+        && folded.len() < items.iter().map(Bytes::len).sum()
+    {
+        w.varint(part.first_n).u8(FORM_TEXT).varint(items.len() as u64).bytes(&folded);
+        return weight(items);
+    }
+    write_part(w, part);
+    0
+}
+
+/// Reads a part of a pack; what is folded takes its weight from `room`.
+pub(super) fn read_packed(
+    frame: &Bytes,
+    r: &mut Reader<'_>,
+    chain: &ChainKey,
+    room: &mut usize,
+) -> Result<Part, DecodeError> {
+    let mut ahead = Reader::new(r.rest());
+    let first_n = ahead.varint(CHANGES_MAX as u64, "first n")?;
+    if first_n == 0 || ahead.u8("range form")? != FORM_TEXT {
+        return read_part(frame, r);
+    }
+    let count = ahead.count(CHANGES_MAX, "changes")?;
+    let folded = ahead.bytes(FOLDED_BYTES_MAX, "folded changes")?;
+    let chunks = unfold(&Actor::of(chain), first_n, count, folded, room)?;
+    *r = ahead;
+    let items = chunks.into_iter().map(Bytes::from).collect();
+    Ok(Part { first_n, content: Content::Changes(Changes::Raw(items)) })
 }
 
 /// Reads a part; byte strings share `frame`, which `r` must be reading.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mosaic_engine::change::value::Value;
 use mosaic_engine::hash::{BlobHash, DocumentId};
-use mosaic_engine::replica::{Replica, Subscription};
+use mosaic_engine::replica::{Replica, Subscription, Text};
 use mosaic_engine::store::{Batch, Table, keys};
 use mosaic_engine::sync::exchange::Exchange;
 use mosaic_engine::wire::CarriedChain;
@@ -34,6 +34,11 @@ fn chains_that_wait_for_each_other_come_in_any_order() {
         }
     }
     phone.post(draft("kept"), None, NOW + 10).unwrap();
+    let gone = ada.post_long(None, draft("gone"), None, NOW + 11).unwrap();
+    let long = ada.post_long(None, draft("a long"), None, NOW + 12).unwrap();
+    give(&ada, &phone);
+    phone.edit(long, "a long text", NOW + 13).unwrap();
+    ada.delete(gone, NOW + 14).unwrap();
     give(&phone, &ada);
     ada.revoke_device(phone.device().unwrap(), "lost", NOW + 20).unwrap();
     phone.post(draft("void"), None, NOW + 30).unwrap();
@@ -69,11 +74,13 @@ fn chains_that_wait_for_each_other_come_in_any_order() {
         true
     };
     let found = ada.carried_bodies(&set, 1024, &mut visit).unwrap();
-    assert_eq!((found.bodies, found.files, found.missing), (1, 0, 0));
+    assert_eq!((found.bodies, found.files, found.missing), (2, 0, 0));
     let before = copy.carried_bodies(&set, 1024, &mut |_| true).unwrap();
-    assert_eq!((before.bodies, before.missing), (0, 1));
+    assert_eq!((before.bodies, before.missing), (0, 2));
+    assert_eq!(copy.show(&long).unwrap().text, Text::Here("a long text".into()));
+    assert_eq!(copy.show(&gone).unwrap().text, Text::Deleted);
     let device = ada.device().unwrap();
-    assert_eq!(copy.receive_bodies(&device, bodies).unwrap().stored, 1);
+    assert_eq!(copy.receive_bodies(&device, bodies).unwrap().stored, 2);
     assert_eq!(copy.receive_bodies(&device, vec![vec![0; 40].into()]).unwrap().refused, 1);
     sound(&copy);
 }

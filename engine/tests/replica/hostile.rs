@@ -321,6 +321,7 @@ fn a_cut_of_one_branch_keeps_nothing_of_another() {
         attachments: Vec::new(),
         quote: None,
         origin: None,
+        text: None,
     };
     let (seen, _) = phone.write(&page, &[post(1)]);
     let (other, _) = phone.write(&page, &[post(2), post(3)]);
@@ -341,7 +342,8 @@ fn a_body_that_two_entries_name_goes_with_the_last_of_them() {
     let mut blob = vec![0; 16];
     blob.extend_from_slice(b"shared");
     let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };
-    let post = |quote| Entry::Post { body, attachments: Vec::new(), quote, origin: None };
+    let post =
+        |quote| Entry::Post { body, attachments: Vec::new(), quote, origin: None, text: None };
     let other = EntryRef { account: ada, entry: ChangeId::of(b"any") };
     let (_, ids) = phone.write(&page, &[post(None), post(Some(other))]);
     let gone = |n: usize| Entry::Tombstone { target: ids[n] };
@@ -376,6 +378,7 @@ fn a_page_far_ahead_leads_nobody_there() {
         attachments: Vec::new(),
         quote: None,
         origin: None,
+        text: None,
     };
     for page in [1 << 32, (1 << 32) - 1, 1_000_000, 1] {
         for kind in [DocumentKind::Wall, DocumentKind::AccountLog] {
@@ -482,6 +485,7 @@ fn an_invalid_change_is_judged_by_everybody_who_hears_of_it() {
         attachments: Vec::new(),
         quote: None,
         origin: None,
+        text: None,
     };
     let misplaced = Entry::RenameDevice { device: phone.id(), name: "x".into() };
     let (chain, _) = phone.write(&page, &[post(1), misplaced, post(2)]);

@@ -12,7 +12,7 @@ use super::*;
 /// Accounts by the names that queries of these tests use.
 type Names<'a> = &'a [(&'a str, AccountId)];
 
-fn filter(text: &str, names: Names<'_>) -> Filter {
+pub(super) fn filter(text: &str, names: Names<'_>) -> Filter {
     let who = |name: &str, _| names.iter().find(|(known, _)| *known == name).map(|(_, id)| *id);
     let query = Query::parse(text).unwrap();
     query.resolve(|name, at| who(name, at).ok_or(()), |text, _| text.parse().map_err(drop)).unwrap()

@@ -59,7 +59,13 @@ fn wall_entries(author: &Author, known: ChangeId) -> Vec<(&'static str, Entry)> 
     let account = author.account();
     vec![
         ("a post of an empty body", {
-            Entry::Post { body: body(16), attachments: vec![], quote: None, origin: None }
+            Entry::Post {
+                body: body(16),
+                attachments: vec![],
+                quote: None,
+                origin: None,
+                text: None,
+            }
         }),
         ("attachments with names of paths", {
             Entry::Post {
@@ -67,11 +73,12 @@ fn wall_entries(author: &Author, known: ChangeId) -> Vec<(&'static str, Entry)> 
                 attachments: vec![attachment; 14],
                 quote: None,
                 origin: None,
+                text: None,
             }
         }),
         ("a quote of nothing", {
             let quote = Some(EntryRef { account, entry: unknown });
-            Entry::Post { body: body(40), attachments: vec![], quote, origin: None }
+            Entry::Post { body: body(40), attachments: vec![], quote, origin: None, text: None }
         }),
         ("a repost of nothing", Entry::Repost { target: EntryRef { account, entry: unknown } }),
         ("an edit of nothing", Entry::Edit { target: unknown, body: body(40) }),

@@ -208,7 +208,7 @@ fn file_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
 #[must_use]
 pub fn post() -> Entry {
     let body = BodyRef { hash: BlobHash::of(b"nobody has it"), size: 40 };
-    Entry::Post { body, attachments: Vec::new(), quote: None, origin: None }
+    Entry::Post { body, attachments: Vec::new(), quote: None, origin: None, text: None }
 }
 
 /// Entries that do not decode, or not in the one form.
@@ -386,8 +386,14 @@ fn limit_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
         alt: "a".repeat(2000),
     };
     let body = BodyRef { hash: BlobHash::of(b"b"), size: 40 };
-    let large =
-        Entry::Post { body, attachments: vec![attachment; 14], quote: None, origin: None }.encode();
+    let large = Entry::Post {
+        body,
+        attachments: vec![attachment; 14],
+        quote: None,
+        origin: None,
+        text: None,
+    }
+    .encode();
     for _ in 0..=PAGE_BYTES_MAX / large.len() as u64 {
         bytes.entry(now_ms, large.clone());
     }

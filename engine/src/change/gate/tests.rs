@@ -4,6 +4,7 @@ use automerge::transaction::Transactable;
 use automerge::{ActorId, Automerge, ObjType, ROOT, ReadDoc, ScalarValue};
 
 use super::*;
+use crate::change::dice::{Dice, mutate_bytes};
 use crate::change::lies;
 use crate::change::raw::{self, RawChange};
 use crate::change::value::Value;
@@ -196,47 +197,6 @@ fn drafts_equal_what_automerge_makes_of_the_same_edits() {
         doc.apply_vetted(change).unwrap();
     }
     assert!(doc.entries().is_empty());
-}
-
-/// xorshift: repeatable, and enough to choose mutations.
-struct Dice(Cell<u64>);
-
-impl Dice {
-    fn next(&self) -> u64 {
-        let mut x = self.0.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.0.set(x);
-        x
-    }
-
-    fn below(&self, count: usize) -> usize {
-        usize::try_from(self.next() % count as u64).unwrap()
-    }
-
-    fn byte(&self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-}
-
-fn mutate_bytes(dice: &Dice, honest: &[u8]) -> Vec<u8> {
-    let mut r = crate::codec::Reader::new(&honest[9..]);
-    r.varint(u64::MAX, "length").unwrap();
-    let mut body = r.rest().to_vec();
-    for _ in 0..=dice.below(3) {
-        // Mostly the columns: the hashes before them are refused soon.
-        let from = if dice.below(4) == 0 { 0 } else { body.len() / 2 };
-        let at = from + dice.below(body.len() - from);
-        match dice.below(5) {
-            0 => body[at] ^= 1 << dice.below(8),
-            1 => body[at] = dice.byte(),
-            2 => body.insert(at, dice.byte()),
-            3 => drop(body.remove(at)),
-            _ => body[at] = body[at].wrapping_add(1),
-        }
-    }
-    raw::chunk(1, &body)
 }
 
 fn mutate_meaning(dice: &Dice, honest: &[u8]) -> Option<Vec<u8>> {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::change::lies;
 use crate::change::raw::{self, RawChange};
+use crate::limits::{CHANGE_BYTES_MAX, CHANGE_DEPENDENCIES_MAX};
 
 fn honest() -> RawChange {
     RawChange::put(Actor::from_bytes([1; 16]))

@@ -8,7 +8,7 @@ fn imported(body: BodyRef, account: AccountId, target: ChangeId) -> Entry {
         link: "https://blog.example/7".into(),
     };
     let quote = Some(EntryRef { account, entry: target });
-    Entry::Post { body, attachments: vec![], quote, origin: Some(origin) }
+    Entry::Post { body, attachments: vec![], quote, origin: Some(origin), text: None }
 }
 
 #[test]
@@ -36,8 +36,10 @@ fn entries_round_trip_and_trailing_bytes_are_refused() {
             attachments: vec![attachment],
             quote: Some(EntryRef { account, entry: target }),
             origin: None,
+            text: None,
         },
         imported(body, account, target),
+        Entry::Post { body, attachments: vec![], quote: None, origin: None, text: Some([7; 16]) },
         Entry::Repost { target: EntryRef { account, entry: target } },
         Entry::Reply { target, body, attachments: vec![] },
         Entry::Reaction { target, emoji: "👍".into() },

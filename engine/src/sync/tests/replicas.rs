@@ -133,6 +133,7 @@ fn act(home: &Home, ada: &AccountId, friend: bool, chance: &mut Chance, number: 
         (_, 2, _) => {
             replica.edit_profile(vec![("bio".into(), Some((&*text).into()))], now).map(drop)
         }
+        (_, 4, _) => replica.post_long(None, draft(text), None, now).map(drop),
         (_, 3, _) => replica.follow(AccountId::from_bytes([number as u8; 32]), None, now).map(drop),
         _ => replica.post(draft(text), None, now).map(drop),
     };
