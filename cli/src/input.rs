@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mosaic_engine::limits::BODY_BYTES_MAX;
+use mosaic_engine::limits::{BODY_BYTES_MAX, LONG_TEXT_BYTES_MAX};
 use mosaic_node::api::types::{AttachFile, ErrorKind};
 use mosaic_node::words::WORDS_BYTES_MAX;
 use zeroize::Zeroizing;
@@ -86,7 +86,7 @@ impl TextSource {
         };
         let text = trim_one_break(&text).to_owned();
         if text.len() > BODY_BYTES_MAX {
-            return Err(too_long());
+            return Err(too_long(BODY_BYTES_MAX));
         }
         if text.trim().is_empty() {
             return Err(Failure::usage(
@@ -115,6 +115,19 @@ pub(crate) fn edit(
     from_file(&path, &context.globals.help)
 }
 
+/// Lets a person write a long text in an editor, beginning with `before`; one line break at its
+/// end is dropped. The text is kept if what it is for fails.
+///
+/// # Errors
+/// As [`long_text`] and [`edit`].
+pub(crate) async fn edit_long(context: &mut Context<'_>, before: &str) -> Result<String, Failure> {
+    let written = Written::begin(&context.paths.state, before, ".md")?;
+    let path = written.path().to_owned();
+    context.written = Some(written);
+    editor::edit(&path)?;
+    long_text(&path, &context.globals.help).await
+}
+
 async fn piped(help: String) -> Result<String, Failure> {
     crate::apart(move || bounded(io::stdin().lock(), "stdin", &help)).await
 }
@@ -127,10 +140,40 @@ fn from_file(path: &Path, help: &str) -> Result<String, Failure> {
     bounded(file, &name, help)
 }
 
+/// Reads a long text from a file, or from stdin if it is `-`; one line break at its end is
+/// dropped.
+///
+/// # Errors
+/// If it cannot be read, is not UTF-8, is empty or too long.
+pub(crate) async fn long_text(path: &Path, help: &str) -> Result<String, Failure> {
+    let (path, shown) = (path.to_owned(), help.to_owned());
+    let text = crate::apart(move || {
+        if path.as_os_str() == "-" {
+            return within(io::stdin().lock(), "stdin", LONG_TEXT_BYTES_MAX, &shown);
+        }
+        let name = path.display().to_string();
+        let file = std::fs::File::open(&path).map_err(|error| {
+            Failure::hinted(ErrorKind::NotFound, format!("cannot read {name}: {error}"), &shown)
+        })?;
+        within(file, &name, LONG_TEXT_BYTES_MAX, &shown)
+    });
+    let text = text.await?;
+    let text = trim_one_break(&text);
+    if text.trim().is_empty() {
+        return Err(Failure::usage("there is no text", help));
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads at most one byte more than a text may have.
 fn bounded(from: impl Read, name: &str, help: &str) -> Result<String, Failure> {
+    within(from, name, BODY_BYTES_MAX, help)
+}
+
+/// Reads a text of at most `max` bytes and a line break.
+fn within(from: impl Read, name: &str, max: usize, help: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    let limit = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(2);
     from.take(limit).read_to_end(&mut bytes).map_err(|error| {
         let kind = match error.kind() {
             io::ErrorKind::IsADirectory => ErrorKind::Usage,
@@ -138,15 +181,19 @@ fn bounded(from: impl Read, name: &str, help: &str) -> Result<String, Failure> {
         };
         Failure::hinted(kind, format!("cannot read {name}: {error}"), help)
     })?;
-    if bytes.len() > BODY_BYTES_MAX + 1 {
-        return Err(too_long());
+    if bytes.len() > max + 1 {
+        return Err(too_long(max));
     }
     String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name} is not UTF-8 text"), help))
 }
 
-fn too_long() -> Failure {
+fn too_long(max: usize) -> Failure {
+    if max < LONG_TEXT_BYTES_MAX {
+        let message = format!("the text is longer than {max} bytes; post it as a long one");
+        return Failure::usage(message, "mosaic post --text FILE");
+    }
     Failure::usage(
-        format!("the text is longer than {BODY_BYTES_MAX} bytes; attach it as a file instead"),
+        format!("the text is longer than {max} bytes; attach it as a file instead"),
         "mosaic post --attach FILE TEXT",
     )
 }

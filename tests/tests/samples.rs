@@ -302,6 +302,13 @@ fn inside(all: &mut Samples, ada: &Home) {
     all.take(ada, &["doc", "changes", &wall]);
     all.take(ada, &["doc", "cat", &wall]);
     all.take(ada, &["doc", "history", &wall]);
+    let text = ada.path.with_file_name("long.txt");
+    std::fs::write(&text, "A long text.\n").unwrap();
+    let text = text.to_str().unwrap();
+    let long = field(&all.take(ada, &["post", "--text", text]), "id");
+    std::fs::write(text, "A longer text.\n").unwrap();
+    all.take(ada, &["doc", "edit", &long, "--file", text]);
+    all.take(ada, &["doc", "cat", &long]);
     // A pack is of a full page.
     let node = ada.node();
     let api = mosaic_tests::api::Api::of(&ada.path);

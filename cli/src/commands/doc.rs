@@ -1,12 +1,17 @@
 //! `doc`: documents, their heads, changes and values.
 
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
 use clap::{Subcommand, ValueEnum};
+use mosaic_engine::change::text::TEXT_KEY;
 use mosaic_node::api::types::{
-    DocCat, DocChanges, DocHeads, DocHistory, DocList, DocPacks, ErrorKind, Record,
+    DocCat, DocChanges, DocEdit, DocHeads, DocHistory, DocList, DocPacks, ErrorKind, Record,
 };
 
-use crate::context::Context;
+use crate::context::{Context, Print};
 use crate::error::Failure;
+use crate::{input, sanitize};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Doc {
@@ -49,11 +54,20 @@ pub(crate) enum Doc {
         #[arg(long)]
         raw: bool,
     },
-    /// Print a document's values
+    /// Print a document's values, or a text
     Cat {
-        /// Document id
+        /// Document id, or the post whose text it is
         #[arg(value_name = "DOC")]
         doc: String,
+    },
+    /// Edit one of your texts: what other devices write meanwhile stays
+    Edit {
+        /// Document id, or the post whose text it is
+        #[arg(value_name = "DOC")]
+        doc: String,
+        /// Read the new text from a file, or with - from stdin; default: an editor
+        #[arg(short = 'F', long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// Show what each change did
     History {
@@ -75,6 +89,8 @@ pub(crate) enum Kind {
     Guest,
     /// Sealed, for your own devices
     Private,
+    /// Long texts
+    Text,
 }
 
 impl Doc {
@@ -93,7 +109,8 @@ impl Doc {
                 }
                 context.show(&request).await
             }
-            Self::Cat { doc } => context.show(&DocCat { doc }).await,
+            Self::Cat { doc } => cat(doc, context).await,
+            Self::Edit { doc, file } => edit(doc, file.as_deref(), context).await,
             Self::History { doc } => context.show(&DocHistory { doc }).await,
         }
     }
@@ -107,8 +124,79 @@ impl Kind {
             Self::Wall => "wall",
             Self::Guest => "guest",
             Self::Private => "private",
+            Self::Text => "text",
         }
     }
+}
+
+/// Prints the values of a document; of a text, the text and nothing else.
+async fn cat(doc: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request = DocCat { doc };
+    if context.output.is_json() {
+        return context.show(&request).await;
+    }
+    let terminal = context.output.is_terminal();
+    for record in context.records(&request).await? {
+        let text = match &record {
+            Record::DocumentValue(value) if value.kind == "text" => value.value.get(TEXT_KEY),
+            _ => None,
+        };
+        let Some(text) = text.and_then(|text| text.as_str()) else {
+            context.output.record(&record)?;
+            continue;
+        };
+        for line in text.lines() {
+            let line = if terminal { sanitize::row(line) } else { line.to_owned() };
+            context.output.bytes(format!("{line}\n").as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Edits a text: from a file as it is, in an editor from where it was when it was opened.
+async fn edit(doc: String, file: Option<&Path>, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request = match file {
+        Some(path) => {
+            let text = input::long_text(path, &context.globals.help).await?;
+            DocEdit { doc, text, heads: Vec::new() }
+        }
+        None => {
+            if context.globals.no_input || !io::stdin().is_terminal() {
+                let help = context.globals.help.clone();
+                return Err(Failure::usage("an editor needs a terminal: give --file", help));
+            }
+            let (before, heads) = text_of(&doc, context).await?;
+            let text = input::edit_long(context, &format!("{before}\n")).await?;
+            DocEdit { doc, text, heads }
+        }
+    };
+    let say = |record: &Record| match record {
+        Record::TextEdited(edited) => Some(format!(
+            "Edited: {} and {}.",
+            counted(edited.inserted, "inserted"),
+            counted(edited.deleted, "deleted")
+        )),
+        _ => None,
+    };
+    context.answer(&request, Print::Nothing, &say).await
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} character{plural} {what}")
+}
+
+/// A text, and the heads at which it was read.
+async fn text_of(doc: &str, context: &mut Context<'_>) -> Result<(String, Vec<String>), Failure> {
+    let records = context.records(&DocCat { doc: doc.to_owned() }).await?;
+    for record in records {
+        let Record::DocumentValue(value) = record else { continue };
+        if let Some(text) = value.value.get(TEXT_KEY).and_then(|text| text.as_str()) {
+            return Ok((text.to_owned(), value.heads));
+        }
+    }
+    let help = context.globals.help.clone();
+    Err(Failure::usage(format!("{doc} is not a text"), help))
 }
 
 async fn raw_changes(request: &DocChanges, context: &mut Context<'_>) -> Result<(), Failure> {

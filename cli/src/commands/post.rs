@@ -1,12 +1,14 @@
 //! `post`: the everyday verb.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use mosaic_node::api::types::{DraftCreate, PostCreate, Record};
 
 use super::draft;
 use crate::context::{Context, Print};
 use crate::error::Failure;
-use crate::input::{Attachments, Creating, TextSource};
+use crate::input::{self, Attachments, Creating, TextSource};
 use crate::quantity;
 
 #[derive(Debug, Args)]
@@ -14,6 +16,9 @@ pub(crate) struct Post {
     /// The text.
     #[command(flatten)]
     text: TextSource,
+    /// Post a long text, to be edited with doc edit: a file, or - for stdin
+    #[arg(long = "text", value_name = "FILE", conflicts_with_all = ["text", "file", "edit", "at"])]
+    long: Option<PathBuf>,
     /// The files.
     #[command(flatten)]
     attachments: Attachments,
@@ -38,7 +43,10 @@ impl Post {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let quote = self.quote.is_some() && self.at.is_none();
         let optional = !self.attachments.is_empty() || quote;
-        let text = self.text.read(context, optional, "").await?.unwrap_or_default();
+        let text = match &self.long {
+            Some(path) => input::long_text(path, &context.globals.help).await?,
+            None => self.text.read(context, optional, "").await?.unwrap_or_default(),
+        };
         if self.at.is_some() {
             let request = DraftCreate { text, quote: self.quote, at: self.at };
             return draft::keep(context, request).await;
@@ -47,6 +55,7 @@ impl Post {
             text,
             attachments: self.attachments.files(&context.globals.help)?,
             quote: self.quote,
+            long: self.long.is_some(),
             idempotency_key: self.creating.idempotency_key,
             wait_replicas: self.creating.wait_replicas,
             timeout_ms: context.globals.timeout.map(quantity::millis),

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::change::value::Value;
 use mosaic_engine::description::{Audience, Description};
-use mosaic_engine::hash::{AccountId, ChangeId, DocumentId};
-use mosaic_engine::replica::{ChainView, ChangeView, Replica};
+use mosaic_engine::hash::{AccountId, ChangeHash, ChangeId, DocumentId};
+use mosaic_engine::replica::{ChainView, ChangeView, Replica, TextEdit};
 
 use super::answer::blocking;
 use super::resolve;
 use super::types::{
-    Change, DocCat, DocChanges, DocHeads, DocHistory, DocList, DocPacks, Document, DocumentValue,
-    ErrorKind, ErrorRecord, Head, History, Pack, Record, rfc3339,
+    Change, DocCat, DocChanges, DocEdit, DocHeads, DocHistory, DocList, DocPacks, Document,
+    DocumentValue, ErrorKind, ErrorRecord, Head, History, Pack, Record, TextEdited, rfc3339,
 };
 use crate::app::App;
+use crate::clock;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DocList, _>(router, list);
@@ -22,6 +23,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DocChanges, _>(router, changes);
     let router = blocking::<DocPacks, _>(router, packs);
     let router = blocking::<DocCat, _>(router, cat);
+    let router = blocking::<DocEdit, _>(router, edit);
     blocking::<DocHistory, _>(router, history)
 }
 
@@ -48,9 +50,9 @@ fn list(app: &App, request: DocList) -> Result<Vec<Record>, ErrorRecord> {
         None => None,
     };
     if let Some(kind) = &request.kind
-        && !["account", "profile", "wall", "guest", "private"].contains(&kind.as_str())
+        && !["account", "profile", "wall", "guest", "private", "text"].contains(&kind.as_str())
     {
-        let message = format!("no kind '{kind}': account, profile, wall, guest or private");
+        let message = format!("no kind '{kind}': account, profile, wall, guest, private or text");
         return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic doc list"));
     }
     let mut records = Vec::new();
@@ -196,12 +198,55 @@ fn change(replica: &Replica, doc: &DocumentId, text: &str) -> Result<ChangeId, E
 
 fn cat(app: &App, request: DocCat) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
-    let (doc, _) = document(&replica, &request.doc)?;
+    let (doc, d) = text_document(&replica, &request.doc)?;
     let (heads, values) = replica.values(&doc)?;
     Ok(Record::DocumentValue(DocumentValue {
         doc: doc.to_string(),
+        kind: d.kind.name().into(),
         heads: heads.iter().map(ToString::to_string).collect(),
         value: values.into_iter().map(|(key, value)| (key, json(value))).collect(),
+    }))
+}
+
+/// A document, or the one that holds the text of a post.
+fn text_document(replica: &Replica, text: &str) -> Result<Listed, ErrorRecord> {
+    let error = match document(replica, text) {
+        Ok(found) => return Ok(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => error,
+        Err(error) => return Err(error),
+    };
+    let Ok(post) = resolve::entry(replica, text) else { return Err(error) };
+    match replica.document_of_post(&post) {
+        Ok(Some(doc)) => document(replica, &doc.to_string()),
+        Ok(None) => {
+            let message = format!("the text of {} is no document", post.short());
+            let hint = format!("mosaic wall edit {}", post.short());
+            Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint(hint))
+        }
+        Err(_) => Err(error),
+    }
+}
+
+fn edit(app: &App, request: DocEdit) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let (doc, _) = text_document(&replica, &request.doc)?;
+    let edit = if request.heads.is_empty() {
+        TextEdit::Replace(request.text)
+    } else {
+        let heads = request.heads.iter().map(|head| ChangeHash::parse_hex(head));
+        let heads: Option<Vec<ChangeHash>> = heads.collect();
+        let heads = heads
+            .ok_or_else(|| ErrorRecord::new(ErrorKind::Usage, "a head is 64 hexadecimal digits"))?;
+        TextEdit::ReplaceSince { heads, text: request.text }
+    };
+    let edited = replica.edit_text(&doc, &edit, clock::now_ms())?;
+    let heads = replica.read_text(&doc)?.heads;
+    Ok(Record::TextEdited(TextEdited {
+        doc: doc.to_string(),
+        id: edited.change.to_string(),
+        inserted: edited.counts.inserted,
+        deleted: edited.counts.deleted,
+        heads: heads.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -201,7 +201,7 @@ pub(crate) fn note(replica: &Replica, event: &str, data: &[(&str, String)]) {
 }
 
 /// Every event there is.
-const EVENTS: [&str; 29] = [
+const EVENTS: [&str; 30] = [
     "comment.created",
     "comment.deleted",
     "comment.edited",
@@ -231,6 +231,7 @@ const EVENTS: [&str; 29] = [
     "reaction.removed",
     "recovery.declared",
     "recovery.rotated",
+    "text.changed",
 ];
 
 /// Names of entry kinds, by what they are about.
@@ -241,6 +242,7 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x02 | 0x03, _) => "post.created",
         (0x04, _) => "comment.created",
         (0x05, _) => "reaction.added",
+        (0x09, _) => "text.changed",
         (0x10, Some(0x04)) => "comment.edited",
         (0x10, _) => "post.edited",
         (0x11, Some(0x04)) => "comment.deleted",

@@ -75,6 +75,7 @@ pub(super) fn post(
         author: view.account.to_string(),
         author_name: name,
         text: text(&view.text).filter(|_| view.repost.is_none()),
+        text_doc: view.text_document.map(|doc| doc.to_string()),
         created_at: rfc3339(view.time_ms),
         edited_at: view.edited_ms.map(rfc3339),
         quote: quoted

@@ -65,7 +65,10 @@ fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
         quote => {
             let added = Added::new(&replica, &request.attachments)?;
             let draft = Draft { text: request.text, attachments: added.attachments() };
-            replica.post_once(once.as_ref(), draft, quote, now_ms)?
+            match request.long {
+                true => replica.post_long(once.as_ref(), draft, quote, now_ms)?,
+                false => replica.post_once(once.as_ref(), draft, quote, now_ms)?,
+            }
         }
     };
     view::either(&replica, &id, Extras::default())

@@ -174,6 +174,8 @@ record_types! {
     Change(Change),
     /// A document's values.
     DocumentValue(DocumentValue),
+    /// A text that was edited.
+    TextEdited(TextEdited),
     /// What one change did.
     History(History),
     /// A backup that was written.

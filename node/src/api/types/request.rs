@@ -39,7 +39,6 @@ requests! {
     }
     /// Answers every account whose log is held here as `identity`, ours first.
     "/v1/identity/list" any IdentityList {}
-
     /// Answers an archive of the whole own account as it is now, as `application/octet-stream`;
     /// writes go on meanwhile. It is sealed in the format of `age`. Errors: `usage` if it has keys
     /// and nothing seals it.
@@ -51,7 +50,6 @@ requests! {
         /// Or seal it for these recipients of `age`, `age1…` each.
         recipients: Vec<String>,
     }
-
     /// Makes this empty home a device of the account that the recovery words claim, and takes
     /// out the devices of before. Answers `notice`s, then one `recovered`. Asked again, it goes
     /// on where it was broken off. Errors: `usage` says which word is wrong, `not_found` that no
@@ -166,6 +164,8 @@ requests! {
         attachments: Vec<AttachFile>,
         /// Entry to quote: id prefix of a post or comment held here.
         quote: Option<String>,
+        /// Keep the text as a document of its own, up to 512 KiB, in which edits merge.
+        long: bool,
         /// Under a key that was used before with the same arguments nothing new is written, and
         /// the answer is what was written then; with other arguments it is the error `conflict`.
         /// The newest 10,000 keys of this home are remembered.
@@ -566,8 +566,7 @@ requests! {
         /// Also the stored bytes, as hex.
         raw: bool,
     }
-    /// Answers the packs of full pages that are held whole as `pack`; none for open pages and
-    /// documents without pages.
+    /// Answers the packs of full pages that are held whole as `pack`.
     "/v1/doc/packs" any DocPacks {
         /// Documents, by id prefix; empty = all public ones of `who`'s space.
         docs: Vec<String>,
@@ -576,8 +575,17 @@ requests! {
     }
     /// Answers one `document_value`: what a stock Automerge shows of it.
     "/v1/doc/cat" any DocCat {
-        /// Document, by id prefix.
+        /// Document, by id prefix, or the post whose text it is.
         doc: String,
+    }
+    /// Changes one of our texts by the fewest characters. Answers one `text_edited`.
+    "/v1/doc/edit" any DocEdit {
+        /// Document, by id prefix, or the post whose text it is.
+        doc: String,
+        /// The new text; up to 512 KiB.
+        text: String,
+        /// Heads at which it was read: what was written since stays. Absent = now.
+        heads: Vec<String>,
     }
     /// Answers what each change did, in plain words, as `history`, oldest first.
     "/v1/doc/history" any DocHistory {

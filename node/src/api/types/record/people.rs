@@ -174,6 +174,8 @@ records! {
         author_name: Option<String>,
         /// The text; absent if deleted, or if the body is not here (`missing`).
         text: Option<String>,
+        /// The document that holds the text, if it has one of its own.
+        text_doc: Option<String>,
         /// When its author claims to have made it.
         created_at: String,
         /// When the shown text claims to be made, if it was edited.

@@ -185,10 +185,25 @@ records! {
     DocumentValue {
         /// Document id.
         doc: String,
+        /// What kind of document it is.
+        kind: String,
         /// Automerge heads, in order.
         heads: Vec<String>,
         /// Root map; bytes are `{"bytes":"hex"}`.
         value: serde_json::Map<String, serde_json::Value>,
+    }
+    /// A text that was edited.
+    TextEdited {
+        /// Document id.
+        doc: String,
+        /// The last change that it took.
+        id: String,
+        /// Characters that were inserted.
+        inserted: u64,
+        /// Characters that were deleted.
+        deleted: u64,
+        /// Automerge heads from now on, in order.
+        heads: Vec<String>,
     }
     /// What one change did.
     History {
