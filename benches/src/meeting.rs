@@ -242,6 +242,11 @@ impl<'a> Meeting<'a> {
         self.rest()
     }
 
+    /// Goes on until nothing is on its way, and no clock has ticked.
+    pub fn settle(&mut self) {
+        self.drain();
+    }
+
     /// Goes on until nothing more is said; returns what was, since the last rest.
     pub fn rest(&mut self) -> Met {
         let mut quiet = 0;

@@ -9,6 +9,8 @@ mod r1;
 mod r4;
 mod r5;
 mod r6;
+#[cfg(feature = "peers")]
+mod small;
 mod storage;
 
 use std::cell::Cell;
@@ -127,4 +129,6 @@ pub const ALL: &[Benchmark] = &[
     ("M1", m1::run),
     ("M2", m2::run),
     ("M3", storage::opening),
+    #[cfg(feature = "peers")]
+    ("S", small::run),
 ];

@@ -12,8 +12,9 @@ pub fn whole(report: &Report) -> String {
     let _ = writeln!(out, "# Benchmarks\n");
     let _ = writeln!(
         out,
-        "Made by `cargo run --release -p mosaic-benches -- report{}{}` at commit {}, seed {}, on \
+        "Made by `cargo run --release -p mosaic-benches{} -- report{}{}` at commit {}, seed {}, on \
          {} ({} cores, {:.0} GiB), {}, load {}, {}.\n",
+        if report.not_run.contains_key("negentropy") { "" } else { " --features peers" },
         if report.mode == "whole" { "" } else { " --" },
         if report.mode == "whole" { "" } else { &report.mode },
         report.commit,
@@ -36,6 +37,10 @@ pub fn whole(report: &Report) -> String {
          not counted for anybody.\n"
     );
     out.push_str(&summary(report));
+    let ran = |name: &str| report.rows.iter().any(|row| row.name == name);
+    if ran("E1") && ran("M1") {
+        let _ = writeln!(out, "\n![What a change costs](cost-of-a-change.svg)");
+    }
     for row in &report.rows {
         out.push_str(&table(row));
     }

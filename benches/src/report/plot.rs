@@ -48,12 +48,41 @@ impl Line {
     }
 }
 
+/// Returns how much more a change costs at the largest size than at 10,000 changes, with that
+/// size; `None` where it was not measured.
+#[must_use]
+pub fn growth(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let (_, base) = points.iter().find(|(changes, _)| *changes == 10_000.0)?;
+    let (size, cost) = points.last().filter(|(changes, _)| *changes > 10_000.0)?;
+    Some((*size, cost / base))
+}
+
+/// What a change costs, to copy and to take in, in one plot.
+fn together(report: &Report) -> Option<Plot> {
+    let of = |name: &str| {
+        let mut plots = report.rows.iter().flat_map(|row| &row.plots);
+        plots.find(|plot| plot.name == name)
+    };
+    let (copy, take) = (of("e1-time")?, of("m1-time")?);
+    let named =
+        |from: &str, line: &Line| Line { name: format!("{from} {}", line.name), ..line.clone() };
+    let lines = copy.lines.iter().map(|line| named("E1", line));
+    let lines = lines.chain(take.lines.iter().map(|line| named("M1", line)));
+    Some(Plot {
+        name: "cost-of-a-change".into(),
+        title: "Processor time a change by the number of changes".into(),
+        lines: lines.collect(),
+        ..copy.clone()
+    })
+}
+
 /// Draws all plots of a report into a folder.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn all(report: &Report, folder: &Path) -> Result<(), String> {
-    for plot in report.rows.iter().flat_map(|row| &row.plots) {
+    let together = together(report);
+    for plot in report.rows.iter().flat_map(|row| &row.plots).chain(&together) {
         let path = folder.join(format!("{}.svg", plot.name));
         draw(plot, &path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -73,11 +102,13 @@ fn draw(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     // On a logarithmic axis nothing is nothing: it is drawn at half.
     let shown = |value: f64| value.max(0.5);
     let points = || plot.lines.iter().flat_map(|line| &line.points);
-    let range = |of: fn(&(f64, f64)) -> f64| {
+    let range = |of: fn(&(f64, f64)) -> f64, above: f64| {
         let low = points().map(of).map(shown).fold(f64::MAX, f64::min);
         let high = points().map(of).map(shown).fold(f64::MIN_POSITIVE, f64::max);
-        if low > high { 1.0..10.0 } else { low / 1.3..high * 1.6 }
+        if low > high { 1.0..10.0 } else { low / 1.3..high * above }
     };
+    // Above the lines there is room for their names.
+    let room = 2.0 + plot.lines.len() as f64;
     let root = SVGBackend::new(path, (900, 560)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -85,11 +116,21 @@ fn draw(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         .margin(14)
         .x_label_area_size(44)
         .y_label_area_size(72)
-        .build_cartesian_2d(range(|p| p.0).log_scale(), range(|p| p.1).log_scale())?;
-    chart.configure_mesh().x_desc(&plot.x).y_desc(&plot.y).light_line_style(WHITE).draw()?;
-    for (number, line) in plot.lines.iter().enumerate() {
-        let colour =
-            if line.bound { RGBColor(150, 150, 150) } else { COLOURS[number % COLOURS.len()] };
+        .build_cartesian_2d(range(|p| p.0, 1.6).log_scale(), range(|p| p.1, room).log_scale())?;
+    chart
+        .configure_mesh()
+        .x_desc(&plot.x)
+        .y_desc(&plot.y)
+        .light_line_style(WHITE)
+        .x_label_formatter(&|x| plain(*x))
+        .y_label_formatter(&|y| plain(*y))
+        .draw()?;
+    let mut colours = COLOURS.iter().cycle();
+    for line in &plot.lines {
+        let colour = match line.bound {
+            true => RGBColor(150, 150, 150),
+            false => *colours.next().unwrap_or(&BLACK),
+        };
         let style = colour.stroke_width(if line.bound { 1 } else { 2 });
         let points: Vec<_> = line.points.iter().map(|(x, y)| (shown(*x), shown(*y))).collect();
         let drawn = chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
@@ -109,4 +150,8 @@ fn draw(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+fn plain(value: f64) -> String {
+    if value < 1.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }

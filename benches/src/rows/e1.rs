@@ -13,7 +13,7 @@ use crate::measure::cpu;
 use crate::measure::process::written;
 use crate::measure::ratio::interleaved;
 use crate::meeting::{Meeting, Met};
-use crate::report::plot::{Line, Plot};
+use crate::report::plot::{Line, Plot, growth};
 use crate::report::{Measure, Row};
 use crate::workload::{hub, messages};
 
@@ -30,6 +30,11 @@ pub(super) fn run(context: &Context) -> Row {
         measures.extend(figures);
         own.push((*changes as f64, ours));
         other.push((*changes as f64, theirs));
+    }
+    if let Some((size, times)) = growth(&own) {
+        let case = format!("{size} changes");
+        let what = "processor time a change over that at 10,000";
+        measures.push(Measure::shown(&case, what, "×", times).at_most(1.3));
     }
     Row {
         name: "E1".into(),
@@ -76,6 +81,7 @@ fn copy(context: &Context, changes: u64, authors: u64) -> (Vec<Measure>, [f64; 2
         || theirs(&documents).0,
     );
     let automerge = theirs(&documents).1;
+    let others = others(&documents);
     drop(documents);
     let told = (context.size > Size::Counts).then(|| {
         context.say("a receiver in a process of its own");
@@ -113,6 +119,7 @@ fn copy(context: &Context, changes: u64, authors: u64) -> (Vec<Measure>, [f64; 2
         Measure::shown(&case, "bytes written a change", "B", per(written, changes)),
         Measure::shown(&case, "bytes on disk a change", "B", per(disk, changes)),
     ];
+    put_beside(&mut measures, others, changes);
     measures.extend(told.iter().flat_map(|told| memory(&case, told)));
     (measures, each)
 }
@@ -126,6 +133,35 @@ fn memory(case: &str, told: &Told) -> [Measure; 2] {
             .at_most(150.0 * 1e6 / f64::from(1 << 20)),
         Measure::shown(case, "memory of the receiver before", "MiB", mib(told.rss_before)),
     ]
+}
+
+/// Puts what other libraries take beside ours.
+fn put_beside(measures: &mut [Measure], others: Vec<(&str, f64, f64)>, changes: u64) {
+    for (name, bytes, ns) in others {
+        for measure in &mut *measures {
+            match &*measure.what {
+                "bytes without bodies" => measure.peers.insert(name.into(), bytes),
+                "processor time a change" => {
+                    measure.peers.insert(name.into(), ns / 1e3 / changes as f64)
+                }
+                _ => continue,
+            };
+        }
+    }
+}
+
+/// What other libraries take for the same documents: name, bytes, nanoseconds.
+fn others(documents: &floor::Documents) -> Vec<(&'static str, f64, f64)> {
+    #[cfg(feature = "peers")]
+    {
+        let copies = crate::peers::copies(documents);
+        copies.into_iter().map(|c| (c.name, c.bytes as f64, c.ns as f64)).collect()
+    }
+    #[cfg(not(feature = "peers"))]
+    {
+        let _ = documents;
+        Vec::new()
+    }
 }
 
 /// What one copy came to.

@@ -33,18 +33,21 @@ pub(super) fn run(context: &Context) -> Row {
     for n in 0..posts {
         let fsyncs = || stores.iter().map(|store| store.stats().fsyncs).collect::<Vec<_>>();
         let before = fsyncs();
-        let mut size = (0, 0);
-        let (ns, met) = cpu(|| {
+        let (ns, (id, at)) = cpu(|| {
             let id = post(&writer, 100 + n);
             let (section, chain, at) = writer.place_of(&id).expect("a place");
-            size = sizes(&writer, &section, &chain, at);
             meeting.news(0, vec![News { section, chain, from_n: at }]);
-            meeting.rest()
+            meeting.settle();
+            (id, (section, chain, at))
         });
+        let shown = fsyncs().iter().sum::<u64>() - before.iter().sum::<u64>();
+        assert!(reader.place_of(&id).is_ok(), "not there");
+        let met = meeting.rest();
+        let size = sizes(&writer, &at.0, &at.1, at.2);
         let after = fsyncs();
         let synced = before.iter().zip(&after).map(|(a, b)| b - a).collect::<Vec<_>>();
         times.push(ns as f64 / 1e3);
-        lasts.push((met, synced, size));
+        lasts.push(Pushed { met, fsyncs: synced, shown, size });
     }
     let measures = figures(&lasts, Spread::of(times));
     for store in &stores {
@@ -81,19 +84,31 @@ fn sizes(
     (change, bodies.iter().map(|body| body.size + 16).sum())
 }
 
-fn figures(lasts: &[(Met, Vec<u64>, (u64, u64))], time: Spread) -> Vec<Measure> {
-    let (met, fsyncs, (change, body)) = lasts.last().expect("a post");
+/// What one post came to.
+struct Pushed {
+    met: Met,
+    /// Fsyncs of writer and reader until both rest.
+    fsyncs: Vec<u64>,
+    /// Fsyncs of both until the reader has it and the writer knows.
+    shown: u64,
+    /// Bytes of the change and of its body.
+    size: (u64, u64),
+}
+
+fn figures(lasts: &[Pushed], time: Spread) -> Vec<Measure> {
+    let Pushed { met, fsyncs, size: (change, body), .. } = lasts.last().expect("a post");
     assert!(met.equal, "{met:?}");
-    let worst = lasts.iter().map(|(_, fsyncs, _)| fsyncs.iter().sum::<u64>()).max();
+    let worst = lasts.iter().map(|post| post.shown).max();
     let case = "one post";
     let own = change + body;
     let mut cost = Measure::shown(case, "processor time, both sides", "µs", time.median);
     cost.quartiles = Some([time.low, time.high]);
     vec![
         Measure::exact(case, "legs of the push", "legs", met.legs).at_most(2.0).limit(1.0),
-        Measure::exact(case, "fsyncs of the writer", "", fsyncs[0]),
-        Measure::exact(case, "fsyncs of the reader", "", fsyncs[1]),
-        Measure::exact(case, "fsyncs in all, at most", "", worst.unwrap_or(0)).at_most(3.0),
+        Measure::exact(case, "fsyncs of the writer, until both rest", "", fsyncs[0]),
+        Measure::exact(case, "fsyncs of the reader, until both rest", "", fsyncs[1]),
+        Measure::exact(case, "fsyncs until it is there and known to be", "", worst.unwrap_or(0))
+            .at_most(3.0),
         Measure::exact(case, "bytes of the change", "B", *change),
         Measure::exact(case, "bytes of the body", "B", *body),
         Measure::exact(case, "bytes on the wire, both ways", "B", met.total())

@@ -12,7 +12,7 @@ use super::Context;
 use crate::floor::changes_of;
 use crate::measure::cpu;
 use crate::measure::ratio::{Compared, interleaved};
-use crate::report::plot::{Line, Plot};
+use crate::report::plot::{Line, Plot, growth};
 use crate::report::{Measure, Row};
 use crate::workload::author::{Author, Parcel};
 use crate::workload::{hub, messages};
@@ -36,6 +36,11 @@ pub(super) fn run(context: &Context) -> Row {
     measures.extend(live(context));
     context.say("map documents");
     measures.extend(maps(context));
+    if let Some((size, times)) = growth(&own) {
+        let case = format!("{size} changes");
+        let what = "processor time a change over that at 10,000";
+        measures.push(Measure::shown(&case, what, "×", times).at_most(1.3));
+    }
     Row {
         name: "M1".into(),
         title: "Taking in changes: checked, in rows, durable".into(),

@@ -44,9 +44,21 @@ pub(super) fn run(context: &Context) -> Row {
             title: "R1: bytes to find out what differs, first contact".into(),
             x: "changes that are new, half at each side".into(),
             y: "bytes, both ways".into(),
-            lines: lines.into_iter().flatten().collect(),
+            lines: distinct(lines.into_iter().flatten()),
         }],
     }
+}
+
+/// Leaves out a bound that is drawn already.
+fn distinct(lines: impl Iterator<Item = Line>) -> Vec<Line> {
+    let mut drawn: Vec<Line> = Vec::new();
+    for line in lines {
+        let same = |other: &Line| other.bound && other.points == line.points;
+        if !line.bound || !drawn.iter().any(same) {
+            drawn.push(line);
+        }
+    }
+    drawn
 }
 
 fn steps(
@@ -62,6 +74,7 @@ fn steps(
     let met = Meeting::whole([&before[0], &before[1]], 7);
     assert!(met.equal, "{met:?}");
     let common = apart.common;
+    let git = git(context, shape, common, authors, news);
     let beside = common <= 150_000 && context.size > Size::Counts;
     for (number, d) in news.iter().enumerate() {
         let known = beside.then(|| floor::documents(apart.base.replica()));
@@ -97,6 +110,12 @@ fn steps(
             let theirs =
                 automerge.map(|[cold, kept]| if name == "met before" { kept } else { cold });
             out.extend(figures(&case, &met, moved, ns, theirs.as_ref(), &others));
+            let mut all =
+                Measure::exact(&case, "all bytes, what is new included", "B", met.total());
+            if let Some(bytes) = git.get(number) {
+                all = all.beside("git fetch, one way", *bytes as f64);
+            }
+            out.push(all);
             if name == "first contact" {
                 points.push((*d as f64, met.finding() as f64));
                 allowed.push((*d as f64, target(moved)));
@@ -105,6 +124,18 @@ fn steps(
     }
     let name = format!("{common} changes, {authors} {shape}");
     vec![Line::measured(&name, points), Line::bound(&format!("allowed, {name}"), allowed)]
+}
+
+/// Bytes of a `git fetch` of what is new in each step: all of it goes one way.
+fn git(context: &Context, shape: &str, common: u64, authors: u64, news: &[u64]) -> Vec<u64> {
+    #[cfg(feature = "peers")]
+    if shape == "accounts" && common <= 150_000 && context.size > Size::Counts {
+        let folder = context.folder();
+        let told = peers::fetched(folder.path(), context.seed, (common, authors), news);
+        return told.iter().flatten().map(|fetched| fetched.up + fetched.down).collect();
+    }
+    let _ = (context, shape, common, authors, news);
+    Vec::new()
 }
 
 /// Bytes allowed for finding out that `moved` chains differ.
