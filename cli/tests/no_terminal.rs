@@ -4,6 +4,7 @@
 
 mod common;
 mod leaves;
+mod stopped;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use common::{mosaic, run};
 use leaves::leaves;
+use stopped::Stopped;
 
 #[test]
 fn every_leaf_command_ends_without_a_terminal() {
     let home = tempfile::tempdir().expect("a folder");
+    let _stopped = Stopped(home.path().to_owned());
     let leaves = leaves(home.path(), &[]);
     assert!(leaves.len() > 50, "{leaves:?}");
     for leaf in leaves.iter().filter(|leaf| leaf[0] != "demo" && leaf[0] != "bench") {
@@ -83,6 +86,7 @@ fn run_closed(home: &std::path::Path, args: &[String]) -> Output {
 #[test]
 fn every_leaf_command_ends_by_itself_with_closed_input() {
     let folder = tempfile::tempdir().expect("a folder");
+    let _stopped = Stopped(folder.path().to_owned());
     for with_identity in [false, true] {
         if with_identity {
             assert!(run(folder.path(), &["init", "--name", "Ada"]).status.success());
@@ -108,6 +112,7 @@ fn every_leaf_command_ends_by_itself_with_closed_input() {
 #[test]
 fn under_json_every_line_of_every_leaf_is_an_object() {
     let home = tempfile::tempdir().expect("a folder");
+    let _stopped = Stopped(home.path().to_owned());
     for leaf in leaves(home.path(), &[]) {
         if matches!(leaf[0].as_str(), "demo" | "bench" | "completion" | "man" | "export") {
             continue;

@@ -4,19 +4,11 @@
 
 mod common;
 mod leaves;
+mod stopped;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// Stops the node of a home, should a transcript have left one behind.
-struct Stopped(PathBuf);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let mut stop = Command::new(env!("CARGO_BIN_EXE_mosaic"));
-        let _ = stop.arg("--home").arg(&self.0).args(["node", "stop"]).output();
-    }
-}
+use stopped::Stopped;
 
 /// The transcripts, in order of their names.
 fn transcripts() -> Vec<PathBuf> {
@@ -72,7 +64,7 @@ fn transcripts_are_true() {
         // What they write goes with the folder.
         std::env::set_current_dir(folder.path()).expect("it is there");
         cases.case(transcript);
-        let _stopped = Stopped(folder.path().join("home"));
+        let _stopped = Stopped(folder.path().to_owned());
         cases.run();
     }
 }

@@ -194,8 +194,8 @@ async fn go_on(
                        blocks, petnames, read marks): give one more that has; if there never was \
                        any, or to give it up for good, say --without-private; the devices of \
                        before are not out yet";
-        return Err(ErrorRecord::new(ErrorKind::Partial, message)
-            .with_hint("mosaic init --recover FILE --peer TICKET --without-private"));
+        // A hint is taken as it stands: giving up what is private is not for it to say.
+        return Err(ErrorRecord::new(ErrorKind::Partial, message).with_hint(RECOVER));
     }
     let (opening, secret) = (replica.clone(), Arc::new(asked.secret));
     let words = secret.clone();
