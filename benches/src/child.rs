@@ -142,7 +142,7 @@ pub fn give(source: &Replica, accounts: &[AccountId], folder: &Path, seed: u64) 
     let other = DeviceId::from_bytes(array(&other).expect("a device"));
     line.remote = other;
     line.say(FRAME, source.own_device().as_bytes()).expect("a pipe");
-    let session = Session::new(Role::Responder, other, [0; 16], Options::default());
+    let session = Session::new(Role::Responder, other, [9; 16], Options::default());
     // The child goes when it has what it wants.
     let _ = talk(session, source, &mut line);
     drop(line);

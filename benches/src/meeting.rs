@@ -192,7 +192,7 @@ impl<'a> Meeting<'a> {
         let options = Options { check_every_ms: Some(CHECK_MS), ..Options::default() };
         let sessions = [
             Session::new(Role::Initiator, b, [salt; 16], options.clone()),
-            Session::new(Role::Responder, a, [0; 16], options),
+            Session::new(Role::Responder, a, [salt; 16], options),
         ];
         let mut meeting = Self {
             homes,

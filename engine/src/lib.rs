@@ -15,6 +15,7 @@ pub mod model;
 pub mod replica;
 pub mod seal;
 pub mod search;
+pub mod sketch;
 pub mod store;
 pub mod sync;
 pub mod view;

@@ -3,6 +3,7 @@
 //! An [`exchange::Exchange`] is what a [`Session`] needs from a replica; a session says
 //! what to send and fetch, and what each round came to. It never knows what a post is.
 
+mod agreed;
 pub mod exchange;
 mod finish;
 mod give;
@@ -21,6 +22,7 @@ mod session;
 pub mod sim;
 mod take;
 mod tally;
+mod tips;
 
 pub use give::{INLINE_BODIES_MAX, INLINE_CHANGES_MAX, WINDOW};
 pub use round::{SPACES_MAX, TIPS_MAX};

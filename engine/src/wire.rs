@@ -14,8 +14,8 @@ mod reason;
 
 pub use carried::{CarriedChain, ChainBundler, read_bundle};
 pub use message::{
-    AnswerEntry, ChainCause, ChainGive, Done, Message, OpenEntry, PackRef, Salt, Scope, ScopeKind,
-    SectionDigest, SectionRef, ShortTag, Tag, TipGroup, WantItem, WantName, WireTip,
+    AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
+    SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, WantItem, WantName,
 };
 pub use pack::{BodyPacker, ChangePacker, Pack};
 pub use range::{ChainRange, Changes, Content, LogItem, Part};
@@ -28,8 +28,8 @@ use crate::limits::MESSAGE_BYTES_MAX;
 
 /// The protocol's name in the TLS handshake.
 pub const ALPN: &[u8] = b"mosaic/sync/1";
-/// Version of the messages, first byte of the first [`Message::Open`].
-pub const VERSION: u8 = 1;
+/// Version of the messages, in the first frame of a session.
+pub const VERSION: u8 = 2;
 /// Bytes of an encoded signed head.
 pub const HEAD_BYTES: usize = 217;
 /// Bytes of an encoded certificate path.

@@ -95,9 +95,8 @@ impl Network {
         let invites = Invites::default();
         let blobs = BlobHandler::new(source.clone(), ServeLimits::default());
         let peers = Arc::new(peers);
-        let (served, randomness) = (blobs.clone(), entropy.clone());
-        let sessions =
-            Sessions::new(net.clone(), replica.clone(), peers.clone(), randomness, served, limits);
+        let served = blobs.clone();
+        let sessions = Sessions::new(net.clone(), replica.clone(), peers.clone(), served, limits);
         let sessions = Arc::new(sessions);
         let recover = RecoverHandler::new(replica.clone());
         let link = LinkHandler::new(source, net.device(), invites.clone(), entropy);

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["description"],
     &["identity"],
     &["chain", "change"],
-    &["model", "seal", "search"],
+    &["model", "seal", "search", "sketch"],
     &["document", "wire", "authority"],
     &["store", "view", "sync"],
     &["replica"],

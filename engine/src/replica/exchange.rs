@@ -257,6 +257,15 @@ impl Exchange for Replica {
         Ok(self.section_tips(&mut self.lock(), section)?)
     }
 
+    fn agreed(&self, remote: &DeviceId, opener: bool) -> ExchangeResult<Option<Bytes>> {
+        let row = self.store.get(Table::Meta, &keys::agreed(remote, opener));
+        Ok(row.map_err(EngineError::from)?)
+    }
+
+    fn record_agreed(&self, remote: &DeviceId, opener: bool, list: Bytes) -> ExchangeResult<()> {
+        Ok(self.record_list(remote, opener, list.into())?)
+    }
+
     fn chain_tips(&self, chain: &ChainKey) -> ExchangeResult<Vec<(Section, KnownTip)>> {
         let mut state = self.lock();
         let Some(description) = self.description(&mut state, &chain.doc)? else {

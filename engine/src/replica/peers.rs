@@ -69,6 +69,20 @@ impl Replica {
         Ok(())
     }
 
+    /// Notes what sections are talked about with a peer. Nobody waits for it: lost in a crash, they
+    /// are listed again.
+    pub(crate) fn record_list(
+        &self,
+        remote: &DeviceId,
+        opener: bool,
+        list: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, keys::agreed(remote, opener), list);
+        drop(self.store.submit(batch)?);
+        Ok(())
+    }
+
     /// Stores an opaque record about a peer.
     ///
     /// # Errors
@@ -89,9 +103,10 @@ impl Replica {
         for (key, _) in self.scan_all(Table::Meta, &keys::shown_by(device))? {
             batch.delete(Table::Meta, key);
         }
-        let record = keys::peer(device);
-        if self.store.get(Table::Meta, &record)?.is_some() {
-            batch.delete(Table::Meta, record);
+        for row in [keys::peer(device), keys::agreed(device, false), keys::agreed(device, true)] {
+            if self.store.get(Table::Meta, &row)?.is_some() {
+                batch.delete(Table::Meta, row);
+            }
         }
         if !batch.is_empty() {
             self.store.commit(batch)?;

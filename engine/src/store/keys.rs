@@ -23,6 +23,7 @@
 //! | Meta | `K ‖ device` | empty: it may keep what is private here, sealed |
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
+//! | Meta | `L ‖ peer ‖ opener` | the list of sections that both talk about |
 //! | Meta | `g ‖ account` | genesis record |
 //! | Meta | `R ‖ policy ‖ account` | empty: words claim the account |
 //! | Meta | `s ‖ account` | subscription |
@@ -277,6 +278,12 @@ pub fn shown_prefix(peer: &DeviceId, section: &Section) -> Vec<u8> {
 #[must_use]
 pub fn shown_by(peer: &DeviceId) -> Vec<u8> {
     join(b'a', &[peer.as_bytes()])
+}
+
+/// What sections are talked about with a peer, where this side opened the session or where not.
+#[must_use]
+pub fn agreed(peer: &DeviceId, opener: bool) -> Vec<u8> {
+    join(b'L', &[peer.as_bytes(), &[u8::from(opener)]])
 }
 
 /// Reads the chain at the end of a key.

@@ -221,6 +221,32 @@ pub trait Exchange {
     /// If the store fails.
     fn tips(&self, section: &Section) -> ExchangeResult<Vec<KnownTip>>;
 
+    /// How many known heads the section has.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn tips_count(&self, section: &Section) -> ExchangeResult<usize> {
+        Ok(self.tips(section)?.len())
+    }
+
+    /// What this replica noted of the list of sections that it and `remote` talk about, in the
+    /// part of the opener or not.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn agreed(&self, _remote: &DeviceId, _opener: bool) -> ExchangeResult<Option<Bytes>> {
+        Ok(None)
+    }
+
+    /// Notes the list of sections that both talk about, in place of the one before. It may be lost
+    /// in a crash.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn record_agreed(&self, _remote: &DeviceId, _opener: bool, _list: Bytes) -> ExchangeResult<()> {
+        Ok(())
+    }
+
     /// The known heads of one chain: none, one, or one a branch. With the section.
     ///
     /// # Errors

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
+use crate::codec::Writer;
 use crate::description::SectionClass;
-use crate::sync::exchange::{ChainReceipt, Exchange, ExchangeError, Received, Section, Verdict};
+use crate::sync::exchange::{
+    ChainReceipt, Exchange, ExchangeError, ExchangeResult, Received, Section, Verdict,
+};
 use crate::sync::ledger::Ledger;
 use crate::sync::outcome::{
     CAUSES_KEPT_MAX, Cause, OlderReport, Outcome, OutcomeKind, SectionOutcome, SectionState, Side,
@@ -14,8 +17,8 @@ use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::sync::take::{Ready, Work, assemble};
 use crate::sync::tally::Tally;
 use crate::wire::{
-    ChainCause, Done, HeadRoute, Message, Pack, Reason, Scope, ScopeKind, SectionDigest, Tag,
-    head_route,
+    ChainCause, Done, HeadRoute, Message, Pack, Reason, Scope, ScopeKind, SectionDigest, ShortTag,
+    Tag, head_route,
 };
 
 /// Digests of sections in one frame.
@@ -198,7 +201,8 @@ impl Session {
         }
         let mut sections = round.theirs.take().map(|theirs| theirs.sections).unwrap_or_default();
         sections.extend(&done.sections);
-        if sections.len() > round.compared.len() {
+        let all = 4 * self.list.len();
+        if sections.len() > if round.whole { all } else { round.compared.len() } {
             return Err(PROTOCOL);
         }
         round.theirs = Some(Done { sections, ..done });
@@ -215,7 +219,7 @@ impl Session {
         if round.stage != Stage::Exchange {
             return Ok(());
         }
-        if round.compared.is_empty() && !round.mend {
+        if round.compared.is_empty() && !round.mend && !round.whole {
             return self.finish(now_ms, exchange);
         }
         if !self.taker.is_empty() || !round.outstanding.is_empty() || !round.peer_end {
@@ -241,13 +245,17 @@ impl Session {
     }
 
     fn say_done(&mut self, exchange: &dyn Exchange) -> Result<(), Fault> {
-        let (Some(round), Some(key)) = (&self.round, &self.key) else { return Ok(()) };
-        if round.done_sent.is_some() {
+        if self.round.as_ref().is_none_or(|round| round.done_sent.is_some()) {
             return Ok(());
         }
+        self.compare_touched();
+        let (Some(round), Some(key)) = (&self.round, &self.key) else { return Ok(()) };
         let missing = self.missing(exchange)?.counted;
-        let mut sections = Vec::with_capacity(round.compared.len());
-        for reference in &round.compared {
+        let whole = round.ledger.causes_total == 0 && !round.ledger.store_failed;
+        let all = if whole { Some(self.compared(round, exchange)?) } else { None };
+        let mut sections = Vec::new();
+        let listed = if whole { &[][..] } else { &round.compared };
+        for reference in listed {
             let Some(section) = self.resolve(reference) else { continue };
             let digest = self.digest(&section, exchange)?;
             sections.push(SectionDigest { section: *reference, digest });
@@ -258,6 +266,7 @@ impl Session {
             more: true,
             committed: !round.ledger.store_failed,
             missing,
+            all,
             sections: Vec::new(),
             causes: Vec::new(),
             causes_total: round.ledger.causes_total,
@@ -280,6 +289,30 @@ impl Session {
         Ok(())
     }
 
+    /// Digest over all compared sections as they are now.
+    fn compared(&self, round: &Round, exchange: &dyn Exchange) -> ExchangeResult<ShortTag> {
+        let mut compared = round.compared.clone();
+        compared.sort_unstable();
+        let mut w = Writer::new();
+        for reference in compared {
+            let Some(section) = self.resolve(&reference) else { continue };
+            w.varint(reference.entry).u8(reference.class as u8);
+            w.raw(&self.digest(&section, exchange)?);
+        }
+        Ok(self.key.as_ref().map(|key| key.compared(&w.finish())).unwrap_or_default())
+    }
+
+    /// Where tips alone told what differs, a section new to this side is known by what came.
+    fn compare_touched(&mut self) {
+        let Some(round) = self.round.as_ref().filter(|round| round.whole) else { return };
+        let touched: Vec<_> = round.ledger.touched.iter().copied().collect();
+        let touched: Vec<_> =
+            touched.iter().filter_map(|section| Some(self.reference(section)?.0)).collect();
+        if let Some(round) = &mut self.round {
+            round.compare(touched);
+        }
+    }
+
     /// Ends the round with its verdict; tries once more where that may help.
     fn finish(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
         let Some(mut round) = self.round.take() else { return Ok(()) };
@@ -299,12 +332,15 @@ impl Session {
         let older = still_older(&round, exchange)?;
         // Asking again for the same helps only where something went wrong.
         self.repaired = Some(round.missing).filter(|_| ledger.causes_total == 0);
+        let alike = theirs.as_ref().and_then(|theirs| theirs.all);
+        let alike = alike.is_some() && alike == Some(self.compared(&round, exchange)?);
         let mut sections = Vec::new();
         for (reference, section) in self.sections() {
             let compared = round.compared.contains(&reference);
             let told = theirs.iter().flat_map(|theirs| &theirs.sections);
             let told = told.filter(|told| told.section == reference).map(|told| told.digest).next();
-            let equal = !compared || Some(self.digest(&section, exchange)?) == told;
+            let same = || Ok::<_, Fault>(Some(self.digest(&section, exchange)?) == told);
+            let equal = !compared || alike || (told.is_some() && same()?);
             let outcome = self.section_outcome(section, equal, missing_here > 0, exchange)?;
             if equal && (compared || !self.equal_noted) {
                 self.note_equal(&section, exchange)?;
@@ -329,6 +365,9 @@ impl Session {
             missing_there,
             counters: self.out.counters.since(&round.before),
         };
+        if round.opened && outcome.is_equal() {
+            self.note_list(round.number, exchange)?;
+        }
         self.after_round(now_ms, &outcome, exchange)?;
         self.out.finished(outcome);
         Ok(())

@@ -5,8 +5,13 @@
 
 use crate::chain::ChainKey;
 use crate::hash::{DeviceId, Link, SpaceId, derive};
-use crate::sync::exchange::Section;
-use crate::wire::{Salt, ShortTag, Tag};
+use crate::sketch::{Item, ItemHash};
+use crate::sync::exchange::{KnownTip, Section};
+use crate::wire::{ShortTag, Tag};
+
+/// What both ends of one connection have in common and nobody else knows: makes every name and
+/// digest of a session worthless elsewhere.
+pub type Salt = [u8; 16];
 
 /// The key of one session.
 #[derive(Debug, Clone)]
@@ -22,8 +27,8 @@ impl SessionKey {
 
     /// Names a space.
     #[must_use]
-    pub fn space(&self, space: &SpaceId) -> Tag {
-        self.tag(1, &[space.as_bytes()])
+    pub fn space(&self, space: &SpaceId) -> ShortTag {
+        short(&self.tag(1, &[space.as_bytes()]))
     }
 
     /// Names a chain.
@@ -47,8 +52,63 @@ impl SessionKey {
 
     /// Stands for the known heads of many sections, in the order given.
     #[must_use]
-    pub fn total(&self, sections: &[Tag]) -> Tag {
-        self.tag(5, &[sections.as_flattened()])
+    pub fn total(&self, sections: &[Tag]) -> ShortTag {
+        short(&self.tag(5, &[sections.as_flattened()]))
+    }
+
+    /// Stands for the known heads of the sections compared in a round, each after its place in the
+    /// list, in that order.
+    #[must_use]
+    pub fn compared(&self, sections: &[u8]) -> ShortTag {
+        short(&self.tag(10, &[sections]))
+    }
+
+    /// Names the list that a round agreed on, also for later sessions.
+    #[must_use]
+    pub fn list(&self, round: u64) -> Tag {
+        self.tag(6, &[&round.to_be_bytes()])
+    }
+
+    /// Names a list by what is in it.
+    #[must_use]
+    pub fn own_list(&self, entries: &[u8]) -> ShortTag {
+        short(&self.tag(9, &[entries]))
+    }
+
+    /// Names a chain in one round: another time another chain may share its name.
+    #[must_use]
+    pub fn chain_in(&self, round: u64, chain: &ChainKey) -> u32 {
+        let ChainKey { doc, device, incarnation } = chain;
+        let round = round.to_be_bytes();
+        let parts: [&[u8]; 4] = [&round, doc.as_bytes(), device.as_bytes(), incarnation.as_bytes()];
+        let [a, b, c, d, ..] = self.tag(7, &parts);
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// The part of a keyed link that a tip carries in a list or sketch.
+    #[must_use]
+    pub fn link_part(&self, link: &Link) -> u32 {
+        let [a, b, c, ..] = self.link(link);
+        u32::from_be_bytes([0, a, b, c]) >> 4
+    }
+
+    /// A tip as it travels.
+    #[must_use]
+    pub fn item(&self, round: u64, tip: &KnownTip) -> Item {
+        Item::new(self.chain_in(round, &tip.chain), tip.n, self.link_part(&tip.link))
+    }
+
+    /// What a sketch needs of an item.
+    #[must_use]
+    pub fn item_hash(&self, item: Item) -> ItemHash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&[8]).update(&item.to_bytes());
+        let [a, b, c, rest @ ..] = *hasher.finalize().as_bytes();
+        let word = |from: usize| {
+            let bytes = rest.get(from..).and_then(<[u8]>::first_chunk).copied();
+            u64::from_be_bytes(bytes.unwrap_or_default())
+        };
+        ItemHash { check: u32::from_be_bytes([0, a, b, c]), seed: word(0), signs: word(8) }
     }
 
     fn tag(&self, kind: u8, parts: &[&[u8]]) -> Tag {

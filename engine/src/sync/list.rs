@@ -4,13 +4,13 @@ use crate::description::SectionClass;
 use crate::hash::SpaceId;
 use crate::sync::exchange::{Exchange, ExchangeResult, Section};
 use crate::sync::session::Session;
-use crate::wire::{SectionRef, Tag};
+use crate::wire::{SectionRef, ShortTag, Tag};
 
 /// A space in the opener's list, as both sides number it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListEntry {
     pub space: Option<SpaceId>,
-    pub tag: Tag,
+    pub tag: ShortTag,
     /// Classes on offer, bit `class - 1`.
     pub offered: u8,
     /// Those both talk about.
@@ -23,6 +23,15 @@ pub(super) struct ListEntry {
     pub sparing_there: u8,
     /// Those of which the remote may lack files, by its own choice.
     pub partial_there: u8,
+}
+
+impl ListEntry {
+    /// The sections both talk about.
+    pub fn sections(&self) -> impl Iterator<Item = Section> {
+        let space = self.space.into_iter();
+        let common = CLASSES.into_iter().filter(|class| self.common & bit(*class) != 0);
+        space.flat_map(move |space| common.clone().map(move |class| Section { space, class }))
+    }
 }
 
 impl Session {

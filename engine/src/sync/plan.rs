@@ -1,29 +1,85 @@
 //! What to ask for and what to give, once both sides' tips are known.
 
 use std::collections::hash_map::Entry::Vacant;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::chain::ChainKey;
-use crate::hash::BlobHash;
+use crate::hash::{BlobHash, Link};
+use crate::sketch::{Difference, Item};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::give::{ChainJob, Job};
 use crate::sync::keys::SessionKey;
 use crate::sync::outcome::OlderReport;
 use crate::sync::round::{Round, Stage};
 use crate::sync::session::{Fault, PROTOCOL, Session};
+use crate::sync::tips::Peeling;
 use crate::wire::{
     Message, Reason, Scope, ScopeKind, SectionRef, ShortTag, Tag, WANT_BODIES_MAX, WantItem,
-    WantName, WireTip,
+    WantName,
 };
 
 const WANTS_PER_FRAME: usize = 1000;
+const COMPARED_PER_FRAME: usize = 5000;
 /// Times a chain may be asked for in one round: listed, tagged, each for a few branches.
 const ASKED_MAX: u8 = 16;
 
-/// Own tips by name in this session; several where a chain is forked.
-type Own = HashMap<Tag, Vec<(Section, KnownTip)>>;
-/// The other side's tips by name, with their number in its list.
-type Listed = HashMap<Tag, Vec<(u64, WireTip)>>;
+/// Own tips by name in this round; several where a chain is forked.
+type Own = HashMap<u32, Vec<(Section, KnownTip)>>;
+
+/// What the other side has: of compared sections all, or of sketched ones what belongs to a chain
+/// in the difference.
+#[derive(Debug, Default)]
+struct Theirs {
+    /// Tips that it alone has or that were listed, with their names.
+    tips: Vec<(WantName, Option<SectionRef>, Item)>,
+    /// All its tips of each chain looked at.
+    by_chain: HashMap<u32, Vec<Item>>,
+    /// Highest number of each chain that both have alike in sketched sections.
+    alike: HashMap<u32, u64>,
+}
+
+impl Theirs {
+    fn of(round: &Round) -> Self {
+        let mut theirs = Self::default();
+        for (number, (reference, item)) in round.tips.iter().enumerate() {
+            theirs.tips.push((WantName::Listed(number as u64), Some(*reference), *item));
+            theirs.by_chain.entry(item.tag()).or_default().push(*item);
+        }
+        theirs
+    }
+
+    /// Adds what a sketch told.
+    fn add(&mut self, peeling: &Peeling, difference: &Difference) {
+        let own: HashSet<Item> = difference.own.iter().copied().collect();
+        let moved: HashSet<u32> = tags(difference).collect();
+        for item in &difference.theirs {
+            self.tips.push((WantName::Found(*item), None, *item));
+            self.by_chain.entry(item.tag()).or_default().push(*item);
+        }
+        for (item, ..) in peeling.own.iter().filter(|(item, ..)| !own.contains(item)) {
+            if moved.contains(&item.tag()) {
+                self.by_chain.entry(item.tag()).or_default().push(*item);
+            }
+            let alike = self.alike.entry(item.tag()).or_default();
+            *alike = item.n().max(*alike);
+        }
+    }
+
+    fn of_chain(&self, tag: u32) -> &[Item] {
+        self.by_chain.get(&tag).map_or(&[], Vec::as_slice)
+    }
+
+    /// The highest number that it has of a chain.
+    fn highest(&self, tag: u32) -> Option<u64> {
+        let listed = self.of_chain(tag).iter().map(|item| item.n()).max();
+        listed.max(self.alike.get(&tag).copied())
+    }
+}
+
+/// The chains in a difference.
+fn tags(difference: &Difference) -> impl Iterator<Item = u32> {
+    difference.own.iter().chain(&difference.theirs).map(|item| item.tag())
+}
 
 impl Session {
     /// Compares tips; asks, gives, and says so when all is given. Initiator only.
@@ -31,15 +87,20 @@ impl Session {
         let (Some(mut round), Some(key)) = (self.round.take(), self.key.clone()) else {
             return Err(PROTOCOL);
         };
-        let own = self.own_tips(&key, exchange)?;
-        let mut listed: Listed = HashMap::new();
-        for (number, (_, tip)) in round.tips.iter().enumerate() {
-            listed.entry(tip.tag).or_default().push((number as u64, *tip));
+        let mut theirs = Theirs::of(&round);
+        let sketched = round.peeling.take();
+        let found = sketched.and_then(|peeling| Some((peeling.difference()?, peeling)));
+        if let Some((difference, peeling)) = &found {
+            theirs.add(peeling, difference);
         }
-        self.compare_shown(&mut round, &own, &listed, exchange)?;
+        if round.whole {
+            self.name_compared(&mut round, found.as_ref());
+        }
+        let own = self.own_tips(&key, &round, found.as_ref(), exchange)?;
+        self.compare_shown(&mut round, &own, &theirs, exchange)?;
         let spares = self.spares(&round, exchange)?;
-        let wants = wants(&key, &round, &own, &listed, &spares, exchange)?;
-        let jobs = self.gives(&key, &round, &own, &listed, exchange)?;
+        let wants = wants(&key, &theirs, &own, &spares, exchange)?;
+        let jobs = self.gives(&key, &round, &own, &theirs, exchange)?;
         round.stage = Stage::Exchange;
         round.peer_end = true;
         round.tips = Vec::new();
@@ -59,6 +120,49 @@ impl Session {
         Ok(())
     }
 
+    /// Says which sections differ, where only this side could see it: those of the tips in the
+    /// difference, or all if there was a list instead.
+    fn name_compared(&mut self, round: &mut Round, found: Option<&(Difference, Peeling)>) {
+        round.compared = match found {
+            Some((difference, peeling)) => {
+                let moved: HashSet<u32> = tags(difference).collect();
+                let own = peeling.own.iter().filter(|(item, ..)| moved.contains(&item.tag()));
+                own.map(|(_, reference, _)| *reference)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect()
+            }
+            None => self.sections().into_iter().map(|(reference, _)| reference).collect(),
+        };
+        round.compared.sort_by_key(|reference| (reference.class, reference.entry));
+        let number = round.number;
+        let mut frames = round.compared.chunks(COMPARED_PER_FRAME).peekable();
+        if frames.peek().is_none() {
+            let message = Message::Compared { round: number, more: false, sections: Vec::new() };
+            self.out.send(&message);
+        }
+        while let Some(frame) = frames.next() {
+            let (more, sections) = (frames.peek().is_some(), frame.to_vec());
+            self.out.send(&Message::Compared { round: number, more, sections });
+        }
+    }
+
+    /// The opener says which sections differ. Responder only.
+    pub(super) fn on_compared(
+        &mut self,
+        number: u64,
+        sections: &[SectionRef],
+    ) -> Result<(), Fault> {
+        let known = sections.iter().all(|reference| self.resolve(reference).is_some());
+        let Some(round) = &mut self.round else { return Err(PROTOCOL) };
+        let fits = round.whole && round.number == number && !round.peer_end;
+        if !fits || !known || round.done_sent.is_some() {
+            return Err(PROTOCOL);
+        }
+        round.compare(sections.iter().copied());
+        Ok(())
+    }
+
     /// Compared sections of which only a part is kept here.
     fn spares(
         &self,
@@ -75,20 +179,32 @@ impl Session {
         Ok(out)
     }
 
-    fn own_tips(&self, key: &SessionKey, exchange: &dyn Exchange) -> ExchangeResult<Own> {
-        let compared: HashSet<u64> = match &self.round {
-            Some(round) => round.compared.iter().map(|reference| reference.entry).collect(),
-            None => HashSet::new(),
+    fn own_tips(
+        &self,
+        key: &SessionKey,
+        round: &Round,
+        found: Option<&(Difference, Peeling)>,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<Own> {
+        let compared: HashSet<u64> = round.compared.iter().map(|r| r.entry).collect();
+        let moved: HashSet<u32> =
+            found.map(|(difference, _)| tags(difference).collect()).unwrap_or_default();
+        let sketched = |reference: &SectionRef| {
+            found.is_some_and(|(_, peeling)| round.whole || peeling.sections.contains(reference))
         };
         let mut own = Own::new();
         // All common classes: a guest whom one side has admitted stands in another
         // section there.
         for (reference, section) in self.sections() {
-            if self.round.is_some() && !compared.contains(&reference.entry) {
+            if !compared.contains(&reference.entry) {
                 continue;
             }
+            let sketched = sketched(&reference);
             for tip in exchange.tips(&section)? {
-                own.entry(key.chain(&tip.chain)).or_default().push((section, tip));
+                let tag = key.chain_in(round.number, &tip.chain);
+                if !sketched || moved.contains(&tag) {
+                    own.entry(tag).or_default().push((section, tip));
+                }
             }
         }
         Ok(own)
@@ -99,7 +215,7 @@ impl Session {
         &mut self,
         round: &mut Round,
         own: &Own,
-        listed: &Listed,
+        theirs: &Theirs,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
@@ -107,16 +223,14 @@ impl Session {
         for reference in &round.compared {
             let Some(section) = self.resolve(reference) else { continue };
             for (chain, before) in exchange.shown(&self.remote, &section)? {
-                let tips = listed.get(&key.chain(&chain));
-                let now = tips.and_then(|tips| tips.iter().map(|(_, tip)| tip.n).max());
-                if now.unwrap_or(0) < before && round.older.len() < 256 {
-                    let now = now.unwrap_or(0);
+                let now = theirs.highest(key.chain_in(round.number, &chain)).unwrap_or(0);
+                if now < before && round.older.len() < 256 {
                     round.older.push(OlderReport { section, chain, before, now });
                 }
             }
         }
-        for (tag, tips) in listed {
-            let n = tips.iter().map(|(_, tip)| tip.n).max();
+        for (tag, items) in &theirs.by_chain {
+            let n = items.iter().map(|item| item.n()).max();
             let known = own.get(tag).and_then(|known| known.first());
             if let (Some((section, tip)), Some(n)) = (known, n) {
                 self.note_shown(*section, tip.chain, n, exchange)?;
@@ -131,7 +245,7 @@ impl Session {
         key: &SessionKey,
         round: &Round,
         own: &Own,
-        listed: &Listed,
+        theirs: &Theirs,
         exchange: &dyn Exchange,
     ) -> ExchangeResult<Vec<Job>> {
         let mut jobs = Vec::new();
@@ -142,7 +256,7 @@ impl Session {
             .filter(|section| self.reference(section).is_some_and(|(_, kept)| kept))
             .collect();
         for (tag, branches) in own {
-            let theirs = listed.get(tag).map_or(&[][..], Vec::as_slice);
+            let theirs = theirs.of_chain(*tag);
             for (section, tip) in branches.iter().filter(|(section, _)| kept.contains(section)) {
                 let (section, tip) = (*section, *tip);
                 let spared = self.is_spared(&section);
@@ -152,18 +266,17 @@ impl Session {
                 };
                 match theirs {
                     [] => jobs.push(job(1, true, branches.len() > 1)),
-                    [(_, one)] if branches.len() == 1 => {
-                        if one.n > tip.n || same(key, one, &tip) {
+                    [one] if branches.len() == 1 => {
+                        if one.n() > tip.n || same(key, *one, &tip) {
                             continue;
                         }
-                        let links = exchange.links(&tip.chain, one.n)?;
-                        if links.iter().any(|link| key.link(link) == one.link) {
-                            jobs.push(job(one.n + 1, false, false));
+                        if leads_to(key, &exchange.links(&tip.chain, one.n())?, *one) {
+                            jobs.push(job(one.n() + 1, false, false));
                         } else {
                             jobs.push(job(1, false, true));
                         }
                     }
-                    many if many.iter().any(|(_, one)| same(key, one, &tip)) => {}
+                    many if many.iter().any(|one| same(key, *one, &tip)) => {}
                     _ => jobs.push(job(1, false, true)),
                 }
             }
@@ -187,19 +300,24 @@ impl Session {
         for item in items {
             let mut found = Vec::new();
             match item.name {
-                WantName::Listed(number) => {
-                    let number = usize::try_from(number).unwrap_or(usize::MAX);
-                    let Some((reference, tip)) = round.listed.get(number).copied() else {
+                WantName::Listed(_) | WantName::Found(_) => {
+                    let named = round.named(&item.name);
+                    if named.is_empty() && matches!(item.name, WantName::Listed(_)) {
                         return Err(PROTOCOL);
-                    };
-                    let Some(section) = self.resolve(&reference) else { return Err(PROTOCOL) };
-                    found.push((section, tip));
-                    if let Vacant(place) = shown.entry(section) {
-                        let before = exchange.shown(&self.remote, &section)?;
-                        place.insert(before.into_iter().collect());
                     }
-                    let before = shown.get(&section).and_then(|s| s.get(&tip.chain)).copied();
-                    note_older(&mut round, section, &tip, before, item);
+                    for (reference, tip) in named {
+                        let Some(section) = self.resolve(&reference) else { return Err(PROTOCOL) };
+                        found.push((section, tip));
+                        if let Vacant(place) = shown.entry(section) {
+                            let before = exchange.shown(&self.remote, &section)?;
+                            place.insert(before.into_iter().collect());
+                        }
+                        let before = shown.get(&section).and_then(|s| s.get(&tip.chain)).copied();
+                        note_older(&mut round, section, &tip, before, item);
+                        if round.whole {
+                            round.compare([reference]);
+                        }
+                    }
                 }
                 WantName::Tagged(reference, tag) => {
                     let Some(section) = self.resolve(&reference) else { return Err(PROTOCOL) };
@@ -313,8 +431,13 @@ impl Session {
     }
 }
 
-fn same(key: &SessionKey, theirs: &WireTip, own: &KnownTip) -> bool {
-    theirs.n == own.n && theirs.link == key.link(&own.link)
+fn same(key: &SessionKey, theirs: Item, own: &KnownTip) -> bool {
+    theirs.n() == own.n && theirs.link() == key.link_part(&own.link)
+}
+
+/// Whether one of these links is the one that an item stands for.
+fn leads_to(key: &SessionKey, links: &[Link], item: Item) -> bool {
+    links.iter().any(|link| key.link_part(link) == item.link())
 }
 
 fn note_older(
@@ -335,32 +458,30 @@ fn note_older(
 
 fn wants(
     key: &SessionKey,
-    round: &Round,
+    theirs: &Theirs,
     own: &Own,
-    listed: &Listed,
     spares: &HashSet<SectionRef>,
     exchange: &dyn Exchange,
 ) -> ExchangeResult<Vec<WantItem>> {
     let mut out = Vec::new();
     let whole =
         |name| WantItem { name, have: 0, link: ShortTag::default(), fork: true, bare: false };
-    for (number, (reference, tip)) in round.tips.iter().enumerate() {
-        let sparing = spares.contains(reference);
-        let name = WantName::Listed(number as u64);
-        let branches = own.get(&tip.tag).map_or(&[][..], Vec::as_slice);
-        let theirs = listed.get(&tip.tag).map_or(0, Vec::len);
+    for (name, reference, item) in &theirs.tips {
+        let sparing = reference.is_some_and(|reference| spares.contains(&reference));
+        let (name, item) = (*name, *item);
+        let branches = own.get(&item.tag()).map_or(&[][..], Vec::as_slice);
+        let several = theirs.of_chain(item.tag()).len() > 1;
         match branches {
-            [] if theirs > 1 => out.push(whole(name)),
+            [] if several => out.push(whole(name)),
             [] => out.push(WantItem { fork: false, bare: sparing, ..whole(name) }),
-            _ if branches.iter().any(|(_, own)| same(key, tip, own)) => {}
-            [(_, mine)] if theirs == 1 => {
-                if tip.n > mine.n {
+            _ if branches.iter().any(|(_, own)| same(key, item, own)) => {}
+            [(_, mine)] if !several => {
+                if item.n() > mine.n {
                     let bare = sparing && mine.held_n == 0;
                     out.push(WantItem { bare, ..want(key, name, mine, exchange)? });
                     continue;
                 }
-                let links = exchange.links(&mine.chain, tip.n)?;
-                if !links.iter().any(|link| key.link(link) == tip.link) {
+                if !leads_to(key, &exchange.links(&mine.chain, item.n())?, item) {
                     out.push(whole(name));
                 }
             }

@@ -114,6 +114,7 @@ impl Session {
             more: false,
             committed: !ledger.store_failed,
             missing,
+            all: None,
             sections: digests,
             causes: ledger.told(&key),
             causes_total: ledger.causes_total,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::chain::ChainKey;
 use crate::hash::{BlobHash, SpaceId};
+use crate::sketch::{Estimate, Item};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::keys::{SessionKey, short};
 use crate::sync::ledger::Ledger;
@@ -11,8 +12,9 @@ use crate::sync::list::{CLASSES, ListEntry, bit};
 use crate::sync::missing::Missing;
 use crate::sync::outcome::{Counters, OlderReport};
 use crate::sync::session::{Fault, PROTOCOL, Role, Session};
+use crate::sync::tips::{Peeling, Sending};
 use crate::wire::{
-    AnswerEntry, Done, Message, OpenEntry, Reason, Salt, SectionRef, Tag, TipGroup, WireTip,
+    AnswerEntry, Done, Message, Offer, OpenEntry, SectionRef, ShortTag, Then, WantName,
 };
 
 /// Spaces in one list; what is beyond is not talked about.
@@ -22,7 +24,6 @@ pub const TIPS_MAX: usize = 65_536;
 
 const ENTRIES_PER_FRAME: usize = 1000;
 const ANSWERS_PER_FRAME: usize = 16_384;
-const TIPS_PER_FRAME: usize = 1500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -52,19 +53,25 @@ pub struct Round {
     pub opened: bool,
     pub stage: Stage,
     /// Spaces that the opener may know about, by their names: while its list comes.
-    pub readable: BTreeMap<Tag, (SpaceId, u8)>,
+    pub readable: BTreeMap<ShortTag, (SpaceId, u8)>,
     /// What opener and responder lacked at the beginning.
     pub missing: (u64, u64),
     /// What of it counts, here.
     pub counted: u64,
     /// Digest over all common sections that the opener sent.
-    pub total: Tag,
+    pub total: ShortTag,
     pub answered: usize,
     pub compared: Vec<SectionRef>,
+    /// The opener's estimates of sections that differ.
+    pub estimates: HashMap<SectionRef, Estimate>,
+    /// Which sections differ shows by their tips alone.
+    pub whole: bool,
     pub listed: Vec<(SectionRef, KnownTip)>,
     pub listed_sent: usize,
     pub tips_open: bool,
-    pub tips: Vec<(SectionRef, WireTip)>,
+    pub sending: Option<Sending>,
+    pub tips: Vec<(SectionRef, Item)>,
+    pub peeling: Option<Peeling>,
     pub peer_end: bool,
     /// Digests are equal, yet both look for what they lack.
     pub mend: bool,
@@ -90,13 +97,17 @@ impl Round {
             readable: BTreeMap::new(),
             missing: (0, 0),
             counted: 0,
-            total: Tag::default(),
+            total: ShortTag::default(),
             answered: 0,
             compared: Vec::new(),
+            estimates: HashMap::new(),
+            whole: false,
             listed: Vec::new(),
             listed_sent: 0,
             tips_open: false,
+            sending: None,
             tips: Vec::new(),
+            peeling: None,
             peer_end: false,
             mend: false,
             outstanding: HashMap::new(),
@@ -107,6 +118,31 @@ impl Round {
             ledger: Ledger::default(),
             older: Vec::new(),
             before,
+        }
+    }
+
+    /// Counts sections among those compared.
+    pub fn compare(&mut self, sections: impl IntoIterator<Item = SectionRef>) {
+        for reference in sections {
+            if !self.compared.contains(&reference) {
+                self.compared.push(reference);
+            }
+        }
+    }
+
+    /// The tips that a name in a request stands for.
+    pub fn named(&self, name: &WantName) -> Vec<(SectionRef, KnownTip)> {
+        match name {
+            WantName::Listed(number) => {
+                let number = usize::try_from(*number).unwrap_or(usize::MAX);
+                self.listed.get(number).copied().into_iter().collect()
+            }
+            WantName::Found(item) => {
+                let found = self.sending.as_ref().map(|sending| sending.find(*item));
+                let found = found.unwrap_or_default().iter();
+                found.map(|(_, reference, tip)| (*reference, *tip)).collect()
+            }
+            WantName::Tagged(..) => Vec::new(),
         }
     }
 }
@@ -125,29 +161,62 @@ impl Session {
         self.round_ms = now_ms;
         self.meter.spend(now_ms);
         self.rounds += 1;
+        let recalled = if self.key.is_none() {
+            let own = exchange.own_device();
+            let key = SessionKey::new(&self.salt, &own, &self.remote);
+            let recalled = self.recall(&key, exchange)?;
+            self.first = true;
+            self.key = Some(key);
+            recalled
+        } else {
+            None
+        };
         let mut round = Round::new(self.rounds, self.reopen, self.out.counters);
-        if self.reopen {
-            self.reopen = false;
+        if let Some((name, list)) = recalled {
+            self.list = list;
+            round.opened = false;
+            round.whole = true;
+            self.send_check(&mut round, Some(name), exchange)?;
+        } else if self.reopen {
             let missing = self.send_open(round.number, exchange)?;
             (round.missing.0, round.counted) = (missing.all, missing.counted);
         } else {
-            let digest = self.total(exchange)?;
-            round.total = digest;
-            let missing = self.missing(exchange)?;
-            (round.missing.0, round.counted) = (missing.all, missing.counted);
-            let (number, missing) = (round.number, round.missing.0);
-            self.out.send(&Message::Check { round: number, missing, digest });
+            self.send_check(&mut round, None, exchange)?;
         }
+        self.reopen = false;
+        self.first = false;
         self.round = Some(round);
         Ok(())
     }
 
+    /// Asks whether all of a list that both know is equal; one named in the first frame comes with
+    /// an estimate, so that the answer can say what is not.
+    fn send_check(
+        &mut self,
+        round: &mut Round,
+        list: Option<ShortTag>,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let digest = self.total(exchange)?;
+        round.total = digest;
+        let own = self.missing(exchange)?;
+        (round.missing.0, round.counted) = (own.all, own.counted);
+        let (number, missing) = (round.number, own.all);
+        let mut estimate = None;
+        if list.is_some() {
+            let estimate = estimate.get_or_insert_with(Estimate::default);
+            for (_, section) in self.sections() {
+                estimate.join(&self.estimate(number, &section, exchange)?);
+            }
+        }
+        self.out.send(&Message::Check { round: number, list, missing, digest, estimate });
+        Ok(())
+    }
+
     fn send_open(&mut self, round: u64, exchange: &dyn Exchange) -> ExchangeResult<Missing> {
-        let first = self.key.is_none();
-        let salt = first.then_some(self.salt);
-        let own = exchange.own_device();
-        let (remote, salted) = (self.remote, self.salt);
-        let key = self.key.get_or_insert_with(|| SessionKey::new(&salted, &own, &remote)).clone();
+        let first = self.first;
+        let Some(key) = self.key.clone() else { return Ok(Missing::default()) };
+        self.listed_with = Some(self.standing(exchange)?);
         self.list = self
             .kept(exchange)?
             .into_iter()
@@ -170,7 +239,9 @@ impl Session {
             let (mut sections, mut sparing, mut partial) = (Vec::new(), 0, 0);
             for class in CLASSES.into_iter().filter(|class| entry.offered & bit(*class) != 0) {
                 let section = Section { space, class };
-                sections.push((class, short(&key.section(&section, &exchange.digest(&section)?))));
+                let digest = short(&key.section(&section, &exchange.digest(&section)?));
+                let estimate = self.estimate_of(round, &section, exchange)?;
+                sections.push(Offer { class, digest, estimate });
                 sparing |= if exchange.spares(&section)? { bit(class) } else { 0 };
                 partial |= if exchange.is_partial(&section)? { bit(class) } else { 0 };
             }
@@ -182,16 +253,15 @@ impl Session {
         }
         let last = pages.len() - 1;
         for (number, entries) in pages.into_iter().enumerate() {
-            let salt = salt.filter(|_| number == 0);
-            let more = number < last;
+            let (first, more) = (first && number == 0, number < last);
             let missing = missing.all;
-            self.out.send(&Message::Open { round, salt, more, missing, entries });
+            self.out.send(&Message::Open { round, first, more, missing, entries });
         }
         Ok(missing)
     }
 
     /// Classes kept here of each space that the remote may know about.
-    fn kept(&self, exchange: &dyn Exchange) -> ExchangeResult<BTreeMap<SpaceId, u8>> {
+    pub(super) fn kept(&self, exchange: &dyn Exchange) -> ExchangeResult<BTreeMap<SpaceId, u8>> {
         let mut spaces: BTreeMap<SpaceId, u8> = BTreeMap::new();
         for section in exchange.kept_sections()? {
             if exchange.may_read(&self.remote, &section)? {
@@ -213,7 +283,7 @@ impl Session {
         }
         self.grown = false;
         let Some(key) = &self.key else { return Ok(()) };
-        let known: BTreeMap<Tag, (u8, u8)> =
+        let known: BTreeMap<ShortTag, (u8, u8)> =
             self.list.iter().map(|e| (e.tag, (e.offered, e.common & e.kept_here))).collect();
         let initiator = self.role == Role::Initiator;
         let more = self.kept(exchange)?.into_iter().any(|(space, kept)| {
@@ -230,25 +300,24 @@ impl Session {
     pub(super) fn on_open(
         &mut self,
         number: u64,
-        salt: Option<Salt>,
+        first: bool,
         more: bool,
         missing: u64,
         entries: Vec<OpenEntry>,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        if self.role != Role::Responder || salt.is_some() != self.key.is_none() {
+        if self.role != Role::Responder || first != self.key.is_none() {
             return Err(PROTOCOL);
         }
-        if let Some(salt) = salt {
-            let own = exchange.own_device();
-            self.key = Some(SessionKey::new(&salt, &self.remote, &own));
-        }
+        let (own, remote, salt) = (exchange.own_device(), self.remote, self.salt);
+        self.key.get_or_insert_with(|| SessionKey::new(&salt, &remote, &own));
         let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
         match &self.round {
             None if number > self.rounds => {
                 self.meter_round()?;
                 self.rounds = number;
                 self.list.clear();
+                self.listed_with = Some(self.standing(exchange)?);
                 let mut round = Round::new(number, true, self.out.counters);
                 round.readable = self.readable(&key, exchange)?;
                 self.round = Some(round);
@@ -261,16 +330,17 @@ impl Session {
         }
         let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
         for entry in entries {
-            let offered = entry.sections.iter().fold(0, |mask, (class, _)| mask | bit(*class));
+            let offered = entry.sections.iter().fold(0, |mask, offer| mask | bit(offer.class));
             let known = round.readable.get(&entry.tag);
             let common = known.map_or(0, |(_, held)| held & offered);
             let space = known.map(|(space, _)| *space);
-            for (class, digest) in &entry.sections {
-                let Some(space) = space.filter(|_| common & bit(*class) != 0) else { continue };
-                let section = Section { space, class: *class };
-                if short(&key.section(&section, &exchange.digest(&section)?)) != *digest {
-                    let entry = self.list.len() as u64;
-                    round.compared.push(SectionRef { entry, class: *class });
+            for Offer { class, digest, estimate } in entry.sections {
+                let Some(space) = space.filter(|_| common & bit(class) != 0) else { continue };
+                let section = Section { space, class };
+                if short(&key.section(&section, &exchange.digest(&section)?)) != digest {
+                    let reference = SectionRef { entry: self.list.len() as u64, class };
+                    round.compared.push(reference);
+                    round.estimates.extend(estimate.map(|estimate| (reference, estimate)));
                 }
             }
             let (tag, kept_there, kept_here) = (entry.tag, common, 0);
@@ -301,8 +371,8 @@ impl Session {
         &self,
         key: &SessionKey,
         exchange: &dyn Exchange,
-    ) -> ExchangeResult<BTreeMap<Tag, (SpaceId, u8)>> {
-        let mut out: BTreeMap<Tag, (SpaceId, u8)> = BTreeMap::new();
+    ) -> ExchangeResult<BTreeMap<ShortTag, (SpaceId, u8)>> {
+        let mut out: BTreeMap<ShortTag, (SpaceId, u8)> = BTreeMap::new();
         for section in exchange.held_sections()? {
             if exchange.may_read(&self.remote, &section)? {
                 let tag = key.space(&section.space);
@@ -353,46 +423,6 @@ impl Session {
         Ok(())
     }
 
-    fn list_tips(&self, round: &mut Round, exchange: &dyn Exchange) -> ExchangeResult<()> {
-        round.compared.sort_by_key(|reference| (reference.class, reference.entry));
-        for reference in round.compared.clone() {
-            let Some(section) = self.resolve(&reference) else { continue };
-            let mut tips = exchange.tips(&section)?;
-            let room = TIPS_MAX.saturating_sub(round.listed.len());
-            if tips.len() > room {
-                tips.sort_by_key(|tip| std::cmp::Reverse(tip.page));
-                tips.truncate(room);
-                round.ledger.blame(Some(section), None, 0, Reason::TooMany);
-            }
-            round.listed.extend(tips.into_iter().map(|tip| (reference, tip)));
-        }
-        round.tips_open = !round.compared.is_empty();
-        Ok(())
-    }
-
-    /// Sends a frame of tips; false if there are none to send.
-    pub(super) fn send_tips(&mut self) -> bool {
-        let (Some(round), Some(key)) = (&mut self.round, &self.key) else { return false };
-        if !round.tips_open {
-            return false;
-        }
-        let mut groups: Vec<TipGroup> = Vec::new();
-        let rest = round.listed.iter().skip(round.listed_sent).take(TIPS_PER_FRAME);
-        for (section, tip) in rest {
-            let link = key.link(&tip.link);
-            let tip = WireTip { tag: key.chain(&tip.chain), n: tip.n, link };
-            round.listed_sent += 1;
-            match groups.last_mut() {
-                Some(group) if group.section == *section => group.tips.push(tip),
-                _ => groups.push(TipGroup { section: *section, tips: vec![tip] }),
-            }
-        }
-        let last = round.listed_sent >= round.listed.len();
-        round.tips_open = !last;
-        self.out.send(&Message::Tips { round: round.number, last, groups });
-        true
-    }
-
     pub(super) fn on_answer(
         &mut self,
         number: u64,
@@ -441,24 +471,52 @@ impl Session {
     pub(super) fn on_check(
         &mut self,
         number: u64,
+        list: Option<ShortTag>,
         missing: u64,
-        digest: Tag,
+        (digest, estimate): (ShortTag, Option<Estimate>),
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        if self.role != Role::Responder || self.round.is_some() || number <= self.rounds {
+        let fits = self.role == Role::Responder && self.round.is_none() && number > self.rounds;
+        if !fits || list.is_some() != self.key.is_none() {
             return Err(PROTOCOL);
         }
         self.meter_round()?;
         self.rounds = number;
+        if let Some(name) = list {
+            let own = exchange.own_device();
+            let key = SessionKey::new(&self.salt, &self.remote, &own);
+            let found = self.find_list(&name, &key, exchange)?;
+            self.key = Some(key);
+            let Some(found) = found else {
+                let then = Then::Unknown;
+                let digest = ShortTag::default();
+                self.out.send(&Message::Total { round: number, missing: 0, then, digest });
+                return Ok(());
+            };
+            self.list = found;
+        }
         let mut round = Round::new(number, false, self.out.counters);
+        round.whole = list.is_some();
         let total = self.total(exchange)?;
         let own = self.missing(exchange)?;
         (round.missing, round.counted) = ((missing, own.all), own.counted);
         round.mend = round.missing != (0, 0) && self.repaired != Some(round.missing);
-        let (missing, repair) = (round.missing.1, round.mend);
-        self.out.send(&Message::Total { round: number, missing, repair, digest: total });
-        if total == digest {
-            round.stage = Stage::Exchange;
+        let equal = total == digest;
+        if let (false, true, Some(estimate)) = (equal, round.whole, estimate) {
+            self.tell_all(&mut round, &estimate, exchange)?;
+        }
+        let then = match (round.tips_open, round.mend) {
+            (true, _) => Then::Tips,
+            (false, true) => Then::Repair,
+            (false, false) => Then::Nothing,
+        };
+        let missing = own.all;
+        self.out.send(&Message::Total { round: number, missing, then, digest: total });
+        round.stage = Stage::Exchange;
+        if round.tips_open {
+            self.round = Some(round);
+        } else if equal {
+            round.whole = false;
             round.peer_end = true;
             self.round = Some(round);
         }
@@ -469,52 +527,41 @@ impl Session {
         &mut self,
         now_ms: u64,
         number: u64,
-        (missing, repair): (u64, bool),
-        digest: Tag,
+        (missing, then): (u64, Then),
+        digest: ShortTag,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
-        round.mend = repair;
         let fits = round.stage == Stage::Opening && !round.opened && round.number == number;
-        if !fits || self.role != Role::Initiator {
+        let answers = match then {
+            Then::Nothing | Then::Repair => true,
+            Then::Tips | Then::Unknown => round.whole,
+        };
+        if !fits || !answers || self.role != Role::Initiator {
             return Err(PROTOCOL);
         }
         self.out.counters.round_trips += 1;
         round.missing.1 = missing;
+        round.mend = then == Then::Repair;
+        if then == Then::Tips {
+            round.mend = round.missing != (0, 0);
+            round.stage = Stage::Listing;
+            self.round = Some(round);
+            return Ok(());
+        }
         // Compared as of the check: what was committed here since then is pushed.
-        if round.total != digest {
+        if then == Then::Unknown || round.total != digest {
             self.reopen = true;
             return self.start_round(now_ms, exchange);
         }
+        round.whole = false;
         round.stage = Stage::Exchange;
         round.peer_end = true;
         self.round = Some(round);
         Ok(())
     }
 
-    pub(super) fn on_tips(
-        &mut self,
-        number: u64,
-        last: bool,
-        groups: Vec<TipGroup>,
-        exchange: &dyn Exchange,
-    ) -> Result<(), Fault> {
-        let Some(round) = &mut self.round else { return Err(PROTOCOL) };
-        if round.stage != Stage::Listing || round.number != number {
-            return Err(PROTOCOL);
-        }
-        for group in groups {
-            if round.tips.len() + group.tips.len() > TIPS_MAX
-                || !round.compared.contains(&group.section)
-            {
-                return Err(PROTOCOL);
-            }
-            round.tips.extend(group.tips.into_iter().map(|tip| (group.section, tip)));
-        }
-        if last { self.plan(exchange) } else { Ok(()) }
-    }
-
-    fn total(&self, exchange: &dyn Exchange) -> ExchangeResult<Tag> {
+    fn total(&self, exchange: &dyn Exchange) -> ExchangeResult<ShortTag> {
         let mut digests = Vec::new();
         for (_, section) in self.sections() {
             digests.push(self.digest(&section, exchange)?);

@@ -3,11 +3,11 @@
 //! ```text
 //!  opener                                responder
 //!    Open (spaces, digests) ───────────►
-//!    ◄─────────── Answer (what differs), Tips
+//!    ◄── Answer (what differs), Tips or Cells
 //!    Want, Give…, End ─────────────────►            packs are fetched beside
 //!    ◄───────────────── Give…, End, Done
 //!    Done ─────────────────────────────►
-//!         Check ───────► ◄─────── Total             while nothing changed
+//!         Check ───────► ◄─ Total (Cells)           of a list that still stands
 //!         Give, End ───► ◄──────── Done             news, in either direction
 //! ```
 
@@ -17,9 +17,11 @@ use bytes::Bytes;
 
 use crate::chain::ChainKey;
 use crate::hash::{BlobHash, DeviceId};
+use crate::sketch::sums::SUMS_MAX;
+use crate::sync::agreed::Standing;
 use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
 use crate::sync::give::Giver;
-use crate::sync::keys::SessionKey;
+use crate::sync::keys::{Salt, SessionKey};
 use crate::sync::ledger::Ledger;
 use crate::sync::list::ListEntry;
 use crate::sync::meter::Meter;
@@ -29,7 +31,7 @@ use crate::sync::push::Push;
 use crate::sync::round::Round;
 use crate::sync::take::Taker;
 use crate::sync::tally::Tally;
-use crate::wire::{FRAME_PREFIX_BYTES, Message, Salt, ScopeKind};
+use crate::wire::{FRAME_PREFIX_BYTES, Message, ScopeKind};
 
 /// Bytes of frames made before the first of them is written.
 const OUT_BYTES_MAX: usize = 128 * 1024;
@@ -62,6 +64,12 @@ pub struct Options {
     /// Milliseconds before a difference that nobody explains is looked at again;
     /// doubles each time, up to a minute.
     pub settle_ms: u64,
+    /// Tips of a section from which on a sketch of them is thought of; 0: whatever is shorter.
+    pub sketch_from: usize,
+    /// Sums of powers in a sketch at most; 0: cells alone.
+    pub sums_max: usize,
+    /// Spaces in a list from which on it is not listed again where it still stands.
+    pub recall_from: usize,
 }
 
 impl Default for Options {
@@ -71,6 +79,9 @@ impl Default for Options {
             silence_ms_max: 30_000,
             check_every_ms: Some(60_000),
             settle_ms: 500,
+            sketch_from: 48,
+            sums_max: SUMS_MAX,
+            recall_from: 4,
         }
     }
 }
@@ -182,6 +193,10 @@ pub struct Session {
     pub(super) salt: Salt,
     pub(super) key: Option<SessionKey>,
     pub(super) list: Vec<ListEntry>,
+    /// The next frame is the first one.
+    pub(super) first: bool,
+    /// What of this replica the list was made with.
+    pub(super) listed_with: Option<Standing>,
     pub(super) rounds: u64,
     pub(super) round: Option<Round>,
     pub(super) push: Push,
@@ -215,8 +230,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins a session over an authenticated connection. `salt` is fresh randomness of
-    /// the initiator; a responder's is not used.
+    /// Begins a session over an authenticated connection. `salt` is the same at both of its
+    /// ends, fresh with it, and known to nobody else.
     #[must_use]
     pub fn new(role: Role, remote: DeviceId, salt: Salt, options: Options) -> Self {
         Self {
@@ -225,6 +240,8 @@ impl Session {
             salt,
             key: None,
             list: Vec::new(),
+            first: false,
+            listed_with: None,
             rounds: 0,
             round: None,
             push: Push::default(),
@@ -352,22 +369,35 @@ impl Session {
         bytes: usize,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        if self.key.is_none() && !matches!(message, Message::Open { .. } | Message::Close { .. }) {
+        if self.key.is_none()
+            && !matches!(
+                message,
+                Message::Open { .. } | Message::Check { list: Some(_), .. } | Message::Close { .. }
+            )
+        {
             return Err(PROTOCOL);
         }
         match message {
-            Message::Open { round, salt, more, missing, entries } => {
-                self.on_open(round, salt, more, missing, entries, exchange)
+            Message::Open { round, first, more, missing, entries } => {
+                self.on_open(round, first, more, missing, entries, exchange)
             }
             Message::Answer { round, more, missing, entries } => {
                 self.on_answer(round, more, missing, &entries)
             }
-            Message::Check { round, missing, digest } => {
-                self.on_check(round, missing, digest, exchange)
+            Message::Check { round, list, missing, digest, estimate } => {
+                self.on_check(round, list, missing, (digest, estimate), exchange)
             }
-            Message::Total { round, missing, repair, digest } => {
-                self.on_total(now_ms, round, (missing, repair), digest, exchange)
+            Message::Total { round, missing, then, digest } => {
+                self.on_total(now_ms, round, (missing, then), digest, exchange)
             }
+            Message::Cells { round, last, sections, cells } => {
+                self.on_cells(round, last, sections, &cells, exchange)
+            }
+            Message::Sums { round, sections, sums } => {
+                self.on_sums(round, sections, &sums, exchange)
+            }
+            Message::More { round } => self.on_more(round),
+            Message::Compared { round, more: _, sections } => self.on_compared(round, &sections),
             Message::Tips { round, last, groups } => self.on_tips(round, last, groups, exchange),
             Message::Want { request, items } => self.on_want(request, &items, exchange),
             Message::WantBodies { request, section, hashes } => {

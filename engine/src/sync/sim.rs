@@ -293,7 +293,7 @@ impl<P: Party> Network<P> {
         let options = self.options.clone();
         found.sessions = Some([
             Session::new(Role::Initiator, b, salt, options.clone()),
-            Session::new(Role::Responder, a, [0; 16], options),
+            Session::new(Role::Responder, a, salt, options),
         ]);
         found.life += 1;
         found.clear_at = [self.now_ms; 2];

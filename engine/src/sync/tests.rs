@@ -4,6 +4,7 @@ mod hostile;
 mod limits;
 mod model;
 mod replicas;
+mod sketches;
 
 use std::collections::BTreeSet;
 
@@ -308,7 +309,11 @@ fn history(seed: u64) -> Result<(), Unrest> {
         breaks: [0, 10, 60][chance.below(3) as usize],
         failed_fetches: [0, 200][chance.below(2) as usize],
     };
-    let options = Options { check_every_ms: Some(20_000), ..Options::default() };
+    // Sketches and noted lists, or none, whatever is shorter.
+    let (sketch_from, recall_from) = ([0, 1, 48][seed as usize % 3], [0, 4][seed as usize / 3 % 2]);
+    let (sums_max, check_every_ms) = ([0, 96][seed as usize / 6 % 2], Some(20_000));
+    let options =
+        Options { check_every_ms, sketch_from, sums_max, recall_from, ..Options::default() };
     let mut network = Network::new(seed, parties, faults, options);
     for party in 1..network.parties.len() {
         let other = chance.below(party as u64) as usize;

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 
 use super::encode::{
-    AGAIN, ANSWER, BODIES, CHECK, CLOSE, DONE, END, FLAG_COMMITTED, FLAG_DESCRIPTION, FLAG_FORK,
-    FLAG_LAST, FLAG_MORE, FLAG_REPAIR, FLAG_SALT, GIVE, OPEN, TAKEN, TIPS, TIPS_PLAIN, TOTAL, WANT,
-    WANT_BARE, WANT_BODIES, WANT_FORK, WANT_LISTED, WANT_TAGGED,
+    AGAIN, ANSWER, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL, FLAG_COMMITTED,
+    FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FORK, FLAG_LAST, FLAG_MORE, GIVE, MORE, OPEN,
+    SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED,
+    WANT_TAGGED,
 };
 use super::message::{
-    AnswerEntry, ChainCause, ChainGive, Done, Message, OpenEntry, PackRef, Scope, ScopeKind,
-    SectionDigest, SectionRef, TipGroup, WantItem, WantName, WireTip,
+    AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
+    SectionDigest, SectionRef, Then, TipGroup, WantItem, WantName,
 };
 use super::range::{PARTS_MAX, read_part};
 use super::{CAUSES_MAX, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX};
@@ -19,6 +20,8 @@ use crate::hash::BlobHash;
 use crate::limits::{
     BODY_BYTES_MAX, BODY_SALT_BYTES, HEAD_AHEAD_MAX, MESSAGE_BYTES_MAX, PACK_BYTES_MAX,
 };
+use crate::sketch::sums::SUMS_MAX;
+use crate::sketch::{Cell, Estimate, Item};
 
 /// Items of any list in a frame: each takes a byte at least.
 const ITEMS_MAX: usize = MESSAGE_BYTES_MAX;
@@ -55,22 +58,20 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
             missing: number(r, "missing")?,
             entries: list(r, "answers", read_answer)?,
         },
-        CHECK => Message::Check {
-            round: number(r, "round")?,
-            missing: number(r, "missing")?,
-            digest: r.array("digest")?,
-        },
+        CHECK => read_check(r)?,
         TOTAL => Message::Total {
             round: number(r, "round")?,
             missing: number(r, "missing")?,
-            repair: flags(r, FLAG_REPAIR)? != 0,
+            then: match r.u8("what follows")? {
+                0 => Then::Nothing,
+                1 => Then::Repair,
+                2 => Then::Tips,
+                3 => Then::Unknown,
+                value => return Err(DecodeError::Unknown { reading: "what follows", value }),
+            },
             digest: r.array("digest")?,
         },
-        TIPS => Message::Tips {
-            round: number(r, "round")?,
-            last: flags(r, FLAG_LAST)? != 0,
-            groups: list(r, "tip groups", read_group)?,
-        },
+        kind @ (TIPS | CELLS | SUMS | MORE | COMPARED) => read_difference(kind, r)?,
         WANT => {
             Message::Want { request: number(r, "request")?, items: list(r, "wants", read_want)? }
         }
@@ -101,6 +102,34 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
         AGAIN => Message::Again,
         CLOSE => Message::Close { code: r.u8("close code")? },
         value => return Err(DecodeError::Unknown { reading: "message type", value }),
+    })
+}
+
+/// The messages by which tips are told apart.
+fn read_difference(kind: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    Ok(match kind {
+        TIPS => Message::Tips {
+            round: number(r, "round")?,
+            last: flags(r, FLAG_LAST)? != 0,
+            groups: list(r, "tip groups", read_group)?,
+        },
+        CELLS => Message::Cells {
+            round: number(r, "round")?,
+            last: flags(r, FLAG_LAST)? != 0,
+            sections: list(r, "sections", read_section)?,
+            cells: list(r, "cells", |r| Ok(Cell::from_bytes(r.array("cell")?)))?,
+        },
+        SUMS => Message::Sums {
+            round: number(r, "round")?,
+            sections: list(r, "sections", read_section)?,
+            sums: list_of(r, SUMS_MAX, "sums", |r| r.u64("sum"))?,
+        },
+        MORE => Message::More { round: number(r, "round")? },
+        _ => Message::Compared {
+            round: number(r, "round")?,
+            more: flags(r, FLAG_MORE)? != 0,
+            sections: list(r, "sections", read_section)?,
+        },
     })
 }
 
@@ -141,16 +170,11 @@ fn list_of<'a, T>(
 
 fn read_open(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     let round = number(r, "round")?;
-    let flags = flags(r, FLAG_MORE | FLAG_SALT)?;
-    let salt = if flags & FLAG_SALT == 0 {
-        None
-    } else {
-        let version = r.u8("protocol version")?;
-        if version != VERSION {
-            return Err(DecodeError::Unknown { reading: "protocol version", value: version });
-        }
-        Some(r.array("salt")?)
-    };
+    let flags = flags(r, FLAG_MORE | FLAG_FIRST)?;
+    let first = flags & FLAG_FIRST != 0;
+    if first {
+        read_version(r)?;
+    }
     let missing = number(r, "missing")?;
     let entries = list(r, "spaces", |r| {
         let tag = r.array("space tag")?;
@@ -159,16 +183,50 @@ fn read_open(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
         if mask == 0 || sparing & !mask != 0 {
             return Err(DecodeError::Unknown { reading: "class mask", value: both });
         }
-        let partial = r.u8("partial mask")?;
-        if partial & !mask != 0 {
-            return Err(DecodeError::Unknown { reading: "partial mask", value: partial });
+        let both = r.u8("partial mask")?;
+        let (estimated, partial) = (both >> 4, both & MASK_MAX);
+        if (partial | estimated) & !mask != 0 {
+            return Err(DecodeError::Unknown { reading: "partial mask", value: both });
         }
         let offered = CLASSES.into_iter().filter(|class| mask & bit(*class) != 0);
-        let sections = offered.map(|class| Ok((class, r.array("section digest")?)));
+        let sections = offered.map(|class| {
+            let digest = r.array("section digest")?;
+            let estimated = estimated & bit(class) != 0;
+            let estimate = if estimated { Some(read_estimate(r)?) } else { None };
+            Ok(Offer { class, digest, estimate })
+        });
         let sections = sections.collect::<Result<_, DecodeError>>()?;
         Ok(OpenEntry { tag, sections, sparing, partial })
     })?;
-    Ok(Message::Open { round, salt, more: flags & FLAG_MORE != 0, missing, entries })
+    Ok(Message::Open { round, first, more: flags & FLAG_MORE != 0, missing, entries })
+}
+
+fn read_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let value = r.u8("protocol version")?;
+    if value == VERSION {
+        Ok(())
+    } else {
+        Err(DecodeError::Unknown { reading: "protocol version", value })
+    }
+}
+
+fn read_estimate(r: &mut Reader<'_>) -> Result<Estimate, DecodeError> {
+    Ok(Estimate(r.array("estimate")?))
+}
+
+fn read_check(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    let round = number(r, "round")?;
+    let flags = flags(r, FLAG_FIRST | FLAG_ESTIMATE)?;
+    let list = if flags & FLAG_FIRST == 0 {
+        None
+    } else {
+        read_version(r)?;
+        Some(r.array("list")?)
+    };
+    let missing = number(r, "missing")?;
+    let digest = r.array("digest")?;
+    let estimate = if flags & FLAG_ESTIMATE == 0 { None } else { Some(read_estimate(r)?) };
+    Ok(Message::Check { round, list, missing, digest, estimate })
 }
 
 const fn bit(class: SectionClass) -> u8 {
@@ -203,16 +261,18 @@ fn read_section(r: &mut Reader<'_>) -> Result<SectionRef, DecodeError> {
 
 fn read_group(r: &mut Reader<'_>) -> Result<TipGroup, DecodeError> {
     let section = read_section(r)?;
-    let form = r.u8("tips form")?;
-    if form != TIPS_PLAIN {
-        return Err(DecodeError::Unknown { reading: "tips form", value: form });
-    }
-    let tips = list(r, "tips", |r| {
-        let tag = r.array("chain tag")?;
-        let n = r.varint(HEAD_AHEAD_MAX, "n")?;
-        Ok(WireTip { tag, n, link: r.array("keyed link")? })
-    })?;
+    let tips = list(r, "tips", read_item)?;
     Ok(TipGroup { section, tips })
+}
+
+/// A tip; no chain has more changes than its limit.
+fn read_item(r: &mut Reader<'_>) -> Result<Item, DecodeError> {
+    let item = Item::from_bytes(r.array("tip")?);
+    if item.n() > HEAD_AHEAD_MAX {
+        let max = HEAD_AHEAD_MAX;
+        return Err(DecodeError::TooLarge { reading: "n", value: item.n(), max });
+    }
+    Ok(item)
 }
 
 fn read_want(r: &mut Reader<'_>) -> Result<WantItem, DecodeError> {
@@ -223,6 +283,7 @@ fn read_want(r: &mut Reader<'_>) -> Result<WantItem, DecodeError> {
     }
     let name = match form & !(WANT_FORK | WANT_BARE) {
         WANT_LISTED => WantName::Listed(number(r, "tip number")?),
+        WANT_FOUND => WantName::Found(read_item(r)?),
         WANT_TAGGED => WantName::Tagged(read_section(r)?, r.array("chain tag")?),
         value => return Err(DecodeError::Unknown { reading: "want form", value }),
     };
@@ -261,12 +322,13 @@ fn read_chain(frame: &Bytes, r: &mut Reader<'_>) -> Result<ChainGive, DecodeErro
 
 fn read_done(r: &mut Reader<'_>) -> Result<Done, DecodeError> {
     let scope = read_scope(r)?;
-    let flags = flags(r, FLAG_MORE | FLAG_COMMITTED)?;
+    let flags = flags(r, FLAG_MORE | FLAG_COMMITTED | FLAG_ALL)?;
     Ok(Done {
         scope,
         more: flags & FLAG_MORE != 0,
         committed: flags & FLAG_COMMITTED != 0,
         missing: number(r, "missing")?,
+        all: if flags & FLAG_ALL == 0 { None } else { Some(r.array("digest of all")?) },
         sections: list(r, "sections", |r| {
             Ok(SectionDigest { section: read_section(r)?, digest: r.array("digest")? })
         })?,

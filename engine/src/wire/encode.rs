@@ -8,6 +8,7 @@ use super::message::{
 use super::range::write_part;
 use super::{FRAME_PREFIX_BYTES, VERSION};
 use crate::codec::Writer;
+use crate::sketch::Estimate;
 
 pub(super) const OPEN: u8 = 1;
 pub(super) const ANSWER: u8 = 2;
@@ -23,19 +24,24 @@ pub(super) const DONE: u8 = 11;
 pub(super) const TAKEN: u8 = 12;
 pub(super) const AGAIN: u8 = 13;
 pub(super) const CLOSE: u8 = 14;
+pub(super) const CELLS: u8 = 15;
+pub(super) const MORE: u8 = 16;
+pub(super) const COMPARED: u8 = 17;
+pub(super) const SUMS: u8 = 18;
 
 pub(super) const FLAG_MORE: u8 = 1;
-pub(super) const FLAG_SALT: u8 = 2;
+pub(super) const FLAG_FIRST: u8 = 2;
+pub(super) const FLAG_ESTIMATE: u8 = 1;
 pub(super) const FLAG_COMMITTED: u8 = 2;
+pub(super) const FLAG_ALL: u8 = 4;
 pub(super) const FLAG_LAST: u8 = 1;
-pub(super) const FLAG_REPAIR: u8 = 1;
 pub(super) const FLAG_DESCRIPTION: u8 = 1;
 pub(super) const FLAG_FORK: u8 = 2;
-pub(super) const TIPS_PLAIN: u8 = 1;
 pub(super) const WANT_LISTED: u8 = 0;
 pub(super) const WANT_TAGGED: u8 = 1;
 pub(super) const WANT_FORK: u8 = 2;
 pub(super) const WANT_BARE: u8 = 4;
+pub(super) const WANT_FOUND: u8 = 8;
 
 impl Message {
     /// Encodes one frame, length in front. The caller keeps it within
@@ -59,6 +65,10 @@ impl Message {
             Self::Check { .. } => CHECK,
             Self::Total { .. } => TOTAL,
             Self::Tips { .. } => TIPS,
+            Self::Cells { .. } => CELLS,
+            Self::Sums { .. } => SUMS,
+            Self::More { .. } => MORE,
+            Self::Compared { .. } => COMPARED,
             Self::Want { .. } => WANT,
             Self::Give { .. } => GIVE,
             Self::WantBodies { .. } => WANT_BODIES,
@@ -73,10 +83,10 @@ impl Message {
 
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Open { round, salt, more, missing, entries } => {
-                w.varint(*round).u8(flag(*more, FLAG_MORE) | flag(salt.is_some(), FLAG_SALT));
-                if let Some(salt) = salt {
-                    w.u8(VERSION).raw(salt);
+            Self::Open { round, first, more, missing, entries } => {
+                w.varint(*round).u8(flag(*more, FLAG_MORE) | flag(*first, FLAG_FIRST));
+                if *first {
+                    w.u8(VERSION);
                 }
                 w.varint(*missing).varint(entries.len() as u64);
                 entries.iter().for_each(|entry| write_open(w, entry));
@@ -89,16 +99,15 @@ impl Message {
                     w.u8(entry.partial);
                 }
             }
-            Self::Check { round, missing, digest } => {
-                w.varint(*round).varint(*missing).raw(digest);
+            Self::Total { round, missing, then, digest } => {
+                w.varint(*round).varint(*missing).u8(*then as u8).raw(digest);
             }
-            Self::Total { round, missing, repair, digest } => {
-                w.varint(*round).varint(*missing).u8(flag(*repair, FLAG_REPAIR)).raw(digest);
-            }
-            Self::Tips { round, last, groups } => {
-                w.varint(*round).u8(flag(*last, FLAG_LAST)).varint(groups.len() as u64);
-                groups.iter().for_each(|group| write_group(w, group));
-            }
+            Self::Check { .. }
+            | Self::Tips { .. }
+            | Self::Cells { .. }
+            | Self::Sums { .. }
+            | Self::More { .. }
+            | Self::Compared { .. } => self.write_difference(w),
             Self::Want { request, items } => {
                 w.varint(*request).varint(items.len() as u64);
                 items.iter().for_each(|item| write_want(w, item));
@@ -135,6 +144,51 @@ impl Message {
             }
         }
     }
+
+    /// The messages by which tips are told apart.
+    fn write_difference(&self, w: &mut Writer) {
+        match self {
+            Self::Check { round, list, missing, digest, estimate } => {
+                let first = flag(list.is_some(), FLAG_FIRST);
+                w.varint(*round).u8(first | flag(estimate.is_some(), FLAG_ESTIMATE));
+                if let Some(list) = list {
+                    w.u8(VERSION).raw(list);
+                }
+                w.varint(*missing).raw(digest);
+                if let Some(Estimate(counters)) = estimate {
+                    w.raw(counters);
+                }
+            }
+            Self::Tips { round, last, groups } => {
+                w.varint(*round).u8(flag(*last, FLAG_LAST)).varint(groups.len() as u64);
+                groups.iter().for_each(|group| write_group(w, group));
+            }
+            Self::Cells { round, last, sections, cells } => {
+                w.varint(*round).u8(flag(*last, FLAG_LAST));
+                write_sections(w, sections);
+                w.varint(cells.len() as u64);
+                for cell in cells {
+                    w.raw(&cell.to_bytes());
+                }
+            }
+            Self::Sums { round, sections, sums } => {
+                w.varint(*round);
+                write_sections(w, sections);
+                w.varint(sums.len() as u64);
+                for sum in sums {
+                    w.u64(*sum);
+                }
+            }
+            Self::More { round } => {
+                w.varint(*round);
+            }
+            Self::Compared { round, more, sections } => {
+                w.varint(*round).u8(flag(*more, FLAG_MORE));
+                write_sections(w, sections);
+            }
+            _ => {}
+        }
+    }
 }
 
 impl ChainGive {
@@ -152,10 +206,17 @@ const fn flag(set: bool, bit: u8) -> u8 {
 }
 
 fn write_open(w: &mut Writer, entry: &OpenEntry) {
-    let mask = entry.sections.iter().fold(0u8, |mask, (class, _)| mask | class_bit(*class as u8));
-    w.raw(&entry.tag).u8(entry.sparing << 4 | mask).u8(entry.partial);
-    for (_, digest) in &entry.sections {
-        w.raw(digest);
+    let (mut mask, mut estimated) = (0, 0);
+    for offer in &entry.sections {
+        mask |= class_bit(offer.class as u8);
+        estimated |= flag(offer.estimate.is_some(), class_bit(offer.class as u8));
+    }
+    w.raw(&entry.tag).u8(entry.sparing << 4 | mask).u8(estimated << 4 | entry.partial);
+    for offer in &entry.sections {
+        w.raw(&offer.digest);
+        if let Some(Estimate(counters)) = &offer.estimate {
+            w.raw(counters);
+        }
     }
 }
 
@@ -193,11 +254,16 @@ fn write_section(w: &mut Writer, section: &SectionRef) {
     w.varint(section.entry).u8(section.class as u8);
 }
 
+fn write_sections(w: &mut Writer, sections: &[SectionRef]) {
+    w.varint(sections.len() as u64);
+    sections.iter().for_each(|section| write_section(w, section));
+}
+
 fn write_group(w: &mut Writer, group: &TipGroup) {
     write_section(w, &group.section);
-    w.u8(TIPS_PLAIN).varint(group.tips.len() as u64);
+    w.varint(group.tips.len() as u64);
     for tip in &group.tips {
-        w.raw(&tip.tag).varint(tip.n).raw(&tip.link);
+        w.raw(&tip.to_bytes());
     }
 }
 
@@ -206,6 +272,9 @@ fn write_want(w: &mut Writer, item: &WantItem) {
     match &item.name {
         WantName::Listed(number) => {
             w.u8(WANT_LISTED | flags).varint(*number);
+        }
+        WantName::Found(item) => {
+            w.u8(WANT_FOUND | flags).raw(&item.to_bytes());
         }
         WantName::Tagged(section, tag) => {
             w.u8(WANT_TAGGED | flags);
@@ -239,8 +308,13 @@ fn write_chain(w: &mut Writer, chain: &ChainGive) {
 
 fn write_done(w: &mut Writer, done: &Done) {
     write_scope(w, &done.scope);
-    w.u8(flag(done.more, FLAG_MORE) | flag(done.committed, FLAG_COMMITTED));
-    w.varint(done.missing).varint(done.sections.len() as u64);
+    let flags = flag(done.more, FLAG_MORE) | flag(done.committed, FLAG_COMMITTED);
+    w.u8(flags | flag(done.all.is_some(), FLAG_ALL));
+    w.varint(done.missing);
+    if let Some(all) = &done.all {
+        w.raw(all);
+    }
+    w.varint(done.sections.len() as u64);
     for item in &done.sections {
         write_section(w, &item.section);
         w.raw(&item.digest);

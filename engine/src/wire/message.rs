@@ -6,9 +6,8 @@ use super::{HeadBytes, Part, Reason, head_route};
 use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
+use crate::sketch::{Cell, Estimate, Item};
 
-/// Randomness of one session: makes every tag and digest in it worthless elsewhere.
-pub type Salt = [u8; 16];
 /// A keyed name or digest.
 pub type Tag = [u8; 16];
 /// A keyed digest where a mistake is repaired by a later, longer one.
@@ -23,13 +22,24 @@ pub struct PackRef {
     pub size: u64,
 }
 
+/// A section on offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// The class.
+    pub class: SectionClass,
+    /// Keyed digest of its known heads.
+    pub digest: ShortTag,
+    /// By which the responder tells how much a sketch of it has to hold; of long lists only.
+    pub estimate: Option<Estimate>,
+}
+
 /// A space in the opener's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenEntry {
     /// Keyed name of the space.
-    pub tag: Tag,
-    /// Its sections on offer, each with its keyed digest, by rising class.
-    pub sections: Vec<(SectionClass, ShortTag)>,
+    pub tag: ShortTag,
+    /// Its sections on offer, by rising class.
+    pub sections: Vec<Offer>,
     /// Those of which the opener keeps a part: heads are welcome, data when asked for.
     /// Bit `class - 1`.
     pub sparing: u8,
@@ -61,24 +71,13 @@ pub struct SectionRef {
     pub class: SectionClass,
 }
 
-/// A known head as listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WireTip {
-    /// Keyed name of the chain.
-    pub tag: Tag,
-    /// Changes covered.
-    pub n: u64,
-    /// Keyed link.
-    pub link: ShortTag,
-}
-
 /// Tips of one section, or a part of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TipGroup {
     /// The section.
     pub section: SectionRef,
     /// The tips; numbered over all groups of a round, in order, from 0.
-    pub tips: Vec<WireTip>,
+    pub tips: Vec<Item>,
 }
 
 /// Which chain is wanted.
@@ -86,6 +85,8 @@ pub struct TipGroup {
 pub enum WantName {
     /// By its number among the tips the other side listed in this round.
     Listed(u64),
+    /// As it was found in the other side's sketch of this round.
+    Found(Item),
     /// By its keyed name.
     Tagged(SectionRef, Tag),
 }
@@ -180,12 +181,28 @@ pub struct Done {
     pub committed: bool,
     /// Bodies and chains known, wanted and not held, over all common sections.
     pub missing: u64,
-    /// Digests afterwards of the sections compared or pushed to.
+    /// Keyed digest afterwards over all sections compared, where everything was taken.
+    pub all: Option<ShortTag>,
+    /// Digests afterwards of the sections compared, where not, or pushed to.
     pub sections: Vec<SectionDigest>,
     /// What was not taken; at most [`super::CAUSES_MAX`].
     pub causes: Vec<ChainCause>,
     /// How many causes there are, also those not listed.
     pub causes_total: u64,
+}
+
+/// What follows from a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Then {
+    /// Nothing, or that the opener lists what there is, if the digests differ.
+    Nothing = 0,
+    /// Though the digests are equal, both look for what they lack.
+    Repair = 1,
+    /// They differ, and tips follow: sums, cells or lists.
+    Tips = 2,
+    /// The list that the opener has in mind is not known here any more.
+    Unknown = 3,
 }
 
 /// One frame.
@@ -195,8 +212,8 @@ pub enum Message {
     Open {
         /// Number of the round, from 1.
         round: u64,
-        /// Present in the first frame of the session and in no other.
-        salt: Option<Salt>,
+        /// Whether this is the first frame of the session, which names its version.
+        first: bool,
         /// More entries follow.
         more: bool,
         /// What the sender lacks, as in [`Done::missing`].
@@ -219,10 +236,14 @@ pub enum Message {
     Check {
         /// The round.
         round: u64,
+        /// In the first frame of a session: which list of an earlier one still stands.
+        list: Option<ShortTag>,
         /// What the sender lacks.
         missing: u64,
         /// Keyed digest over all common sections.
-        digest: Tag,
+        digest: ShortTag,
+        /// By which the responder tells how much a sketch of them has to hold.
+        estimate: Option<Estimate>,
     },
     /// The responder's answer to a check.
     Total {
@@ -230,16 +251,50 @@ pub enum Message {
         round: u64,
         /// What the sender lacks.
         missing: u64,
-        /// Though the digests are equal, both look for what they lack.
-        repair: bool,
+        /// What follows from it.
+        then: Then,
         /// Its keyed digest over all common sections.
-        digest: Tag,
+        digest: ShortTag,
+    },
+    /// Cells of the responder's sketch.
+    Cells {
+        /// The round.
+        round: u64,
+        /// No more cells or tips follow before the opener says something.
+        last: bool,
+        /// What the sketch is of, in its first frame: sections, or none for all common ones.
+        sections: Vec<SectionRef>,
+        /// The next cells.
+        cells: Vec<Cell>,
+    },
+    /// The responder's sketch, where few tips differ: sums of their powers.
+    Sums {
+        /// The round.
+        round: u64,
+        /// What the sketch is of, as for [`Message::Cells`]; nothing follows.
+        sections: Vec<SectionRef>,
+        /// The sums.
+        sums: Vec<u64>,
+    },
+    /// The opener could not read the difference from what it has.
+    More {
+        /// The round.
+        round: u64,
+    },
+    /// The opener's word on which sections differ, where it alone could see it.
+    Compared {
+        /// The round.
+        round: u64,
+        /// More of them follow.
+        more: bool,
+        /// The sections.
+        sections: Vec<SectionRef>,
     },
     /// The responder's tips of the sections that differ, as a plain list.
     Tips {
         /// The round.
         round: u64,
-        /// No more tips follow.
+        /// No more tips or cells follow.
         last: bool,
         /// The lists.
         groups: Vec<TipGroup>,

@@ -4,6 +4,7 @@ use super::*;
 use crate::description::{Description, DocumentKind, SectionClass};
 use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, Incarnation};
 use crate::limits::{ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, PACK_BYTES_MAX};
+use crate::sketch::{CELL_BYTES, COUNTERS, Cell, Estimate, Item};
 
 fn chain(number: u8) -> ChainKey {
     ChainKey {
@@ -44,6 +45,7 @@ fn done(scope: Scope) -> Done {
         more: false,
         committed: true,
         missing: 2,
+        all: Some([6; 8]),
         sections: vec![SectionDigest { section: section(1), digest: [4; 16] }],
         causes: vec![ChainCause { tag: [7; 16], from_n: 5, reason: Reason::Quota }],
         causes_total: 9,
@@ -51,35 +53,17 @@ fn done(scope: Scope) -> Done {
 }
 
 fn all() -> Vec<Message> {
+    let mut all = compared();
+    all.extend(given());
+    all
+}
+
+/// Messages of asking and giving.
+fn given() -> Vec<Message> {
     let round = Scope { kind: ScopeKind::Round, id: 3 };
     let pack = PackRef { hash: BlobHash::of(b"pack"), size: 300 };
-    let tip = WireTip { tag: [7; 16], n: 300, link: [8; 8] };
+    let tip = Item::new(7, 300, 8);
     vec![
-        Message::Open {
-            round: 1,
-            salt: Some([1; 16]),
-            more: false,
-            missing: 4,
-            entries: vec![OpenEntry {
-                tag: [5; 16],
-                sections: vec![(SectionClass::Authority, [1; 8]), (SectionClass::Private, [2; 8])],
-                sparing: 0,
-                partial: 8,
-            }],
-        },
-        Message::Answer {
-            round: 1,
-            more: true,
-            missing: 0,
-            entries: vec![AnswerEntry { held: 3, kept: 1, differ: 2, sparing: 0, partial: 1 }],
-        },
-        Message::Check { round: 2, missing: 0, digest: [9; 16] },
-        Message::Total { round: 2, missing: 1, repair: true, digest: [9; 16] },
-        Message::Tips {
-            round: 3,
-            last: true,
-            groups: vec![TipGroup { section: section(0), tips: vec![tip] }],
-        },
         Message::Want {
             request: 1,
             items: vec![
@@ -89,6 +73,13 @@ fn all() -> Vec<Message> {
                     link: [8; 8],
                     fork: false,
                     bare: false,
+                },
+                WantItem {
+                    name: WantName::Found(tip),
+                    have: 7,
+                    link: [8; 8],
+                    fork: false,
+                    bare: true,
                 },
                 WantItem {
                     name: WantName::Tagged(section(1), [7; 16]),
@@ -118,6 +109,53 @@ fn all() -> Vec<Message> {
         Message::Taken { count: 8 },
         Message::Again,
         Message::Close { code: 2 },
+    ]
+}
+
+/// Messages of comparing.
+fn compared() -> Vec<Message> {
+    let tip = Item::new(7, 300, 8);
+    let offer = |class, estimate| Offer { class, digest: [1; 8], estimate };
+    let estimate = Some(Estimate([3; COUNTERS]));
+    vec![
+        Message::Open {
+            round: 1,
+            first: true,
+            more: false,
+            missing: 4,
+            entries: vec![OpenEntry {
+                tag: [5; 8],
+                sections: vec![
+                    offer(SectionClass::Authority, None),
+                    offer(SectionClass::Private, estimate),
+                ],
+                sparing: 0,
+                partial: 8,
+            }],
+        },
+        Message::Answer {
+            round: 1,
+            more: true,
+            missing: 0,
+            entries: vec![AnswerEntry { held: 3, kept: 1, differ: 2, sparing: 0, partial: 1 }],
+        },
+        Message::Check { round: 2, list: None, missing: 0, digest: [9; 8], estimate: None },
+        Message::Check { round: 1, list: Some([4; 8]), missing: 300, digest: [9; 8], estimate },
+        Message::Total { round: 2, missing: 1, then: Then::Repair, digest: [9; 8] },
+        Message::Cells {
+            round: 2,
+            last: true,
+            sections: vec![section(3)],
+            cells: vec![Cell::from_bytes([9; CELL_BYTES]); 3],
+        },
+        Message::Sums { round: 2, sections: vec![section(3)], sums: vec![7, u64::MAX] },
+        Message::More { round: 2 },
+        Message::Compared { round: 2, more: true, sections: vec![section(5), section(300)] },
+        Message::Tips {
+            round: 3,
+            last: true,
+            groups: vec![TipGroup { section: section(0), tips: vec![tip] }],
+        },
     ]
 }
 
@@ -167,12 +205,13 @@ fn what_decodes_encodes_to_the_same_bytes() {
 #[test]
 fn golden_bytes() {
     let golden = [
-        "01010201010101010101010101010101010101010401\
-         050505050505050505050505050505050908\
-         01010101010101010202020202020202",
+        "01010202040105050505050505050988010101010101010101010101010101010303030303030303\
+         030303030303030303030303030303030303030303030303030303030303",
         "0201010001310201",
-        "03020009090909090909090909090909090909",
-        "0402010109090909090909090909090909090909",
+        "0302000009090909 09090909",
+        "030103020404040404040404ac0209090909090909090303030303030303030303030303030303030303\
+         030303030303030303030303030303030303",
+        "040201010909090909090909",
     ];
     for (message, golden) in all().iter().zip(golden) {
         let golden = golden.replace(' ', "");
@@ -221,11 +260,12 @@ fn frames_and_lists_have_limits() {
 
 #[test]
 fn who_keeps_a_part_says_so_in_bits_that_are_zero_otherwise() {
-    let sections = vec![(SectionClass::Public, [1; 8]), (SectionClass::Visitors, [2; 8])];
+    let offer = |class| Offer { class, digest: [1; 8], estimate: None };
+    let sections = vec![offer(SectionClass::Public), offer(SectionClass::Visitors)];
     let open = |sparing, partial| {
         let sections = sections.clone();
-        let entries = vec![OpenEntry { tag: [5; 16], sections, sparing, partial }];
-        Message::Open { round: 2, salt: None, more: false, missing: 0, entries }
+        let entries = vec![OpenEntry { tag: [5; 8], sections, sparing, partial }];
+        Message::Open { round: 2, first: false, more: false, missing: 0, entries }
     };
     let answer = |sparing, partial| {
         let entries = vec![AnswerEntry { held: 6, kept: 6, differ: 4, sparing, partial }];
@@ -244,7 +284,7 @@ fn who_keeps_a_part_says_so_in_bits_that_are_zero_otherwise() {
         assert!(Message::decode(&body(&message)).is_err(), "{message:?}");
     }
     let bytes = body(&open(6, 6));
-    assert_eq!(bytes.get(21), Some(&0x66), "{bytes:02x?}");
+    assert_eq!(bytes.get(13), Some(&0x66), "{bytes:02x?}");
 }
 
 #[test]
@@ -286,7 +326,7 @@ fn packs_are_one_form_and_bounded() {
 #[test]
 fn a_tip_names_no_more_changes_than_a_chain_may_have() {
     for (n, fits) in [(HEAD_AHEAD_MAX, true), (HEAD_AHEAD_MAX + 1, false), (u64::MAX, false)] {
-        let tips = vec![WireTip { tag: [7; 16], n, link: [8; 8] }];
+        let tips = vec![Item::new(7, n, 8)];
         let group = TipGroup { section: section(1), tips };
         let message = Message::Tips { round: 1, last: true, groups: vec![group] };
         assert_eq!(Message::decode(&body(&message)).is_ok(), fits, "{n}");
@@ -302,4 +342,4 @@ fn a_wall_post_costs_at_most_45_bytes() {
     assert!(packer.finish().len() <= 45 * 1024);
 }
 
-const GOLDEN_ALL: &str = "2ecf102f1400956fb7ed2397bf85bfc14ceaf3b64ea9b7a7c140418c903b0f87";
+const GOLDEN_ALL: &str = "909a6a4d731eaf7513181ce9c857fd78dca9d95c06c537cb0e94692149197c17";

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use iroh::protocol::{AcceptError, ProtocolHandler};
-use mosaic_engine::entropy::{Entropy, random};
 use mosaic_engine::hash::DeviceId;
 use mosaic_engine::model::entry::BodyRef;
 use mosaic_engine::replica::{Replica, Section};
 use mosaic_engine::sync::exchange::{Exchange, ExchangeError};
+use mosaic_engine::sync::keys::Salt;
 use mosaic_engine::sync::outcome::{Counters, Outcome, SectionState};
 use mosaic_engine::sync::{CloseReason, News, Options, Role, Session};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -51,7 +51,6 @@ pub(crate) struct Sessions {
     net: Net,
     replica: Arc<Replica>,
     peers: Arc<Peers>,
-    entropy: Arc<dyn Entropy>,
     places: Places,
     idle: Duration,
     dialling: Dialling,
@@ -90,14 +89,13 @@ impl Sessions {
         net: Net,
         replica: Arc<Replica>,
         peers: Arc<Peers>,
-        entropy: Arc<dyn Entropy>,
         blobs: BlobHandler,
         limits: &NetworkLimits,
     ) -> Self {
         let (places, idle) = (Places::new(limits.sessions), limits.stranger_idle);
         let (transfers, refusals) = (Transfers::new(replica.clone()), Arc::default());
         let dialling = Dialling::default();
-        Self { net, replica, peers, entropy, places, idle, dialling, transfers, blobs, refusals }
+        Self { net, replica, peers, places, idle, dialling, transfers, blobs, refusals }
     }
 
     /// Finds a place for a device that calls; a stranger may get that of an idle one.
@@ -390,7 +388,13 @@ impl Sessions {
         place: Place,
     ) -> Option<impl Future<Output = ()> + Send + 'static> {
         let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
-        let session = Session::new(role, remote, random(&*self.entropy), Options::default());
+        let mut salt = Salt::default();
+        // The same at both ends, from the handshake; a connection carries one session.
+        if connection.export_keying_material(&mut salt, b"mosaic sync salt 1", b"").is_err() {
+            connection.close(2u32.into(), b"no keys");
+            return None;
+        }
+        let session = Session::new(role, remote, salt, Options::default());
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));

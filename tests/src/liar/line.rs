@@ -162,13 +162,8 @@ impl<L: Line> Speaker<L> {
         self.line.open();
         self.open = true;
         self.pushes = 0;
-        let open = Message::Open {
-            round: 1,
-            salt: Some([7; 16]),
-            more: false,
-            missing: 0,
-            entries: vec![],
-        };
+        let open =
+            Message::Open { round: 1, first: true, more: false, missing: 0, entries: vec![] };
         self.line.send(&open.encode());
         while let Some(message) = self.line.receive() {
             if matches!(message, Message::Answer { more: false, .. }) {

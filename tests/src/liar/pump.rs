@@ -80,7 +80,12 @@ impl HubProtocol {
         blobs: Option<Connection>,
     ) {
         let remote = DeviceId::from_bytes(*connection.remote_id().as_bytes());
-        let mut session = Session::new(role, remote, [3; 16], Options::default());
+        let mut salt = [0; 16];
+        let shared = connection.export_keying_material(&mut salt, b"mosaic sync salt 1", b"");
+        if shared.is_err() {
+            return;
+        }
+        let mut session = Session::new(role, remote, salt, Options::default());
         let mut frames = read(recv);
         let mut ticks = tokio::time::interval(Duration::from_millis(250));
         let mut inputs = vec![Input::Start];

@@ -22,19 +22,22 @@ fn drain(session: &mut Session) -> Vec<Output> {
 
 /// What an exchange of frames without delay came to.
 #[derive(Debug, Default)]
-struct Talk {
-    outcomes: [Vec<Outcome>; 2],
+pub(super) struct Talk {
+    pub(super) outcomes: [Vec<Outcome>; 2],
     closed: [Option<CloseReason>; 2],
     frames: usize,
 }
 
 /// Lets two replicas talk; `tamper` sees each frame on its way and may change or drop it.
-fn talk(homes: &[&Model; 2], tamper: &mut dyn FnMut(usize, Bytes) -> Option<Bytes>) -> Talk {
+pub(super) fn talk(
+    homes: &[&Model; 2],
+    tamper: &mut dyn FnMut(usize, Bytes) -> Option<Bytes>,
+) -> Talk {
     let options = Options { check_every_ms: None, ..Options::default() };
     let device = |side: usize| homes[side].own_device();
     let mut sessions = [
         Session::new(Role::Initiator, device(1), [3; 16], options.clone()),
-        Session::new(Role::Responder, device(0), [0; 16], options),
+        Session::new(Role::Responder, device(0), [3; 16], options),
     ];
     let mut talk = Talk::default();
     let mut inputs = std::collections::VecDeque::from([(1, Input::Start), (0, Input::Start)]);
@@ -175,16 +178,16 @@ fn floods_of_checks_and_of_repeated_wants_end_the_session() {
     let [laptop, phone] = pair();
     let mut session = Session::new(Role::Responder, phone.device, [0; 16], Options::default());
     let open =
-        |round, salt| Message::Open { round, salt, more: false, missing: 0, entries: vec![] };
+        |round, first| Message::Open { round, first, more: false, missing: 0, entries: vec![] };
     let give = |session: &mut Session, message: &Message| {
         let frame = Bytes::from(message.encode()).slice(FRAME_PREFIX_BYTES..);
         session.handle(5, Input::Frame(frame), &laptop);
         drain(session).iter().any(|output| matches!(output, Output::Close(_)))
     };
-    assert!(!give(&mut session, &open(1, Some([1; 16]))));
+    assert!(!give(&mut session, &open(1, true)));
     let closed = (2..200).any(|round| {
-        let digest = [0; 16];
-        give(&mut session, &Message::Check { round, missing: 0, digest })
+        let (list, digest, estimate) = (None, [0; 8], None);
+        give(&mut session, &Message::Check { round, list, missing: 0, digest, estimate })
     });
     assert!(closed);
 
@@ -266,7 +269,7 @@ fn who_gives_nothing_but_false_heads_is_sent_away() {
     phone.write(DocumentKind::Wall, "one", 1);
     let mut opener = Session::new(Role::Initiator, phone.device, [3; 16], Options::default());
     opener.handle(1000, Input::Start, &laptop);
-    let mut session = Session::new(Role::Responder, laptop.device, [0; 16], Options::default());
+    let mut session = Session::new(Role::Responder, laptop.device, [3; 16], Options::default());
     session.handle(1000, Input::Start, &phone);
     for output in drain(&mut opener) {
         if let Output::Send(frame) = output {

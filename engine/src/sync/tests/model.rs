@@ -37,6 +37,7 @@ pub struct State {
     deleted: HashSet<BlobHash>,
     packs: HashMap<BlobHash, (Section, Bytes)>,
     shown: HashMap<(DeviceId, Section), BTreeMap<ChainKey, u64>>,
+    agreed: HashMap<(DeviceId, bool), Bytes>,
     news: Vec<News>,
     pub refused: HashSet<DeviceId>,
     pub store_fails: bool,
@@ -175,6 +176,21 @@ impl Model {
         }
     }
 
+    /// Forgets what was written here and not told anybody.
+    pub fn forget_news(&self) {
+        self.state.borrow_mut().news.clear();
+    }
+
+    /// Takes all that another one has written, without a session.
+    pub fn take_all(&self, other: &Self) -> &Self {
+        let (other, mut state) = (other.state.borrow(), self.state.borrow_mut());
+        state.chains.extend(other.chains.iter().map(|(chain, b)| (*chain, b.clone())));
+        state.about.extend(other.about.iter().map(|(doc, about)| (*doc, about.clone())));
+        state.bodies.extend(other.bodies.iter().map(|(hash, body)| (*hash, body.clone())));
+        drop(state);
+        self
+    }
+
     /// Everything held, for comparison: chains with their links and values, bodies.
     pub fn held(&self, section: &Section) -> BTreeSet<(ChainKey, u64, Link, usize, usize)> {
         let state = self.state.borrow();
@@ -289,6 +305,15 @@ impl Exchange for Model {
             }
         }
         Ok(out)
+    }
+
+    fn agreed(&self, remote: &DeviceId, opener: bool) -> ExchangeResult<Option<Bytes>> {
+        Ok(self.state.borrow().agreed.get(&(*remote, opener)).cloned())
+    }
+
+    fn record_agreed(&self, remote: &DeviceId, opener: bool, list: Bytes) -> ExchangeResult<()> {
+        self.state.borrow_mut().agreed.insert((*remote, opener), list);
+        Ok(())
     }
 
     fn chain_tips(&self, chain: &ChainKey) -> ExchangeResult<Vec<(Section, KnownTip)>> {
