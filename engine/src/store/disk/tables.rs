@@ -29,7 +29,8 @@ use super::super::{
 const MEMTABLE_BYTES: u64 = 512 * 1024;
 const META_MEMTABLE_BYTES: u64 = 128 * 1024;
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
-const WORKERS: usize = 2;
+/// With several, one of them passes on what it leaves to the others over and over while they merge.
+const WORKERS: usize = 1;
 /// Above these the database would make its caller wait without looking whether it still works.
 const SEALED_MEMTABLES_MAX: usize = 2;
 const LEVEL_0_TABLES_MAX: usize = 18;
