@@ -113,7 +113,7 @@ pub(super) fn read_trimmed(path: &Path) -> io::Result<(Vec<u8>, u64)> {
             Err(error) => return Err(error),
         };
         let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
-        let used = part.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        let used = without_zeros(part);
         if used > 0 {
             bytes.resize(bytes.len() + zeros, 0);
             zeros = 0;
@@ -122,6 +122,16 @@ pub(super) fn read_trimmed(path: &Path) -> io::Result<(Vec<u8>, u64)> {
         zeros += read - used;
     }
     Ok((bytes, len))
+}
+
+/// Length of bytes without the zeros at their end. Most of a journal is zeros, so they are compared
+/// many at a time.
+fn without_zeros(mut bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    while let Some(rest) = bytes.strip_suffix(&ZEROS) {
+        bytes = rest;
+    }
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1)
 }
 
 /// Looks at the bytes of a journal, after `before`, the last batch of the journal before it.

@@ -14,10 +14,7 @@ use crate::hash::BlobHash;
 use super::{
     BLOB_READ_BYTES_MAX, Batch, BlobInfo, BlobWriter, CommitNumber, Completion, GROUP_BYTES,
     PARTIAL_STEP_BYTES, PartialBlob, PartialInfo, Pending, Row, RowVisitor, Store, StoreError,
-    StoreStats, Table, TableStats,
-    effects::{Effects, collect},
-    group_set::GroupSet,
-    range::bounds,
+    StoreStats, Table, TableStats, effects::collect, group_set::GroupSet, range::bounds,
 };
 
 /// The store in memory. Clones share it.
@@ -99,16 +96,16 @@ impl MemoryStore {
 
 impl Inner {
     fn commit_waiting(&mut self) -> Vec<(CommitNumber, Completion)> {
-        let (mut effects, mut answers) = (Effects::new(), Vec::new());
+        let (mut batches, mut answers) = (Vec::new(), Vec::new());
         for (batch, completion) in std::mem::take(&mut self.waiting) {
             self.stats.commits += 1;
             self.stats.bytes_written += batch.bytes() as u64;
             self.stats.last_commit = CommitNumber(self.stats.last_commit.0 + 1);
             answers.push((self.stats.last_commit, completion));
-            collect(batch, &mut effects);
+            batches.push(batch);
         }
         self.stats.fsyncs += u64::from(!answers.is_empty());
-        for ((table, key), value) in effects {
+        for ((table, key), value) in collect(batches) {
             let rows = self.tables.entry(table).or_default();
             match value {
                 // a copy: a slice of a large buffer must not keep all of it alive

@@ -207,7 +207,7 @@ impl Shared {
             }
         }
         let first = CommitNumber(queue.counters.last.0.saturating_add(1));
-        let (mut effects, mut answers) = (Effects::new(), Vec::new());
+        let (mut group, mut answers) = (Vec::new(), Vec::new());
         let mut bytes = 0usize;
         while let Some((batch, answer)) = queue.waiting.pop_front() {
             let after = bytes.saturating_add(batch.bytes());
@@ -219,13 +219,14 @@ impl Shared {
             }
             bytes = after;
             queue.bytes = queue.bytes.saturating_sub(batch.bytes());
-            collect(batch, &mut effects);
+            group.push(batch);
             answers.push(answer);
         }
         drop(queue);
         self.drained.notify_all();
         let batches = answers.len() as u64;
         let last = CommitNumber(first.0.saturating_add(batches).saturating_sub(1));
+        let effects = collect(group);
         Some((Group { first, last, effects }, batches, bytes as u64, answers))
     }
 
