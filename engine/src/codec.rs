@@ -72,6 +72,12 @@ impl Writer {
         Self { out: Vec::new() }
     }
 
+    /// Starts empty, with room for so many bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes) }
+    }
+
     /// Appends one byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.out.push(value);
@@ -99,6 +105,12 @@ impl Writer {
             }
             self.out.push(byte | 0x80);
         }
+    }
+
+    /// Returns the bytes that a number takes as a varint.
+    #[must_use]
+    pub const fn varint_len(value: u64) -> usize {
+        (70 - (value | 1).leading_zeros() as usize) / 7
     }
 
     /// Appends a signed number, zigzag coded.

@@ -122,12 +122,13 @@ impl<'a> LogFields<'a> {
         if self.value.is_empty() || self.value.len() > ENTRY_BYTES_MAX {
             return Err(LogError::Value { len: self.value.len() });
         }
-        let body = self.body();
-        let mut typed = Writer::new();
-        typed.u8(CHUNK_CHANGE).bytes(&body);
-        let typed = typed.finish();
-        let hash = chunk_hash(&typed);
-        let bytes = [&CHUNK_MAGIC[..], &checksum(&hash), &typed].concat();
+        let bytes = self.chunk();
+        let typed = bytes.get(CHUNK_MAGIC.len() + CHECKSUM_LEN..).unwrap_or_default();
+        let hash = chunk_hash(typed);
+        let mut bytes = bytes;
+        if let Some(place) = bytes.get_mut(CHUNK_MAGIC.len()..CHUNK_MAGIC.len() + CHECKSUM_LEN) {
+            place.copy_from_slice(&checksum(&hash));
+        }
         Ok(BuiltChange { id: ChangeId::of(&bytes), bytes, hash })
     }
 
@@ -147,25 +148,21 @@ impl<'a> LogFields<'a> {
     /// Returns the key of the root that the value stands under: 32 hex digits.
     #[must_use]
     pub fn key(&self) -> String {
-        let n = u32::try_from(self.n).unwrap_or(u32::MAX);
-        format!("{:016x}{:08x}{:08x}", !self.time_ms, self.tag, !n)
+        self.key_digits().map(char::from).iter().collect()
     }
 
-    fn body(&self) -> Vec<u8> {
-        let key = self.key();
+    /// Writes the chunk in one go, its checksum still zero.
+    fn chunk(&self) -> Vec<u8> {
         let meta = ((self.value.len() as u64) << 4) | VALUE_BYTES;
-        let (mut key_column, mut meta_column) = (Writer::new(), Writer::new());
-        key_column.u8(ONE_LITERAL).text(&key);
-        meta_column.u8(ONE_LITERAL).varint(meta);
-        let columns: [(u64, &[u8]); 6] = [
-            (COLUMN_KEY, &key_column.finish()),
-            (COLUMN_INSERT, &[1]),
-            (COLUMN_ACTION, &[ONE_LITERAL, ACTION_PUT]),
-            (COLUMN_VALUE_META, &meta_column.finish()),
-            (COLUMN_VALUE, self.value),
-            (COLUMN_PREDECESSORS, &[ONE_LITERAL, 0]),
+        let columns = [
+            (COLUMN_KEY, 2 + KEY_DIGITS),
+            (COLUMN_INSERT, 1),
+            (COLUMN_ACTION, 2),
+            (COLUMN_VALUE_META, 1 + Writer::varint_len(meta)),
+            (COLUMN_VALUE, self.value.len()),
+            (COLUMN_PREDECESSORS, 2),
         ];
-        let mut w = Writer::new();
+        let mut w = Writer::with_capacity(HEADER_BYTES_MAX + self.value.len());
         match &self.previous {
             None => w.u8(0),
             Some(hash) => w.u8(1).raw(hash.as_bytes()),
@@ -173,13 +170,29 @@ impl<'a> LogFields<'a> {
         w.bytes(self.actor.as_bytes()).varint(self.n).varint(self.n);
         // Time, message and other actors: none.
         w.raw(&[0, 0, 0]).varint(columns.len() as u64);
-        for (column, data) in columns {
-            w.varint(column).varint(data.len() as u64);
+        for (column, len) in columns {
+            w.varint(column).varint(len as u64);
         }
-        for (_, data) in columns {
-            w.raw(data);
-        }
+        let data: usize = columns.iter().map(|(_, len)| len).sum();
+        let front = w.finish();
+        let mut w = Writer::with_capacity(HEADER_BYTES_MAX + self.value.len());
+        w.raw(&CHUNK_MAGIC).raw(&[0; CHECKSUM_LEN]).u8(CHUNK_CHANGE);
+        w.varint((front.len() + data) as u64).raw(&front);
+        w.raw(&[ONE_LITERAL, KEY_LEN]).raw(&self.key_digits()).raw(&[1, ONE_LITERAL, ACTION_PUT]);
+        w.u8(ONE_LITERAL).varint(meta).raw(self.value).raw(&[ONE_LITERAL, 0]);
         w.finish()
+    }
+
+    fn key_digits(&self) -> [u8; KEY_DIGITS] {
+        let n = u32::try_from(self.n).unwrap_or(u32::MAX);
+        let number =
+            (u128::from(!self.time_ms) << 64) | (u128::from(self.tag) << 32) | u128::from(!n);
+        let mut digits = [b'0'; KEY_DIGITS];
+        for (place, digit) in digits.iter_mut().rev().enumerate() {
+            let value = u8::try_from((number >> (4 * place)) & 0xf).unwrap_or(0);
+            *digit = if value < 10 { b'0' + value } else { b'a' + (value - 10) };
+        }
+        digits
     }
 
     /// Takes the fields from where they stand; constants are checked by building again.
@@ -222,6 +235,13 @@ fn read_hex(r: &mut Reader<'_>, digits: usize) -> Result<u64, LogError> {
     u64::from_str_radix(text, 16).map_err(|_| LogError::Form)
 }
 
+/// Bytes of the checksum in a chunk's header.
+const CHECKSUM_LEN: usize = 4;
+/// Digits of a key.
+const KEY_DIGITS: usize = 32;
+const KEY_LEN: u8 = 32;
+/// More than all of a chunk but the value takes.
+const HEADER_BYTES_MAX: usize = 192;
 /// A run of one literal, as a signed LEB128 number: -1.
 const ONE_LITERAL: u8 = 0x7f;
 const ACTION_PUT: u8 = 1;
