@@ -50,7 +50,8 @@ impl Session {
         let Ready { scope, work, packs, pack_bytes, fault } = ready;
         let taken = match work {
             Work::Chains(chains, bodies) => {
-                self.out.counters.blob_bytes += pack_bytes;
+                self.out.counters.blob_bytes += pack_bytes.0;
+                self.out.counters.body_bytes += pack_bytes.1;
                 if let (ScopeKind::Answer, Some(round)) = (scope.kind, &mut self.round)
                     && let Some(left) = round.outstanding.get_mut(&scope.id)
                 {
@@ -64,7 +65,7 @@ impl Session {
                 self.take_chains(now_ms, received, bodies, fault, &mut ledger, exchange)
             }
             Work::Bodies(inline) => {
-                self.out.counters.body_bytes += pack_bytes;
+                self.out.counters.body_bytes += pack_bytes.1;
                 self.take_bodies(inline, packs, fault, &mut ledger, exchange)
             }
             Work::End => {

@@ -22,6 +22,10 @@ const FETCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Acknowledged at the latest after as many messages with packs: fewer than the giver's
 /// window holds of the largest.
 const TAKEN_EVERY: u64 = 2;
+/// Bytes of small messages that wait for the next ones, to be one commit with them.
+const GROUP_BYTES_WISHED: u64 = 128 * 1024;
+/// Messages in one commit.
+const GROUP_UNITS_MAX: usize = 64;
 /// Packs remembered for their bytes being of no use, so as not to fetch them again.
 const SPOILT_MAX: usize = 256;
 
@@ -55,17 +59,42 @@ enum Fetch {
     Failed(Reason),
 }
 
-/// A message whose packs have come, or have failed.
+/// A message whose packs have come, or have failed; or several of chains, with the bodies that
+/// follow them, to be one commit.
 #[derive(Debug)]
 pub struct Ready {
     pub scope: Scope,
     pub work: Work,
     /// The packs that came and are what they should be.
     pub packs: Vec<Pack>,
-    /// Bytes of packs that came.
-    pub pack_bytes: u64,
+    /// Bytes of packs of changes that came, and of those of bodies.
+    pub pack_bytes: (u64, u64),
     /// Why some pack is of no use: refused for its bytes, or deferred as it did not come.
     pub fault: Option<Reason>,
+}
+
+impl Ready {
+    /// Takes another message along: its chains, or the bodies of those that are here.
+    fn join(&mut self, next: Self) {
+        let Work::Chains(chains, bodies) = &mut self.work else { return };
+        match next.work {
+            Work::Chains(more, inline) => {
+                chains.extend(more);
+                bodies.extend(inline);
+            }
+            Work::Bodies(inline) => bodies.extend(inline),
+            Work::End => {}
+        }
+        for pack in next.packs {
+            match pack {
+                Pack::Changes(_) => self.packs.push(pack),
+                Pack::Bodies(more) => bodies.extend(more),
+            }
+        }
+        self.pack_bytes.0 += next.pack_bytes.0;
+        self.pack_bytes.1 += next.pack_bytes.1;
+        self.fault = next.fault;
+    }
 }
 
 /// What is on its way here.
@@ -176,15 +205,71 @@ impl Taker {
         }
     }
 
-    /// Takes the next message if all its packs have come or failed.
+    /// Takes the next messages if all their packs have come or failed.
     pub fn next(&mut self) -> Option<Ready> {
-        let front = self.units.front()?;
-        let settled = |pack: &PackRef| {
-            matches!(self.fetches.get(&pack.hash), Some(Fetch::Ready(_) | Fetch::Failed(_)))
-        };
-        if !front.packs.iter().all(settled) {
+        if !self.is_settled(self.units.front()?) || self.gathers() {
             return None;
         }
+        let mut ready = self.take_front()?;
+        let mut units = 1;
+        while units < GROUP_UNITS_MAX && self.joins(&ready) {
+            let Some(next) = self.take_front() else { break };
+            ready.join(next);
+            units += 1;
+        }
+        Some(ready)
+    }
+
+    fn is_settled(&self, unit: &Unit) -> bool {
+        unit.packs.iter().all(|pack| {
+            matches!(self.fetches.get(&pack.hash), Some(Fetch::Ready(_) | Fetch::Failed(_)))
+        })
+    }
+
+    /// Whether what has come waits for what is just being fetched: chains for their bodies, and
+    /// little for more.
+    fn gathers(&self) -> bool {
+        let Some(front) = self.units.front() else { return false };
+        let mut bytes = 0;
+        for unit in self.units.iter().take(GROUP_UNITS_MAX) {
+            let joins = match unit.work {
+                Work::Chains(..) => bytes < GROUP_BYTES_WISHED,
+                Work::Bodies(_) => matches!(front.work, Work::Chains(..)),
+                Work::End => false,
+            };
+            if !joins || unit.scope != front.scope {
+                return false;
+            }
+            for pack in &unit.packs {
+                match self.fetches.get(&pack.hash) {
+                    Some(Fetch::Pending(_)) => return true,
+                    Some(Fetch::Ready(ready)) => bytes += ready.len() as u64,
+                    // It waits for room, or is of no use.
+                    None | Some(Fetch::Failed(_)) => return false,
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether the next message is taken along.
+    fn joins(&self, ready: &Ready) -> bool {
+        let Some(next) = self.units.front() else { return false };
+        let fits = match (&ready.work, &next.work) {
+            (Work::Chains(..), Work::Bodies(_)) => true,
+            (Work::Chains(..), Work::Chains(..)) => {
+                ready.pack_bytes.0 + ready.pack_bytes.1 < GROUP_BYTES_WISHED
+            }
+            _ => false,
+        };
+        let useful = |pack: &PackRef| matches!(self.fetches.get(&pack.hash), Some(Fetch::Ready(_)));
+        fits && ready.fault.is_none()
+            && next.scope == ready.scope
+            && !next.packs.is_empty()
+            && next.packs.iter().all(useful)
+    }
+
+    fn take_front(&mut self) -> Option<Ready> {
         let unit = self.units.pop_front()?;
         self.bytes -= unit.bytes;
         let (mut packs, mut pack_bytes, mut fault) = (Vec::new(), 0, None);
@@ -209,6 +294,10 @@ impl Taker {
         if !unit.packs.is_empty() {
             self.taken += 1;
         }
+        let pack_bytes = match unit.work {
+            Work::Bodies(_) => (0, pack_bytes),
+            Work::Chains(..) | Work::End => (pack_bytes, 0),
+        };
         Some(Ready { scope: unit.scope, work: unit.work, packs, pack_bytes, fault })
     }
 
@@ -268,4 +357,58 @@ pub fn assemble(chains: Vec<TakenChain>, packs: Vec<Pack>) -> (Vec<Received>, us
         received.push(Received { path, description, head, fork, parts });
     }
     (received, pathless)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{BodyPacker, ScopeKind};
+
+    fn messages(rounds: [u64; 2]) -> ([Message; 2], PackRef, Bytes) {
+        let [chains, bodies] = rounds.map(|id| Scope { kind: ScopeKind::Round, id });
+        let mut packer = BodyPacker::new();
+        packer.add(&[7; 32]);
+        let bytes = packer.take();
+        let pack = PackRef { hash: BlobHash::of(&bytes), size: bytes.len() as u64 };
+        let (paths, packs) = (Vec::new(), Vec::new());
+        let give =
+            Message::Give { scope: chains, paths, packs, chains: Vec::new(), bodies: Vec::new() };
+        let (inline, absent) = (Vec::new(), Vec::new());
+        ([give, Message::Bodies { scope: bodies, inline, packs: vec![pack], absent }], pack, bytes)
+    }
+
+    fn taking(rounds: [u64; 2]) -> (Taker, PackRef, Bytes) {
+        let (messages, pack, bytes) = messages(rounds);
+        let mut taker = Taker::new(4);
+        assert!(messages.into_iter().all(|message| taker.push(message, 10)));
+        taker.schedule(&mut Outbox::default());
+        (taker, pack, bytes)
+    }
+
+    #[test]
+    fn chains_wait_for_their_bodies_and_are_taken_with_them() {
+        let (mut taker, pack, bytes) = taking([1, 1]);
+        assert!(taker.next().is_none());
+        taker.fetched(pack.hash, Some(bytes.clone()));
+        let ready = taker.next().unwrap();
+        assert!(matches!(&ready.work, Work::Chains(_, bodies) if bodies.len() == 1));
+        assert_eq!((ready.pack_bytes, ready.fault), ((0, bytes.len() as u64), None));
+        assert!(taker.next().is_none() && taker.is_empty());
+    }
+
+    #[test]
+    fn bodies_that_do_not_come_keep_no_chain_back_and_are_told_apart() {
+        let (mut taker, pack, _) = taking([1, 1]);
+        taker.fetched(pack.hash, None);
+        let chains = taker.next().unwrap();
+        assert!(matches!(&chains.work, Work::Chains(_, bodies) if bodies.is_empty()));
+        assert_eq!(chains.fault, None);
+        assert_eq!(taker.next().unwrap().fault, Some(Reason::Pack));
+    }
+
+    #[test]
+    fn what_belongs_to_another_request_is_not_waited_for() {
+        let (mut taker, _, _) = taking([1, 2]);
+        assert!(taker.next().is_some() && taker.next().is_none());
+    }
 }
