@@ -147,6 +147,20 @@ pub struct Section {
     pub class: SectionClass,
 }
 
+impl Section {
+    /// All sections that a space has.
+    pub(crate) fn all_of(space: &SpaceId) -> [Self; 4] {
+        let space = *space;
+        [
+            SectionClass::Authority,
+            SectionClass::Public,
+            SectionClass::Visitors,
+            SectionClass::Private,
+        ]
+        .map(|class| Self { space, class })
+    }
+}
+
 /// Everything a [`DocumentId`] commits to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Description {

@@ -5,7 +5,8 @@
 //! store. There is no I/O here but the store's, no clock and no randomness but the
 //! caller's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chain::ChainKey;
@@ -14,7 +15,7 @@ use crate::description::Description;
 use crate::entropy::Entropy;
 use crate::hash::{AccountId, DeviceId, DocumentId, Incarnation, SpaceId};
 use crate::identity::{CertificatePath, DeviceSecret, Verifier};
-use crate::store::{Batch, Store, StoreError, Table, keys};
+use crate::store::{Batch, Store, Table, keys};
 
 mod accounts;
 mod append;
@@ -25,8 +26,10 @@ mod carry;
 mod catchup;
 mod changes;
 mod check;
+mod commit;
 mod cuts;
 mod damage;
+mod digests;
 mod drafts;
 mod epochs;
 mod error;
@@ -56,6 +59,7 @@ mod receive;
 mod recover;
 mod state;
 mod steps;
+mod stored;
 mod subscriptions;
 mod texts;
 mod visitors;
@@ -115,6 +119,8 @@ pub struct Replica {
     state: Mutex<State>,
     listeners: Mutex<Listeners>,
     pub(crate) packs: packs::Packs,
+    lately: Mutex<Option<parts::Lately>>,
+    offered: exchange::Offered,
     pub(crate) damage: damage::Damage,
     pub(crate) added: files::Added,
 }
@@ -160,6 +166,8 @@ impl Replica {
             state: Mutex::new(State::default()),
             listeners: Mutex::default(),
             packs: packs::Packs::default(),
+            lately: Mutex::default(),
+            offered: exchange::Offered::default(),
             damage: damage::Damage::default(),
             added: files::Added::default(),
         }
@@ -308,6 +316,8 @@ impl Replica {
     /// # Errors
     /// If the store fails.
     pub fn close(&self) -> Result<(), EngineError> {
+        // It is of help, and lost in a crash as well: closing does not hang on it.
+        let _ = self.write_along();
         Ok(self.store.close()?)
     }
 
@@ -386,15 +396,25 @@ impl Replica {
         space: &SpaceId,
         key: &ChainKey,
     ) -> Result<ChainState, EngineError> {
-        if let Some(known) = state.chains.get(key) {
-            return Ok(known.clone());
+        Ok(self.chain_mut(state, space, key)?.clone())
+    }
+
+    /// State of a chain where it is kept.
+    pub(crate) fn chain_mut<'a>(
+        &self,
+        state: &'a mut State,
+        space: &SpaceId,
+        key: &ChainKey,
+    ) -> Result<&'a mut ChainState, EngineError> {
+        match state.chains.entry(*key) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                Ok(place.insert(match self.store.get(Table::Meta, &keys::head(key))? {
+                    Some(bytes) => ChainState::decode(&bytes).map_err(EngineError::corrupt)?,
+                    None => ChainState::fresh(key.origin(space)),
+                }))
+            }
         }
-        let loaded = match self.store.get(Table::Meta, &keys::head(key))? {
-            Some(bytes) => ChainState::decode(&bytes).map_err(EngineError::corrupt)?,
-            None => ChainState::fresh(key.origin(space)),
-        };
-        state.chains.insert(*key, loaded.clone());
-        Ok(loaded)
     }
 
     /// All chains of a document with their states.
@@ -406,18 +426,16 @@ impl Replica {
         if !state.whole.contains(doc) {
             self.load_chains(state, doc)?;
         }
-        let first = ChainKey {
-            doc: *doc,
-            device: DeviceId::from_bytes([0; 32]),
-            incarnation: Incarnation::from_bytes([0; 16]),
-        };
-        let known = state.chains.range(first..).take_while(|(key, _)| key.doc == *doc);
-        let known = known.filter(|(_, chain)| chain.known > 0);
+        let known = state.chains_in(doc).filter(|(_, chain)| chain.known > 0);
         Ok(known.map(|(key, chain)| (*key, chain.clone())).collect())
     }
 
     /// Reads all chains of a document, but for those that are in memory already.
-    fn load_chains(&self, state: &mut State, doc: &DocumentId) -> Result<(), EngineError> {
+    pub(crate) fn load_chains(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+    ) -> Result<(), EngineError> {
         for (key, value) in self.scan_all(Table::Meta, &keys::heads_of(doc))? {
             let Some(chain) = keys::parse_head(&key) else { continue };
             // One that is here without a head was only asked for.
@@ -455,7 +473,11 @@ impl Replica {
         }
     }
 
-    fn load_documents(&self, state: &mut State, space: &SpaceId) -> Result<(), EngineError> {
+    pub(crate) fn load_documents(
+        &self,
+        state: &mut State,
+        space: &SpaceId,
+    ) -> Result<(), EngineError> {
         if !state.docs.contains_key(space) {
             let rows = self.scan_all(Table::Meta, &keys::space_documents(space))?;
             let docs = rows.iter().filter_map(|(key, _)| keys::parse_space_document(key));
@@ -479,97 +501,5 @@ impl Replica {
             }
         }
         Ok(out)
-    }
-
-    /// Commits what has gathered once it is a lot, and goes on; others may come between.
-    pub(crate) fn commit_large<'a>(
-        &'a self,
-        state: MutexGuard<'a, State>,
-        work: &mut Work,
-    ) -> Result<MutexGuard<'a, State>, EngineError> {
-        if work.bytes() < COMMIT_BYTES_WISHED {
-            return Ok(state);
-        }
-        let mut large = std::mem::take(work);
-        work.arriving = std::mem::take(&mut large.arriving);
-        work.arrived = large.arrived;
-        self.finish(state, large)?;
-        Ok(self.lock())
-    }
-
-    /// Ends a commit: signs heads, numbers events, waits for the disk, tells listeners.
-    pub(crate) fn finish<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        mut work: Work,
-    ) -> Result<(), EngineError> {
-        if let Some(why) = &state.failed {
-            return Err(StoreError::ReadOnly { reason: why.clone() }.into());
-        }
-        self.store_large(&std::mem::take(&mut work.large))?;
-        self.mark_unsettled(&mut state, &mut work)?;
-        self.note_searchable(&mut work)?;
-        self.note_pictures(&mut state, &mut work)?;
-        let docs: BTreeSet<DocumentId> = work.chains.iter().map(|key| key.doc).collect();
-        state.uses.retain(|doc, _| !docs.contains(doc));
-        self.sign_heads(&mut state, &mut work)?;
-        let journal_before = state.journal;
-        self.write_journal(&mut state, &mut work);
-        Self::forget_derived(&mut state, &work);
-        let everywhere = Self::changes_wants(&state, &work);
-        let spaces = std::mem::take(&mut work.spaces);
-        let counted = (!everywhere).then_some(&spaces);
-        state.forget_missing(counted);
-        state.digests.retain(|section, _| !spaces.contains(&section.space));
-        let events = std::mem::take(&mut work.events);
-        let files = std::mem::take(&mut work.files);
-        let early = append::may_pipeline(&work, &events);
-        let waiting = self.store.submit(std::mem::take(&mut work.batch));
-        let durable = match waiting {
-            Err(error) => Err(error),
-            Ok(pending) if early => {
-                state.dirty = false;
-                drop(state);
-                let durable = pending.wait();
-                state = self.lock();
-                // Others were shown digests and counts without this commit meanwhile.
-                state.uses.retain(|doc, _| !docs.contains(doc));
-                state.digests.retain(|section, _| !spaces.contains(&section.space));
-                state.forget_missing(counted);
-                durable
-            }
-            Ok(pending) => pending.wait(),
-        };
-        if let Err(error) = durable {
-            // What is over a limit or finds no room was not written at all; anything else, who
-            // knows.
-            if matches!(error, StoreError::Refused { .. } | StoreError::DiskFull { .. }) {
-                state.journal = journal_before;
-            } else {
-                state.failed = Some(error.to_string());
-            }
-            state.dirty = true;
-            return Err(error.into());
-        }
-        if !early {
-            state.dirty = false;
-        }
-        drop(state);
-        self.tell(&events);
-        // After the rows: a crash between them leaves a file too many, never one too few.
-        // One that stays harms nobody, and the commit stands either way.
-        let _ = self.remove_files(&files);
-        Ok(())
-    }
-
-    fn tell(&self, events: &[Event]) {
-        if events.is_empty() {
-            return;
-        }
-        // They may write and listen themselves.
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for listener in listeners.iter() {
-            listener(events);
-        }
     }
 }

@@ -46,6 +46,8 @@ mod recovery;
 mod search;
 #[path = "replica/standing.rs"]
 mod standing;
+#[path = "replica/stored.rs"]
+mod stored;
 #[path = "replica/texts.rs"]
 mod texts;
 #[path = "replica/visitors.rs"]

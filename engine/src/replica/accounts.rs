@@ -198,6 +198,9 @@ impl Replica {
         );
         self.remember_device(state, work, KnownDevice { device: verified, path });
         state.own = Some(Own { secret, account, incarnation, ring: HashMap::new() });
+        // What is kept was worked out for nobody.
+        state.kept = None;
+        state.blocked = None;
         Ok(())
     }
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::stored::StoredChange;
 use super::{ChainState, EngineError, Event, Replica, State, Work};
 use crate::chain::{ChainKey, VerifiedHead, extend};
-use crate::change::{Actor, BuiltChange, log};
+use crate::change::{Actor, log};
 use crate::codec::Reader;
-use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, ChangeId, DocumentId};
+use crate::description::{Description, DocumentKind, Section, SectionClass, Space};
+use crate::hash::{AccountId, ChangeHash, ChangeId, DocumentId};
 use crate::limits::{
     ENTRY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, PAGE_MODIFICATIONS_MAX, PAGE_NUMBER_MAX,
 };
@@ -20,9 +23,12 @@ use crate::view::{self, EntryRow};
 pub(crate) struct LogChange {
     pub time_ms: u64,
     pub entry: Entry,
-    /// Encoded entry.
-    pub value: Vec<u8>,
-    pub built: BuiltChange,
+    /// The encoded entry.
+    pub value: Bytes,
+    /// Tag of the chain.
+    pub tag: u32,
+    pub id: ChangeId,
+    pub hash: ChangeHash,
 }
 
 impl Replica {
@@ -43,7 +49,7 @@ impl Replica {
         let description = Arc::new(description.clone());
         let space = description.space.id();
         state.dirty = true;
-        work.documents = true;
+        work.documents.insert(doc);
         work.batch.put(Table::Truth, keys::description(&doc), description.encode());
         work.batch.put(Table::Meta, keys::space_document(&space, &doc), Vec::new());
         if let Some(owner) = description.space.account() {
@@ -51,6 +57,14 @@ impl Replica {
             state.owners.insert(space, owner);
         }
         state.descriptions.insert(doc, description.clone());
+        // A guest of a kept space brings the section that says which devices are his.
+        if let Some(kept) = &mut state.kept
+            && kept.contains(&Section { space, class: SectionClass::Public })
+        {
+            let space = Space::Account(description.account).id();
+            let class = SectionClass::Authority;
+            Arc::make_mut(kept).insert(Section { space, class });
+        }
         // Loaded before it is added to: what is loaded later would lack it.
         self.load_documents(state, &space)?;
         if let Some(docs) = state.docs.get_mut(&space) {
@@ -89,7 +103,8 @@ impl Replica {
         let built = log::build(Actor::of(&key), n, chain.last, tag, now_ms, &value)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
         let id = built.id;
-        let change = LogChange { time_ms: now_ms, entry, value, built };
+        let (value, hash) = (Bytes::from(value), built.hash);
+        let change = LogChange { time_ms: now_ms, entry, value, tag, id, hash };
         self.add_log_change(state, work, &description, key, change, true)?;
         work.signed.insert(key, description);
         Ok(id)
@@ -120,9 +135,9 @@ impl Replica {
         local: bool,
     ) -> Result<(), EngineError> {
         let space = description.space.id();
-        let mut chain = self.chain(state, &space, &key)?;
-        let n = chain.held + 1;
-        let id = change.built.id;
+        let chain = self.chain_mut(state, &space, &key)?;
+        let (n, before) = (chain.held + 1, chain.last);
+        let id = change.id;
         let row = EntryRow {
             doc: key.doc,
             device: key.device,
@@ -131,8 +146,10 @@ impl Replica {
             time_ms: change.time_ms,
             kind: change.entry.kind(),
         };
-        Self::put_change(work, &id, change.built.bytes);
-        work.batch.put(Table::Truth, keys::chain_change(&key, n), id.as_bytes().to_vec());
+        let previous = if n == 1 { None } else { before };
+        let LogChange { time_ms, tag, .. } = change;
+        let stored = StoredChange { id, previous, tag, time_ms, value: change.value.clone() };
+        work.batch.put(Table::Truth, keys::chain_change(&key, n), stored.encode());
         for (key, value) in view::rows_of(description, &id, &row, &change.entry) {
             work.batch.put(Table::Rows, key, value);
         }
@@ -146,6 +163,8 @@ impl Replica {
         if let Entry::Recovery { policy, claim } = &change.entry {
             self.note_claim(work, &description.account, policy, claim);
         }
+        state.dirty = true;
+        let chain = self.chain_mut(state, &space, &key)?;
         if change.entry.is_modification() {
             chain.modifications += 1;
         } else {
@@ -155,7 +174,7 @@ impl Replica {
         chain.evicted = false;
         chain.held = n;
         chain.link = extend(&chain.link, n, &id);
-        chain.last = Some(change.built.hash);
+        chain.last = Some(change.hash);
         let target = self.target_of(work, &change.entry)?;
         work.events.push(Event::Entry {
             id,
@@ -168,8 +187,6 @@ impl Replica {
         work.entries.insert(id, (row, change.entry));
         work.spaces.insert(space);
         work.chains.insert(key);
-        state.dirty = true;
-        state.chains.insert(key, chain);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Bodies: the texts and files that entries name, each a salted blob of its own.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::{EngineError, Replica, State, Work};
@@ -96,7 +98,7 @@ impl Replica {
     }
 
     /// Puts a change's stored bytes into the commit.
-    pub(crate) fn put_change(work: &mut Work, id: &ChangeId, bytes: Vec<u8>) {
+    pub(crate) fn put_change(work: &mut Work, id: &ChangeId, bytes: impl Into<Bytes>) {
         work.needed.insert((id.blob(), None));
         work.put_blob(&id.blob(), bytes);
     }
@@ -118,13 +120,13 @@ impl Replica {
         }
         for body in bodies_of(entry) {
             let place = keys::body(&body.hash, &row.doc);
-            self.note_naming(work, &body.hash, &row.doc)?;
+            let known = self.note_naming(work, &body.hash, &row.doc)?;
             let state = if gone {
                 if self.is_named_by_another(state, work, &body.hash, &row.doc, &[*id])? {
                     continue;
                 }
                 BodyState::Dropped
-            } else if local || self.is_held(work, &body.hash, &row.doc)? {
+            } else if local || Self::is_held(work, &body.hash, &row.doc, known) {
                 BodyState::Held
             } else if let Some(blob) =
                 work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
@@ -141,7 +143,6 @@ impl Replica {
             work.batch.put(Table::Meta, place, vec![state as u8]);
             if state == BodyState::Held {
                 work.needed.insert((body.hash, Some(row.doc)));
-                work.batch.put(Table::Meta, keys::held(&row.doc, &body.hash), Vec::new());
             }
             if state == BodyState::Wanted {
                 let size = body.size.to_be_bytes().to_vec();
@@ -157,14 +158,59 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether a body is here for a document already.
-    fn is_held(&self, work: &Work, hash: &BlobHash, doc: &DocumentId) -> Result<bool, EngineError> {
-        if work.needed.contains(&(*hash, Some(*doc))) {
-            return Ok(true);
+    /// Whether a body is here for a document already, of which the store knows this much.
+    fn is_held(work: &Work, hash: &BlobHash, doc: &DocumentId, known: Option<BodyState>) -> bool {
+        let stored = known == Some(BodyState::Held) && !work.dropped.contains(hash);
+        stored || work.needed.contains(&(*hash, Some(*doc)))
+    }
+
+    /// Lists a body that is here for a document of which the entries do not say what it names.
+    pub(super) fn note_held(
+        &self,
+        state: &mut State,
+        batch: &mut Batch,
+        doc: &DocumentId,
+        hash: &BlobHash,
+    ) -> Result<(), EngineError> {
+        if self.description(state, doc)?.is_none_or(|description| !description.kind.is_log()) {
+            batch.put(Table::Meta, keys::held(doc, hash), Vec::new());
         }
+        Ok(())
+    }
+
+    /// Bodies that a document names and that are held for it.
+    pub(super) fn bodies_in(
+        &self,
+        state: &mut State,
+        doc: &DocumentId,
+    ) -> Result<BTreeSet<BlobHash>, EngineError> {
+        let mut held = BTreeSet::new();
+        if self.description(state, doc)?.is_none_or(|description| !description.kind.is_log()) {
+            let rows = self.scan_all(Table::Meta, &keys::held_prefix(doc))?;
+            let hashes = rows.iter().filter_map(|(key, _)| key.last_chunk::<32>());
+            held.extend(hashes.map(|hash| BlobHash::from_bytes(*hash)));
+            return Ok(held);
+        }
+        for (key, chain) in self.chains_of(state, doc)? {
+            for item in self.log_items(&key, 1, chain.held)? {
+                for body in bodies_of(&item.entry) {
+                    if self.is_body_held(&body.hash, doc)? {
+                        held.insert(body.hash);
+                    }
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Whether a body is here for a document.
+    pub(super) fn is_body_held(
+        &self,
+        hash: &BlobHash,
+        doc: &DocumentId,
+    ) -> Result<bool, EngineError> {
         let state = self.store.get(Table::Meta, &keys::body(hash, doc))?;
-        let held = state.as_deref().and_then(BodyState::parse) == Some(BodyState::Held);
-        Ok(held && !work.dropped.contains(hash))
+        Ok(state.as_deref().and_then(BodyState::parse) == Some(BodyState::Held))
     }
 
     pub(crate) fn remove_blob_unless_used(
@@ -217,10 +263,11 @@ impl Replica {
         Ok(Text::Here(String::from_utf8_lossy(text).into_owned()))
     }
 
-    fn is_wanted_somewhere(&self, hash: &BlobHash) -> Result<bool, EngineError> {
-        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?;
-        let wanted = |value: &Bytes| BodyState::parse(value) == Some(BodyState::Wanted);
-        Ok(places.iter().any(|(_, value)| wanted(value)))
+    /// Documents that want a body.
+    fn wanted_by(&self, hash: &BlobHash) -> Result<Vec<DocumentId>, EngineError> {
+        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?.into_iter();
+        let wanted = places.filter(|(_, value)| BodyState::parse(value) == Some(BodyState::Wanted));
+        Ok(wanted.filter_map(|(key, _)| keys::parse_space_document(&key)).collect())
     }
 
     /// Stores bodies that documents here want; returns how many and their bytes.
@@ -234,35 +281,41 @@ impl Replica {
         let mut wanted = Vec::with_capacity(bodies.len());
         for blob in bodies {
             let hash = BlobHash::of(&blob);
-            if self.is_wanted_somewhere(&hash)? {
-                wanted.push((hash, blob));
-            } else {
+            let by = self.wanted_by(&hash)?;
+            if by.is_empty() {
                 refused += 1;
+            } else {
+                wanted.push((hash, blob, by));
             }
         }
         if wanted.is_empty() {
             return Ok((stored, bytes, refused));
         }
-        let guard = self.lock();
-        for (hash, blob) in wanted {
+        let mut guard = self.lock();
+        let some = |table, prefix: &[u8]| self.store.scan(table, prefix, None, false, 1);
+        let damage = !some(Table::Meta, keys::DAMAGED)?.is_empty();
+        let awaited = !some(Table::Rows, keys::AWAITING_TEXT)?.is_empty();
+        for (hash, blob, by) in wanted {
             let mut wanted = false;
-            for (key, value) in self.scan_all(Table::Meta, &keys::body_places(&hash))? {
-                let takes = BodyState::parse(&value) == Some(BodyState::Wanted);
-                let (true, Some(doc)) = (takes, keys::parse_space_document(&key)) else { continue };
-                // Room was made for the size that the entry names.
+            for doc in by {
+                // Room was made for the size that the entry names; it may be wanted no more.
                 let size = self.store.get(Table::Meta, &keys::wanted(&doc, &hash))?;
                 if size.as_deref() != Some(&(blob.len() as u64).to_be_bytes()[..]) {
                     continue;
                 }
                 wanted = true;
-                batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
+                batch.put(Table::Meta, keys::body(&hash, &doc), vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));
-                batch.put(Table::Meta, keys::held(&doc, &hash), Vec::new());
+                self.note_held(&mut guard, &mut batch, &doc, &hash)?;
                 docs.push(doc);
             }
             if wanted {
-                batch.delete(Table::Meta, keys::damaged(&hash));
-                self.note_text(&mut batch, &hash)?;
+                if damage {
+                    batch.delete(Table::Meta, keys::damaged(&hash));
+                }
+                if awaited {
+                    self.note_text(&mut batch, &hash)?;
+                }
                 stored += 1;
                 bytes += blob.len() as u64;
                 put_blob(&mut batch, &mut large, &hash, blob);

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use super::stored::id_of;
 use super::{EngineError, History, Replica, State, Subscription};
 use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, BlobHash, DocumentId, SpaceId};
+use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId, SpaceId};
 use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES};
 use crate::store::{Batch, Table, keys};
 
@@ -355,14 +356,15 @@ impl Replica {
         }
         let mut used = DocumentUse::default();
         for (key, chain) in self.chains_of(state, doc)? {
-            for id in self.change_ids(&key, 1, chain.held)? {
-                used.held += self.blob_size(&id.blob())?;
+            for row in self.chain_rows(&key, 1, chain.held)? {
+                used.held += match id_of(&row) {
+                    Some(id) if row.len() == ChangeId::LEN => self.blob_size(&id.blob())?,
+                    _ => row.len() as u64,
+                };
             }
         }
-        for (key, _) in self.scan_all(Table::Meta, &keys::held_prefix(doc))? {
-            if let Some(hash) = key.last_chunk::<32>() {
-                used.held += self.blob_size(&BlobHash::from_bytes(*hash))?;
-            }
+        for hash in self.bodies_in(state, doc)? {
+            used.held += self.blob_size(&hash)?;
         }
         for (_, value) in self.scan_all(Table::Meta, &keys::wanted_prefix(doc))? {
             let size = value.as_ref().try_into().map_or(0, u64::from_be_bytes);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{EngineError, Replica};
+use super::{BodyState, EngineError, Replica};
 use crate::chain::{ChainKey, extend};
 use crate::change::log::LogFields;
 use crate::change::prescan::prescan;
@@ -212,9 +212,11 @@ impl Replica {
     /// # Errors
     /// If the store fails.
     pub fn bodies_held(&self) -> Result<(u64, u64), EngineError> {
-        let held = self.scan_all(Table::Meta, keys::HELD)?;
-        let last = |(key, _): &(Bytes, Bytes)| key.last_chunk::<32>().copied();
-        let hashes: BTreeSet<[u8; 32]> = held.iter().filter_map(last).collect();
+        let named = self.scan_all(Table::Meta, keys::BODIES)?;
+        let held = |value: &Bytes| BodyState::parse(value) == Some(BodyState::Held);
+        let held = named.iter().filter(|(_, value)| held(value));
+        let hash = |(key, _): &(Bytes, Bytes)| key.get(1..)?.first_chunk::<32>().copied();
+        let hashes: BTreeSet<[u8; 32]> = held.filter_map(hash).collect();
         let mut total = 0u64;
         for hash in &hashes {
             let hash = BlobHash::from_bytes(*hash);

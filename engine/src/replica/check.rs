@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::stored::entry_of;
 use super::{BodyState, EngineError, Replica, State};
 use crate::chain::{ChainKey, SignedHead, extend};
-use crate::change::log::LogFields;
 use crate::description::Description;
 use crate::hash::{BlobHash, ChangeId, DocumentId};
-use crate::model::entry::Entry;
 use crate::store::{Batch, Table, keys};
 use crate::view::{EntryRow, change_kind, rows_of};
 
@@ -139,8 +138,8 @@ impl Replica {
             let mut link = key.origin(&description.space.id());
             for (n, id) in (1..).zip(&ids) {
                 report.changes += 1;
-                match self.blob_bytes(&id.blob()) {
-                    Ok(Some(_)) => {}
+                match self.verify_change(description, &key, n, id) {
+                    Ok(Some(())) => {}
                     Ok(None) => report.problems.push(format!("change {id} is missing")),
                     Err(error) => report.problems.push(format!("change {id}: {error}")),
                 }
@@ -154,6 +153,19 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    fn verify_change(
+        &self,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+        id: &ChangeId,
+    ) -> Result<Option<()>, EngineError> {
+        if description.kind.is_log() {
+            return Ok(self.change_at(key, n)?.map(drop));
+        }
+        Ok(self.blob_bytes(&id.blob())?.map(drop))
     }
 
     fn verify_head(
@@ -375,12 +387,11 @@ impl Replica {
             rows.insert(keys::entry(id), row.encode());
             return Ok(());
         }
-        let bytes = self
-            .blob_bytes(&id.blob())?
+        let change = self
+            .change_at(key, n)?
             .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
-        let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
-        let entry = Entry::decode(fields.value).map_err(EngineError::corrupt)?;
-        row.time_ms = fields.time_ms;
+        let entry = entry_of(&change)?;
+        row.time_ms = change.time_ms;
         row.kind = entry.kind();
         rows.extend(rows_of(description, id, &row, &entry));
         Ok(())

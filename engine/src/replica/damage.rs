@@ -52,7 +52,16 @@ impl Replica {
 
     /// The bytes of a blob that should be here; `None`, and noted, if they are not sound.
     pub(crate) fn held_bytes(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
-        match self.blob_bytes(hash) {
+        self.note_unless_whole(hash, self.blob_bytes(hash))
+    }
+
+    /// Notes what should be here and is not, or not as it was.
+    pub(super) fn note_unless_whole<T>(
+        &self,
+        hash: &BlobHash,
+        found: Result<Option<T>, EngineError>,
+    ) -> Result<Option<T>, EngineError> {
+        match found {
             Ok(None) => self.note_damage(hash, "its bytes are gone"),
             Err(error) if is_damage(&error) => self.note_damage(hash, &error.to_string()),
             found => return found,

@@ -1,13 +1,17 @@
 //! The replica as a sync session sees it.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 
+use super::bodies::BodyState;
 use super::wanted::PACKED_BODY_BYTES_MAX;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::codec::Writer;
 use crate::description::{Description, DocumentKind};
-use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId, derive};
+use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
@@ -17,6 +21,9 @@ use crate::sync::exchange::{
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part};
+
+/// Bodies about to be given of which the documents are remembered.
+const OFFERED_MAX: usize = 16_384;
 
 impl From<EngineError> for ExchangeError {
     fn from(error: EngineError) -> Self {
@@ -80,27 +87,6 @@ impl Replica {
             }
         }
         Ok(tips)
-    }
-
-    /// Digest over the known heads of a section.
-    pub(crate) fn section_digest(
-        &self,
-        state: &mut State,
-        section: &Section,
-    ) -> Result<[u8; 32], EngineError> {
-        if let Some(known) = state.digests.get(section) {
-            return Ok(*known);
-        }
-        let mut tips = self.section_tips(state, section)?;
-        tips.sort_by_key(|tip| (tip.chain, tip.n, tip.link));
-        let mut w = Writer::new();
-        for tip in &tips {
-            tip.chain.encode(&mut w);
-            w.u64(tip.n).raw(tip.link.as_bytes());
-        }
-        let digest = derive("mosaic section digest 1", &[&w.finish()]);
-        state.digests.insert(*section, digest);
-        Ok(digest)
     }
 
     /// The pack of a page that nobody will add entries to; from then on it is served by its
@@ -187,7 +173,7 @@ impl Replica {
         let mut docs: Vec<DocumentId> =
             self.entry_row(&id)?.map(|row| row.doc).into_iter().collect();
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
-            if super::bodies::BodyState::parse(&value) == Some(super::bodies::BodyState::Held) {
+            if BodyState::parse(&value) == Some(BodyState::Held) {
                 docs.extend(keys::parse_space_document(&key));
             }
         }
@@ -210,15 +196,60 @@ impl Replica {
         first_n: u64,
         last_n: u64,
     ) -> Result<Vec<BodyRef>, EngineError> {
+        let entries = match self.entries_lately(key, first_n, last_n) {
+            Some(entries) => entries,
+            None => {
+                let items = self.log_items(key, first_n, last_n)?.into_iter();
+                items.map(|item| item.entry).collect()
+            }
+        };
         let mut out = Vec::new();
-        for item in self.log_items(key, first_n, last_n)? {
-            let Some(body) = bodies_of(&item.entry).into_iter().next() else { continue };
-            let state = self.store.get(Table::Meta, &keys::body(&body.hash, &key.doc))?;
-            if state.as_deref() == Some(&[super::bodies::BodyState::Held as u8]) {
+        for entry in entries {
+            let Some(body) = bodies_of(&entry).into_iter().next() else { continue };
+            if self.is_body_held(&body.hash, &key.doc)? {
                 out.push(body);
             }
         }
+        self.offered.note(&key.doc, &out);
         Ok(out)
+    }
+
+    /// As [`Replica::may_fetch`], where it is known in which document to look first.
+    fn may_have_body(&self, remote: &DeviceId, hash: &BlobHash) -> Result<bool, EngineError> {
+        if let Some(doc) = self.offered.doc_of(hash)
+            && self.is_body_held(hash, &doc)?
+        {
+            let mut state = self.lock();
+            if let Some(description) = self.description(&mut state, &doc)? {
+                let section = self.section_of(&mut state, &description)?;
+                drop(state);
+                if self.readable(remote, &section)? {
+                    return Ok(true);
+                }
+            }
+        }
+        self.may_fetch(remote, hash)
+    }
+}
+
+/// Bodies that somebody is about to be given, and the documents that name them: a way to find
+/// them quickly, never the reason to give them.
+#[derive(Debug, Default)]
+pub(super) struct Offered {
+    docs: Mutex<HashMap<BlobHash, DocumentId>>,
+}
+
+impl Offered {
+    fn note(&self, doc: &DocumentId, bodies: &[BodyRef]) {
+        let mut docs = self.docs.lock().unwrap_or_else(PoisonError::into_inner);
+        if docs.len() + bodies.len() > OFFERED_MAX {
+            docs.clear();
+        }
+        docs.extend(bodies.iter().take(OFFERED_MAX).map(|body| (body.hash, *doc)));
+    }
+
+    fn doc_of(&self, hash: &BlobHash) -> Option<DocumentId> {
+        self.docs.lock().unwrap_or_else(PoisonError::into_inner).get(hash).copied()
     }
 }
 
@@ -424,7 +455,7 @@ impl Exchange for Replica {
     }
 
     fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>> {
-        if self.may_fetch(remote, hash)? { Ok(self.held_bytes(hash)?) } else { Ok(None) }
+        if self.may_have_body(remote, hash)? { Ok(self.held_bytes(hash)?) } else { Ok(None) }
     }
 
     fn receive_bodies(
@@ -461,7 +492,7 @@ impl Exchange for Replica {
 }
 
 /// Page of a document, for the order in which documents travel.
-const fn order(description: &Description) -> u64 {
+pub(super) const fn order(description: &Description) -> u64 {
     if description.kind.is_log() { description.page } else { u64::MAX }
 }
 

@@ -233,7 +233,7 @@ impl Replica {
         let mut batch = Batch::new();
         let mut docs = Vec::new();
         let mut used = false;
-        let state = self.lock();
+        let mut state = self.lock();
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
             let Some(doc) = keys::parse_space_document(&key) else { continue };
             let known = BodyState::parse(&value);
@@ -241,7 +241,7 @@ impl Replica {
             if known == Some(BodyState::Wanted) {
                 batch.put(Table::Meta, key, vec![BodyState::Held as u8]);
                 batch.delete(Table::Meta, keys::wanted(&doc, hash));
-                batch.put(Table::Meta, keys::held(&doc, hash), Vec::new());
+                self.note_held(&mut state, &mut batch, &doc, hash)?;
                 docs.push(doc);
             }
         }

@@ -2,12 +2,11 @@
 //! what only the other branch holds is void, and stays known by its head and ids.
 
 use super::forks::{Branch, place};
+use super::stored::entry_of;
 use super::{BodyState, ChainState, EngineError, Replica, State, Work};
 use crate::chain::{ChainKey, extend};
-use crate::change::log::LogFields;
 use crate::description::Description;
 use crate::hash::ChangeId;
-use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{EntryRow, bodies_of, rows_of};
 
@@ -113,21 +112,19 @@ impl Replica {
         held: u64,
     ) -> Result<ChainState, EngineError> {
         let mut chain = ChainState::fresh(origin);
-        for (n, id) in (1..).zip(self.change_ids(key, 1, held)?) {
-            let bytes = self
-                .blob_bytes(&id.blob())?
-                .ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
-            let (fields, hash) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
-            let entry = Entry::decode(fields.value).map_err(EngineError::corrupt)?;
+        for (id, change) in self.read_changes(key, 1, held)? {
+            let change =
+                change?.ok_or_else(|| EngineError::Corrupt(format!("change {id} is missing")))?;
+            let entry = entry_of(&change)?;
             if entry.is_modification() {
                 chain.modifications += 1;
             } else {
                 chain.entries += 1;
             }
-            chain.bytes += fields.value.len() as u64;
-            chain.held = n;
-            chain.link = extend(&chain.link, n, &id);
-            chain.last = Some(hash);
+            chain.bytes += change.value.len() as u64;
+            chain.held = change.n;
+            chain.link = extend(&chain.link, change.n, &id);
+            chain.last = Some(change.hash);
         }
         Ok(chain)
     }

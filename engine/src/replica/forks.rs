@@ -165,6 +165,7 @@ impl Replica {
         let account = arrival.description.account;
         state.agreed.retain(|tip, _| tip.doc != arrival.key.doc);
         state.unsettled = true;
+        state.settled.remove(&account);
         work.accounts.insert(account);
         work.batch.put(Table::Meta, keys::unsettled(&account), Vec::new());
     }

@@ -13,9 +13,10 @@
 //! An entry is found by the words of all its texts that are held, as it is by its own. Which of
 //! them is shown, and whether anything is, is asked when it is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{EngineError, Replica, State, Text, Work};
+use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId};
 use crate::model::entry::{Attachment, BodyRef, Entry};
@@ -43,6 +44,9 @@ pub struct IndexRebuilt {
     /// Whether they are the same, key by key.
     pub equal: bool,
 }
+
+/// New entries of a commit by their chain: from, to, and the last one's id.
+type Runs = BTreeMap<ChainKey, (u64, u64, ChangeId)>;
 
 /// By what an entry is found, as it is stored.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,12 +94,18 @@ impl Replica {
     /// withdraws, hides or gives up.
     pub(super) fn note_searchable(&self, work: &mut Work) -> Result<(), EngineError> {
         let mut marks = BTreeSet::new();
+        let mut runs = Runs::new();
         let mut gone = BTreeSet::new();
         for operation in work.batch.operations() {
             match operation {
                 Operation::Put { table: Table::Rows, key, value } => match key.first() {
                     Some(b'e') if matches!(value.last(), Some(0x02..=0x05)) => {
-                        marks.extend(keys::parse_last(key));
+                        let (Some(id), Ok(row)) = (keys::parse_last(key), EntryRow::decode(value))
+                        else {
+                            continue;
+                        };
+                        let run = runs.entry(row.chain()).or_insert((row.n, row.n, id));
+                        *run = (run.0.min(row.n), run.1.max(row.n), id);
                     }
                     Some(b'm') => {
                         let Some(target) = target(key) else { continue };
@@ -121,6 +131,14 @@ impl Replica {
         for id in &gone {
             if let Some(known) = self.found_by(id)? {
                 take_out(&mut work.batch, id, &known);
+            }
+        }
+        for (chain, (first, last, id)) in runs {
+            if first == last {
+                marks.insert(id);
+            } else {
+                let last = last.to_be_bytes().to_vec();
+                work.batch.put(Table::Meta, keys::unindexed_run(&chain, first), last);
             }
         }
         for id in marks {
@@ -199,7 +217,16 @@ impl Replica {
         let marks = self.store.scan(Table::Meta, keys::UNINDEXED, None, false, STEP)?;
         let mut batch = Batch::new();
         let mut again = BTreeSet::new();
-        for (key, _) in &marks {
+        let mut looked = 0;
+        for (key, value) in &marks {
+            if let Some((chain, first)) = keys::parse_unindexed_run(key) {
+                let run = (first, value.as_ref());
+                looked += self.index_run(&mut state, &mut batch, &chain, run, &mut again)?;
+                if looked >= STEP || batch.bytes() > super::COMMIT_BYTES_WISHED {
+                    break;
+                }
+                continue;
+            }
             match (key.get(1), key.last_chunk::<32>()) {
                 (Some(b'e'), Some(id)) => {
                     let id = ChangeId::from_bytes(*id);
@@ -225,6 +252,31 @@ impl Replica {
         }
         self.store.commit(batch)?;
         Ok(marks.len() as u64)
+    }
+
+    /// Indexes the first entries of a run anew, and marks the rest.
+    fn index_run(
+        &self,
+        state: &mut State,
+        batch: &mut Batch,
+        chain: &ChainKey,
+        (first, last): (u64, &[u8]),
+        again: &mut BTreeSet<ChangeId>,
+    ) -> Result<usize, EngineError> {
+        batch.delete(Table::Meta, keys::unindexed_run(chain, first));
+        let Some(last) = last.first_chunk::<8>().map(|last| u64::from_be_bytes(*last)) else {
+            return Ok(0);
+        };
+        let now = last.min(first.saturating_add(STEP as u64 - 1));
+        let ids = self.change_ids(chain, first, now)?;
+        for id in &ids {
+            again.extend(self.index(state, batch, id)?);
+        }
+        if now < last {
+            let last = last.to_be_bytes().to_vec();
+            batch.put(Table::Meta, keys::unindexed_run(chain, now + 1), last);
+        }
+        Ok(ids.len())
     }
 
     fn mark_documents(

@@ -1,17 +1,20 @@
 //! The journal: what happened here, numbered, for those who come back and ask what they missed.
 //!
 //! An event is written in the batch of what it tells of: after a crash the journal holds exactly
-//! what is stored, under numbers without a hole. The oldest rows make room for the newest.
+//! what is stored, under numbers without a hole. What came in one commit to one
+//! document shares a row, and the oldest rows make room for the newest.
 
 use super::{EngineError, Replica, State, Work};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, DocumentId};
-use crate::store::{Table, keys};
+use crate::store::{Batch, Table, keys};
 
 /// Events kept for those who come back with a sequence number.
 pub const JOURNAL_EVENTS_MAX: u64 = 100_000;
 /// Bytes of the text of a note.
 const NOTE_BYTES_MAX: usize = 4096;
+/// Events of one commit that share a row.
+const ROW_EVENTS_MAX: usize = 128;
 /// Kind byte of rows that hold a note; no entry has it.
 const NOTE: u8 = 0xff;
 
@@ -81,15 +84,25 @@ impl Replica {
     pub fn journal(&self, since: u64, limit: usize) -> Result<JournalPart, EngineError> {
         let end = |newest: bool| {
             let rows = self.store.scan(Table::Meta, keys::JOURNAL, None, newest, 1)?;
-            Ok::<_, EngineError>(rows.first().map_or(0, |(key, _)| number_of(key)))
+            let numbers = rows.first().and_then(|(key, _)| keys::parse_journal(key));
+            Ok::<_, EngineError>(
+                numbers.map_or(0, |(first, last)| if newest { last } else { first }),
+            )
         };
-        let start = keys::journal(since.saturating_add(1));
+        // A row may begin with what was asked for before.
+        let start = keys::journal(0, since.saturating_add(1));
         let rows = self.store.scan(Table::Meta, keys::JOURNAL, Some(&start), false, limit)?;
         let mut events = Vec::with_capacity(rows.len());
         for (key, value) in rows {
-            let (time_ms, event) = decode(&value).map_err(EngineError::corrupt)?;
-            events.push(Journaled { number: number_of(&key), time_ms, event });
+            let numbers = keys::parse_journal(&key);
+            let (first, last) = numbers.ok_or_else(|| EngineError::corrupt("journal key"))?;
+            let told = decode_all(&value, first, last).map_err(EngineError::corrupt)?;
+            events.extend(told.into_iter().filter(|event| event.number > since));
+            if events.len() >= limit {
+                break;
+            }
         }
+        events.truncate(limit);
         Ok(JournalPart { events, oldest: end(false)?, newest: end(true)? })
     }
 
@@ -108,21 +121,50 @@ impl Replica {
     }
 
     /// Numbers the events and puts them into the journal.
-    pub(crate) fn write_journal(&self, state: &mut State, work: &mut Work) {
+    pub(crate) fn write_journal(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+    ) -> Result<(), EngineError> {
         let time_ms = work.now_ms.max(state.now_ms);
         let before = state.journal;
-        for event in &work.events {
-            let Some(row) = encode(event, time_ms) else { continue };
-            state.journal += 1;
-            work.batch.put(Table::Meta, keys::journal(state.journal), row);
-            if let Some(old) = state.journal.checked_sub(JOURNAL_EVENTS_MAX) {
-                work.batch.delete(Table::Meta, keys::journal(old));
+        let kept: Vec<&Event> =
+            work.events.iter().filter(|event| !matches!(event, Event::Head { .. })).collect();
+        for events in kept.chunk_by(|a, b| place_of(a).is_some() && place_of(a) == place_of(b)) {
+            for events in events.chunks(ROW_EVENTS_MAX) {
+                let first = state.journal + 1;
+                state.journal += events.len() as u64;
+                let row = match events {
+                    [one] => encode(one, time_ms),
+                    several => encode_several(several, time_ms),
+                };
+                if let Some(row) = row {
+                    work.batch.put(Table::Meta, keys::journal(first, state.journal), row);
+                }
             }
         }
         if state.journal != before {
             let number = state.journal.to_be_bytes().to_vec();
             work.batch.put(Table::Meta, keys::setting(super::SETTING_JOURNAL), number);
+            self.forget_oldest(state.journal, state.journal - before, &mut work.batch)?;
         }
+        Ok(())
+    }
+
+    /// Deletes rows that are wholly of events that are not kept any more.
+    fn forget_oldest(&self, newest: u64, added: u64, batch: &mut Batch) -> Result<(), EngineError> {
+        let Some(gone) = newest.checked_sub(JOURNAL_EVENTS_MAX).filter(|gone| *gone > 0) else {
+            return Ok(());
+        };
+        let most = usize::try_from(added).unwrap_or(usize::MAX).saturating_add(1);
+        // What commits before this one deleted is not walked over again.
+        let start = keys::journal(0, gone.saturating_sub(added) + 1);
+        for (key, _) in self.store.scan(Table::Meta, keys::JOURNAL, Some(&start), false, most)? {
+            if keys::parse_journal(&key).is_some_and(|(_, last)| last <= gone) {
+                batch.delete(Table::Meta, key);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -176,8 +218,57 @@ fn decode(value: &[u8]) -> Result<(u64, Event), DecodeError> {
     Ok((time_ms, event))
 }
 
-fn number_of(key: &[u8]) -> u64 {
-    key.last_chunk::<8>().map_or(0, |number| u64::from_be_bytes(*number))
+/// What events of one row have in common: who wrote, where, and whether here.
+fn place_of(event: &Event) -> Option<(AccountId, DocumentId, bool)> {
+    match event {
+        Event::Entry { account, doc, local, .. } => Some((*account, *doc, *local)),
+        Event::Head { .. } | Event::Note { .. } => None,
+    }
+}
+
+/// Encodes a row of several events in one place.
+fn encode_several(events: &[&Event], time_ms: u64) -> Option<Vec<u8>> {
+    let (account, doc, local) = place_of(events.first()?)?;
+    let mut w = Writer::with_capacity(80 + 34 * events.len());
+    w.raw(account.as_bytes()).raw(doc.as_bytes()).u8(u8::from(local)).u64(time_ms);
+    for event in events {
+        let Event::Entry { id, kind, target, .. } = event else { return None };
+        w.raw(id.as_bytes()).u8(*kind);
+        match target {
+            None => w.u8(BARE),
+            Some((target, kind)) => w.u8(TARGET).raw(target.as_bytes()).u8(*kind),
+        };
+    }
+    Some(w.finish())
+}
+
+/// Reads a row of one or several events.
+fn decode_all(value: &[u8], first: u64, last: u64) -> Result<Vec<Journaled>, DecodeError> {
+    if first == last {
+        let (time_ms, event) = decode(value)?;
+        return Ok(vec![Journaled { number: first, time_ms, event }]);
+    }
+    let mut r = Reader::new(value);
+    let account = AccountId::from_bytes(r.array("event account")?);
+    let doc = DocumentId::from_bytes(r.array("event document")?);
+    let local = r.u8("event origin")? != 0;
+    let time_ms = r.u64("event time")?;
+    let mut events = Vec::new();
+    for number in first..=last {
+        let id = ChangeId::from_bytes(r.array("event id")?);
+        let kind = r.u8("event kind")?;
+        let target = match r.u8("event form")? {
+            TARGET => {
+                let target = ChangeId::from_bytes(r.array("event target")?);
+                Some((target, r.u8("event target kind")?))
+            }
+            _ => None,
+        };
+        let event = Event::Entry { id, kind, account, doc, local, target };
+        events.push(Journaled { number, time_ms, event });
+    }
+    r.end()?;
+    Ok(events)
 }
 
 #[cfg(test)]
@@ -201,6 +292,14 @@ mod tests {
             assert_eq!(decode(&row).unwrap(), (77, event));
             assert!(decode(&row[..row.len() - 1]).is_err());
         }
+        let target = Some((ChangeId::from_bytes([4; 32]), 0x05));
+        let both = encode_several(&[&entry(None), &entry(target)], 77).unwrap();
+        let told = decode_all(&both, 5, 6).unwrap();
+        let same = |told: &Journaled, number, target| {
+            *told == Journaled { number, time_ms: 77, event: entry(target) }
+        };
+        assert!(same(&told[0], 5, None) && same(&told[1], 6, target) && told.len() == 2);
+        assert!(decode_all(&both, 5, 7).is_err() && decode_all(&both[1..], 5, 6).is_err());
         let old = &encode(&entry(None), 77).unwrap()[..98];
         assert_eq!(decode(old).unwrap(), (0, entry(None)));
     }

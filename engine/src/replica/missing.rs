@@ -17,7 +17,14 @@ impl State {
     pub(crate) fn forget_missing(&mut self, spaces: Option<&BTreeSet<SpaceId>>) {
         // Nothing that is being counted right now is kept.
         self.missing_epoch += 1;
-        self.missing.retain(|section, _| spaces.is_some_and(|all| !all.contains(&section.space)));
+        match spaces {
+            Some(spaces) => {
+                for section in spaces.iter().flat_map(Section::all_of) {
+                    self.missing.remove(&section);
+                }
+            }
+            None => self.missing.clear(),
+        }
     }
 }
 
@@ -48,15 +55,16 @@ impl Replica {
 
     /// Whether a commit may change what is wanted in spaces that it does not name.
     pub(crate) fn changes_wants(state: &State, work: &Work) -> bool {
-        work.spaces.is_empty() || Self::changes_lists(state, work)
+        let judges = !work.accounts.is_empty();
+        work.spaces.is_empty() || judges || Self::changes_lists(state, work)
     }
 
-    /// Whether a commit may change whom this account follows or blocks, or who counts.
+    /// Whether a commit may change whom this account follows or blocks.
     pub(crate) fn changes_lists(state: &State, work: &Work) -> bool {
         let own = state.own.as_ref().map(|own| own.account);
         // Own maps say who is blocked.
         let own_map = |event: &Event| matches!(event, Event::Entry { kind: 0, account, .. } if Some(*account) == own);
-        !work.accounts.is_empty()
+        own.is_none_or(|own| work.accounts.contains(&own))
             || !work.maps.is_empty()
             || !work.cuts.is_empty()
             || work.events.iter().any(own_map)
@@ -87,8 +95,8 @@ impl Replica {
             state.cuts.remove(doc);
             state.agreed.retain(|tip, _| tip.doc != *doc);
         }
-        // Guests come with their documents, followed accounts with an own map.
-        if work.documents || Self::changes_lists(state, work) {
+        // Followed accounts come with an own map, guests with their documents: see there.
+        if Self::changes_lists(state, work) {
             state.kept = None;
             state.blocked = None;
         }

@@ -1,14 +1,23 @@
 //! Changes of chains as they are given to others.
 
-use bytes::Bytes;
+use std::sync::PoisonError;
 
 use super::forks::place;
+use super::stored::ReadChange;
 use super::{EngineError, Replica, State};
 use crate::chain::ChainKey;
-use crate::change::log::LogFields;
 use crate::hash::ChangeId;
+use crate::model::entry::Entry;
 use crate::sync::exchange::KnownTip;
 use crate::wire::{Changes, Content, LogItem, Part};
+
+/// Entries of one chain that were read last, a page of them at most.
+#[derive(Debug)]
+pub(super) struct Lately {
+    key: ChainKey,
+    first_n: u64,
+    items: Vec<LogItem>,
+}
 
 impl Replica {
     /// Changes of a chain from `first_n`, as they travel.
@@ -22,23 +31,57 @@ impl Replica {
     ) -> Result<Changes, EngineError> {
         let (mut items, mut raws) = (Vec::new(), Vec::new());
         let mut total = 0;
-        for id in self.change_ids(key, first_n, last_n)? {
-            // What follows a damaged change cannot be given without it.
-            let Some(bytes) = self.held_bytes(&id.blob())? else { break };
-            if log {
-                let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
-                total += fields.value.len() + 8;
-                let value = Bytes::copy_from_slice(fields.value);
-                items.push(LogItem { time_ms: fields.time_ms, value });
-            } else {
+        // What follows a damaged change cannot be given without it.
+        if log {
+            for (id, change) in self.read_changes(key, first_n, last_n)? {
+                let change = self.note_unless_whole(&id.blob(), change)?;
+                let Some(ReadChange { time_ms, value, .. }) = change else { break };
+                total += value.len() + 8;
+                items.push(LogItem { time_ms, value });
+                if total >= bytes_max {
+                    break;
+                }
+            }
+        } else {
+            for id in self.change_ids(key, first_n, last_n)? {
+                let Some(bytes) = self.held_bytes(&id.blob())? else { break };
                 total += bytes.len() + 4;
                 raws.push(bytes);
-            }
-            if total >= bytes_max {
-                break;
+                if total >= bytes_max {
+                    break;
+                }
             }
         }
+        if log {
+            self.read_lately(key, first_n, &items);
+        }
         Ok(if log { Changes::Log(items) } else { Changes::Raw(raws) })
+    }
+
+    /// Remembers entries that were read to be given: their bodies are asked for next.
+    fn read_lately(&self, key: &ChainKey, first_n: u64, items: &[LogItem]) {
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *lately {
+            Some(read) if read.key == *key && read.first_n + read.items.len() as u64 == first_n => {
+                read.items.extend_from_slice(items);
+            }
+            _ => *lately = Some(Lately { key: *key, first_n, items: items.to_vec() }),
+        }
+    }
+
+    /// Entries `first_n..=last_n` of a chain, if they were read just now.
+    pub(super) fn entries_lately(
+        &self,
+        key: &ChainKey,
+        first_n: u64,
+        last_n: u64,
+    ) -> Option<Vec<Entry>> {
+        let lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = lately.as_ref().filter(|read| read.key == *key)?;
+        let skip = place(first_n.checked_sub(read.first_n)?);
+        let count = place((last_n + 1).checked_sub(first_n)?);
+        let items = read.items.get(skip..skip.checked_add(count)?)?;
+        items.iter().map(|item| Entry::decode(&item.value).ok()).collect()
     }
 
     fn branch_part(

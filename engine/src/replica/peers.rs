@@ -1,9 +1,14 @@
 //! What is remembered of peers: what they showed, so that an older copy is noticed, and
 //! what they said is committed there.
+//!
+//! What a peer showed is worth no fsync of its own: it waits in memory, is written with the next
+//! commit, and at closing. What a crash takes of it is shown again.
 
 use std::collections::BTreeMap;
 
-use super::{EngineError, Replica};
+use bytes::Bytes;
+
+use super::{EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::codec::{Reader, Writer};
 use crate::description::SectionClass;
@@ -11,6 +16,38 @@ use crate::hash::DeviceId;
 use crate::limits::HEAD_AHEAD_MAX;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::Section;
+
+/// Chains of which it waits in memory what peers showed.
+const WAITING_MAX: usize = 16_384;
+/// Rows that a commit takes along.
+pub(super) const ALONG_MAX: usize = 512;
+
+impl State {
+    /// Some of what waits for the next commit to take it along: what peers showed, and marks
+    /// that were worked off.
+    pub(super) fn take_along(&mut self, rows_max: usize) -> Batch {
+        let mut batch = Batch::new();
+        while batch.len() < rows_max
+            && let Some(account) = self.settled.pop_first()
+        {
+            batch.delete(Table::Meta, keys::unsettled(&account));
+        }
+        while batch.len() < rows_max
+            && let Some((key, n)) = self.peers_showed.pop_first()
+        {
+            let mut w = Writer::new();
+            w.varint(n);
+            batch.put(Table::Meta, key, w.finish());
+        }
+        batch
+    }
+
+    fn shown_below(&self, prefix: &[u8]) -> Vec<(Vec<u8>, u64)> {
+        let from = self.peers_showed.range(prefix.to_vec()..);
+        let below = from.take_while(|(key, _)| key.starts_with(prefix));
+        below.map(|(key, n)| (key.clone(), *n)).collect()
+    }
+}
 
 impl Replica {
     pub(crate) fn peer_tips(
@@ -21,9 +58,14 @@ impl Replica {
         let mut tips: BTreeMap<ChainKey, u64> = BTreeMap::new();
         for class in sources(section.class) {
             let noted = Section { space: section.space, class: *class };
-            for (key, value) in self.scan_all(Table::Meta, &keys::shown_prefix(remote, &noted))? {
+            let prefix = keys::shown_prefix(remote, &noted);
+            // Before what is written: it may be just on its way there.
+            let waiting = self.lock().shown_below(&prefix);
+            let written = self.scan_all(Table::Meta, &prefix)?.into_iter();
+            let written = written.filter_map(|(key, value)| Some((key, shown_n(&value)?)));
+            let waiting = waiting.into_iter().map(|(key, n)| (Bytes::from(key), n));
+            for (key, n) in written.chain(waiting) {
                 let Some(chain) = keys::parse_chain_suffix(&key) else { continue };
-                let Some(n) = shown_n(&value) else { continue };
                 if self.section_now(&chain, &noted)? == *section {
                     let known = tips.entry(chain).or_default();
                     *known = n.max(*known);
@@ -51,18 +93,31 @@ impl Replica {
         section: &Section,
         tips: &[(ChainKey, u64)],
     ) -> Result<(), EngineError> {
-        let mut batch = Batch::new();
+        let mut news = Vec::new();
         for (chain, n) in tips {
             let key = keys::shown(remote, section, chain);
             let n = (*n).min(HEAD_AHEAD_MAX);
             let known = self.store.get(Table::Meta, &key)?;
-            if known.and_then(|known| shown_n(&known)).is_some_and(|known| known >= n) {
-                continue;
+            if known.and_then(|known| shown_n(&known)).is_none_or(|known| known < n) {
+                news.push((key, n));
             }
-            let mut w = Writer::new();
-            w.varint(n);
-            batch.put(Table::Meta, key, w.finish());
         }
+        let mut state = self.lock();
+        for (key, n) in news {
+            let waiting = state.peers_showed.entry(key).or_default();
+            *waiting = n.max(*waiting);
+        }
+        if state.peers_showed.len() > WAITING_MAX {
+            let batch = state.take_along(usize::MAX);
+            // Nobody waits for it.
+            drop(self.store.submit(batch)?);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits for a commit; durable when it returns.
+    pub(super) fn write_along(&self) -> Result<(), EngineError> {
+        let batch = self.lock().take_along(usize::MAX);
         if !batch.is_empty() {
             self.store.commit(batch)?;
         }
@@ -99,6 +154,7 @@ impl Replica {
     /// # Errors
     /// If the store fails.
     pub fn forget_peer(&self, device: &DeviceId) -> Result<(), EngineError> {
+        self.write_along()?;
         let mut batch = Batch::new();
         for (key, _) in self.scan_all(Table::Meta, &keys::shown_by(device))? {
             batch.delete(Table::Meta, key);

@@ -9,7 +9,7 @@ use super::budget::{Room, is_paged};
 use super::{BodyState, ChainState, EngineError, Replica, State, Subscription, Work};
 use crate::chain::ChainKey;
 use crate::description::{Description, DocumentKind, SectionClass, Space};
-use crate::hash::{AccountId, BlobHash, DocumentId, SpaceId};
+use crate::hash::{AccountId, DocumentId, SpaceId};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{KnownTip, Section};
 use crate::view::rows_of;
@@ -25,17 +25,6 @@ pub(crate) struct Place {
 }
 
 impl Replica {
-    /// Bodies that a document names and that are held for it.
-    fn bodies_in(&self, doc: &DocumentId) -> Result<Vec<BlobHash>, EngineError> {
-        let mut hashes = Vec::new();
-        for (key, _) in self.scan_all(Table::Meta, &keys::held_prefix(doc))? {
-            if let Some(hash) = key.last_chunk::<32>() {
-                hashes.push(BlobHash::from_bytes(*hash));
-            }
-        }
-        Ok(hashes)
-    }
-
     /// Whether a page may be taken in: within the subscription's history and, with what
     /// newer pages use, within its limit.
     pub(crate) fn takes_page(
@@ -252,16 +241,17 @@ impl Replica {
             if !is_paged(&description) || description.page != page || mine {
                 continue;
             }
-            for (key, _) in self.chains_of(&mut state, &doc)? {
-                self.evict_chain(&mut state, &mut work, &key, &description)?;
-                state = self.commit_large(state, &mut work)?;
-            }
-            for hash in self.bodies_in(&doc)? {
+            // Bodies first: what is left of the page after a crash still names them.
+            for hash in self.bodies_in(&mut state, &doc)? {
                 let place = keys::body(&hash, &doc);
                 work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
                 work.batch.delete(Table::Meta, keys::held(&doc, &hash));
                 work.given_up.insert((hash, doc));
                 self.remove_blob_unless_used(&mut work, &hash, &doc)?;
+                state = self.commit_large(state, &mut work)?;
+            }
+            for (key, _) in self.chains_of(&mut state, &doc)? {
+                self.evict_chain(&mut state, &mut work, &key, &description)?;
                 state = self.commit_large(state, &mut work)?;
             }
         }

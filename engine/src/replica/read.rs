@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
+use super::stored::{entry_of, id_of};
 use super::{EngineError, Replica, Section};
 use crate::authority::LogItem;
 use crate::chain::ChainKey;
-use crate::change::log::LogFields;
 use crate::hash::{BlobHash, ChangeId, SpaceId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
@@ -14,6 +14,15 @@ use crate::view::{EntryRow, MAP_CHANGE, TEXT_CHANGE};
 impl Replica {
     /// A blob that lives in the database or in a file, hashed again.
     pub(crate) fn blob_bytes(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
+        if let Some(bytes) = self.blob_row(hash)? {
+            return Ok(Some(bytes));
+        }
+        let change = self.change_by_id(&ChangeId::from_bytes(*hash.as_bytes()))?;
+        Ok(change.map(|change| change.bytes))
+    }
+
+    /// A blob that is kept under its hash.
+    pub(super) fn blob_row(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
         let found = match self.store.get(Table::Truth, &keys::blob(hash))? {
             Some(bytes) => Some(bytes),
             None => self.file_bytes(hash)?,
@@ -50,9 +59,10 @@ impl Replica {
         if matches!(row.kind, MAP_CHANGE | TEXT_CHANGE) {
             return Ok(None);
         }
-        let Some(bytes) = self.blob_bytes(&id.blob())? else { return Ok(None) };
-        let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
-        Ok(Some((row, Entry::decode(fields.value).map_err(EngineError::corrupt)?)))
+        match self.change_at(&row.chain(), row.n)? {
+            Some(change) if change.id == *id => Ok(Some((row, entry_of(&change)?))),
+            _ => Ok(None),
+        }
     }
 
     /// Where an entry, or a change of a map or text, stands.
@@ -84,19 +94,8 @@ impl Replica {
         first: u64,
         last: u64,
     ) -> Result<Vec<ChangeId>, EngineError> {
-        let count = usize::try_from((last + 1).saturating_sub(first)).unwrap_or(0);
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let start = keys::chain_change(key, first);
-        let prefix = keys::chain_prefix(key);
-        let rows = self.store.scan(Table::Truth, &prefix, Some(&start), false, count)?;
-        rows.into_iter()
-            .map(|(_, value)| {
-                let id: [u8; 32] = value.as_ref().try_into().map_err(EngineError::corrupt)?;
-                Ok(ChangeId::from_bytes(id))
-            })
-            .collect()
+        let rows = self.chain_rows(key, first, last)?.into_iter();
+        rows.map(|row| id_of(&row).ok_or_else(|| EngineError::corrupt("chain row"))).collect()
     }
 
     /// Entries `first..=last` of a log chain.
@@ -107,19 +106,18 @@ impl Replica {
         last: u64,
     ) -> Result<Vec<LogItem>, EngineError> {
         let mut items = Vec::new();
-        for (n, id) in (first..).zip(self.change_ids(key, first, last)?) {
-            let Some(bytes) = self.blob_bytes(&id.blob())? else {
+        for (id, change) in self.read_changes(key, first, last)? {
+            let Some(change) = change? else {
                 return Err(EngineError::Corrupt(format!("change {id} is missing")));
             };
-            let (fields, _) = LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
             items.push(LogItem {
                 id,
                 doc: key.doc,
                 device: key.device,
                 incarnation: key.incarnation,
-                n,
-                time_ms: fields.time_ms,
-                entry: Entry::decode(fields.value).map_err(EngineError::corrupt)?,
+                n: change.n,
+                time_ms: change.time_ms,
+                entry: entry_of(&change)?,
             });
         }
         Ok(items)

@@ -13,10 +13,9 @@ use bytes::Bytes;
 use super::append::{LogChange, has_room};
 use super::forks::place;
 use super::prove::{Proof, Proven};
-use super::steps::{Step, StepData};
+use super::steps::{Built, Step, StepData};
 use super::{ChainState, EngineError, KnownDevice, Replica, State, Work};
 use crate::chain::{ChainKey, SignedHead};
-use crate::change::BuiltChange;
 use crate::description::{Description, DocumentKind, SectionClass};
 use crate::hash::{BlobHash, ChangeId, DeviceId};
 use crate::model::entry::Entry;
@@ -381,17 +380,16 @@ impl Replica {
             return self.store_text(state, work, arrival, &steps, limit);
         }
         let mut stored = 0;
+        let before = self.chain_mut(state, &arrival.section.space, &arrival.key)?.held;
         for step in steps {
-            let held = self.chain(state, &arrival.section.space, &arrival.key)?.held;
+            let held = before + stored;
             if held >= limit.0 {
                 return Ok((stored, Some(limit.1)));
             }
             let bytes = step.bytes();
             let result = match step.data {
                 StepData::Id => Err(deferred(Reason::NotHeld)),
-                StepData::Log { built, time_ms, value } => {
-                    self.store_log(state, work, arrival, built, time_ms, value)
-                }
+                StepData::Log(built) => self.store_log(state, work, arrival, step.id, built),
                 StepData::Raw(bytes) => self
                     .store_map(state, work, &arrival.description, arrival.key, &bytes)
                     .map_err(Stop::from)?
@@ -462,26 +460,26 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
         arrival: &Arrival,
-        built: BuiltChange,
-        time_ms: u64,
-        value: Vec<u8>,
+        id: ChangeId,
+        built: Built,
     ) -> Result<(), Stop> {
+        let Built { hash, bytes: _, time_ms, tag, value } = built;
         let entry = Entry::decode(&value).map_err(|_| refused(Reason::InvalidChange))?;
         if !view::fits(arrival.description.kind, &entry) || entry.encode() != value {
             return Err(refused(Reason::InvalidChange));
         }
-        let chain = self.chain(state, &arrival.section.space, &arrival.key)?;
+        let chain = self.chain_mut(state, &arrival.section.space, &arrival.key)?;
         let starts = chain.held == 0 && arrival.description.page > 0;
         if matches!(entry, Entry::PageStart { .. }) && !starts {
             return Err(refused(Reason::InvalidChange));
         }
-        if !has_room(&chain, &entry, value.len()) {
+        if !has_room(chain, &entry, value.len()) {
             return Err(refused(Reason::Limit));
         }
         if !self.take_visitor_room(state, work, arrival, &entry, value.len())? {
             return Err(deferred(Reason::Quota));
         }
-        let change = LogChange { time_ms, entry, value, built };
+        let change = LogChange { time_ms, entry, value, tag, id, hash };
         Ok(self.add_log_change(state, work, &arrival.description, arrival.key, change, false)?)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::budget::DocumentUse;
+use super::digests::Digest;
 use super::forks::Branch;
 use super::visitors::VisitorUse;
 use super::witness::Admitted;
@@ -174,7 +175,7 @@ pub(crate) struct State {
     pub awaited: HashMap<DocumentId, BTreeSet<ChangeHash>>,
     /// Chains that went on, while what lies before was not kept here; and since when.
     pub gapped: BTreeMap<ChainKey, u64>,
-    pub digests: HashMap<Section, [u8; 32]>,
+    pub digests: HashMap<Section, Digest>,
     /// What is missing of sections, and when it was counted.
     pub missing: HashMap<Section, (u64, u64)>,
     /// Grows with each commit that may change it.
@@ -210,6 +211,10 @@ pub(crate) struct State {
     pub now_ms: u64,
     /// Somebody's tombstones are to be looked at again.
     pub unsettled: bool,
+    /// What peers showed and no commit took along yet: rows, and the highest n.
+    pub peers_showed: BTreeMap<Vec<u8>, u64>,
+    /// Accounts whose marks in the store were worked off; no commit took them away yet.
+    pub settled: BTreeSet<AccountId>,
     pub journal: u64,
     pub failed: Option<String>,
     /// Caches were changed for a commit that has not been handed to the store.
@@ -246,6 +251,8 @@ impl State {
         };
         if self.chains.len() > CACHED_MAX {
             self.chains.retain(|_, _| every_other());
+            // Of no document it is known any more that all of them are here.
+            self.whole.clear();
         }
         if self.descriptions.len() > CACHED_MAX {
             self.descriptions.retain(|_, _| every_other());
@@ -263,6 +270,27 @@ impl State {
         }
     }
 
+    /// Chains of a document that are in memory.
+    pub(crate) fn chains_in(
+        &self,
+        doc: &DocumentId,
+    ) -> impl Iterator<Item = (&ChainKey, &ChainState)> {
+        let first = ChainKey {
+            doc: *doc,
+            device: DeviceId::from_bytes([0; 32]),
+            incarnation: Incarnation::from_bytes([0; 16]),
+        };
+        let doc = *doc;
+        self.chains.range(first..).take_while(move |(key, _)| key.doc == doc)
+    }
+
+    /// Drops what was worked out about the use of documents.
+    pub(crate) fn forget_uses(&mut self, docs: &BTreeSet<DocumentId>) {
+        for doc in docs {
+            self.uses.remove(doc);
+        }
+    }
+
     /// Drops every cache; the own identity too if the store knows none.
     pub(crate) fn forget_caches(&mut self, no_account: bool) {
         let own = self.own.take().filter(|_| !no_account);
@@ -273,6 +301,7 @@ impl State {
             demanded: std::mem::take(&mut self.demanded),
             admitted: std::mem::take(&mut self.admitted),
             awaited: std::mem::take(&mut self.awaited),
+            peers_showed: std::mem::take(&mut self.peers_showed),
             gapped: std::mem::take(&mut self.gapped),
             failed: self.failed.take(),
             missing_epoch: self.missing_epoch + 1,
@@ -295,8 +324,8 @@ pub(crate) struct Work {
     pub signed: BTreeMap<ChainKey, Arc<Description>>,
     /// Accounts whose authority must be folded again.
     pub accounts: BTreeSet<AccountId>,
-    /// Documents were added.
-    pub documents: bool,
+    /// Documents of which nothing is stored before this commit.
+    pub documents: HashSet<DocumentId>,
     /// Changes of texts that this commit adds, by chain.
     pub text_changes: BTreeMap<ChainKey, Vec<ChangeId>>,
     /// Maps and texts that have to be made again.
@@ -353,10 +382,12 @@ mod tests {
             let account = AccountId::from_bytes([number; 32]);
             let description = Description::own(account, DocumentKind::Wall, 0);
             state.descriptions.insert(description.id(), Arc::new(description));
+            state.whole.insert(key.doc);
             if state.is_full() {
                 state.trim();
             }
             assert!(!state.is_full());
+            assert!(state.whole.iter().all(|doc| state.chains_in(doc).count() == 1));
         }
         assert!(state.chains.len() >= CACHED_MAX / 2 && state.chains.len() <= CACHED_MAX);
         assert!(state.descriptions.len() >= CACHED_MAX / 2);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Replica;
 use super::receive::{Arrival, Stop, deferred, refused};
 use crate::chain::extend;
-use crate::change::{Actor, BuiltChange, log};
+use crate::change::{Actor, log};
 use crate::hash::{ChangeHash, ChangeId};
 use crate::sync::exchange::Reason;
 use crate::wire::{Changes, Content, Part};
@@ -21,7 +21,7 @@ impl Step {
     pub fn bytes(&self) -> Bytes {
         match &self.data {
             StepData::Raw(bytes) => bytes.clone(),
-            StepData::Log { built, .. } => Bytes::copy_from_slice(&built.bytes),
+            StepData::Log(change) => change.bytes.clone(),
             StepData::Id => Bytes::new(),
         }
     }
@@ -30,13 +30,22 @@ impl Step {
     pub fn raw(&self) -> Option<&Bytes> {
         match &self.data {
             StepData::Raw(bytes) => Some(bytes),
-            StepData::Log { .. } | StepData::Id => None,
+            StepData::Log(_) | StepData::Id => None,
         }
     }
 }
 
+/// A log change, built of what came.
+pub(super) struct Built {
+    pub hash: ChangeHash,
+    pub bytes: Bytes,
+    pub time_ms: u64,
+    pub tag: u32,
+    pub value: Bytes,
+}
+
 pub(super) enum StepData {
-    Log { built: BuiltChange, time_ms: u64, value: Vec<u8> },
+    Log(Built),
     Raw(Bytes),
     Id,
 }
@@ -129,11 +138,13 @@ impl Builder {
                 if n > 1 && previous.is_none() {
                     return Err(deferred(Reason::Gap));
                 }
-                let value = item.value.to_vec();
-                let built = log::build(self.actor, n, previous, self.tag, item.time_ms, &value)
+                let (time_ms, value) = (item.time_ms, item.value.clone());
+                let built = log::build(self.actor, n, previous, self.tag, time_ms, &value)
                     .map_err(|_| refused(Reason::InvalidChange))?;
                 *last = Some(built.hash);
-                Ok((built.id, StepData::Log { built, time_ms: item.time_ms, value }))
+                let (hash, bytes) = (built.hash, built.bytes.into());
+                let change = Built { hash, bytes, time_ms, tag: self.tag, value };
+                Ok((built.id, StepData::Log(change)))
             }
             Item::Raw(bytes) => Ok((ChangeId::of(bytes), StepData::Raw(bytes.clone()))),
             Item::Id(id) => {

@@ -22,6 +22,9 @@ impl Replica {
         if work.withdrawn.get(id) == Some(doc) {
             return Ok(true);
         }
+        if !self.is_modified(state, doc)? {
+            return Ok(false);
+        }
         for (key, value) in self.scan_all(Table::Rows, &keys::modifications(id))? {
             let (Some(by), [0x11]) = (keys::parse_last(&key), value.as_ref()) else { continue };
             let Some(row) = self.entry_row(&by)? else { continue };
@@ -30,6 +33,14 @@ impl Replica {
             }
         }
         Ok(false)
+    }
+
+    /// Whether any chain of a document modifies anything.
+    fn is_modified(&self, state: &mut State, doc: &DocumentId) -> Result<bool, EngineError> {
+        if !state.whole.contains(doc) {
+            self.load_chains(state, doc)?;
+        }
+        Ok(state.chains_in(doc).any(|(_, chain)| chain.modifications > 0))
     }
 
     /// Whether an entry is withdrawn, or is an edit of one that is.
@@ -122,19 +133,25 @@ impl Replica {
         Ok(())
     }
 
-    /// Notes that one more entry of a document names a body.
+    /// Notes that one more entry of a document names a body; returns what the store knows of it
+    /// there.
     pub(super) fn note_naming(
         &self,
         work: &mut Work,
         hash: &BlobHash,
         doc: &DocumentId,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<BodyState>, EngineError> {
         let new = work.named.insert((*doc, *hash));
-        if !new || self.store.get(Table::Meta, &keys::body(hash, doc))?.is_some() {
+        // Of a document that is new itself nothing is stored.
+        let stored = match work.documents.contains(doc) {
+            true => None,
+            false => self.store.get(Table::Meta, &keys::body(hash, doc))?,
+        };
+        if !new || stored.is_some() {
             work.batch.put(Table::Meta, keys::shared(doc, hash), Vec::new());
             work.shared.insert((*doc, *hash));
         }
-        Ok(())
+        Ok(stored.as_deref().and_then(BodyState::parse))
     }
 
     /// Whether an entry other than these, not withdrawn, names a body in the same document.
@@ -191,6 +208,7 @@ impl Replica {
             }
         }
         for (account, restores) in accounts {
+            state.settled.remove(&account);
             state.unsettled = true;
             work.batch.put(Table::Meta, keys::unsettled(&account), vec![u8::from(restores)]);
         }
@@ -206,32 +224,41 @@ impl Replica {
         drop(state);
         for (key, value) in self.scan_all(Table::Meta, keys::UNSETTLED)? {
             let Some(account) = key.last_chunk::<32>() else { continue };
+            let account = AccountId::from_bytes(*account);
             // Nobody may be suspended any more, and what was held back counts.
             let restores = value.as_ref() == [1];
-            self.settle_account(&AccountId::from_bytes(*account), restores)?;
+            let mut state = self.lock();
+            if state.settled.contains(&account) {
+                continue;
+            }
+            let authority = self.authority_of(&mut state, &account)?;
+            let judged = |a: &Authority| a.devices.values().any(|device| device.revoked.is_some());
+            if restores || authority.is_some_and(|authority| judged(&authority)) {
+                drop(state);
+                self.settle_account(&account)?;
+            } else {
+                // Nothing was withdrawn that counts again: the mark goes with the next commit.
+                state.settled.insert(account);
+            }
         }
         Ok(())
     }
 
-    fn settle_account(&self, account: &AccountId, restores: bool) -> Result<(), EngineError> {
+    fn settle_account(&self, account: &AccountId) -> Result<(), EngineError> {
         let mut state = self.lock();
         let mut work = Work::default();
-        let authority = self.authority_of(&mut state, account)?;
-        let judged = |a: &Authority| a.devices.values().any(|device| device.revoked.is_some());
-        if restores || authority.is_some_and(|authority| judged(&authority)) {
-            for space in self.known_spaces()? {
-                for (doc, description) in self.documents(&mut state, &space)? {
-                    if description.account != *account || !description.kind.is_log() {
-                        continue;
-                    }
-                    for (key, _) in self.chains_of(&mut state, &doc)? {
-                        self.follow_cut(&mut state, &mut work, &description, &key)?;
-                    }
-                    for target in self.targets(&mut state, &doc)? {
-                        self.settle(&mut state, &mut work, &target, &doc)?;
-                    }
-                    state = self.commit_large(state, &mut work)?;
+        for space in self.known_spaces()? {
+            for (doc, description) in self.documents(&mut state, &space)? {
+                if description.account != *account || !description.kind.is_log() {
+                    continue;
                 }
+                for (key, _) in self.chains_of(&mut state, &doc)? {
+                    self.follow_cut(&mut state, &mut work, &description, &key)?;
+                }
+                for target in self.targets(&mut state, &doc)? {
+                    self.settle(&mut state, &mut work, &target, &doc)?;
+                }
+                state = self.commit_large(state, &mut work)?;
             }
         }
         work.batch.delete(Table::Meta, keys::unsettled(account));

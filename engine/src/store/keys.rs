@@ -4,7 +4,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | Truth | `b ‖ hash` | blob of at most 16 KiB, salted body or stored change |
-//! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ n` | change id |
+//! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ n` | change id; of a log change, what it is built of |
 //! | Truth | `d ‖ doc` | description |
 //! | Meta | `h ‖ doc ‖ device ‖ incarnation` | head row |
 //! | Meta | `l ‖ doc ‖ device ‖ incarnation` | an older head that proves what is held |
@@ -14,7 +14,7 @@
 //! | Meta | `p ‖ device` | certificate path |
 //! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
-//! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a document |
+//! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a map; before format 2 for any document |
 //! | Meta | `i ‖ doc ‖ hash` | empty: several entries of a document name this body |
 //! | Meta | `y ‖ account` | empty: its tombstones are to be looked at again |
 //! | Meta | `z ‖ space ‖ account` | bytes that a visitor has on a wall |
@@ -28,7 +28,7 @@
 //! | Meta | `R ‖ policy ‖ account` | empty: words claim the account |
 //! | Meta | `s ‖ account` | subscription |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
-//! | Meta | `j ‖ number` | journal of events |
+//! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
 //! | Meta | `I ‖ key` | what was written once under an idempotency key |
 //! | Meta | `J ‖ number` | idempotency keys in the order of their use |
 //! | Meta | `c ‖ name` | own settings |
@@ -41,6 +41,7 @@
 //! | Rows | `s f ‖ change id` | time and terms by which an entry is found |
 //! | Rows | `s w ‖ hash ‖ change id` | empty: an entry to index once this text is here |
 //! | Meta | `X e ‖ change id` | empty: an entry to index |
+//! | Meta | `X c ‖ doc ‖ device ‖ incarnation ‖ first n` | last n: entries of a chain to index |
 //! | Meta | `X d ‖ doc` | empty: what its modifications name is to be indexed |
 //! | Meta | `X a ‖ account` | empty: so with all its documents |
 
@@ -75,7 +76,7 @@ pub fn chain_prefix(chain: &ChainKey) -> Vec<u8> {
     join(b'n', &[chain.doc.as_bytes(), chain.device.as_bytes(), chain.incarnation.as_bytes()])
 }
 
-/// Chain index row: the id of change `n`.
+/// Chain row of change `n`: its id, and all that a log change says.
 #[must_use]
 pub fn chain_change(chain: &ChainKey, n: u64) -> Vec<u8> {
     let mut key = chain_prefix(chain);
@@ -192,16 +193,13 @@ pub fn wanted_prefix(doc: &DocumentId) -> Vec<u8> {
     join(b'v', &[doc.as_bytes()])
 }
 
-/// A body that is here for a document.
+/// A body that is here for a map.
 #[must_use]
 pub fn held(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
     join(b'u', &[doc.as_bytes(), hash.as_bytes()])
 }
 
-/// All bodies that are here.
-pub const HELD: &[u8] = b"u";
-
-/// All bodies that are here for a document.
+/// All bodies that are here for a map.
 #[must_use]
 pub fn held_prefix(doc: &DocumentId) -> Vec<u8> {
     join(b'u', &[doc.as_bytes()])
@@ -316,10 +314,25 @@ pub fn subscription(account: &AccountId) -> Vec<u8> {
     join(b's', &[account.as_bytes()])
 }
 
-/// Journal row.
+/// Journal row of the events `first..=last`; of one event it is `last` alone.
 #[must_use]
-pub fn journal(number: u64) -> Vec<u8> {
-    join(b'j', &[&number.to_be_bytes()])
+pub fn journal(first: u64, last: u64) -> Vec<u8> {
+    if first == last || first == 0 {
+        return join(b'j', &[&last.to_be_bytes()]);
+    }
+    join(b'j', &[&last.to_be_bytes(), &first.to_be_bytes()])
+}
+
+/// Reads the numbers of the first and the last event out of a journal row's key.
+#[must_use]
+pub fn parse_journal(key: &[u8]) -> Option<(u64, u64)> {
+    let (last, rest) = key.strip_prefix(b"j")?.split_first_chunk::<8>()?;
+    let last = u64::from_be_bytes(*last);
+    match rest.try_into() {
+        Ok(first) => Some((u64::from_be_bytes(first), last)),
+        Err(_) if rest.is_empty() => Some((last, last)),
+        Err(_) => None,
+    }
 }
 
 /// What was written under an idempotency key.
@@ -499,7 +512,10 @@ pub fn awaits_text(hash: &BlobHash, id: &ChangeId) -> Vec<u8> {
     key
 }
 
-/// All entries to index once a text is here.
+/// All entries that wait for texts.
+pub const AWAITING_TEXT: &[u8] = b"sw";
+
+/// All entries to index once this text is here.
 #[must_use]
 pub fn awaiting_text(hash: &BlobHash) -> Vec<u8> {
     let mut key = b"sw".to_vec();
@@ -511,6 +527,22 @@ pub fn awaiting_text(hash: &BlobHash) -> Vec<u8> {
 #[must_use]
 pub fn unindexed_entry(id: &ChangeId) -> Vec<u8> {
     join(b'X', &[b"e", id.as_bytes()])
+}
+
+/// Entries of a chain to index, from `first` on.
+#[must_use]
+pub fn unindexed_run(chain: &ChainKey, first: u64) -> Vec<u8> {
+    let (doc, device, life) = (&chain.doc, &chain.device, &chain.incarnation);
+    let first = first.to_be_bytes();
+    join(b'X', &[b"c", doc.as_bytes(), device.as_bytes(), life.as_bytes(), &first])
+}
+
+/// Reads chain and first entry out of the key of such a mark.
+#[must_use]
+pub fn parse_unindexed_run(key: &[u8]) -> Option<(ChainKey, u64)> {
+    let (rest, first) = key.strip_prefix(b"Xc")?.split_last_chunk::<8>()?;
+    let chain = parse_head(&[b"h", rest].concat())?;
+    Some((chain, u64::from_be_bytes(*first)))
 }
 
 /// A document of which what modifications name is to be indexed.

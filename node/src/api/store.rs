@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::store::Table;
+use mosaic_engine::store::{STORE_FORMAT, Table};
 
 use super::answer::blocking;
 use super::failure::LINK_ANEW;
@@ -13,9 +13,6 @@ use super::types::{
 };
 use crate::app::App;
 use crate::clock;
-
-/// Format version of the store.
-pub(super) const STORE_FORMAT: u32 = 1;
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<StoreStats, _>(router, stats);

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use mosaic_engine::chain::ChainKey;
-use mosaic_engine::codec::Writer;
-use mosaic_engine::hash::{BlobHash, DeviceId, DocumentId, Link, derive};
+use mosaic_engine::hash::{BlobHash, DeviceId, DocumentId, Link};
 use mosaic_engine::model::entry::BodyRef;
 use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::News;
+use mosaic_engine::sync::digest::section_digest;
 use mosaic_engine::sync::exchange::{
     BodyReceipt, Exchange, ExchangeResult, Incomplete, Introduction, KnownTip, PackRef, PagePack,
     Receipt, Received, Section,
@@ -154,14 +154,7 @@ impl Exchange for Hub {
     }
 
     fn digest(&self, section: &Section) -> ExchangeResult<[u8; 32]> {
-        let mut tips = self.tips(section)?;
-        tips.sort_by_key(|tip| (tip.chain, tip.n, tip.link));
-        let mut w = Writer::new();
-        for tip in &tips {
-            tip.chain.encode(&mut w);
-            w.u64(tip.n).raw(tip.link.as_bytes());
-        }
-        Ok(derive("mosaic section digest 1", &[&w.finish()]))
+        Ok(section_digest(self.tips(section)?))
     }
 
     fn tips(&self, section: &Section) -> ExchangeResult<Vec<KnownTip>> {
