@@ -11,7 +11,7 @@ use mosaic_engine::hash::{AccountId, ChangeId, DeviceId};
 use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::replica::{Draft, Replica, Subscription};
 use mosaic_engine::store::memory::MemoryStore;
-use mosaic_engine::sync::exchange::{Exchange, KnownTip, Received, Section};
+use mosaic_engine::sync::exchange::{Exchange, KnownTip, Received, Section, Verdict};
 
 use crate::TIME_MS;
 
@@ -53,9 +53,7 @@ impl Parcel {
             let receipt =
                 to.receive_with(from, chains.clone(), bodies, TIME_MS).expect("a receipt");
             for told in &receipt.chains {
-                let taken =
-                    matches!(told.verdict, mosaic_engine::sync::exchange::Verdict::Accepted { .. });
-                assert!(taken, "{told:?}");
+                assert!(matches!(told.verdict, Verdict::Accepted { .. }), "{told:?}");
             }
         }
     }
