@@ -6,41 +6,44 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["R0"],
         "bytes each way, at most",
-        "the opener lists each kept space with 42 bytes (tag, two digests), in every session, also \
-         to who was equal before. Next: a sketch over the spaces' digests, one total for remembered \
-         peers.",
+        "at the first meeting of two accounts the opener lists each kept space with 34 \
+         bytes (name, two digests); it is noted then, and the next session costs 79 \
+         bytes. Next: a sketch over the spaces for those who never met.",
     ),
     (
         &["R1", "R6", "R4"],
         "bytes to find out",
-        "42 bytes for each kept space in Open and 3 in Answer whether it differs or not; 26 bytes \
-         for each chain of a section of which one chain differs. Next: sketches, keyed for the \
-         session, over spaces and over tips.",
+        "at the first meeting the list of spaces, 34 bytes each in Open and 3 in Answer; \
+         after that what is left is a want of 20 bytes for each chain asked for. Next: a \
+         sketch over the spaces, shorter wants.",
     ),
     (
         &["R1", "R6"],
         "control bytes",
-        "the lists above; a signed head of 217 bytes for each chain that moved, and a certificate \
-         path for each device. Next: sketches, and heads that leave out what the tip said.",
+        "the list of the first meeting; a signed head of 217 bytes for each chain that \
+         moved, and a certificate path for each device. Next: heads that leave out what \
+         the tip said.",
     ),
     (
         &["R1", "R4", "R6"],
         "legs until all is there",
-        "list, tips, wants, gives: four legs where both have news, and two more for each pack that \
-         waits for the one before. Next: what the answerer can tell from the list goes along with \
-         the answer; more packs under way at once.",
+        "check or list, sketch, wants, gives: both know after the third leg what differs, \
+         and what the answerer has comes in a fourth; two more for each pack that waits \
+         for the one before. Next: each side pushes at once what it has written since \
+         both met.",
     ),
     (
         &["E1"],
         "processor time over automerge::sync",
-        "it grows with the number of accounts, not only of changes: each frame taken goes through \
-         something of all kept sections. Next: a profile of taking; then no step that looks at more \
-         than what came.",
+        "about half is the database's: five rows a change (change, entry, wall, state of \
+         the body, body), each for itself. Next: closed pages stored as packs, with rows \
+         by page.",
     ),
     (
         &["E1"],
         "processor time a change over that at 10,000",
-        "as above: time a change follows the number of accounts.",
+        "what is left that looks at all kept sections at the end of a round. Next: a \
+         profile at 1,000 accounts.",
     ),
     (
         &["E1"],
@@ -48,17 +51,13 @@ const REASONS: &[(&[&str], &str, &str)] = &[
         "two chains an account, its log and its wall, and one head for each: 2 an account. Next: \
          a head that covers several chains of one device.",
     ),
-    (
-        &["E2"],
-        "fsyncs until it is there and known to be",
-        "two at each side: the commit of the post, and another that notes what the peer is known to \
-         have. Next: the note rides in the next commit.",
-    ),
+    (&["E2"], "fsyncs until it is there and known to be", "one at each side for the post."),
     (
         &["E7"],
         "disk over payload, compacted",
-        "the truth itself is stored as whole changes and bodies under 32-byte keys; rows and states \
-         of bodies are as many again. Next: closed pages as packs that rebuild the exact changes.",
+        "bodies and what a change is built of are rows of their own under 32-byte keys; \
+         rows and states of bodies are as many again. Next: closed pages as packs that \
+         rebuild the exact changes.",
     ),
     (
         &["E7"],
@@ -69,9 +68,9 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["M1"],
         "processor time over apply_changes",
-        "log pages: rows, states and bodies of each change are separate puts, each with its key, \
-         cloned on the way to the database. Map documents: each change is tried on a document of its \
-         own before it counts, and loaded again with what was there. Next: a profile of each.",
+        "log pages: rows, states and bodies of each change are separate puts, each with \
+         its key. Map documents: each change is tried on a document of its own before it \
+         counts, and loaded again with what was there. Next: a profile of each.",
     ),
     (
         &["M3"],
@@ -95,7 +94,8 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["R5"],
         "control bytes",
-        "tips of all visitors of a wall are listed when one of them moved. Next: a sketch over tips.",
+        "a sketch of the visitors' tips where one of them moved, and a head for each that \
+         is new.",
     ),
 ];
 
