@@ -135,15 +135,9 @@ impl Session {
             None => self.sections().into_iter().map(|(reference, _)| reference).collect(),
         };
         round.compared.sort_by_key(|reference| (reference.class, reference.entry));
-        let number = round.number;
-        let mut frames = round.compared.chunks(COMPARED_PER_FRAME).peekable();
-        if frames.peek().is_none() {
-            let message = Message::Compared { round: number, more: false, sections: Vec::new() };
-            self.out.send(&message);
-        }
-        while let Some(frame) = frames.next() {
-            let (more, sections) = (frames.peek().is_some(), frame.to_vec());
-            self.out.send(&Message::Compared { round: number, more, sections });
+        for sections in round.compared.chunks(COMPARED_PER_FRAME) {
+            let (round, sections) = (round.number, sections.to_vec());
+            self.out.send(&Message::Compared { round, sections });
         }
     }
 
@@ -296,7 +290,7 @@ impl Session {
         self.flush_shown(exchange)?;
         let mut tagged: HashMap<SectionRef, HashMap<Tag, Vec<KnownTip>>> = HashMap::new();
         let mut shown: HashMap<Section, HashMap<ChainKey, u64>> = HashMap::new();
-        let mut jobs = Vec::new();
+        let (mut jobs, mut wanted) = (Vec::new(), BTreeSet::new());
         for item in items {
             let mut found = Vec::new();
             match item.name {
@@ -314,9 +308,7 @@ impl Session {
                         }
                         let before = shown.get(&section).and_then(|s| s.get(&tip.chain)).copied();
                         note_older(&mut round, section, &tip, before, item);
-                        if round.whole {
-                            round.compare([reference]);
-                        }
+                        wanted.insert(reference);
                     }
                 }
                 WantName::Tagged(reference, tag) => {
@@ -344,6 +336,9 @@ impl Session {
                 }
                 jobs.extend(answer(&key, section, tip, item, exchange)?.map(Job::Chain));
             }
+        }
+        if round.whole {
+            round.compare(wanted);
         }
         self.round = Some(round);
         let scope = Scope { kind: ScopeKind::Answer, id: request };

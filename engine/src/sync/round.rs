@@ -123,11 +123,8 @@ impl Round {
 
     /// Counts sections among those compared.
     pub fn compare(&mut self, sections: impl IntoIterator<Item = SectionRef>) {
-        for reference in sections {
-            if !self.compared.contains(&reference) {
-                self.compared.push(reference);
-            }
-        }
+        let mut known: HashSet<SectionRef> = self.compared.iter().copied().collect();
+        self.compared.extend(sections.into_iter().filter(|reference| known.insert(*reference)));
     }
 
     /// The tips that a name in a request stands for.

@@ -397,7 +397,7 @@ impl Session {
                 self.on_sums(round, sections, &sums, exchange)
             }
             Message::More { round } => self.on_more(round),
-            Message::Compared { round, more: _, sections } => self.on_compared(round, &sections),
+            Message::Compared { round, sections } => self.on_compared(round, &sections),
             Message::Tips { round, last, groups } => self.on_tips(round, last, groups, exchange),
             Message::Want { request, items } => self.on_want(request, &items, exchange),
             Message::WantBodies { request, section, hashes } => {

@@ -22,6 +22,9 @@ const CELLS_MAX: usize = 131_072;
 const SUMS_TIPS_MAX: usize = 20_000;
 const TIPS_PER_FRAME: usize = 5000;
 const CELLS_PER_FRAME: usize = 5000;
+/// Frames of cells in one round: half as many again each time, in full frames, are fewer. Each
+/// costs a walk over all that came before.
+const CELL_FRAMES_MAX: usize = 128;
 
 /// A tip by the name it has in this round.
 pub type Named = (Item, SectionRef, KnownTip);
@@ -62,6 +65,7 @@ pub struct Peeling {
     /// `None` once the cells made no sense: then a list is waited for.
     decoder: Option<Decoder>,
     taken: usize,
+    frames: usize,
     summed: bool,
     /// What the sums told.
     read: Option<Difference>,
@@ -329,9 +333,6 @@ impl Session {
             if round.whole || round.peeling.as_ref().is_some_and(sketched) {
                 round.peeling = None;
             }
-            if round.whole && !round.compared.contains(&group.section) {
-                round.compared.push(group.section);
-            }
             round.tips.extend(group.tips.into_iter().map(|tip| (group.section, tip)));
         }
         self.round = known;
@@ -348,7 +349,8 @@ impl Session {
     ) -> Result<(), Fault> {
         let (mut round, key) = self.peel(number, sections, exchange)?;
         let Some(peeling) = &mut round.peeling else { return Err(PROTOCOL) };
-        if peeling.taken + cells.len() > CELLS_MAX {
+        peeling.frames += 1;
+        if peeling.taken + cells.len() > CELLS_MAX || peeling.frames > CELL_FRAMES_MAX {
             return Err(PROTOCOL);
         }
         peeling.take(&key, cells);
@@ -403,8 +405,9 @@ impl Session {
         }
         let hashed: Vec<_> = own.iter().map(|(item, ..)| (*item, key.item_hash(*item))).collect();
         let decoder = Some(Decoder::new(&hashed));
-        let (taken, summed, read) = (0, false, None);
-        round.peeling = Some(Peeling { sections, own, decoder, taken, summed, read });
+        let (taken, frames, summed, read) = (0, 0, false, None);
+        let peeling = Peeling { sections, own, decoder, taken, frames, summed, read };
+        round.peeling = Some(peeling);
         Ok((round, key))
     }
 

@@ -127,7 +127,6 @@ fn read_difference(kind: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError>
         MORE => Message::More { round: number(r, "round")? },
         _ => Message::Compared {
             round: number(r, "round")?,
-            more: flags(r, FLAG_MORE)? != 0,
             sections: list(r, "sections", read_section)?,
         },
     })

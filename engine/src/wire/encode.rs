@@ -182,8 +182,8 @@ impl Message {
             Self::More { round } => {
                 w.varint(*round);
             }
-            Self::Compared { round, more, sections } => {
-                w.varint(*round).u8(flag(*more, FLAG_MORE));
+            Self::Compared { round, sections } => {
+                w.varint(*round);
                 write_sections(w, sections);
             }
             _ => {}

@@ -285,8 +285,6 @@ pub enum Message {
     Compared {
         /// The round.
         round: u64,
-        /// More of them follow.
-        more: bool,
         /// The sections.
         sections: Vec<SectionRef>,
     },

@@ -6,10 +6,10 @@ use super::model::Model;
 use super::{ALL, OPEN, assert_same, last_round, pair, rest};
 use crate::description::DocumentKind;
 use crate::sketch::{CELL_BYTES, COUNTERS, Cell, Estimate};
-use crate::sync::Options;
 use crate::sync::exchange::Exchange;
 use crate::sync::outcome::OutcomeKind;
 use crate::sync::sim::{Faults, Network};
+use crate::sync::{Input, Options, Output, Role, Session};
 use crate::wire::{FRAME_PREFIX_BYTES, Message};
 
 use super::hostile::talk;
@@ -147,6 +147,44 @@ fn a_sketch_that_is_too_short_is_made_longer_and_then_given_up() {
     assert!(asked >= 2 && listed == 1, "{cells_sent} {asked} {listed}");
     assert!(cells_sent * CELL_BYTES <= 200 * 8, "{cells_sent}");
     assert!(talk.outcomes.iter().all(|outcomes| outcomes.last().unwrap().is_equal()));
+}
+
+#[test]
+fn who_sends_a_sketch_cell_by_cell_is_sent_away() {
+    let homes = two();
+    let session =
+        |role, side: usize| Session::new(role, homes[1 - side].device, [3; 16], Options::default());
+    let (mut opener, mut responder) = (session(Role::Initiator, 0), session(Role::Responder, 1));
+    let frames = |session: &mut Session| -> Vec<Bytes> {
+        let outputs = std::iter::from_fn(|| session.poll());
+        let sent = outputs.filter_map(|output| match output {
+            Output::Send(frame) => Some(frame.slice(FRAME_PREFIX_BYTES..)),
+            _ => None,
+        });
+        sent.collect()
+    };
+    opener.handle(1000, Input::Start, &homes[0]);
+    for frame in frames(&mut opener) {
+        responder.handle(1000, Input::Frame(frame), &homes[1]);
+    }
+    let mut begun = None;
+    for frame in frames(&mut responder) {
+        match Message::decode(&frame).unwrap() {
+            Message::Sums { round, sections, .. } => begun = Some((round, sections)),
+            _ => opener.handle(1000, Input::Frame(frame), &homes[0]),
+        }
+    }
+    let (round, mut sections) = begun.unwrap();
+    let closed = (0..1000).position(|_| {
+        let sections = std::mem::take(&mut sections);
+        let cells = vec![Cell::from_bytes([7; CELL_BYTES])];
+        let cells = Message::Cells { round, last: false, sections, cells };
+        opener.handle(1000, Input::Frame(unframed(&cells)), &homes[0]);
+        frames(&mut opener)
+            .iter()
+            .any(|frame| matches!(Message::decode(frame), Ok(Message::Close { .. })))
+    });
+    assert_eq!(closed, Some(128));
 }
 
 #[test]
