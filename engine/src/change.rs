@@ -72,6 +72,18 @@ pub struct ChainPosition {
     pub previous: Option<ChangeHash>,
 }
 
+impl ChainPosition {
+    /// The place after the newest change of a chain, by its number and hash.
+    #[must_use]
+    pub fn after(actor: Actor, newest: Option<(u64, ChangeHash)>) -> Self {
+        newest.map_or(Self { actor, n: 1, previous: None }, |(n, hash)| Self {
+            actor,
+            n: n + 1,
+            previous: Some(hash),
+        })
+    }
+}
+
 /// The bytes of a change and its two names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltChange {

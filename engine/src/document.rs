@@ -214,10 +214,7 @@ impl MapDocument {
     /// Returns where the next change of a chain has to stand.
     #[must_use]
     pub fn next_position(&self, actor: Actor) -> ChainPosition {
-        match self.tip(&actor) {
-            None => ChainPosition { actor, n: 1, previous: None },
-            Some((n, hash)) => ChainPosition { actor, n: n + 1, previous: Some(hash) },
-        }
+        ChainPosition::after(actor, self.tip(&actor))
     }
 
     /// Lets a change through the gate; the document stays as it is.

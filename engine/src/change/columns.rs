@@ -12,6 +12,27 @@ impl From<DecodeError> for Malformed {
     }
 }
 
+/// The columns of a change's operations, by specification, and the actions that are known here.
+pub(super) mod spec {
+    pub(in crate::change) const OBJECT_ACTOR: u64 = 0x01;
+    pub(in crate::change) const OBJECT_COUNTER: u64 = 0x02;
+    pub(in crate::change) const KEY_ACTOR: u64 = 0x11;
+    pub(in crate::change) const KEY_COUNTER: u64 = 0x13;
+    pub(in crate::change) const KEY: u64 = 0x15;
+    pub(in crate::change) const INSERT: u64 = 0x34;
+    pub(in crate::change) const ACTION: u64 = 0x42;
+    pub(in crate::change) const VALUE_META: u64 = 0x56;
+    pub(in crate::change) const VALUE: u64 = 0x57;
+    pub(in crate::change) const PREDECESSORS: u64 = 0x70;
+    pub(in crate::change) const PREDECESSOR_ACTOR: u64 = 0x71;
+    pub(in crate::change) const PREDECESSOR_COUNTER: u64 = 0x73;
+    pub(in crate::change) const EXPAND: u64 = 0x94;
+    pub(in crate::change) const MARK_NAME: u64 = 0xa5;
+    pub(in crate::change) const DEFLATED: u64 = 0x08;
+    pub(in crate::change) const ACTION_PUT: u64 = 1;
+    pub(in crate::change) const ACTION_DELETE: u64 = 3;
+}
+
 /// A column's specification and data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column<'a> {

@@ -6,6 +6,11 @@
 use std::collections::BTreeSet;
 
 use crate::change::Actor;
+use crate::change::columns::spec::{
+    ACTION, ACTION_DELETE, ACTION_PUT, DEFLATED, EXPAND, INSERT, KEY, KEY_ACTOR, KEY_COUNTER,
+    MARK_NAME, OBJECT_ACTOR, OBJECT_COUNTER, PREDECESSOR_ACTOR, PREDECESSOR_COUNTER, PREDECESSORS,
+    VALUE, VALUE_META,
+};
 use crate::change::columns::{Column, signed};
 use crate::change::frame::{Header, Times, number, read_header};
 use crate::change::malformed::Malformed;
@@ -81,25 +86,6 @@ struct Columns<'a> {
     predecessor_actor: &'a [u8],
     predecessor_counter: &'a [u8],
 }
-
-const OBJECT_ACTOR: u64 = 0x01;
-const OBJECT_COUNTER: u64 = 0x02;
-const KEY_ACTOR: u64 = 0x11;
-const KEY_COUNTER: u64 = 0x13;
-const KEY: u64 = 0x15;
-const INSERT: u64 = 0x34;
-const ACTION: u64 = 0x42;
-const VALUE_META: u64 = 0x56;
-const VALUE: u64 = 0x57;
-const PREDECESSORS: u64 = 0x70;
-const PREDECESSOR_ACTOR: u64 = 0x71;
-const PREDECESSOR_COUNTER: u64 = 0x73;
-const EXPAND: u64 = 0x94;
-const MARK_NAME: u64 = 0xa5;
-const DEFLATED: u64 = 0x08;
-
-const ACTION_PUT: u64 = 1;
-const ACTION_DELETE: u64 = 3;
 
 impl<'a> Columns<'a> {
     fn read(r: &mut Reader<'a>) -> Result<Self, Malformed> {

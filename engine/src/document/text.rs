@@ -111,10 +111,7 @@ impl TextDocument {
     /// Returns where the next change of a chain has to stand.
     #[must_use]
     pub fn next_position(&self, actor: Actor) -> ChainPosition {
-        match self.tip(&actor) {
-            None => ChainPosition { actor, n: 1, previous: None },
-            Some((n, hash)) => ChainPosition { actor, n: n + 1, previous: Some(hash) },
-        }
+        ChainPosition::after(actor, self.tip(&actor))
     }
 
     /// Takes in the next changes of a chain, as far as they pass the gate: the rules one by

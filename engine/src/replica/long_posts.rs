@@ -1,10 +1,9 @@
 //! Posts whose text is a document, and what becomes of it when they are withdrawn.
 
-use super::posts::check_draft;
 use super::{ChainState, Draft, EngineError, Once, Replica, State, Text, TextEdit, Version, Work};
 use crate::chain::ChainKey;
 use crate::change::text::prescan_text;
-use crate::description::{Description, DocumentKind, TextLabel};
+use crate::description::{Description, TextLabel};
 use crate::hash::{AccountId, ChangeHash, ChangeId, DocumentId};
 use crate::model::entry::{Entry, EntryRef};
 use crate::store::{Table, keys};
@@ -25,22 +24,7 @@ impl Replica {
         quote: Option<EntryRef>,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        check_draft(&draft)?;
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        if let Some(written) = self.find_once(once)? {
-            return Ok(written);
-        }
-        let mut work = Work::default();
-        self.mend_epochs(&mut state, &mut work, now_ms)?;
-        let (label, _) = self.begin_text(&mut state, &mut work, &draft.text, now_ms)?;
-        let body = self.put_body(&mut work, b"")?;
-        let attachments = draft.attachments;
-        let entry = Entry::Post { body, attachments, quote, origin: None, text: Some(label) };
-        let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
-        self.note_once(&mut work, once, &id)?;
-        self.finish(state, work)?;
-        Ok(id)
+        self.write_post(once, draft, quote, true, now_ms)
     }
 
     /// The document that holds the text of a post; `None` if its text is a body.

@@ -49,6 +49,18 @@ impl Replica {
         quote: Option<EntryRef>,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
+        self.write_post(once, draft, quote, false, now_ms)
+    }
+
+    /// Writes a post, its text in a body or (`long`) in a document of its own.
+    pub(super) fn write_post(
+        &self,
+        once: Option<&Once>,
+        draft: Draft,
+        quote: Option<EntryRef>,
+        long: bool,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
         check_draft(&draft)?;
         let mut state = self.lock();
         self.check_writer(&mut state)?;
@@ -57,9 +69,14 @@ impl Replica {
         }
         let mut work = Work::default();
         self.mend_epochs(&mut state, &mut work, now_ms)?;
-        let body = self.put_body(&mut work, draft.text.as_bytes())?;
-        let entry =
-            Entry::Post { body, attachments: draft.attachments, quote, origin: None, text: None };
+        let Draft { text: words, attachments } = draft;
+        let (text, body) = if long {
+            let (label, _) = self.begin_text(&mut state, &mut work, &words, now_ms)?;
+            (Some(label), self.put_body(&mut work, b"")?)
+        } else {
+            (None, self.put_body(&mut work, words.as_bytes())?)
+        };
+        let entry = Entry::Post { body, attachments, quote, origin: None, text };
         let id = self.append_to_pages(&mut state, &mut work, DocumentKind::Wall, entry, now_ms)?;
         self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;

@@ -5,30 +5,17 @@ use std::collections::BTreeSet;
 use super::{Column, TEXT_KEY, TextOperation};
 use crate::change::Actor;
 use crate::change::columns::signed;
+use crate::change::columns::spec::{
+    ACTION, ACTION_DELETE, ACTION_PUT, DEFLATED, EXPAND, INSERT, KEY, KEY_ACTOR, KEY_COUNTER,
+    MARK_NAME, OBJECT_ACTOR, OBJECT_COUNTER, PREDECESSOR_ACTOR, PREDECESSOR_COUNTER, PREDECESSORS,
+    VALUE, VALUE_META,
+};
 use crate::change::frame::number;
 use crate::change::malformed::Malformed;
 use crate::change::prescan::OperationId;
 use crate::codec::Reader;
 use crate::limits::{OPERATION_COUNTER_MAX, TEXT_OPERATIONS_MAX};
 
-const OBJECT_ACTOR: u64 = 0x01;
-const OBJECT_COUNTER: u64 = 0x02;
-const KEY_ACTOR: u64 = 0x11;
-const KEY_COUNTER: u64 = 0x13;
-const KEY: u64 = 0x15;
-const INSERT: u64 = 0x34;
-const ACTION: u64 = 0x42;
-const VALUE_META: u64 = 0x56;
-const VALUE: u64 = 0x57;
-const PREDECESSORS: u64 = 0x70;
-const PREDECESSOR_ACTOR: u64 = 0x71;
-const PREDECESSOR_COUNTER: u64 = 0x73;
-const EXPAND: u64 = 0x94;
-const MARK_NAME: u64 = 0xa5;
-const DEFLATED: u64 = 0x08;
-
-const ACTION_PUT: u64 = 1;
-const ACTION_DELETE: u64 = 3;
 const ACTION_MAKE_TEXT: u64 = 4;
 const META_NULL: u64 = 0;
 const KIND_TEXT: u64 = 6;
