@@ -73,6 +73,10 @@ struct ReportOptions {
     /// Where the histories come from
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
+    /// The editing trace automerge-paper.json.gz; otherwise that of cargo's copy of the crate
+    /// loro-internal, if there is one
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
             out: options.out,
             scratch: options.scratch,
             seed: options.seed,
+            trace: options.trace,
         }),
         Command::Compare { before, after } => compared(&before, &after),
         Command::Counts { bless, scratch } => counts::run(bless, scratch, 1),

@@ -9,6 +9,8 @@ mod git;
 mod maps;
 #[cfg(feature = "peers")]
 mod sets;
+#[cfg(feature = "peers")]
+mod texts;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +22,8 @@ pub use blobs::{Carried, carry, stock};
 pub use git::{Fetched, fetched};
 #[cfg(feature = "peers")]
 pub use maps::{Copied, copies};
+#[cfg(feature = "peers")]
+pub use texts::{TypedText, typed};
 
 /// What another took to find out what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod e1;
 mod e2;
 mod m1;
 mod m2;
+mod m4;
 mod r0;
 mod r1;
 mod r4;
@@ -13,7 +14,8 @@ mod r6;
 mod small;
 mod storage;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::measure::wall_ns;
@@ -58,13 +60,25 @@ pub struct Context {
     pub current: Cell<&'static str>,
     /// When progress was last told.
     pub told_ns: Cell<u64>,
+    /// A published editing trace, if one was named.
+    pub trace: Option<PathBuf>,
+    /// Parts that did not run, and why.
+    pub left_out: RefCell<BTreeMap<String, String>>,
 }
 
 impl Context {
     /// Begins a run.
     #[must_use]
     pub const fn new(size: Size, seed: u64, scratch: PathBuf) -> Self {
-        Self { size, seed, scratch, current: Cell::new(""), told_ns: Cell::new(0) }
+        Self {
+            size,
+            seed,
+            scratch,
+            current: Cell::new(""),
+            told_ns: Cell::new(0),
+            trace: None,
+            left_out: RefCell::new(BTreeMap::new()),
+        }
     }
 
     /// Chooses by size.
@@ -75,6 +89,11 @@ impl Context {
             Size::Whole => whole,
             Size::Full => full,
         }
+    }
+
+    /// Says why a part did not run.
+    pub fn not_run(&self, part: &str, reason: &str) {
+        self.left_out.borrow_mut().insert(part.to_owned(), reason.to_owned());
     }
 
     /// Tells on stderr what is done now.
@@ -129,6 +148,7 @@ pub const ALL: &[Benchmark] = &[
     ("M1", m1::run),
     ("M2", m2::run),
     ("M3", storage::opening),
+    ("M4", m4::run),
     #[cfg(feature = "peers")]
     ("S", small::run),
 ];

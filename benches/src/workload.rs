@@ -8,6 +8,7 @@ pub mod documents;
 pub mod hub;
 pub mod messages;
 pub mod prose;
+pub mod trace;
 pub mod wall;
 
 /// Numbers from a seed: SplitMix64, as published by Steele, Lea and Flood (2014).

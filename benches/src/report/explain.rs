@@ -79,6 +79,21 @@ const REASONS: &[(&[&str], &str, &str)] = &[
          stores the database's own opening is most of it. Next: a profile.",
     ),
     (
+        &["M4"],
+        "bytes on the wire over save()",
+        "a short text travels in frames as it is stored, not folded into columns, and its account \
+         log, certificate and head go along. Next: fold what is new of a text from some changes up.",
+    ),
+    (
+        &["M4"],
+        "bytes on disk over save()",
+        "each change is kept as Automerge writes it alone, about 100 bytes for one character and \
+         three times save() at 1,000 edits a change, because its hash and the signed head are over \
+         these bytes; what save() shares between changes stands in each. Of one change for each \
+         character the rows (entry, id, journal) are as much again. Next: closed runs of a \
+         chain kept as the folded columns that packs have, which rebuild the exact bytes.",
+    ),
+    (
         &["S"],
         "stock processor time over ours",
         "ours verifies, derives rows and commits some packs at a time, and pays for each account what \

@@ -21,6 +21,8 @@ pub struct Plan {
     pub scratch: PathBuf,
     /// Where the histories come from.
     pub seed: u64,
+    /// A published editing trace, if one was named.
+    pub trace: Option<PathBuf>,
 }
 
 /// Runs a plan: progress on stderr, a summary on stdout, the report in its folder.
@@ -44,7 +46,8 @@ pub fn run(plan: &Plan) -> Result<(), String> {
         rows: Vec::new(),
         not_run: peers::not_run(),
     };
-    let context = Context::new(plan.size, plan.seed, plan.scratch.clone());
+    let mut context = Context::new(plan.size, plan.seed, plan.scratch.clone());
+    context.trace = plan.trace.clone();
     for (name, benchmark) in ALL {
         if !plan.only.is_empty() && !plan.only.iter().any(|wanted| wanted == name) {
             report.not_run.insert((*name).to_owned(), "not asked for".to_owned());
@@ -54,6 +57,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
         let begun = wall_ns();
         report.rows.push(benchmark(&context));
         context.say(&format!("done in {:.1} s", (wall_ns() - begun) as f64 / 1e9));
+        report.not_run.append(&mut context.left_out.borrow_mut());
         // What is measured stays, whatever happens to the next one.
         write(&report, &plan.out)?;
     }

@@ -143,7 +143,7 @@ fn raw_bytes(source: &Replica) -> u64 {
 }
 
 /// Compacts each table whole, as the database does by and by.
-fn compact(home: &Path) {
+pub(super) fn compact(home: &Path) {
     let path = home.join("home/store/db");
     let database = Database::builder(&path).open().expect("a database");
     for table in Table::ALL {
@@ -155,7 +155,7 @@ fn compact(home: &Path) {
 }
 
 /// Bytes of the files of all tables and blobs, without the journals.
-fn tables_bytes(home: &Path) -> u64 {
+pub(super) fn tables_bytes(home: &Path) -> u64 {
     let (tables, blobs) = (home.join("home/store/db/keyspaces"), home.join("home/store/blobs"));
     folder_bytes(&tables) + folder_bytes(&blobs)
 }
