@@ -9,7 +9,8 @@ use automerge::{Automerge, ROOT, ReadDoc};
 use thiserror::Error;
 
 use crate::change::gate::{
-    Draft, Examined, GateError, apply, automerge_hash, change_hash, examine, operation_id, trial,
+    Draft, Examined, GateError, Run, apply, automerge_hash, change_hash, examine, operation_id,
+    trial,
 };
 use crate::change::log::{LogError, LogFields};
 use crate::change::malformed::Malformed;
@@ -166,6 +167,9 @@ impl MapDocument {
         }
         // Each change starts above all it depends on, so this order has dependencies first.
         ordered.sort_by_key(|(start, change)| (*start, change.actor, change.n));
+        if let Some(document) = Self::load_at_once(doc, &ordered) {
+            return Ok(document);
+        }
         let mut document = Self::new(doc);
         for (_, change) in ordered {
             let fail = |reason| stored_error(change.bytes, reason);
@@ -175,6 +179,47 @@ impl MapDocument {
             document.apply_in_place(&examined).map_err(fail)?;
         }
         Ok(document)
+    }
+
+    /// Makes the document of changes in the order of what they build on; `None` if something is
+    /// not right with one of them.
+    fn load_at_once(doc: DocumentId, ordered: &[(u64, StoredChange<'_>)]) -> Option<Self> {
+        let mut document = Self::new(doc);
+        let mut run = Run::new(Automerge::new())?;
+        for (_, change) in ordered {
+            let position = ChainPosition {
+                n: change.n,
+                ..ChainPosition::after(change.actor, document.tip(&change.actor))
+            };
+            let hash = run.take(change.bytes, &position).ok()?;
+            document.advance(change.actor, (change.n, hash));
+        }
+        document.inner = run.finish()?;
+        Some(document)
+    }
+
+    /// Takes in changes of one chain, one after the other, that pass the gate, and returns their
+    /// names; stops before the first that does not. They are tried together: if Automerge does
+    /// not take all of them none is taken in, and each is to be tried alone.
+    pub fn extend<'a>(
+        &mut self,
+        actor: Actor,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<ChangeHash> {
+        let Some(mut run) = Run::new(self.inner.clone()) else { return Vec::new() };
+        let mut position = self.next_position(actor);
+        let mut taken = Vec::new();
+        for bytes in chunks {
+            let Ok(hash) = run.take(bytes, &position) else { break };
+            taken.push((position.n, hash));
+            position = ChainPosition::after(actor, Some((position.n, hash)));
+        }
+        let Some(inner) = run.finish() else { return Vec::new() };
+        self.inner = inner;
+        for tip in &taken {
+            self.advance(actor, *tip);
+        }
+        taken.into_iter().map(|(_, hash)| hash).collect()
     }
 
     /// As [`MapDocument::load`], but leaves out what does not pass and what builds on that:

@@ -43,6 +43,7 @@ mod import;
 mod index;
 mod journal;
 mod long_posts;
+mod map_runs;
 mod maps;
 mod missing;
 mod once;

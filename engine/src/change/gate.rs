@@ -22,6 +22,8 @@ use crate::change::prescan::{Operation, OperationId, Scan, prescan};
 use crate::change::{Actor, ChainPosition};
 use crate::hash::{ChangeHash, ChangeId};
 
+pub(crate) use run::Run;
+
 /// Why a change is not let in.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -294,5 +296,6 @@ pub(crate) const fn change_hash(hash: &automerge::ChangeHash) -> ChangeHash {
     ChangeHash::from_bytes(hash.0)
 }
 
+mod run;
 #[cfg(test)]
 mod tests;

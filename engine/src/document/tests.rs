@@ -340,3 +340,46 @@ proptest! {
         prop_assert!(doc.gate(&bytes, position).is_err());
     }
 }
+
+#[test]
+fn a_run_takes_what_is_taken_one_by_one_whatever_others_wrote_meanwhile() {
+    let (mut laptop, mut phone) = (MapDocument::new(DOC), MapDocument::new(DOC));
+    let mut stored = Vec::new();
+    for n in 0..40u64 {
+        let key = format!("k{}", n % 5);
+        let value = (n % 7 != 3).then_some(Value::Uint(n));
+        let (doc, who) = if n % 10 == 9 { (&mut phone, actor(2)) } else { (&mut laptop, actor(1)) };
+        if value.is_none() && doc.get(&key).is_none() {
+            continue;
+        }
+        let change = write(doc, who, &[(&key, value), ("last", Some(Value::Uint(n)))]);
+        if n % 20 == 19 {
+            receive(&mut laptop, &change).unwrap();
+        } else if n % 10 == 9 {
+            let held: Vec<_> = stored.iter().chain([&change]).cloned().collect();
+            laptop = load(&held).unwrap();
+            phone = load(&held).unwrap();
+        }
+        stored.push(change);
+    }
+    let of = |who: Actor, from: u64| {
+        let own = stored.iter().filter(move |change| change.0 == who && change.1 >= from);
+        own.map(|change| change.2.as_slice())
+    };
+    let mut run = MapDocument::new(DOC);
+    while run.tip(&actor(1)).map(|tip| tip.0) != laptop.tip(&actor(1)).map(|tip| tip.0) {
+        let before = run.heads();
+        for who in [actor(1), actor(2)] {
+            let next = run.next_position(who).n;
+            run.extend(who, of(who, next));
+        }
+        assert_ne!(run.heads(), before);
+    }
+    assert_eq!((run.heads(), run.entries()), (laptop.heads(), laptop.entries()));
+    assert_eq!(load(&stored).unwrap().entries(), laptop.entries());
+    // Nothing after the first that is not right, and that is left as it is.
+    let mut short = MapDocument::new(DOC);
+    let mut chunks: Vec<_> = of(actor(1), 1).collect();
+    chunks.remove(3);
+    assert_eq!(short.extend(actor(1), chunks).len(), 3);
+}

@@ -384,7 +384,7 @@ impl Replica {
         })
     }
 
-    fn open_change(
+    pub(super) fn open_change(
         &self,
         state: &mut State,
         description: &Description,
@@ -418,7 +418,7 @@ impl Replica {
 
     /// Puts the merged map into the cache: of all held changes; and, where that differs, of
     /// those that are not void and those beyond a cut that a kept one depends on.
-    fn load_map(
+    pub(super) fn load_map(
         &self,
         state: &mut State,
         description: &Arc<Description>,
@@ -558,11 +558,11 @@ pub(super) fn drop_orphans(loaded: Vec<Loaded>) -> (Vec<Loaded>, Vec<Loaded>) {
 
 /// Whether a chain may take a change of so many stored bytes: the same rule for our own as for
 /// what others wrote, else nobody takes what we wrote.
-const fn has_room(chain: &ChainState, bytes: usize) -> bool {
+pub(super) const fn has_room(chain: &ChainState, bytes: usize) -> bool {
     chain.held < MAP_CHANGES_MAX && chain.bytes.saturating_add(bytes as u64) <= MAP_BYTES_MAX
 }
 
-enum Opened {
+pub(super) enum Opened {
     Plain(Vec<u8>),
     NoKey,
     Invalid,

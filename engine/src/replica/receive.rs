@@ -379,9 +379,9 @@ impl Replica {
         if arrival.description.kind == DocumentKind::Text {
             return self.store_text(state, work, arrival, &steps, limit);
         }
-        let mut stored = 0;
         let before = self.chain_mut(state, &arrival.section.space, &arrival.key)?.held;
-        for step in steps {
+        let mut stored = self.store_map_run(state, work, arrival, &steps, limit.0)?;
+        for step in steps.into_iter().skip(place(stored)) {
             let held = before + stored;
             if held >= limit.0 {
                 return Ok((stored, Some(limit.1)));

@@ -274,6 +274,35 @@ fn assert_sound(doc: &MapDocument, bytes: &[u8]) {
     assert_eq!(keys(&loaded), keys(inner));
 }
 
+/// A run takes what is taken one by one: a change alone, and one that comes after another.
+fn assert_runs_agree(doc: &MapDocument, who: Actor, honest: &[u8], bytes: &[u8]) {
+    let one_by_one = |chunks: [&[u8]; 2]| {
+        let mut doc = doc.clone();
+        for chunk in chunks {
+            let at = doc.next_position(who);
+            let Ok(change) = doc.gate(chunk, at) else { break };
+            doc.apply_vetted(change).unwrap();
+        }
+        doc
+    };
+    let after = {
+        let mut doc = doc.clone();
+        let at = doc.next_position(who);
+        let change = doc.gate(honest, at).unwrap();
+        doc.apply_vetted(change).unwrap();
+        let edits = [("k1", Some("again".into())), ("k3", None), ("new", None)];
+        doc.author(doc.next_position(who), &edits).unwrap().bytes().to_vec()
+    };
+    for chunks in [[honest, &after], [honest, bytes], [bytes, &after]] {
+        let (expected, mut run) = (one_by_one(chunks), doc.clone());
+        let taken = run.extend(who, chunks);
+        assert_eq!(run.heads(), expected.heads());
+        assert_eq!(run.entries(), expected.entries());
+        assert_eq!(run.tip(&who), expected.tip(&who));
+        assert_eq!(taken.last().copied(), (!taken.is_empty()).then(|| run.tip(&who).unwrap().1));
+    }
+}
+
 #[test]
 fn hostile_changes_neither_panic_nor_poison() {
     const ROUNDS: usize = 4000;
@@ -292,6 +321,9 @@ fn hostile_changes_neither_panic_nor_poison() {
             mutate_meaning(&dice, &honest)
         };
         let Some(bytes) = bytes else { continue };
+        if round % 8 < 2 {
+            assert_runs_agree(&doc, who, &honest, &bytes);
+        }
         match doc.gate(&bytes, at) {
             Ok(change) => {
                 admitted += 1;
