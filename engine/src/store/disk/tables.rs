@@ -24,15 +24,16 @@ use super::super::{
     writer::Group,
 };
 
-/// A row costs several times its bytes while it is in memory, and four tables of a kind may wait:
-/// what peers make a node hold has to stay small. A database keeps the sizes it was created with.
-const MEMTABLE_BYTES: u64 = 512 * 1024;
-const META_MEMTABLE_BYTES: u64 = 128 * 1024;
+/// A row costs about twice its bytes while it is in memory, and what peers make a node hold has to
+/// stay small; but each table that is written is merged with all of the level below it, so that
+/// small ones cost more the more there is. A database keeps the sizes it was created with.
+const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+const META_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// With several, one of them passes on what it leaves to the others over and over while they merge.
 const WORKERS: usize = 1;
 /// Above these the database would make its caller wait without looking whether it still works.
-const SEALED_MEMTABLES_MAX: usize = 2;
+const SEALED_MEMTABLES_MAX: usize = 1;
 const LEVEL_0_TABLES_MAX: usize = 18;
 const POLL: Duration = Duration::from_millis(2);
 /// Polls until a flush that does not end counts as failed: one minute.
