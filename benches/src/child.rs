@@ -3,6 +3,8 @@
 //! The program starts itself; frames and packs go over the pipes of the child, as
 //! `kind u8 ‖ length u32be ‖ bytes`.
 
+pub mod fan;
+
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -41,6 +43,8 @@ pub enum Task {
         /// Where randomness comes from.
         seed: u64,
     },
+    /// Serves many subscribers over its pipes.
+    Fan(fan::Fan),
     /// Opens a home and does nothing more.
     Open {
         /// The home.
@@ -63,6 +67,12 @@ pub struct Told {
     pub wall_ns: u64,
     /// Whether all sections were equal at the end.
     pub equal: bool,
+    /// Fsyncs of the work.
+    pub fsyncs: u64,
+    /// Bytes that wait for one who does not read, at most.
+    pub queued_max: u64,
+    /// Sessions that were given up for silence.
+    pub given_up: u64,
 }
 
 /// Is a child: does the task that stands in a file, and writes what it came to into another.
@@ -74,6 +84,7 @@ pub fn be(task: &Path, told: &Path) -> Result<(), String> {
     let task: Task = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let done = match task {
         Task::Receive { home, accounts, seed } => receive(&home, &accounts, seed),
+        Task::Fan(fan) => fan::be(&fan),
         Task::Open { home } => Ok(open(&home)),
     };
     let done = done.map_err(|error| error.to_string())?;
@@ -91,6 +102,7 @@ fn open(home: &Path) -> Told {
         cpu_ns: cpu_ns() - spent,
         wall_ns: wall_ns() - begun,
         equal: true,
+        ..Told::default()
     };
     replica.close().expect("a closed replica");
     Told { peak_rss: peak_rss(), ..told }
@@ -120,6 +132,7 @@ fn receive(home: &Path, accounts: &Path, seed: u64) -> io::Result<Told> {
         cpu_ns: cpu_ns() - spent,
         wall_ns: wall_ns() - begun,
         equal,
+        ..Told::default()
     };
     reader.close().expect("a closed replica");
     Ok(told)

@@ -14,6 +14,7 @@ use mosaic_engine::sync::{CloseReason, Input, News, Options, Output, Role, Sessi
 use mosaic_engine::wire::FRAME_PREFIX_BYTES;
 
 use crate::TIME_MS;
+use crate::measure::wall_ns;
 
 const TICK_MS: u64 = 250;
 const CHECK_MS: u64 = 60_000;
@@ -174,6 +175,7 @@ pub struct Meeting<'a> {
     arrived: u64,
     begun: (Met, u64),
     silenced: bool,
+    handled_ns: [u64; 2],
     tamper: Option<Tamper<'a>>,
     fetch: Option<Fetch<'a>>,
 }
@@ -206,6 +208,7 @@ impl<'a> Meeting<'a> {
             arrived: 0,
             begun: Default::default(),
             silenced: false,
+            handled_ns: [0; 2],
             tamper: None,
             fetch: None,
         };
@@ -240,6 +243,12 @@ impl<'a> Meeting<'a> {
     pub fn pass_a_minute(&mut self) -> Met {
         self.now_ms += CHECK_MS;
         self.rest()
+    }
+
+    /// Nanoseconds on the clock that each side has spent on what it heard.
+    #[must_use]
+    pub const fn handled_ns(&self) -> [u64; 2] {
+        self.handled_ns
     }
 
     /// Goes on until nothing is on its way, and no clock has ticked.
@@ -314,7 +323,9 @@ impl<'a> Meeting<'a> {
                 Event::Input(input) => input,
                 Event::Frame(frame) => Input::Frame(frame),
             };
+            let begun = wall_ns();
             self.sessions[side].handle(self.now_ms, input, self.homes[side]);
+            self.handled_ns[side] += wall_ns() - begun;
             while let Some(output) = self.sessions[side].poll() {
                 self.output(side, output);
             }

@@ -2,6 +2,8 @@
 
 mod e1;
 mod e2;
+mod e3;
+mod live;
 mod m1;
 mod m2;
 mod m4;
@@ -143,6 +145,7 @@ pub const ALL: &[Benchmark] = &[
     ("R6", r6::run),
     ("E1", e1::run),
     ("E2", e2::run),
+    ("E3", e3::run),
     ("E7", storage::size),
     ("E8", storage::known),
     ("M1", m1::run),

@@ -53,6 +53,13 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     ),
     (&["E2"], "fsyncs until it is there and known to be", "one at each side for the post."),
     (
+        &["E2"],
+        "fsyncs a post",
+        "an own post lets go of the replica while it waits for the disk, so that others join its \
+         commit; what a peer gives is judged and committed before anything else is looked at. Next: \
+         the same for what peers push.",
+    ),
+    (
         &["E7"],
         "disk over payload, compacted",
         "bodies and what a change is built of are rows of their own under 32-byte keys; \

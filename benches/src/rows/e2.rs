@@ -6,7 +6,8 @@ use mosaic_engine::replica::{Draft, Replica};
 use mosaic_engine::sync::News;
 use mosaic_engine::sync::exchange::Exchange;
 
-use super::Context;
+use super::live::{parts, together};
+use super::{Context, Size};
 use crate::TIME_MS;
 use crate::floor::changes_of;
 use crate::measure::cpu;
@@ -49,7 +50,13 @@ pub(super) fn run(context: &Context) -> Row {
         times.push(ns as f64 / 1e3);
         lasts.push(Pushed { met, fsyncs: synced, shown, size });
     }
-    let measures = figures(&lasts, Spread::of(times));
+    let mut measures = figures(&lasts, Spread::of(times));
+    if context.size > Size::Counts {
+        context.say("part by part");
+        measures.extend(parts(context));
+        context.say("many writers at once");
+        measures.extend(together(context));
+    }
     for store in &stores {
         store.close().expect("a closed store");
     }
@@ -58,7 +65,9 @@ pub(super) fn run(context: &Context) -> Row {
         title: "One post, from its commit to the other side's".into(),
         method: "Two replicas on disk with an idle session between them; the first posts, and \
                  tells it. Wire: all frames of the push, both ways. The change's own size is that \
-                 of its stored bytes."
+                 of its stored bytes. Part by part: each part on the clock, the disk's as what a \
+                 store on disk takes longer than one in memory. Many at once: own posts by threads \
+                 of one node, and chains that come from as many peers."
             .into(),
         measures,
         plots: Vec::new(),
@@ -72,7 +81,7 @@ fn post(writer: &Replica, n: u64) -> mosaic_engine::hash::ChangeId {
 }
 
 /// Stored bytes of a change, and of its body.
-fn sizes(
+pub(super) fn sizes(
     writer: &Replica,
     section: &mosaic_engine::sync::exchange::Section,
     chain: &mosaic_engine::chain::ChainKey,
