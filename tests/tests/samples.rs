@@ -292,6 +292,7 @@ fn inside(all: &mut Samples, ada: &Home) {
         &["version"],
         &["bench", "merge", "--size", "small", "--runs", "1"],
         &["bench", "sync", "--size", "small", "--runs", "1"],
+        &["bench", "live", "--size", "small", "--runs", "1"],
         &["demo"],
     ] {
         all.take(ada, args);

@@ -1,6 +1,8 @@
 //! `bench`: merge and sync on this machine, small enough to run by hand.
 
+mod live;
 mod merge;
+mod nodes;
 mod sync;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,14 +17,16 @@ use crate::output::Output;
 pub(crate) enum Bench {
     /// Two devices edited one profile apart: gate and merge what the other wrote
     Merge(Options),
-    /// Two nodes on loopback: fetch a wall, compare when equal, push one new post
-    Sync(Options),
+    /// Two nodes on loopback: fetch walls, compare when equal, come back, push one new post
+    Sync(sync::Sync),
+    /// Many nodes on loopback that keep one wall: a post is shown at all of them
+    Live(live::Live),
 }
 
 /// What every benchmark takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// How much to merge or sync
+    /// How much to measure
     #[arg(long, value_name = "SIZE", default_value = "small")]
     size: Size,
     /// How often
@@ -48,6 +52,7 @@ impl Bench {
         match self {
             Self::Merge(options) => merge::run(options, context.output).await,
             Self::Sync(options) => sync::run(options, context.output).await,
+            Self::Live(options) => live::run(options, context.output).await,
         }
     }
 }

@@ -320,7 +320,7 @@ records! {
     }
     /// What a benchmark measured.
     Bench {
-        /// `merge` or `sync`.
+        /// `merge`, `sync` or `live`.
         suite: String,
         /// What was done.
         case: String,
