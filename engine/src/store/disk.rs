@@ -420,8 +420,12 @@ impl Store for DiskStore {
         let Some(tables) = tables else { return Ok(()) };
         let flushed = tables.flush();
         let marked = lock(&self.inner.marks).marks.sync();
-        drop(tables);
-        flushed.and(marked)
+        // Whoever still reads keeps the database open, and the journal as it is.
+        let closed = match Arc::into_inner(tables) {
+            Some(tables) if flushed.is_ok() => tables.close(),
+            _ => Ok(()),
+        };
+        flushed.and(marked).and(closed)
     }
 }
 

@@ -149,7 +149,7 @@ fn inspect_all(database: &Path, id: StoreId) -> Result<Vec<(PathBuf, Inspection)
 }
 
 /// Lists the journals, oldest first.
-fn journals(database: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn journals(database: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
     let entries = fs::read_dir(database).map_err(|e| StoreError::io("list", database, e))?;
     for entry in entries {

@@ -1,6 +1,7 @@
 //! The three tables in fjall. Nothing else names fjall.
 
 use std::{
+    fs::OpenOptions,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     thread,
@@ -19,7 +20,7 @@ use super::super::{
     format::StoreId,
     journal::{COMMIT_KEY, CommitRow, META_KEYSPACE},
     lock::HomeLock,
-    preflight::checksum_of,
+    preflight::{checksum_of, journals},
     range::{bounds, is_reserved},
     writer::Group,
 };
@@ -60,7 +61,8 @@ impl Tables {
         let none = CommitNumber(0);
         let group = Group { first: none, last: none, effects: Default::default() };
         tables.commit(group)?;
-        tables.flush()
+        tables.flush()?;
+        tables.close()
     }
 
     /// Opens the database and returns its last commit; `seen` is the last one in its journals.
@@ -279,6 +281,22 @@ impl Tables {
         self.wait_until(|keyspace| keyspace.sealed_memtable_count() == 0)?;
         contain(&self.path, || self.database.persist(PersistMode::SyncAll))
             .map_err(|error| self.explain(error))
+    }
+
+    /// Closes the database after a flush. What its journal holds is in tables then: it is emptied,
+    /// so that the next start does not read it twice to find out.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        let Self { database, truth, rows, meta, path, _lock, .. } = self;
+        drop((truth, rows, meta));
+        drop(database);
+        // One that was sealed is deleted by the database itself, in order.
+        let [journal] = &*journals(&path)? else { return Ok(()) };
+        let empty = || {
+            let file = OpenOptions::new().write(true).open(journal)?;
+            file.set_len(0)?;
+            file.sync_all()
+        };
+        empty().map_err(|error| StoreError::io("empty", journal, error))
     }
 
     fn wait_for_room(&self) -> Result<(), StoreError> {

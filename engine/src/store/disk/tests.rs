@@ -167,6 +167,37 @@ fn snapshot(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
+fn a_closed_store_leaves_nothing_to_replay() {
+    let place = Place::new();
+    let journal = place.home().join("store/db/0.jnl");
+    for round in 0..4u64 {
+        let opened = place.open();
+        assert_eq!((opened.preflight.batches, opened.rolled_back), (0, None));
+        for n in 0..round {
+            assert_eq!(
+                opened.store.get(Table::Truth, &n.to_be_bytes()).unwrap().unwrap(),
+                value(n)
+            );
+        }
+        let before = opened.store.stats().last_commit;
+        assert_eq!(opened.store.commit(put(round)).unwrap().0, before.0 + 1);
+        assert_ne!(fs::metadata(&journal).unwrap().len(), 0);
+        opened.store.close().unwrap();
+        assert_eq!(fs::metadata(&journal).unwrap().len(), 0);
+    }
+    // Somebody still reads: all stays as it is, and is replayed.
+    let store = place.open().store;
+    store.commit(put(9)).unwrap();
+    let look = store.snapshot().unwrap();
+    store.close().unwrap();
+    drop(look);
+    drop(store);
+    let opened = place.open();
+    assert!(opened.preflight.batches > 0);
+    assert_eq!(opened.store.get(Table::Truth, &9u64.to_be_bytes()).unwrap().unwrap(), value(9));
+}
+
+#[test]
 fn an_interrupted_creation_is_begun_again() {
     let place = Place::new();
     let torn = place.home().join("store.new-abc/db");
