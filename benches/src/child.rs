@@ -4,6 +4,7 @@
 //! `kind u8 ‖ length u32be ‖ bytes`.
 
 pub mod fan;
+pub mod mortal;
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub enum Task {
     },
     /// Serves many subscribers over its pipes.
     Fan(fan::Fan),
+    /// Is killed.
+    Mortal(mortal::Mortal),
     /// Opens a home and does nothing more.
     Open {
         /// The home.
@@ -85,6 +88,7 @@ pub fn be(task: &Path, told: &Path) -> Result<(), String> {
     let done = match task {
         Task::Receive { home, accounts, seed } => receive(&home, &accounts, seed),
         Task::Fan(fan) => fan::be(&fan),
+        Task::Mortal(mortal) => mortal::be(&mortal),
         Task::Open { home } => Ok(open(&home)),
     };
     let done = done.map_err(|error| error.to_string())?;

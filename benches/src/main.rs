@@ -58,7 +58,7 @@ struct ReportOptions {
     /// Only these benchmarks, by name, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Small sizes: about two minutes
+    /// Small sizes: some minutes
     #[arg(long)]
     quick: bool,
     /// Also the largest sizes: more than an hour
@@ -77,6 +77,12 @@ struct ReportOptions {
     /// loro-internal, if there is one
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// How often E9 kills
+    #[arg(long, value_name = "N")]
+    kills: Option<u64>,
+    /// How often S copies everything
+    #[arg(long, value_name = "N")]
+    runs: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -92,6 +98,8 @@ fn main() -> ExitCode {
             scratch: options.scratch,
             seed: options.seed,
             trace: options.trace,
+            kills: options.kills,
+            runs: options.runs,
         }),
         Command::Compare { before, after } => compared(&before, &after),
         Command::Counts { bless, scratch } => counts::run(bless, scratch, 1),

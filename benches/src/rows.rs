@@ -3,6 +3,7 @@
 mod e1;
 mod e2;
 mod e3;
+mod e9;
 mod live;
 mod m1;
 mod m2;
@@ -64,6 +65,10 @@ pub struct Context {
     pub told_ns: Cell<u64>,
     /// A published editing trace, if one was named.
     pub trace: Option<PathBuf>,
+    /// Kills of E9, if another number was named.
+    pub kills: Option<u64>,
+    /// Runs of S, if another number was named.
+    pub runs: Option<u64>,
     /// Parts that did not run, and why.
     pub left_out: RefCell<BTreeMap<String, String>>,
 }
@@ -79,6 +84,8 @@ impl Context {
             current: Cell::new(""),
             told_ns: Cell::new(0),
             trace: None,
+            kills: None,
+            runs: None,
             left_out: RefCell::new(BTreeMap::new()),
         }
     }
@@ -131,6 +138,12 @@ impl Context {
     pub fn pairs(&self) -> usize {
         self.pick(1, 3, 9, 9)
     }
+
+    /// Pairs of one of so many changes: what takes long is measured once where time is short.
+    #[must_use]
+    pub fn pairs_of(&self, changes: u64) -> usize {
+        if self.size == Size::Quick && changes >= 100_000 { 1 } else { self.pairs() }
+    }
 }
 
 /// A benchmark: its name, and what runs it.
@@ -148,6 +161,7 @@ pub const ALL: &[Benchmark] = &[
     ("E3", e3::run),
     ("E7", storage::size),
     ("E8", storage::known),
+    ("E9", e9::run),
     ("M1", m1::run),
     ("M2", m2::run),
     ("M3", storage::opening),

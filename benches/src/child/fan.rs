@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mosaic_engine::hash::{AccountId, DeviceId};
+use mosaic_engine::hash::{AccountId, ChangeId, DeviceId};
 use mosaic_engine::replica::{Draft, Replica};
 use mosaic_engine::store::memory::MemoryStore;
 use mosaic_engine::sync::exchange::Exchange;
@@ -48,11 +48,18 @@ pub struct Fan {
 ///
 /// # Panics
 /// If the engine refuses it.
-pub fn post(writer: &Replica, n: u64) -> News {
+pub fn written(writer: &Replica, n: u64) -> ChangeId {
     let text = prose::text(n, 120, &mut Seeded::new(n));
     let draft = Draft { text, ..Draft::default() };
-    let id = writer.post(draft, None, TIME_MS + 1_000 * n).expect("a post");
-    let (section, chain, from_n) = writer.place_of(&id).expect("a place");
+    writer.post(draft, None, TIME_MS + 1_000 * n).expect("a post")
+}
+
+/// The same, as what sessions are told of it.
+///
+/// # Panics
+/// As [`written`].
+pub fn post(writer: &Replica, n: u64) -> News {
+    let (section, chain, from_n) = writer.place_of(&written(writer, n)).expect("a place");
     News { section, chain, from_n }
 }
 

@@ -64,16 +64,33 @@ fn together(report: &Report) -> Option<Plot> {
         plots.find(|plot| plot.name == name)
     };
     let (copy, take) = (of("e1-time")?, of("m1-time")?);
-    let named =
-        |from: &str, line: &Line| Line { name: format!("{from} {}", line.name), ..line.clone() };
-    let lines = copy.lines.iter().map(|line| named("E1", line));
-    let lines = lines.chain(take.lines.iter().map(|line| named("M1", line)));
+    let mut lines = Vec::new();
+    for (from, plot) in [("E1", copy), ("M1", take)] {
+        for line in &plot.lines {
+            let times = growth(&line.points)
+                .map_or(String::new(), |(_, times)| format!(" ({times:.2} × that at 10,000)"));
+            lines.push(Line { name: format!("{from} {}{times}", line.name), ..line.clone() });
+        }
+        lines.extend(plot.lines.first().and_then(|own| allowed(from, &own.points)));
+    }
     Some(Plot {
         name: "cost-of-a-change".into(),
         title: "Processor time a change by the number of changes".into(),
-        lines: lines.collect(),
+        lines,
         ..copy.clone()
     })
+}
+
+/// How much more a change may cost at any size than at 10,000 changes.
+pub const GROWTH_MAX: f64 = 1.3;
+
+/// The line that ours must not come to beyond 10,000 changes.
+fn allowed(from: &str, points: &[(f64, f64)]) -> Option<Line> {
+    let (size, _) = growth(points)?;
+    let (_, base) = points.iter().find(|(changes, _)| *changes == 10_000.0)?;
+    let most = base * GROWTH_MAX;
+    let name = format!("{from} allowed: {GROWTH_MAX} × that at 10,000");
+    Some(Line::bound(&name, vec![(10_000.0, most), (size, most)]))
 }
 
 /// Draws all plots of a report into a folder.

@@ -21,6 +21,10 @@ pub struct Plan {
     pub scratch: PathBuf,
     /// Where the histories come from.
     pub seed: u64,
+    /// Kills of E9, if another number was named.
+    pub kills: Option<u64>,
+    /// Runs of S, if another number was named.
+    pub runs: Option<u64>,
     /// A published editing trace, if one was named.
     pub trace: Option<PathBuf>,
 }
@@ -48,6 +52,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
     };
     let mut context = Context::new(plan.size, plan.seed, plan.scratch.clone());
     context.trace = plan.trace.clone();
+    (context.kills, context.runs) = (plan.kills, plan.runs);
     for (name, benchmark) in ALL {
         if !plan.only.is_empty() && !plan.only.iter().any(|wanted| wanted == name) {
             report.not_run.insert((*name).to_owned(), "not asked for".to_owned());

@@ -13,14 +13,14 @@ use crate::measure::cpu;
 use crate::measure::process::written;
 use crate::measure::ratio::interleaved;
 use crate::meeting::{Meeting, Met};
-use crate::report::plot::{Line, Plot, growth};
+use crate::report::plot::{GROWTH_MAX, Line, Plot, growth};
 use crate::report::{Measure, Row};
 use crate::workload::{hub, messages};
 
 pub(super) fn run(context: &Context) -> Row {
     let sizes: &[(u64, u64)] = context.pick(
         &[(1_000, 10)][..],
-        &[(1_000, 10), (10_000, 100)],
+        &[(1_000, 10), (10_000, 100), (100_000, 1_000)],
         &[(1_000, 10), (10_000, 100), (100_000, 1_000)],
         &[(1_000, 10), (10_000, 100), (100_000, 1_000), (1_000_000, 1_000)],
     );
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context) -> Row {
     if let Some((size, times)) = growth(&own) {
         let case = format!("{size} changes");
         let what = "processor time a change over that at 10,000";
-        measures.push(Measure::shown(&case, what, "×", times).at_most(1.3));
+        measures.push(Measure::shown(&case, what, "×", times).at_most(GROWTH_MAX));
     }
     Row {
         name: "E1".into(),
@@ -70,7 +70,7 @@ fn copy(context: &Context, changes: u64, authors: u64) -> (Vec<Measure>, [f64; 2
     let mut last = None;
     let mut number = 0;
     let compared = interleaved(
-        context.pairs(),
+        context.pairs_of(changes),
         || {
             number += 1;
             context.say(&format!("{changes} changes: copy {number}"));

@@ -12,7 +12,7 @@ use super::Context;
 use crate::floor::changes_of;
 use crate::measure::cpu;
 use crate::measure::ratio::{Compared, interleaved};
-use crate::report::plot::{Line, Plot, growth};
+use crate::report::plot::{GROWTH_MAX, Line, Plot, growth};
 use crate::report::{Measure, Row};
 use crate::workload::author::{Author, Parcel};
 use crate::workload::{hub, messages};
@@ -22,8 +22,12 @@ use crate::{TIME_MS, disk_store};
 const PER_AUTHOR: u64 = 1_000;
 
 pub(super) fn run(context: &Context) -> Row {
-    let sizes: &[u64] =
-        context.pick(&[1_000][..], &[2_000, 10_000], &[10_000, 100_000], &[10_000, 1_000_000]);
+    let sizes: &[u64] = context.pick(
+        &[1_000][..],
+        &[2_000, 10_000, 100_000],
+        &[10_000, 100_000],
+        &[10_000, 100_000, 1_000_000],
+    );
     let (mut measures, mut own, mut other) = (Vec::new(), Vec::new(), Vec::new());
     for changes in sizes {
         context.say(&format!("log pages, {changes} changes"));
@@ -39,7 +43,7 @@ pub(super) fn run(context: &Context) -> Row {
     if let Some((size, times)) = growth(&own) {
         let case = format!("{size} changes");
         let what = "processor time a change over that at 10,000";
-        measures.push(Measure::shown(&case, what, "×", times).at_most(1.3));
+        measures.push(Measure::shown(&case, what, "×", times).at_most(GROWTH_MAX));
     }
     Row {
         name: "M1".into(),
@@ -95,7 +99,7 @@ fn pages(context: &Context, changes: u64) -> (Vec<Measure>, [f64; 2]) {
     drop(authors);
     let mut counted = (0, 0);
     let compared = interleaved(
-        context.pairs(),
+        context.pairs_of(changes),
         || {
             let (ns, stats) = take(context, &accounts, &parcels);
             counted = stats;
