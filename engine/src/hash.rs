@@ -105,6 +105,12 @@ id_type!(
     SealKey, 32);
 
 id_type!(
+    /// A hub: `derive_key("mosaic hub 1", genesis bytes)`; the root of its space.
+    HubId, 32);
+id_type!(
+    /// One set of a hub's owners, with all sets before it.
+    OwnersId, 32);
+id_type!(
     /// Ed25519 verifying key that an account's recovery words derive.
     RecoveryKey, 32);
 id_type!(

@@ -9,6 +9,7 @@ pub mod description;
 pub mod document;
 pub mod entropy;
 pub mod hash;
+pub mod hub;
 pub mod identity;
 pub mod limits;
 pub mod model;

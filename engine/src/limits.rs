@@ -97,3 +97,21 @@ pub const TEXT_TIME_MS_MAX: u64 = 1 << 53;
 pub const LONG_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of the label of a text document; the device that creates it chooses them at random.
 pub const TEXT_LABEL_BYTES: usize = 16;
+/// Versions of other hub logs that one hub operation names: who sees more names the rest by
+/// his next one.
+pub const HUB_SEEN_MAX: usize = 64;
+/// Owners of a hub: more than half of them sign a change of owners, each in a log of his own.
+pub const HUB_OWNERS_MAX: usize = 64;
+/// Highest rank of a role; owners stand above it.
+pub const RANK_MAX: u16 = 1000;
+/// Bytes of the name of a role, a channel, a category or a hub.
+pub const HUB_NAME_BYTES_MAX: usize = 64;
+/// Bytes of the topic of a channel, and of what a hub says about itself.
+pub const TOPIC_BYTES_MAX: usize = 1024;
+/// Bytes of the reason of a hub operation.
+pub const HUB_REASON_BYTES_MAX: usize = 256;
+/// Accounts that one invitation admits, if it is not open to any number: each join is held
+/// against all others of its invitation.
+pub const INVITE_USES_MAX: u32 = 1000;
+/// Pins of one channel that are shown.
+pub const PINS_MAX: usize = 50;

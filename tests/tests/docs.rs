@@ -119,6 +119,22 @@ fn limits_in_the_protocol_are_those_of_the_code() {
 }
 
 #[test]
+fn limits_of_hubs_in_the_protocol_are_those_of_the_code() {
+    let numbers = [
+        limits::HUB_SEEN_MAX.to_string(),
+        format!("{} B", limits::HUB_REASON_BYTES_MAX),
+        limits::HUB_OWNERS_MAX.to_string(),
+        format!("{},000", limits::RANK_MAX / 1000),
+        format!("{},000", limits::INVITE_USES_MAX / 1000),
+    ];
+    let row = format!(
+        "| links and reason of a hub operation, owners of a hub, rank of a role, uses of an invitation | {} |",
+        numbers.join(", ")
+    );
+    assert!(protocol().contains(&row), "docs/protocol.md has no row {row:?}");
+}
+
+#[test]
 fn entry_kinds_in_the_protocol_are_those_of_the_code() {
     let target = ChangeId::from_bytes([1; 32]);
     let device = DeviceId::from_bytes([2; 32]);

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["identity"],
     &["chain", "change"],
     &["model", "seal", "search", "sketch"],
-    &["document", "wire", "authority"],
+    &["document", "wire", "authority", "hub"],
     &["store", "view", "sync"],
     &["replica"],
 ];

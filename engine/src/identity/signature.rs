@@ -22,6 +22,8 @@ pub enum Domain {
     Head,
     /// What recovery words say, and a device that they bring in.
     Recovery,
+    /// An account that takes up an invitation to a hub, signed by the key of its ticket.
+    Invite,
 }
 
 impl Domain {
@@ -32,6 +34,7 @@ impl Domain {
             Self::Device => b"mosaic device 1\0",
             Self::Head => b"mosaic head 1\0",
             Self::Recovery => b"mosaic recovery 1\0",
+            Self::Invite => b"mosaic invite 1\0",
         }
     }
 

@@ -1,5 +1,9 @@
 //! Entries: the values that log changes carry, and their bytes.
 
+pub use self::hub::{
+    ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
+    Rank, RoleRef, Who,
+};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::TextLabel;
 use crate::hash::{
@@ -238,6 +242,8 @@ pub enum Entry {
         /// The devices recovered so far, which the rotation names by their digest.
         seen: Vec<DeviceId>,
     },
+    /// An operation of a hub: who may do what there, its channels, its moderation.
+    Hub(Box<HubOperation>),
 }
 
 const NAME_BYTES_MAX: usize = 255;
@@ -294,6 +300,7 @@ impl Entry {
             Self::Recovery { .. } => 0x29,
             Self::Recover { .. } => 0x2a,
             Self::Rotate { .. } => 0x2b,
+            Self::Hub(operation) => operation.action.kind(),
         }
     }
 
@@ -325,6 +332,7 @@ impl Entry {
                 w.raw(device.as_bytes());
                 write_tips(&mut w, tips);
             }
+            Self::Hub(operation) => operation.encode(&mut w),
             _ => self.encode_account(&mut w),
         }
         w.finish()
@@ -388,8 +396,11 @@ impl Entry {
         }
         let mut r = Reader::new(bytes);
         let kind = r.u8("entry kind")?;
-        let entry =
-            if kind < 0x20 { read_content(kind, &mut r)? } else { read_account(kind, &mut r)? };
+        let entry = match kind {
+            0..=0x1f => read_content(kind, &mut r)?,
+            0x20..=0x3f => read_account(kind, &mut r)?,
+            _ => Self::Hub(Box::new(HubOperation::decode(kind, &mut r)?)),
+        };
         r.end()?;
         Ok(entry)
     }
@@ -557,6 +568,7 @@ fn read_tips(r: &mut Reader<'_>, max: usize) -> Result<Vec<Tip>, DecodeError> {
     Ok(out)
 }
 
+mod hub;
 mod post;
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ fn action(entry: &Entry) -> (&'static str, Option<String>) {
         Entry::Hide { target } => ("hide", Some(target.to_string())),
         Entry::Unhide { target } => ("unhide", Some(target.to_string())),
         Entry::Cut { device, .. } => ("cut", Some(device.to_string())),
+        Entry::Hub(operation) => (operation.action.name(), None),
         Entry::AddDevice { name, .. } => ("add-device", Some(name.clone())),
         Entry::RenameDevice { device, .. } => ("rename-device", Some(device.to_string())),
         Entry::Suspend { device } => ("suspend-device", Some(device.to_string())),

@@ -1,0 +1,12 @@
+//! Tests of the authority of a hub: a slow evaluator that shares no function with the engine,
+//! the properties that both have, and the rules row by row.
+
+use super::*;
+
+mod compare;
+mod cost;
+mod properties;
+mod random;
+mod reference;
+mod rules;
+mod world;

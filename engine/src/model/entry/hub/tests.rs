@@ -1,0 +1,198 @@
+use proptest::prelude::*;
+
+use super::super::Entry;
+use super::*;
+use crate::hash::{DocumentId, Incarnation};
+use crate::limits::{
+    CUT_ITEMS_MAX, ENTRY_BYTES_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX, HUB_SEEN_MAX,
+    INVITE_USES_MAX, TOPIC_BYTES_MAX,
+};
+
+const ID: ChangeId = ChangeId::from_bytes([1; 32]);
+const ACCOUNT: AccountId = AccountId::from_bytes([2; 32]);
+const ENTRY: EntryRef = EntryRef { account: ACCOUNT, entry: ID };
+
+fn link(n: usize) -> Link {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    Link::from_bytes(bytes)
+}
+
+fn links(count: usize) -> Vec<Link> {
+    (0..count).map(link).collect()
+}
+
+fn tips(count: usize) -> Vec<Tip> {
+    let tip = |n| Tip {
+        doc: DocumentId::from_bytes([3; 32]),
+        device: DeviceId::from_bytes([4; 32]),
+        incarnation: Incarnation::from_bytes([5; 16]),
+        n: 2048,
+        link: link(n),
+    };
+    (0..count).map(tip).collect()
+}
+
+fn entry(action: HubAction) -> Entry {
+    Entry::Hub(Box::new(HubOperation { seen: links(2), reason: "why".into(), action }))
+}
+
+fn owners(count: u8) -> Vec<AccountId> {
+    (0..count).map(|n| AccountId::from_bytes([n; 32])).collect()
+}
+
+fn genesis(owners: Vec<AccountId>) -> HubGenesis {
+    let forked_from = Some(HubId::from_bytes([6; 32]));
+    HubGenesis { owners, everyone: Permissions::SEND, nonce: [7; 16], created_ms: 8, forked_from }
+}
+
+fn actions() -> Vec<HubAction> {
+    let (account, role, name) = (ACCOUNT, RoleRef::Role(ID), String::from("name"));
+    let permissions = Permissions::ALL;
+    let rank = Rank::of_role(RANK_MAX).unwrap();
+    let change = |change| HubAction::ChangeChannel { channel: ID, change };
+    vec![
+        HubAction::Begin(genesis(owners(3))),
+        HubAction::DefineRole { name: name.clone(), rank, permissions },
+        HubAction::ChangeRole { role: RoleRef::Everyone, name: name.clone(), permissions },
+        HubAction::Grant { account, role },
+        HubAction::Revoke { account, role, cut: tips(1) },
+        HubAction::Kick { account, cut: tips(2) },
+        HubAction::Ban { account, cut: tips(3), purge: true },
+        HubAction::ExtendCut { removal: ID, operations: links(1), cut: tips(1) },
+        HubAction::Undo { account, keep: links(3) },
+        HubAction::Lift { operation: ID },
+        HubAction::Adopt { operation: ID },
+        HubAction::Succession { from: OwnersId::from_bytes([9; 32]), owners: owners(2) },
+        HubAction::Leave { cut: tips(1) },
+        HubAction::Invite {
+            role,
+            key: Some(DeviceId::from_bytes([1; 32])),
+            uses: INVITE_USES_MAX,
+            expires_ms: u64::MAX,
+            account: Some(account),
+        },
+        HubAction::CloseInvite { invite: ID },
+        HubAction::Join { invite: ID, proof: Some(Signature::from_bytes([1; 64])) },
+        HubAction::CreateChannel(ChannelFields {
+            name: name.clone(),
+            topic: String::new(),
+            category: name.clone(),
+            read_only: true,
+        }),
+        change(ChannelChange::Name(name.clone())),
+        change(ChannelChange::Topic(name.clone())),
+        change(ChannelChange::Category(String::new())),
+        change(ChannelChange::ReadOnly(true)),
+        change(ChannelChange::Archived(false)),
+        change(ChannelChange::SlowMs(u64::MAX)),
+        HubAction::ChannelRules {
+            channel: ID,
+            who: Who::Account(account),
+            allow: Permissions::SEND,
+            deny: Permissions::NONE,
+        },
+        HubAction::Set(HubSetting::Name(name.clone())),
+        HubAction::Set(HubSetting::About(name)),
+        HubAction::Set(HubSetting::JoinsClosed(true)),
+        HubAction::Set(HubSetting::MemberQuotaBytes(7)),
+        HubAction::Pin { channel: ID, entry: ENTRY },
+        HubAction::Hide { entry: ENTRY },
+        HubAction::Purge { entry: ENTRY },
+        HubAction::Checkpoint { number: 7 },
+    ]
+}
+
+#[test]
+fn every_operation_survives_a_round_trip_and_no_shorter_one_decodes() {
+    for action in actions() {
+        let entry = entry(action);
+        let bytes = entry.encode();
+        assert_eq!(Entry::decode(&bytes), Ok(entry));
+        for end in 0..bytes.len() {
+            assert!(Entry::decode(&bytes[..end]).is_err(), "{end} of {bytes:?}");
+        }
+        assert!(Entry::decode(&[&bytes[..], &[0]].concat()).is_err());
+    }
+}
+
+#[test]
+fn the_longest_operation_fits_an_entry() {
+    let longest = Entry::Hub(Box::new(HubOperation {
+        seen: links(HUB_SEEN_MAX),
+        reason: "x".repeat(HUB_REASON_BYTES_MAX),
+        action: HubAction::Ban { account: ACCOUNT, cut: tips(CUT_ITEMS_MAX), purge: false },
+    }));
+    assert!(longest.encode().len() <= ENTRY_BYTES_MAX);
+    assert_eq!(Entry::decode(&longest.encode()), Ok(longest));
+}
+
+#[test]
+fn one_more_than_a_limit_is_refused() {
+    let name = |bytes: usize| "x".repeat(bytes);
+    let fields = |name: String, topic: usize, category: usize| {
+        let (topic, category) = ("x".repeat(topic), "x".repeat(category));
+        HubAction::CreateChannel(ChannelFields { name, topic, category, read_only: false })
+    };
+    let invite = |uses| HubAction::Invite {
+        role: RoleRef::Everyone,
+        key: None,
+        uses,
+        expires_ms: 0,
+        account: None,
+    };
+    let most = [
+        fields(name(HUB_NAME_BYTES_MAX), TOPIC_BYTES_MAX, HUB_NAME_BYTES_MAX),
+        invite(INVITE_USES_MAX),
+        HubAction::Kick { account: ACCOUNT, cut: tips(CUT_ITEMS_MAX) },
+        HubAction::Undo { account: ACCOUNT, keep: links(HUB_SEEN_MAX) },
+        HubAction::Begin(genesis(owners(64))),
+    ];
+    let more = [
+        fields(name(HUB_NAME_BYTES_MAX + 1), 0, 0),
+        fields(name(0), 0, 0),
+        fields(name(1), TOPIC_BYTES_MAX + 1, 0),
+        fields(name(1), 0, HUB_NAME_BYTES_MAX + 1),
+        invite(INVITE_USES_MAX + 1),
+        HubAction::Kick { account: ACCOUNT, cut: tips(CUT_ITEMS_MAX + 1) },
+        HubAction::Undo { account: ACCOUNT, keep: links(HUB_SEEN_MAX + 1) },
+        HubAction::Begin(genesis(owners(65))),
+        HubAction::Begin(genesis(vec![])),
+        HubAction::Begin(genesis(owners(2).into_iter().rev().collect())),
+    ];
+    for action in most {
+        assert!(Entry::decode(&entry(action).encode()).is_ok());
+    }
+    for action in more {
+        assert!(Entry::decode(&entry(action.clone()).encode()).is_err(), "{action:?}");
+    }
+    let mut operation = HubOperation {
+        seen: links(HUB_SEEN_MAX + 1),
+        reason: String::new(),
+        action: HubAction::Checkpoint { number: 1 },
+    };
+    assert!(Entry::decode(&Entry::Hub(Box::new(operation.clone())).encode()).is_err());
+    operation.seen = vec![link(1), link(1)];
+    assert!(Entry::decode(&Entry::Hub(Box::new(operation)).encode()).is_err());
+}
+
+#[test]
+fn ranks_and_permissions_have_no_other_values() {
+    assert_eq!(Rank::of_role(RANK_MAX + 1), None);
+    assert_eq!(Permissions::from_bits(Permissions::ALL.bits() + 1), None);
+    let all = Permissions::NAMES.iter().fold(Permissions::NONE, |all, (bit, _)| all | *bit);
+    assert_eq!(all, Permissions::ALL);
+}
+
+proptest! {
+    #[test]
+    fn strangers_bytes_decode_to_one_form_or_not_at_all(
+        kind in 0x40..0x60u8,
+        rest in prop::collection::vec(prop_oneof![0..3u8, any::<u8>()], 0..400),
+    ) {
+        let bytes = [&[kind][..], &rest].concat();
+        if let Ok(entry) = Entry::decode(&bytes) {
+            prop_assert_eq!(entry.encode(), bytes);
+        }
+    }
+}
