@@ -4,6 +4,7 @@
 //! what to send and fetch, and what each round came to. It never knows what a post is.
 
 mod agreed;
+mod check;
 pub mod digest;
 pub mod exchange;
 mod finish;

@@ -15,7 +15,7 @@ mod reason;
 pub use carried::{CarriedChain, ChainBundler, read_bundle};
 pub use message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
-    SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, WantItem, WantName,
+    SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, Told, WantItem, WantName,
 };
 pub use pack::{BodyPacker, ChangePacker, Pack};
 pub use range::{ChainRange, Changes, Content, LogItem, Part};
@@ -29,7 +29,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 /// The protocol's name in the TLS handshake.
 pub const ALPN: &[u8] = b"mosaic/sync/1";
 /// Version of the messages, in the first frame of a session.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Bytes of an encoded signed head.
 pub const HEAD_BYTES: usize = 217;
 /// Bytes of an encoded certificate path.

@@ -288,6 +288,10 @@ impl Exchange for Replica {
         Ok(self.section_tips(&mut self.lock(), section)?)
     }
 
+    fn unshown(&self, remote: &DeviceId, tips: &[(Section, KnownTip)]) -> ExchangeResult<usize> {
+        Ok(self.unshown_to(remote, tips)?)
+    }
+
     fn agreed(&self, remote: &DeviceId, opener: bool) -> ExchangeResult<Option<Bytes>> {
         let row = self.store.get(Table::Meta, &keys::agreed(remote, opener));
         Ok(row.map_err(EngineError::from)?)

@@ -129,6 +129,25 @@ impl Replica {
         Ok(reaches(chain.known, chain.known_link))
     }
 
+    /// Whether a head that seems newer than ours is one of a branch that is evidence already, and
+    /// must not take the place of the branch that is followed.
+    pub(super) fn is_known_branch(
+        &self,
+        state: &mut State,
+        arrival: &Arrival,
+    ) -> Result<bool, EngineError> {
+        let head = &arrival.head;
+        if head.n <= arrival.chain.known {
+            return Ok(false);
+        }
+        let origin = arrival.key.origin(&arrival.section.space);
+        let leads_there = |branch: &Branch| {
+            let ids = branch.ids.get(..place(head.n));
+            ids.is_some_and(|ids| link_after(origin, ids) == head.link)
+        };
+        Ok(self.branches(state, &arrival.key)?.iter().any(leads_there))
+    }
+
     /// Where the newest known head turns out to be of another branch than what is held, the
     /// last head of the own branch takes its place again.
     fn take_back_head(

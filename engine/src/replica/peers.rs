@@ -4,7 +4,7 @@
 //! What a peer showed is worth no fsync of its own: it waits in memory, is written with the next
 //! commit, and at closing. What a crash takes of it is shown again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::description::SectionClass;
 use crate::hash::DeviceId;
 use crate::limits::HEAD_AHEAD_MAX;
 use crate::store::{Batch, Table, keys};
-use crate::sync::exchange::Section;
+use crate::sync::exchange::{KnownTip, Section};
 
 /// Chains of which it waits in memory what peers showed.
 const WAITING_MAX: usize = 16_384;
@@ -73,6 +73,40 @@ impl Replica {
             }
         }
         Ok(tips.into_iter().collect())
+    }
+
+    /// See [`Exchange::unshown`](crate::sync::exchange::Exchange::unshown).
+    pub(crate) fn unshown_to(
+        &self,
+        remote: &DeviceId,
+        tips: &[(Section, KnownTip)],
+    ) -> Result<usize, EngineError> {
+        // Of each chain the place of its head, and what was shown.
+        let mut heads: HashMap<ChainKey, (u64, u64)> = HashMap::with_capacity(tips.len());
+        for (_, tip) in tips {
+            let known = heads.entry(tip.chain).or_default();
+            known.0 = known.0.max(tip.n);
+        }
+        let mut note = |key: &[u8], n: u64| {
+            let chain = keys::parse_chain_suffix(key);
+            if let Some((_, shown)) = chain.and_then(|chain| heads.get_mut(&chain)) {
+                *shown = n.max(*shown);
+            }
+        };
+        let prefix = keys::shown_by(remote);
+        // Before what is written: it may be just on its way there.
+        for (key, n) in self.lock().shown_below(&prefix) {
+            note(&key, n);
+        }
+        for (key, value) in self.scan_all(Table::Meta, &prefix)? {
+            note(&key, shown_n(&value).unwrap_or(0));
+        }
+        let apart = heads.values().map(|(n, shown)| match shown {
+            0 => 1,
+            shown if shown < n => 2,
+            _ => 0,
+        });
+        Ok(apart.sum())
     }
 
     /// The section that a chain is in by now; the one it was noted in if nothing is known of it.

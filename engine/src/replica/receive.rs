@@ -244,6 +244,8 @@ impl Replica {
                 && arrival.head.link != arrival.chain.known_link)
         {
             return self.take_fork(state, work, &arrival, &steps, receipt);
+        } else if self.is_known_branch(state, &arrival)? {
+            return Ok((1, Verdict::Accepted { held_n: arrival.chain.held }));
         }
         self.ensure_document(state, work, &arrival.description)?;
         self.know_head(state, work, &arrival);

@@ -3,6 +3,8 @@
 //! Everything given here is already verified; everything taken is not. All calls may
 //! block on the store; none may call back into a session.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -227,6 +229,26 @@ pub trait Exchange {
     /// If the store fails.
     fn tips_count(&self, section: &Section) -> ExchangeResult<usize> {
         Ok(self.tips(section)?.len())
+    }
+
+    /// In how many heads this replica and `remote` differ, as far as it showed which it has: one
+    /// for each of these of which it showed nothing, two for each that it showed another of.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn unshown(&self, remote: &DeviceId, tips: &[(Section, KnownTip)]) -> ExchangeResult<usize> {
+        let mut count = 0;
+        for of_section in tips.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((section, _)) = of_section.first() else { continue };
+            let shown: HashMap<_, _> = self.shown(remote, section)?.into_iter().collect();
+            let apart = |tip: &KnownTip| match shown.get(&tip.chain) {
+                None => 1,
+                Some(n) if *n < tip.n => 2,
+                Some(_) => 0,
+            };
+            count += of_section.iter().map(|(_, tip)| apart(tip)).sum::<usize>();
+        }
+        Ok(count)
     }
 
     /// What this replica noted of the list of sections that it and `remote` talk about, in the

@@ -82,7 +82,8 @@ fn tags(difference: &Difference) -> impl Iterator<Item = u32> {
 }
 
 impl Session {
-    /// Compares tips; asks, gives, and says so when all is given. Initiator only.
+    /// Compares tips; asks, gives, and says so when all is given. Done by the side that was told
+    /// the other's tips.
     pub(super) fn plan(&mut self, exchange: &dyn Exchange) -> Result<(), Fault> {
         let (Some(mut round), Some(key)) = (self.round.take(), self.key.clone()) else {
             return Err(PROTOCOL);
@@ -141,7 +142,7 @@ impl Session {
         }
     }
 
-    /// The opener says which sections differ. Responder only.
+    /// The other side says which sections differ.
     pub(super) fn on_compared(
         &mut self,
         number: u64,

@@ -13,9 +13,7 @@ use crate::sync::missing::Missing;
 use crate::sync::outcome::{Counters, OlderReport};
 use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::sync::tips::{Peeling, Sending};
-use crate::wire::{
-    AnswerEntry, Done, Message, Offer, OpenEntry, SectionRef, ShortTag, Then, WantName,
-};
+use crate::wire::{AnswerEntry, Done, Message, Offer, OpenEntry, SectionRef, ShortTag, WantName};
 
 /// Spaces in one list; what is beyond is not talked about.
 pub const SPACES_MAX: usize = 16_384;
@@ -66,6 +64,8 @@ pub struct Round {
     pub estimates: HashMap<SectionRef, Estimate>,
     /// Which sections differ shows by their tips alone.
     pub whole: bool,
+    /// This side tells its tips beforehand, and the responder plans.
+    pub told: bool,
     pub listed: Vec<(SectionRef, KnownTip)>,
     pub listed_sent: usize,
     pub tips_open: bool,
@@ -102,6 +102,7 @@ impl Round {
             compared: Vec::new(),
             estimates: HashMap::new(),
             whole: false,
+            told: false,
             listed: Vec::new(),
             listed_sent: 0,
             tips_open: false,
@@ -119,6 +120,11 @@ impl Round {
             older: Vec::new(),
             before,
         }
+    }
+
+    /// Tells nothing of this side's tips any more.
+    pub fn keep_to_itself(&mut self) {
+        (self.tips_open, self.sending, self.listed) = (false, None, Vec::new());
     }
 
     /// Counts sections among those compared.
@@ -171,8 +177,8 @@ impl Session {
         let mut round = Round::new(self.rounds, self.reopen, self.out.counters);
         if let Some((name, list)) = recalled {
             self.list = list;
+            self.listed_with = Some(self.standing(exchange)?);
             round.opened = false;
-            round.whole = true;
             self.send_check(&mut round, Some(name), exchange)?;
         } else if self.reopen {
             let missing = self.send_open(round.number, exchange)?;
@@ -183,30 +189,6 @@ impl Session {
         self.reopen = false;
         self.first = false;
         self.round = Some(round);
-        Ok(())
-    }
-
-    /// Asks whether all of a list that both know is equal; one named in the first frame comes with
-    /// an estimate, so that the answer can say what is not.
-    fn send_check(
-        &mut self,
-        round: &mut Round,
-        list: Option<ShortTag>,
-        exchange: &dyn Exchange,
-    ) -> Result<(), Fault> {
-        let digest = self.total(exchange)?;
-        round.total = digest;
-        let own = self.missing(exchange)?;
-        (round.missing.0, round.counted) = (own.all, own.counted);
-        let (number, missing) = (round.number, own.all);
-        let mut estimate = None;
-        if list.is_some() {
-            let estimate = estimate.get_or_insert_with(Estimate::default);
-            for (_, section) in self.sections() {
-                estimate.join(&self.estimate(number, &section, exchange)?);
-            }
-        }
-        self.out.send(&Message::Check { round: number, list, missing, digest, estimate });
         Ok(())
     }
 
@@ -463,106 +445,5 @@ impl Session {
         }
         self.round = Some(round);
         Ok(())
-    }
-
-    pub(super) fn on_check(
-        &mut self,
-        number: u64,
-        list: Option<ShortTag>,
-        missing: u64,
-        (digest, estimate): (ShortTag, Option<Estimate>),
-        exchange: &dyn Exchange,
-    ) -> Result<(), Fault> {
-        let fits = self.role == Role::Responder && self.round.is_none() && number > self.rounds;
-        if !fits || list.is_some() != self.key.is_none() {
-            return Err(PROTOCOL);
-        }
-        self.meter_round()?;
-        self.rounds = number;
-        if let Some(name) = list {
-            let own = exchange.own_device();
-            let key = SessionKey::new(&self.salt, &self.remote, &own);
-            let found = self.find_list(&name, &key, exchange)?;
-            self.key = Some(key);
-            let Some(found) = found else {
-                let then = Then::Unknown;
-                let digest = ShortTag::default();
-                self.out.send(&Message::Total { round: number, missing: 0, then, digest });
-                return Ok(());
-            };
-            self.list = found;
-        }
-        let mut round = Round::new(number, false, self.out.counters);
-        round.whole = list.is_some();
-        let total = self.total(exchange)?;
-        let own = self.missing(exchange)?;
-        (round.missing, round.counted) = ((missing, own.all), own.counted);
-        round.mend = round.missing != (0, 0) && self.repaired != Some(round.missing);
-        let equal = total == digest;
-        if let (false, true, Some(estimate)) = (equal, round.whole, estimate) {
-            self.tell_all(&mut round, &estimate, exchange)?;
-        }
-        let then = match (round.tips_open, round.mend) {
-            (true, _) => Then::Tips,
-            (false, true) => Then::Repair,
-            (false, false) => Then::Nothing,
-        };
-        let missing = own.all;
-        self.out.send(&Message::Total { round: number, missing, then, digest: total });
-        round.stage = Stage::Exchange;
-        if round.tips_open {
-            self.round = Some(round);
-        } else if equal {
-            round.whole = false;
-            round.peer_end = true;
-            self.round = Some(round);
-        }
-        Ok(())
-    }
-
-    pub(super) fn on_total(
-        &mut self,
-        now_ms: u64,
-        number: u64,
-        (missing, then): (u64, Then),
-        digest: ShortTag,
-        exchange: &dyn Exchange,
-    ) -> Result<(), Fault> {
-        let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
-        let fits = round.stage == Stage::Opening && !round.opened && round.number == number;
-        let answers = match then {
-            Then::Nothing | Then::Repair => true,
-            Then::Tips | Then::Unknown => round.whole,
-        };
-        if !fits || !answers || self.role != Role::Initiator {
-            return Err(PROTOCOL);
-        }
-        self.out.counters.round_trips += 1;
-        round.missing.1 = missing;
-        round.mend = then == Then::Repair;
-        if then == Then::Tips {
-            round.mend = round.missing != (0, 0);
-            round.stage = Stage::Listing;
-            self.round = Some(round);
-            return Ok(());
-        }
-        // Compared as of the check: what was committed here since then is pushed.
-        if then == Then::Unknown || round.total != digest {
-            self.reopen = true;
-            return self.start_round(now_ms, exchange);
-        }
-        round.whole = false;
-        round.stage = Stage::Exchange;
-        round.peer_end = true;
-        self.round = Some(round);
-        Ok(())
-    }
-
-    fn total(&self, exchange: &dyn Exchange) -> ExchangeResult<ShortTag> {
-        let mut digests = Vec::new();
-        for (_, section) in self.sections() {
-            digests.push(self.digest(&section, exchange)?);
-        }
-        Ok(self.key.as_ref().map(|key| key.total(&digests)).unwrap_or_default())
     }
 }

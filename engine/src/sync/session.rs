@@ -7,7 +7,7 @@
 //!    Want, Give…, End ─────────────────►            packs are fetched beside
 //!    ◄───────────────── Give…, End, Done
 //!    Done ─────────────────────────────►
-//!         Check ───────► ◄─ Total (Cells)           of a list that still stands
+//!         Check (Sums) ► ◄─ Total, Want, Give…      of a list that still stands
 //!         Give, End ───► ◄──────── Done             news, in either direction
 //! ```
 
@@ -219,6 +219,8 @@ pub struct Session {
     pub(super) settle_ms: u64,
     pub(super) retried: bool,
     pub(super) reopen: bool,
+    /// Round of which the opener's tips are passed over: they were not needed.
+    pub(super) passing: u64,
     /// A chain is new here: perhaps more is kept than was talked about.
     pub(super) grown: bool,
     pub(super) round_ms: u64,
@@ -262,6 +264,7 @@ impl Session {
             settle_ms: options.settle_ms,
             retried: false,
             reopen: true,
+            passing: 0,
             grown: false,
             round_ms: 0,
             tally: Tally::default(),
@@ -384,8 +387,8 @@ impl Session {
             Message::Answer { round, more, missing, entries } => {
                 self.on_answer(round, more, missing, &entries)
             }
-            Message::Check { round, list, missing, digest, estimate } => {
-                self.on_check(round, list, missing, (digest, estimate), exchange)
+            Message::Check { round, list, missing, digest, told } => {
+                self.on_check(round, list, missing, (digest, told), exchange)
             }
             Message::Total { round, missing, then, digest } => {
                 self.on_total(now_ms, round, (missing, then), digest, exchange)
@@ -396,7 +399,7 @@ impl Session {
             Message::Sums { round, sections, sums } => {
                 self.on_sums(round, sections, &sums, exchange)
             }
-            Message::More { round } => self.on_more(round),
+            Message::More { round, estimate } => self.on_more(round, estimate.as_ref()),
             Message::Compared { round, sections } => self.on_compared(round, &sections),
             Message::Tips { round, last, groups } => self.on_tips(round, last, groups, exchange),
             Message::Want { request, items } => self.on_want(request, &items, exchange),

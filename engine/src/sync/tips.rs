@@ -1,8 +1,10 @@
-//! Which chains differ: the responder's tips, as plain lists or as a sketch of them.
+//! Which chains differ: the tips of one side, as plain lists or as a sketch of them.
 //!
-//! A plain list costs what there is, a sketch what differs. The opener's estimates tell
-//! beforehand which is shorter and how long the sketch has to be; one that turns out too short
-//! is made longer when asked, and given up for the list where that has become shorter.
+//! A plain list costs what there is, a sketch what differs. Where both met before, the opener
+//! sends a sketch with its check, for as much as is new here and as much again. Else the
+//! responder sends one: the opener's estimates tell beforehand whether it is shorter and how long
+//! it has to be. One that turns out too short is made longer when asked, and given up for the
+//! list where that has become shorter.
 
 use std::collections::HashSet;
 
@@ -11,8 +13,8 @@ use crate::sketch::{CELL_BYTES, Cell, Decoder, Difference, ESTIMATE_MAX, Encoder
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::keys::SessionKey;
 use crate::sync::round::{Round, Stage, TIPS_MAX};
-use crate::sync::session::{Fault, PROTOCOL, Session};
-use crate::wire::{Message, Reason, SectionRef, TipGroup};
+use crate::sync::session::{Fault, PROTOCOL, Role, Session};
+use crate::wire::{Message, Reason, SectionRef, TipGroup, Told};
 
 /// Tips in one sketch; more are listed as far as a list goes.
 const SKETCH_TIPS_MAX: usize = 131_072;
@@ -29,13 +31,14 @@ const CELL_FRAMES_MAX: usize = 128;
 /// A tip by the name it has in this round.
 pub type Named = (Item, SectionRef, KnownTip);
 
-/// The responder's sketch.
+/// The sketch of one side.
 #[derive(Debug)]
 pub struct Sending {
     sections: Vec<SectionRef>,
     /// By rising item.
     tips: Vec<Named>,
-    encoder: Encoder,
+    /// Made when the first cells are wanted.
+    encoder: Option<Encoder>,
     /// Sums to send, before any cells.
     sums: usize,
     summed: usize,
@@ -44,6 +47,35 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// A sketch of tips of sections, or of all common ones; by sums, or else by cells.
+    fn new(sections: Vec<SectionRef>, mut tips: Vec<Named>, sums: usize, cells: usize) -> Self {
+        tips.sort_unstable_by_key(|(item, ..)| *item);
+        let due = if sums > 0 { 0 } else { cells };
+        Self { sections, tips, encoder: None, sums, summed: 0, due, begun: false }
+    }
+
+    /// The sums that are due.
+    fn sums(&mut self) -> Vec<u64> {
+        self.summed = std::mem::take(&mut self.sums);
+        self.begun = true;
+        let numbers: HashSet<u64> = self.tips.iter().map(|(item, ..)| item.number()).collect();
+        sums(numbers, self.summed)
+    }
+
+    /// The next cells that are due, of one frame.
+    fn cells(&mut self, key: &SessionKey) -> Vec<Cell> {
+        let hashed = || self.tips.iter().map(|(item, ..)| (*item, key.item_hash(*item)));
+        let encoder = self.encoder.get_or_insert_with(|| Encoder::new(hashed()));
+        let cells = encoder.cells(self.due.min(CELLS_PER_FRAME));
+        self.due -= cells.len();
+        cells
+    }
+
+    fn made(&self) -> usize {
+        let made = self.encoder.as_ref().map_or(0, Encoder::made);
+        usize::try_from(made).unwrap_or(usize::MAX)
+    }
+
     /// The tips that were found as this item.
     pub fn find(&self, item: Item) -> &[Named] {
         let from = self.tips.partition_point(|(one, ..)| *one < item);
@@ -57,13 +89,15 @@ impl Sending {
     }
 }
 
-/// The opener's reading of it.
+/// The other side's reading of it.
 #[derive(Debug)]
 pub struct Peeling {
     pub sections: Vec<SectionRef>,
     pub own: Vec<Named>,
-    /// `None` once the cells made no sense: then a list is waited for.
+    /// From the first cells on.
     decoder: Option<Decoder>,
+    /// The cells made no sense: a list is waited for.
+    senseless: bool,
     taken: usize,
     frames: usize,
     summed: bool,
@@ -76,7 +110,9 @@ impl Peeling {
         let numbers: HashSet<u64> = self.own.iter().map(|(item, ..)| item.number()).collect();
         let own = sums(numbers.iter().copied(), theirs.len());
         let both: Vec<u64> = theirs.iter().zip(own).map(|(a, b)| a ^ b).collect();
-        self.read = read(&both).map(|apart| {
+        // One sum more than there are differences tells that these are all, and not others.
+        let apart = read(&both).filter(|apart| apart.len() < both.len());
+        self.read = apart.map(|apart| {
             let items = apart.into_iter().map(|number| Item::from_bytes(number.to_be_bytes()));
             let (own, theirs) = items.partition(|item| numbers.contains(&item.number()));
             Difference { own, theirs }
@@ -85,10 +121,17 @@ impl Peeling {
 
     fn take(&mut self, key: &SessionKey, cells: &[Cell]) {
         self.taken += cells.len();
-        if let Some(decoder) = &mut self.decoder
-            && decoder.take(cells, |item| key.item_hash(item)).is_err()
-        {
-            self.decoder = None;
+        if self.senseless {
+            return;
+        }
+        let own = &self.own;
+        let decoder = self.decoder.get_or_insert_with(|| {
+            let hashed: Vec<_> =
+                own.iter().map(|(item, ..)| (*item, key.item_hash(*item))).collect();
+            Decoder::new(&hashed)
+        });
+        if decoder.take(cells, |item| key.item_hash(item)).is_err() {
+            (self.decoder, self.senseless) = (None, true);
         }
     }
 
@@ -105,11 +148,21 @@ const fn provision_sums(estimate: usize) -> usize {
     estimate + estimate * 3 / 5 + 4
 }
 
+/// Items that an opener has its sketch tell apart, if its own news make so many: the other side
+/// may have as many, or one chain that went on, and one sum more tells that these are all.
+const fn provision_both(own: usize) -> usize {
+    2 * own + 4
+}
+
+/// Cells that are enough for this many items, mostly.
+const fn cells(items: usize) -> usize {
+    (items * 34).div_ceil(25) + 3 * items.isqrt() + 4
+}
+
 /// Cells that are enough for about this many items, mostly. Few differences take up to two
 /// cells each, many 1.36; the estimate may be too low by a half.
 const fn provision(estimate: usize) -> usize {
-    let items = estimate + estimate / 2;
-    (items * 34).div_ceil(25) + 3 * items.isqrt() + 4
+    cells(estimate + estimate / 2)
 }
 
 impl Session {
@@ -136,6 +189,75 @@ impl Session {
         let Some(key) = &self.key else { return Ok(Estimate::default()) };
         let items = exchange.tips(section)?.into_iter().map(|tip| key.item(round, &tip));
         Ok(estimate(key, items))
+    }
+
+    /// Estimate over all tips of all common sections.
+    pub(super) fn estimate_all(
+        &self,
+        round: u64,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<Estimate> {
+        let mut all = Estimate::default();
+        for (_, section) in self.sections() {
+            all.join(&self.estimate(round, &section, exchange)?);
+        }
+        Ok(all)
+    }
+
+    /// Whether one of both keeps only a part of a common section: then heads are asked for by
+    /// their place in a list.
+    pub(super) fn keeps_parts(&self, exchange: &dyn Exchange) -> ExchangeResult<bool> {
+        for (_, section) in self.sections() {
+            if self.is_spared(&section) || exchange.spares(&section)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Tells the tips of all common sections beforehand, as far as what the remote showed says
+    /// how much is new to it. `None` where that says too little. Opener only.
+    pub(super) fn tell(
+        &mut self,
+        round: &mut Round,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<Option<Told>> {
+        if self.keeps_parts(exchange)? {
+            return Ok(None);
+        }
+        self.flush_shown(exchange)?;
+        let (mut tips, mut known) = (Vec::new(), Vec::new());
+        for (reference, section) in self.sections() {
+            let of_section = exchange.tips(&section)?;
+            known.extend(of_section.iter().map(|tip| (section, *tip)));
+            tips.extend(self.named(round.number, reference, of_section));
+        }
+        if tips.is_empty() || tips.len() > SKETCH_TIPS_MAX {
+            return Ok(None);
+        }
+        let own = exchange.unshown(&self.remote, &known)?;
+        // They never met.
+        if own == tips.len() {
+            return Ok(None);
+        }
+        let items = provision_both(own);
+        if items <= self.options.sums_max.min(SUMS_MAX) && tips.len() <= SUMS_TIPS_MAX {
+            let mut sending = Sending::new(Vec::new(), tips, items, 0);
+            let sums = sending.sums();
+            round.sending = Some(sending);
+            return Ok(Some(Told::Sums(sums)));
+        }
+        let sending = Sending::new(Vec::new(), tips, 0, cells(items));
+        round.tips_open = true;
+        if !sending.is_beaten_at(sending.due) {
+            round.sending = Some(sending);
+        } else if sending.tips.len() <= TIPS_MAX {
+            round.listed = by_section(sending.tips);
+        } else {
+            round.tips_open = false;
+            return Ok(None);
+        }
+        Ok(Some(Told::Follows))
     }
 
     /// Chooses how the sections that differ are told. Responder only.
@@ -185,16 +307,16 @@ impl Session {
         theirs: &Estimate,
         exchange: &dyn Exchange,
     ) -> ExchangeResult<()> {
+        if self.keeps_parts(exchange)? {
+            return Ok(());
+        }
         let mut tips = Vec::new();
         for (reference, section) in self.sections() {
-            if self.is_spared(&section) || exchange.spares(&section)? {
-                return Ok(());
-            }
             tips.extend(self.named(round.number, reference, exchange.tips(&section)?));
         }
         round.sending = self.sketch(theirs, Vec::new(), &mut tips);
         if tips.len() <= TIPS_MAX {
-            round.listed = tips.into_iter().map(|(_, of, tip)| (of, tip)).collect();
+            round.listed = by_section(tips);
         }
         round.tips_open = round.sending.is_some() || !round.listed.is_empty();
         Ok(())
@@ -219,22 +341,17 @@ impl Session {
         let difference = own.difference(theirs);
         let sums = provision_sums(difference);
         let few = sums <= self.options.sums_max.min(SUMS_MAX) && tips.len() <= SUMS_TIPS_MAX;
-        let (sums, due) = if few { (sums, 0) } else { (0, provision(difference)) };
-        let hashed = tips.iter().map(|(item, ..)| (*item, key.item_hash(*item)));
-        let encoder = Encoder::new(hashed);
-        let mut sending =
-            Sending { sections, tips: Vec::new(), encoder, sums, summed: 0, due, begun: false };
-        std::mem::swap(&mut sending.tips, tips);
+        let sums = if few { sums } else { 0 };
+        let sending = Sending::new(sections, std::mem::take(tips), sums, provision(difference));
         let always = self.options.sketch_from == 0;
         if !always
             && (difference >= ESTIMATE_MAX
                 || sums >= sending.tips.len()
-                || sending.is_beaten_at(due))
+                || sending.is_beaten_at(sending.due))
         {
-            std::mem::swap(&mut sending.tips, tips);
+            *tips = sending.tips;
             return None;
         }
-        sending.tips.sort_unstable_by_key(|(item, ..)| *item);
         Some(sending)
     }
 
@@ -264,17 +381,12 @@ impl Session {
             let first = !std::mem::replace(&mut sending.begun, true);
             let sections = if first { sending.sections.clone() } else { Vec::new() };
             if sending.sums > 0 {
-                let count = std::mem::take(&mut sending.sums);
-                sending.summed = count;
-                let numbers: HashSet<u64> =
-                    sending.tips.iter().map(|(item, ..)| item.number()).collect();
-                let sums = sums(numbers, count);
+                let sums = sending.sums();
                 round.tips_open = false;
                 self.out.send(&Message::Sums { round: number, sections, sums });
                 return true;
             }
-            let cells = sending.encoder.cells(due.min(CELLS_PER_FRAME));
-            sending.due -= cells.len();
+            let cells = sending.cells(key);
             let last = sending.due == 0;
             round.tips_open = !last;
             self.out.send(&Message::Cells { round: number, last, sections, cells });
@@ -282,30 +394,40 @@ impl Session {
         true
     }
 
-    /// The opener needs more cells: half as many again, or the list.
-    pub(super) fn on_more(&mut self, number: u64) -> Result<(), Fault> {
+    /// The other side needs more cells: half as many again, or as many as it estimates, or the
+    /// list.
+    pub(super) fn on_more(&mut self, number: u64, theirs: Option<&Estimate>) -> Result<(), Fault> {
+        let Some(key) = self.key.clone() else { return Err(PROTOCOL) };
         let Some(round) = &mut self.round else { return Err(PROTOCOL) };
         let fits = round.number == number && round.stage == Stage::Exchange && !round.tips_open;
         let (true, Some(mut sending)) = (fits, round.sending.take()) else {
             return Err(PROTOCOL);
         };
         round.tips_open = true;
-        let made = usize::try_from(sending.encoder.made()).unwrap_or(usize::MAX);
-        // Twice what the sums would have told; or half as many cells again.
-        let more = if made == 0 { provision(2 * sending.summed) } else { made.div_ceil(2) };
+        let made = sending.made();
+        let more = match theirs {
+            Some(theirs) if made == 0 => {
+                let own = estimate(&key, sending.tips.iter().map(|(item, ..)| *item));
+                let difference = own.difference(theirs);
+                // What cannot be told apart from more is listed.
+                if difference < ESTIMATE_MAX { provision(difference) } else { CELLS_MAX }
+            }
+            // Twice what the sums would have told; or half as many cells again.
+            _ if made == 0 => provision(2 * sending.summed),
+            _ => made.div_ceil(2),
+        };
         if !sending.is_beaten_at(made + more) {
             sending.due = more;
             round.sending = Some(sending);
             return Ok(());
         }
-        let mut tips = std::mem::take(&mut sending.tips);
-        tips.sort_unstable_by_key(|(_, of, tip)| (of.class, of.entry, tip.chain));
-        for listed in tips.chunk_by(|(_, a, _), (_, b, _)| a == b) {
-            let Some((_, reference, _)) = listed.first() else { continue };
+        let tips = by_section(std::mem::take(&mut sending.tips));
+        for listed in tips.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((reference, _)) = listed.first() else { continue };
             let reference = *reference;
             let Some(section) = self.resolve(&reference) else { continue };
             let Some(round) = &mut self.round else { return Err(PROTOCOL) };
-            let tips = listed.iter().map(|(.., tip)| *tip).collect();
+            let tips = listed.iter().map(|(_, tip)| *tip).collect();
             list(round, section, reference, tips);
         }
         Ok(())
@@ -318,6 +440,9 @@ impl Session {
         groups: Vec<TipGroup>,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
+        if self.passing == number {
+            return Ok(());
+        }
         let mut known = self.round.take().filter(|round| round.stage == Stage::Listing);
         let Some(round) = known.as_mut().filter(|round| round.number == number) else {
             return Err(PROTOCOL);
@@ -347,6 +472,9 @@ impl Session {
         cells: &[Cell],
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
+        if self.passing == number {
+            return Ok(());
+        }
         let (mut round, key) = self.peel(number, sections, exchange)?;
         let Some(peeling) = &mut round.peeling else { return Err(PROTOCOL) };
         peeling.frames += 1;
@@ -403,24 +531,31 @@ impl Session {
                 own.extend(self.named(number, reference, exchange.tips(&section)?));
             }
         }
-        let hashed: Vec<_> = own.iter().map(|(item, ..)| (*item, key.item_hash(*item))).collect();
-        let decoder = Some(Decoder::new(&hashed));
-        let (taken, frames, summed, read) = (0, 0, false, None);
-        let peeling = Peeling { sections, own, decoder, taken, frames, summed, read };
-        round.peeling = Some(peeling);
+        round.peeling = Some(Peeling {
+            sections,
+            own,
+            decoder: None,
+            senseless: false,
+            taken: 0,
+            frames: 0,
+            summed: false,
+            read: None,
+        });
         Ok((round, key))
     }
 
-    /// All that the responder had to say of its tips is here: goes on, or asks for more.
+    /// All that the other side had to say of its tips is here: goes on, or asks for more.
     fn listed(&mut self, exchange: &dyn Exchange) -> Result<(), Fault> {
-        let Some(round) = &self.round else { return Err(PROTOCOL) };
-        let open = round.peeling.as_ref().is_some_and(|peeling| peeling.difference().is_none());
-        if !open {
+        let (Some(round), Some(key)) = (&self.round, &self.key) else { return Err(PROTOCOL) };
+        let Some(peeling) = round.peeling.as_ref().filter(|one| one.difference().is_none()) else {
             return self.plan(exchange);
-        }
+        };
+        // An opener did not know how much is new here.
+        let unknown = self.role == Role::Responder && peeling.taken == 0;
+        let estimate = unknown.then(|| estimate(key, peeling.own.iter().map(|(item, ..)| *item)));
         let round = round.number;
         self.out.counters.round_trips += 1;
-        self.out.send(&Message::More { round });
+        self.out.send(&Message::More { round, estimate });
         Ok(())
     }
 }
@@ -429,6 +564,13 @@ fn estimate(key: &SessionKey, items: impl Iterator<Item = Item>) -> Estimate {
     let mut estimate = Estimate::default();
     items.for_each(|item| estimate.add(&key.item_hash(item)));
     estimate
+}
+
+/// Tips as they are listed.
+fn by_section(tips: Vec<Named>) -> Vec<(SectionRef, KnownTip)> {
+    let mut listed: Vec<_> = tips.into_iter().map(|(_, of, tip)| (of, tip)).collect();
+    listed.sort_unstable_by_key(|(of, tip)| (of.class, of.entry, tip.chain));
+    listed
 }
 
 /// Adds tips to the list of a round as far as there is room, newest pages first.

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::encode::{
     AGAIN, ANSWER, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL, FLAG_COMMITTED,
-    FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FORK, FLAG_LAST, FLAG_MORE, GIVE, MORE, OPEN,
-    SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED,
-    WANT_TAGGED,
+    FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK, FLAG_LAST, FLAG_MORE,
+    FLAG_SUMS, GIVE, MORE, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES, WANT_FORK,
+    WANT_FOUND, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
-    SectionDigest, SectionRef, Then, TipGroup, WantItem, WantName,
+    SectionDigest, SectionRef, Then, TipGroup, Told, WantItem, WantName,
 };
 use super::range::{PARTS_MAX, read_part};
 use super::{CAUSES_MAX, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX};
@@ -67,6 +67,7 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
                 1 => Then::Repair,
                 2 => Then::Tips,
                 3 => Then::Unknown,
+                4 => Then::Plan,
                 value => return Err(DecodeError::Unknown { reading: "what follows", value }),
             },
             digest: r.array("digest")?,
@@ -122,9 +123,14 @@ fn read_difference(kind: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError>
         SUMS => Message::Sums {
             round: number(r, "round")?,
             sections: list(r, "sections", read_section)?,
-            sums: list_of(r, SUMS_MAX, "sums", |r| r.u64("sum"))?,
+            sums: read_sums(r)?,
         },
-        MORE => Message::More { round: number(r, "round")? },
+        MORE => {
+            let round = number(r, "round")?;
+            let estimated = flags(r, FLAG_ESTIMATE)? != 0;
+            let estimate = if estimated { Some(read_estimate(r)?) } else { None };
+            Message::More { round, estimate }
+        }
         _ => Message::Compared {
             round: number(r, "round")?,
             sections: list(r, "sections", read_section)?,
@@ -213,9 +219,13 @@ fn read_estimate(r: &mut Reader<'_>) -> Result<Estimate, DecodeError> {
     Ok(Estimate(r.array("estimate")?))
 }
 
+fn read_sums(r: &mut Reader<'_>) -> Result<Vec<u64>, DecodeError> {
+    list_of(r, SUMS_MAX, "sums", |r| r.u64("sum"))
+}
+
 fn read_check(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     let round = number(r, "round")?;
-    let flags = flags(r, FLAG_FIRST | FLAG_ESTIMATE)?;
+    let flags = flags(r, FLAG_FIRST | FLAG_ESTIMATE | FLAG_SUMS | FLAG_FOLLOWS)?;
     let list = if flags & FLAG_FIRST == 0 {
         None
     } else {
@@ -224,8 +234,14 @@ fn read_check(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     };
     let missing = number(r, "missing")?;
     let digest = r.array("digest")?;
-    let estimate = if flags & FLAG_ESTIMATE == 0 { None } else { Some(read_estimate(r)?) };
-    Ok(Message::Check { round, list, missing, digest, estimate })
+    let told = match flags & !FLAG_FIRST {
+        0 => Told::Digest,
+        FLAG_ESTIMATE => Told::Estimate(read_estimate(r)?),
+        FLAG_SUMS => Told::Sums(read_sums(r)?),
+        FLAG_FOLLOWS => Told::Follows,
+        value => return Err(DecodeError::Unknown { reading: "flags", value }),
+    };
+    Ok(Message::Check { round, list, missing, digest, told })
 }
 
 const fn bit(class: SectionClass) -> u8 {

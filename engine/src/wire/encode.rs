@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::message::{
-    ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, WantItem, WantName,
+    ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, Told, WantItem,
+    WantName,
 };
 use super::range::write_part;
 use super::{FRAME_PREFIX_BYTES, VERSION};
@@ -32,6 +33,8 @@ pub(super) const SUMS: u8 = 18;
 pub(super) const FLAG_MORE: u8 = 1;
 pub(super) const FLAG_FIRST: u8 = 2;
 pub(super) const FLAG_ESTIMATE: u8 = 1;
+pub(super) const FLAG_SUMS: u8 = 4;
+pub(super) const FLAG_FOLLOWS: u8 = 8;
 pub(super) const FLAG_COMMITTED: u8 = 2;
 pub(super) const FLAG_ALL: u8 = 4;
 pub(super) const FLAG_LAST: u8 = 1;
@@ -148,15 +151,24 @@ impl Message {
     /// The messages by which tips are told apart.
     fn write_difference(&self, w: &mut Writer) {
         match self {
-            Self::Check { round, list, missing, digest, estimate } => {
-                let first = flag(list.is_some(), FLAG_FIRST);
-                w.varint(*round).u8(first | flag(estimate.is_some(), FLAG_ESTIMATE));
+            Self::Check { round, list, missing, digest, told } => {
+                let told_flag = match told {
+                    Told::Digest => 0,
+                    Told::Estimate(_) => FLAG_ESTIMATE,
+                    Told::Sums(_) => FLAG_SUMS,
+                    Told::Follows => FLAG_FOLLOWS,
+                };
+                w.varint(*round).u8(flag(list.is_some(), FLAG_FIRST) | told_flag);
                 if let Some(list) = list {
                     w.u8(VERSION).raw(list);
                 }
                 w.varint(*missing).raw(digest);
-                if let Some(Estimate(counters)) = estimate {
-                    w.raw(counters);
+                match told {
+                    Told::Estimate(Estimate(counters)) => {
+                        w.raw(counters);
+                    }
+                    Told::Sums(sums) => write_sums(w, sums),
+                    Told::Digest | Told::Follows => {}
                 }
             }
             Self::Tips { round, last, groups } => {
@@ -174,13 +186,13 @@ impl Message {
             Self::Sums { round, sections, sums } => {
                 w.varint(*round);
                 write_sections(w, sections);
-                w.varint(sums.len() as u64);
-                for sum in sums {
-                    w.u64(*sum);
-                }
+                write_sums(w, sums);
             }
-            Self::More { round } => {
-                w.varint(*round);
+            Self::More { round, estimate } => {
+                w.varint(*round).u8(flag(estimate.is_some(), FLAG_ESTIMATE));
+                if let Some(Estimate(counters)) = estimate {
+                    w.raw(counters);
+                }
             }
             Self::Compared { round, sections } => {
                 w.varint(*round);
@@ -252,6 +264,13 @@ fn write_bodies(w: &mut Writer, bodies: &[Bytes]) {
 
 fn write_section(w: &mut Writer, section: &SectionRef) {
     w.varint(section.entry).u8(section.class as u8);
+}
+
+fn write_sums(w: &mut Writer, sums: &[u64]) {
+    w.varint(sums.len() as u64);
+    for sum in sums {
+        w.u64(*sum);
+    }
 }
 
 fn write_sections(w: &mut Writer, sections: &[SectionRef]) {

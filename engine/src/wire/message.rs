@@ -203,6 +203,21 @@ pub enum Then {
     Tips = 2,
     /// The list that the opener has in mind is not known here any more.
     Unknown = 3,
+    /// They differ, and the responder works out what by the opener's sketch.
+    Plan = 4,
+}
+
+/// What an opener says of its tips beside their digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing.
+    Digest,
+    /// By which the responder tells how much a sketch of its own has to hold.
+    Estimate(Estimate),
+    /// Its sketch, where few tips differ: sums of their powers.
+    Sums(Vec<u64>),
+    /// Its sketch or list follows at once: cells or tips.
+    Follows,
 }
 
 /// One frame.
@@ -242,8 +257,8 @@ pub enum Message {
         missing: u64,
         /// Keyed digest over all common sections.
         digest: ShortTag,
-        /// By which the responder tells how much a sketch of them has to hold.
-        estimate: Option<Estimate>,
+        /// What the opener says of its tips of them.
+        told: Told,
     },
     /// The responder's answer to a check.
     Total {
@@ -256,11 +271,11 @@ pub enum Message {
         /// Its keyed digest over all common sections.
         digest: ShortTag,
     },
-    /// Cells of the responder's sketch.
+    /// Cells of a sketch.
     Cells {
         /// The round.
         round: u64,
-        /// No more cells or tips follow before the opener says something.
+        /// No more cells or tips follow before they are asked for.
         last: bool,
         /// What the sketch is of, in its first frame: sections, or none for all common ones.
         sections: Vec<SectionRef>,
@@ -276,19 +291,21 @@ pub enum Message {
         /// The sums.
         sums: Vec<u64>,
     },
-    /// The opener could not read the difference from what it has.
+    /// The difference cannot be read from what there is of the other side's sketch.
     More {
         /// The round.
         round: u64,
+        /// By which the other side tells how much a sketch has to hold; where it did not know.
+        estimate: Option<Estimate>,
     },
-    /// The opener's word on which sections differ, where it alone could see it.
+    /// Which sections differ, by the side that alone could see it.
     Compared {
         /// The round.
         round: u64,
         /// The sections.
         sections: Vec<SectionRef>,
     },
-    /// The responder's tips of the sections that differ, as a plain list.
+    /// Tips, as a plain list.
     Tips {
         /// The round.
         round: u64,

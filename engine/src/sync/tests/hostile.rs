@@ -13,7 +13,7 @@ use crate::sync::sim::{Chance, Faults, Network, Party};
 use crate::sync::take::Taker;
 use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
 use crate::wire::{
-    ChainGive, FRAME_PREFIX_BYTES, HEAD_BYTES, Message, Reason, Scope, ScopeKind, SectionRef,
+    ChainGive, FRAME_PREFIX_BYTES, HEAD_BYTES, Message, Reason, Scope, ScopeKind, SectionRef, Told,
 };
 
 fn drain(session: &mut Session) -> Vec<Output> {
@@ -25,7 +25,7 @@ fn drain(session: &mut Session) -> Vec<Output> {
 pub(super) struct Talk {
     pub(super) outcomes: [Vec<Outcome>; 2],
     closed: [Option<CloseReason>; 2],
-    frames: usize,
+    pub(super) frames: usize,
 }
 
 /// Lets two replicas talk; `tamper` sees each frame on its way and may change or drop it.
@@ -186,8 +186,8 @@ fn floods_of_checks_and_of_repeated_wants_end_the_session() {
     };
     assert!(!give(&mut session, &open(1, true)));
     let closed = (2..200).any(|round| {
-        let (list, digest, estimate) = (None, [0; 8], None);
-        give(&mut session, &Message::Check { round, list, missing: 0, digest, estimate })
+        let (list, digest, told) = (None, [0; 8], Told::Digest);
+        give(&mut session, &Message::Check { round, list, missing: 0, digest, told })
     });
     assert!(closed);
 

@@ -176,6 +176,11 @@ impl Model {
         }
     }
 
+    /// Forgets what others showed: as if nobody had met before.
+    pub fn forget_shown(&self) {
+        self.state.borrow_mut().shown.clear();
+    }
+
     /// Forgets what was written here and not told anybody.
     pub fn forget_news(&self) {
         self.state.borrow_mut().news.clear();
