@@ -18,9 +18,9 @@ use crate::wire::{
 };
 
 /// Inline change bytes of a round or push, each way.
-pub const INLINE_CHANGES_MAX: usize = 32 * 1024;
+pub const INLINE_CHANGES_MAX: usize = 128 * 1024;
 /// Inline body bytes of a round or push, each way.
-pub const INLINE_BODIES_MAX: usize = 16 * 1024;
+pub const INLINE_BODIES_MAX: usize = 128 * 1024;
 /// Messages with packs that the other side is not through with.
 pub const WINDOW: usize = 32;
 /// Bytes of their packs at which no more are made: what waits to be fetched is in memory.
@@ -32,6 +32,8 @@ const UNFETCHED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const JOBS_MAX: usize = 262_144;
 
 const FRAME_ROOM: usize = MESSAGE_BYTES_MAX - 64;
+/// Inline change bytes of one chain: they are in one frame, beside its head and path.
+const INLINE_CHAIN_MAX: usize = FRAME_ROOM / 2;
 const PACK_BYTES_WISHED: usize = 256 * 1024;
 const BODY_PACK_BYTES_WISHED: usize = 1024 * 1024;
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
@@ -201,7 +203,7 @@ impl Giver {
         let mut packer = ChangePacker::new();
         self.slots.begin_frame();
         while let Some(ready) = self.next(batch, exchange)? {
-            let inline = ready.bytes <= batch.changes_left;
+            let inline = ready.bytes <= batch.changes_left.min(INLINE_CHAIN_MAX);
             let alone = ready.job.fork && !inline;
             let other = frame.section.is_some_and(|section| section != ready.job.section);
             let mixed = frame.has_chains() && (inline != packer.is_empty() || alone || other);
@@ -356,28 +358,34 @@ impl Giver {
         out: &mut Outbox,
     ) -> ExchangeResult<()> {
         let (mut inline, mut absent, mut packs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut inline_bytes = 0;
         let mut packer = BodyPacker::new();
         let mut section = None;
         while let Some((of, hash)) = batch.bodies.front().copied() {
-            if absent.len() >= 1024 || packer.bytes() >= BODY_PACK_BYTES_WISHED {
+            if absent.len() >= 512 || packer.bytes() >= BODY_PACK_BYTES_WISHED {
                 break;
             }
             if *section.get_or_insert(of) != of {
                 break;
             }
-            batch.bodies.pop_front();
             let Some(body) = exchange.body(&self.remote, &hash)? else {
                 if batch.scope.kind == ScopeKind::Answer {
                     absent.push(hash);
                 }
+                batch.bodies.pop_front();
                 continue;
             };
-            if body.len() + 4 <= batch.bodies_left {
-                batch.bodies_left -= body.len() + 4;
-                inline.push(body);
-            } else {
+            let bytes = body.len() + 4;
+            if bytes > batch.bodies_left || bytes > FRAME_ROOM / 2 {
                 packer.add(&body);
+            } else if inline_bytes + bytes > FRAME_ROOM / 2 {
+                break;
+            } else {
+                batch.bodies_left -= bytes;
+                inline_bytes += bytes;
+                inline.push(body);
             }
+            batch.bodies.pop_front();
         }
         if let (Some(section), false) = (section, packer.is_empty()) {
             let pack = exchange.register_pack(&section, packer.take())?;
