@@ -2,8 +2,7 @@
 //!
 //! A list costs tens of bytes a space, and seldom changes between two sessions: so each side
 //! notes what the list came to, and with what of its own, and the opener only names it. Two
-//! devices of one person that never met keep the same, mostly, and need no list either; nor do
-//! hubs that keep the same accounts.
+//! devices of one person that never met keep the same, mostly, and need no list either.
 
 use bytes::Bytes;
 
@@ -108,12 +107,9 @@ impl Session {
             return Ok(stands.then(|| (short(&agreed.name), agreed.list)));
         }
         let list = self.own_list(key, exchange)?;
-        // Devices of one person keep the same, and so do hubs that stand in for each other; of
-        // others a list that is not known costs a round trip, once.
-        let kin = list.iter().any(|entry| entry.offered & bit(SectionClass::Private) != 0);
-        if !kin {
-            let long = list.len() >= self.options.guess_from;
-            return Ok(long.then(|| (own_name(key, &list), list)));
+        // Devices of one person keep the same; others have an account each that is their own.
+        if !list.iter().any(|entry| entry.offered & bit(SectionClass::Private) != 0) {
+            return Ok(None);
         }
         let mut long = list.len() >= self.options.recall_from;
         for section in list.iter().flat_map(ListEntry::sections) {

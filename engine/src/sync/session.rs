@@ -70,8 +70,6 @@ pub struct Options {
     pub sums_max: usize,
     /// Spaces in a list from which on it is not listed again where it still stands.
     pub recall_from: usize,
-    /// Spaces from which on an opener that noted no list supposes that a stranger keeps the same.
-    pub guess_from: usize,
 }
 
 impl Default for Options {
@@ -84,7 +82,6 @@ impl Default for Options {
             sketch_from: 48,
             sums_max: SUMS_MAX,
             recall_from: 4,
-            guess_from: 64,
         }
     }
 }

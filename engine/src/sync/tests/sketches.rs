@@ -297,35 +297,6 @@ fn who_keeps_the_same_needs_no_list_at_the_first_meeting() {
     assert!(outcome.counters.control_bytes <= 100, "{:?}", outcome.counters);
 }
 
-/// Two hubs of different people that keep `spaces` accounts, their own left out.
-fn hubs(spaces: u8) -> [Model; 2] {
-    let [a, b] = [Model::new(200, 200), Model::new(201, 201)];
-    for account in 0..spaces {
-        let author = Model::new(account, account);
-        author.write(DocumentKind::AccountLog, "begins", 1);
-        a.keep(account, &OPEN).take_all(&author);
-        b.keep(account, &OPEN).take_all(&author);
-    }
-    [a, b]
-}
-
-#[test]
-fn strangers_with_long_lists_suppose_that_they_keep_the_same() {
-    for (spaces, more, trips) in [(100, false, 1), (100, true, 2), (20, false, 1), (20, true, 1)] {
-        let [a, b] = hubs(spaces);
-        if more {
-            b.keep(150, &OPEN);
-        }
-        let mut network = network([a, b]);
-        rest(&mut network);
-        assert_same(&network.parties);
-        let total = network.counters(0, 0).unwrap();
-        assert_eq!(total.round_trips, trips, "{spaces} {more}");
-        let guessed = spaces > 64 && !more;
-        assert_eq!(total.control_bytes <= 100, guessed, "{spaces} {more} {total:?}");
-    }
-}
-
 #[test]
 fn few_changes_among_many_spaces_cost_one_round_trip_and_a_sketch() {
     let [a, b] = keepers(100);
