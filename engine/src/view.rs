@@ -143,6 +143,8 @@ pub const fn fits(kind: DocumentKind, entry: &Entry) -> bool {
         Entry::Edit { .. } | Entry::Tombstone { .. } => {
             matches!(kind, DocumentKind::Wall | DocumentKind::Guest)
         }
+        // No document holds operations of a hub yet.
+        Entry::Hub(_) => false,
         _ => matches!(kind, DocumentKind::AccountLog),
     }
 }

@@ -570,3 +570,21 @@ fn raid_mode_toggled_at_once_by_many_comes_to_one_state() {
     assert_eq!(hub.settings(), expected);
     assert!(!expected.joins_closed, "each of them opened it at last");
 }
+
+#[test]
+fn no_log_of_an_account_holds_operations_of_a_hub() {
+    use crate::description::DocumentKind;
+
+    let scene = scene();
+    let kinds = [
+        DocumentKind::AccountLog,
+        DocumentKind::Profile,
+        DocumentKind::Wall,
+        DocumentKind::Guest,
+        DocumentKind::Private,
+        DocumentKind::Text,
+    ];
+    for kind in kinds {
+        assert!(!crate::view::fits(kind, &scene.world.items[0].entry), "{kind:?}");
+    }
+}
