@@ -58,6 +58,7 @@ mod quota;
 mod read;
 mod receive;
 mod recover;
+mod runs;
 mod state;
 mod steps;
 mod stored;

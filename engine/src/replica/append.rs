@@ -136,7 +136,7 @@ impl Replica {
     ) -> Result<(), EngineError> {
         let space = description.space.id();
         let chain = self.chain_mut(state, &space, &key)?;
-        let (n, before) = (chain.held + 1, chain.last);
+        let (n, before, ahead) = (chain.held + 1, chain.last, chain.known > chain.held);
         let id = change.id;
         let row = EntryRow {
             doc: key.doc,
@@ -149,7 +149,8 @@ impl Replica {
         let previous = if n == 1 { None } else { before };
         let LogChange { time_ms, tag, .. } = change;
         let stored = StoredChange { id, previous, tag, time_ms, value: change.value.clone() };
-        work.batch.put(Table::Truth, keys::chain_change(&key, n), stored.encode());
+        let single = ahead && self.is_in_the_way(work, &key, n)?;
+        work.put_log_change(key, n, stored, single);
         for (key, value) in view::rows_of(description, &id, &row, &change.entry) {
             work.batch.put(Table::Rows, key, value);
         }

@@ -73,7 +73,9 @@ impl Work {
 
     /// Bytes of the commit so far.
     pub(super) fn bytes(&self) -> usize {
-        self.batch.bytes() + self.large.iter().map(|(_, blob)| blob.len()).sum::<usize>()
+        self.batch.bytes()
+            + self.runs.bytes()
+            + self.large.iter().map(|(_, blob)| blob.len()).sum::<usize>()
     }
 }
 

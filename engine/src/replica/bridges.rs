@@ -14,6 +14,9 @@ use crate::wire::HeadBytes;
 impl Replica {
     /// Keeps the ids of changes from `first_n` on in the place of their bytes.
     pub(super) fn keep_ids(work: &mut Work, key: &ChainKey, first_n: u64, ids: &[ChangeId]) {
+        if !ids.is_empty() {
+            work.bridged.insert(*key);
+        }
         for (n, id) in (first_n..).zip(ids) {
             work.batch.put(Table::Truth, keys::chain_change(key, n), id.as_bytes().to_vec());
         }

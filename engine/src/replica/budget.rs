@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::stored::id_of;
 use super::{EngineError, History, Replica, State, Subscription};
 use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId, SpaceId};
+use crate::hash::{AccountId, BlobHash, DocumentId, SpaceId};
 use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES};
 use crate::store::{Batch, Table, keys};
 
@@ -356,10 +355,10 @@ impl Replica {
         }
         let mut used = DocumentUse::default();
         for (key, chain) in self.chains_of(state, doc)? {
-            for row in self.chain_rows(&key, 1, chain.held)? {
-                used.held += match id_of(&row) {
-                    Some(id) if row.len() == ChangeId::LEN => self.blob_size(&id.blob())?,
-                    _ => row.len() as u64,
+            for item in self.chain_items(&key, 1, chain.held)? {
+                used.held += match item.stored {
+                    Some(stored) => stored.row_bytes() as u64,
+                    None => self.blob_size(&item.id.blob())?,
                 };
             }
         }

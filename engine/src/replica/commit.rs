@@ -36,6 +36,7 @@ impl Replica {
             return Err(StoreError::ReadOnly { reason: why.clone() }.into());
         }
         self.store_large(&std::mem::take(&mut work.large))?;
+        work.put_runs();
         self.mark_unsettled(&mut state, &mut work)?;
         self.note_searchable(&mut work)?;
         self.note_pictures(&mut state, &mut work)?;

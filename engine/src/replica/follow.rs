@@ -39,7 +39,7 @@ impl Replica {
         ids.extend(rest);
         let Ok(head) = chain.head.as_slice().try_into() else { return Ok(()) };
         let left = Branch { head, n: chain.known, link: chain.known_link, ids };
-        self.leave(state, work, description, key, common, &left)?;
+        self.leave(state, work, description, key, common)?;
         let mut followed = self.up_to(key, origin, common)?;
         followed.head = named.head.to_vec();
         followed.known = named.n;
@@ -68,7 +68,6 @@ impl Replica {
         description: &Description,
         key: &ChainKey,
         common: u64,
-        branch: &Branch,
     ) -> Result<(), EngineError> {
         let held = self.chain(state, &description.space.id(), key)?.held;
         for item in self.log_items(key, common + 1, held)? {
@@ -98,9 +97,7 @@ impl Replica {
                 work.files.push(item.id.blob());
             }
         }
-        for n in common + 1..=branch.n {
-            work.batch.delete(Table::Truth, keys::chain_change(key, n));
-        }
+        self.drop_chain_rows(work, key, common + 1)?;
         Ok(())
     }
 

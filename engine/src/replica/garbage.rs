@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::stored::id_of;
+use super::runs::items_of;
 use super::{EngineError, Replica};
 use crate::hash::{BlobHash, ChangeId};
 use crate::store::{Batch, PartialInfo, Table, keys};
@@ -198,8 +198,10 @@ impl Replica {
                 self.store.scan(Table::Truth, keys::CHAINS, start.as_deref(), false, 4096)?;
             let Some((last, _)) = rows.last() else { break };
             start = Some([last.as_ref(), &[0]].concat());
-            let ids = rows.iter().filter_map(|(_, row)| id_of(row));
-            in_chains.extend(ids.map(|id| id.blob()).filter(|id| unsure.contains(id)));
+            for (key, row) in &rows {
+                let ids = items_of(key, row)?.1.into_iter().map(|item| item.id.blob());
+                in_chains.extend(ids.filter(|id| unsure.contains(id)));
+            }
         }
         suspects.retain(|suspect| !in_chains.contains(&suspect.hash));
         Ok(suspects)

@@ -293,15 +293,12 @@ impl Replica {
                 }
                 work.batch.delete(Table::Meta, keys::wanted(&key.doc, &body.hash));
             }
-            work.batch.delete(Table::Truth, keys::chain_change(key, item.n));
             work.batch.delete(Table::Truth, keys::blob(&item.id.blob()));
             if self.store.blob_info(&item.id.blob())?.is_some() {
                 work.files.push(item.id.blob());
             }
         }
-        for (n, _) in (chain.held + 1..).zip(self.change_ids(key, chain.held + 1, chain.known)?) {
-            work.batch.delete(Table::Truth, keys::chain_change(key, n));
-        }
+        self.drop_chain_rows(work, key, 1)?;
         self.free_visitor_room(state, work, description, freed)?;
         let mut fresh = ChainState::fresh(key.origin(&description.space.id()));
         fresh.head = std::mem::take(&mut chain.head);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::stored::{entry_of, id_of};
+use super::stored::entry_of;
 use super::{EngineError, Replica, Section};
 use crate::authority::LogItem;
 use crate::chain::ChainKey;
@@ -94,8 +94,7 @@ impl Replica {
         first: u64,
         last: u64,
     ) -> Result<Vec<ChangeId>, EngineError> {
-        let rows = self.chain_rows(key, first, last)?.into_iter();
-        rows.map(|row| id_of(&row).ok_or_else(|| EngineError::corrupt("chain row"))).collect()
+        Ok(self.chain_items(key, first, last)?.into_iter().map(|item| item.id).collect())
     }
 
     /// Entries `first..=last` of a log chain.

@@ -316,6 +316,10 @@ impl State {
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub batch: Batch,
+    /// Log changes that are not in the batch yet.
+    pub(super) runs: super::runs::Runs,
+    /// Chains of which this commit keeps ids in the place of changes.
+    pub bridged: BTreeSet<ChainKey>,
     /// Blobs of this commit that are kept as files.
     pub large: Vec<(BlobHash, Bytes)>,
     /// Chains whose head rows change.

@@ -1,7 +1,8 @@
-//! Log changes as they are stored: one row each, of its id and all that it says. The bytes are built
-//! of it and compared with the id whenever they are read, as a receiver builds them.
+//! Log changes as they are stored: of each its id and all that it says. The bytes are built of it
+//! and compared with the id whenever they are read, as a receiver builds them. What comes alone is
+//! a row, what comes together is one row (see [`super::runs`]).
 //!
-//! Before store format 2 the row held the id alone, and the bytes were a blob. Both are read.
+//! Before store format 2 a row held the id alone, and the bytes were a blob. Both are read.
 
 use bytes::Bytes;
 
@@ -12,7 +13,6 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{ChangeHash, ChangeId};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::model::entry::Entry;
-use crate::store::{Table, keys};
 
 /// A log change as its row says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,15 @@ pub(super) struct StoredChange {
 }
 
 impl StoredChange {
+    /// Bytes that it takes as a row of its own.
+    pub const fn row_bytes(&self) -> usize {
+        let previous = if self.previous.is_some() { 32 } else { 0 };
+        let size = Writer::varint_len(self.value.len() as u64);
+        ChangeId::LEN + 4 + 8 + 1 + previous + size + self.value.len()
+    }
+
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(85 + self.value.len());
+        let mut w = Writer::with_capacity(self.row_bytes());
         w.raw(self.id.as_bytes()).u32(self.tag).u64(self.time_ms);
         match &self.previous {
             None => w.u8(0),
@@ -66,9 +73,24 @@ impl StoredChange {
     }
 }
 
-/// The id that a chain row begins with.
-pub(super) fn id_of(row: &[u8]) -> Option<ChangeId> {
-    Some(ChangeId::from_bytes(*row.first_chunk::<32>()?))
+/// One change of a chain as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct ChainItem {
+    pub id: ChangeId,
+    /// All that it says; none if only its id is kept here, or its bytes are a blob.
+    pub stored: Option<StoredChange>,
+}
+
+impl ChainItem {
+    /// Reads a row of one change.
+    pub fn decode(row: &Bytes) -> Result<Self, DecodeError> {
+        let stored = StoredChange::decode(row)?;
+        let id = match &stored {
+            Some(stored) => stored.id,
+            None => ChangeId::from_bytes(Reader::new(row).array("stored id")?),
+        };
+        Ok(Self { id, stored })
+    }
 }
 
 /// A log change that was read and found whole.
@@ -85,32 +107,15 @@ pub(super) struct ReadChange {
 }
 
 impl Replica {
-    /// Rows of changes `first..=last` of a chain.
-    pub(super) fn chain_rows(
-        &self,
-        key: &ChainKey,
-        first: u64,
-        last: u64,
-    ) -> Result<Vec<Bytes>, EngineError> {
-        let count = usize::try_from((last + 1).saturating_sub(first)).unwrap_or(0);
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let start = keys::chain_change(key, first);
-        let prefix = keys::chain_prefix(key);
-        let rows = self.store.scan(Table::Truth, &prefix, Some(&start), false, count)?;
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
-    }
-
-    /// The log change that a chain row stands for; `None` if its bytes are not here.
-    pub(super) fn read_change(
+    /// The log change that a chain item stands for; `None` if its bytes are not here.
+    fn read_change(
         &self,
         actor: Actor,
         n: u64,
-        row: &Bytes,
+        item: ChainItem,
     ) -> Result<Option<ReadChange>, EngineError> {
-        let Some(stored) = StoredChange::decode(row).map_err(EngineError::corrupt)? else {
-            let id = id_of(row).ok_or_else(|| EngineError::corrupt("chain row"))?;
+        let id = item.id;
+        let Some(stored) = item.stored else {
             let Some(bytes) = self.blob_row(&id.blob())? else { return Ok(None) };
             let (fields, hash) = log::LogFields::parse(&bytes).map_err(EngineError::corrupt)?;
             let (time_ms, value) = (fields.time_ms, bytes.slice_ref(fields.value));
@@ -133,11 +138,8 @@ impl Replica {
         EngineError,
     > {
         let actor = Actor::of(key);
-        let rows = self.chain_rows(key, first, last)?;
-        Ok((first..).zip(rows).map(move |(n, row)| {
-            let id = id_of(&row).unwrap_or(ChangeId::from_bytes([0; 32]));
-            (id, self.read_change(actor, n, &row))
-        }))
+        let items = self.chain_items(key, first, last)?;
+        Ok((first..).zip(items).map(move |(n, item)| (item.id, self.read_change(actor, n, item))))
     }
 
     /// One log change of a chain.
@@ -146,8 +148,8 @@ impl Replica {
         key: &ChainKey,
         n: u64,
     ) -> Result<Option<ReadChange>, EngineError> {
-        match self.store.get(Table::Truth, &keys::chain_change(key, n))? {
-            Some(row) => self.read_change(Actor::of(key), n, &row),
+        match self.chain_item(key, n)? {
+            Some(item) => self.read_change(Actor::of(key), n, item),
             None => Ok(None),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! mosaic store
-//! format 2
+//! format 3
 //! id 6f0c…  (16 bytes)
 //! check 91ab…  (8 bytes of BLAKE3 over the lines above)
 //! ```
@@ -15,7 +15,7 @@ use crate::hash::derive;
 use super::{StoreError, files::replace_file};
 
 /// The format that this program writes.
-pub const STORE_FORMAT: u32 = 2;
+pub const STORE_FORMAT: u32 = 3;
 
 const TITLE: &str = "mosaic store";
 
@@ -36,8 +36,9 @@ pub(super) struct Migration {
     pub(super) apply: fn(store: &Path) -> Result<(), StoreError>,
 }
 
-/// Every migration, oldest first. Format 2 adds forms of rows, and reads those of format 1.
-const MIGRATIONS: &[Migration] = &[Migration { from: 1, apply: |_| Ok(()) }];
+/// Every migration, oldest first. Formats 2 and 3 add forms of rows, and read those before them.
+const MIGRATIONS: &[Migration] =
+    &[Migration { from: 1, apply: |_| Ok(()) }, Migration { from: 2, apply: |_| Ok(()) }];
 
 impl Format {
     /// Reads and checks the file.
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(Format::parse(&next.text()), Some(next));
         assert!(matches!(
             next.check_known(),
-            Err(StoreError::FormatTooNew { found: 3, supported: 2 })
+            Err(StoreError::FormatTooNew { found: 4, supported: 3 })
         ));
     }
 

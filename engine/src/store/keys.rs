@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | Truth | `b ‖ hash` | blob of at most 16 KiB, salted body or stored change |
 //! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ n` | change id; of a log change, what it is built of |
+//! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ last n ‖ first n` | log changes that came together |
 //! | Truth | `d ‖ doc` | description |
 //! | Meta | `h ‖ doc ‖ device ‖ incarnation` | head row |
 //! | Meta | `l ‖ doc ‖ device ‖ incarnation` | an older head that proves what is held |
@@ -82,6 +83,26 @@ pub fn chain_change(chain: &ChainKey, n: u64) -> Vec<u8> {
     let mut key = chain_prefix(chain);
     key.extend_from_slice(&n.to_be_bytes());
     key
+}
+
+/// Chain row of the changes `first..=last`, several of them.
+#[must_use]
+pub fn chain_run(chain: &ChainKey, first: u64, last: u64) -> Vec<u8> {
+    let mut key = chain_change(chain, last);
+    key.extend_from_slice(&first.to_be_bytes());
+    key
+}
+
+/// Reads the numbers of the first and the last change out of a chain row's key.
+#[must_use]
+pub fn parse_chain_row(key: &[u8]) -> Option<(u64, u64)> {
+    let (last, rest) = key.get(81..)?.split_first_chunk::<8>()?;
+    let last = u64::from_be_bytes(*last);
+    match rest.try_into() {
+        Ok(first) => Some((u64::from_be_bytes(first), last)),
+        Err(_) if rest.is_empty() => Some((last, last)),
+        Err(_) => None,
+    }
 }
 
 /// Description row.

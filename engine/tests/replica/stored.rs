@@ -45,3 +45,43 @@ fn changes_stored_as_blobs_are_shown_given_verified_and_written_on() {
     let same = |doc| laptop.values(doc).unwrap() == phone.values(doc).unwrap();
     assert!(laptop.document_list().unwrap().iter().all(|(doc, d)| !d.kind.is_log() || same(doc)));
 }
+
+/// Chain rows of a replica: of one change, and of several.
+fn chain_rows(replica: &Replica) -> (usize, usize) {
+    let rows = replica.store().scan(Table::Truth, keys::CHAINS, None, false, 10_000).unwrap();
+    let numbers = rows.iter().filter_map(|(key, _)| keys::parse_chain_row(key));
+    let (single, several): (Vec<_>, Vec<_>) = numbers.partition(|(first, last)| first == last);
+    (single.len(), several.len())
+}
+
+#[test]
+fn changes_that_come_together_share_rows_and_are_each_what_they_were() {
+    let (laptop, account) = person(1, "ada");
+    let phone = link(&laptop, 2, "phone");
+    let posts: Vec<_> =
+        (0..150u64).map(|n| laptop.post(draft("a text"), None, NOW + n).unwrap()).collect();
+    let (single, several) = chain_rows(&laptop);
+    assert!(single >= 150 && several < 3, "{single} {several}");
+    give(&laptop, &phone);
+    let (single, several) = chain_rows(&phone);
+    assert!(single < 10 && (3..10).contains(&several), "{single} {several}");
+    laptop.delete(posts[70], NOW + 200).unwrap();
+    laptop.edit(posts[71], "another text", NOW + 201).unwrap();
+    give(&laptop, &phone);
+    let tablet = link(&laptop, 3, "tablet");
+    give(&phone, &tablet);
+    for replica in [&phone, &tablet] {
+        assert_eq!(
+            replica.wall(&account, None, 200).unwrap(),
+            laptop.wall(&account, None, 200).unwrap()
+        );
+        for id in &posts {
+            assert_eq!(replica.show(id).unwrap(), laptop.show(id).unwrap());
+        }
+        let verified = replica.verify().unwrap();
+        assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+        assert!(replica.garbage().unwrap().is_empty());
+        let rebuilt = replica.rebuild().unwrap();
+        assert_eq!((rebuilt.mended, rebuilt.removed), (0, 0));
+    }
+}
