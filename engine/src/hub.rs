@@ -1,21 +1,21 @@
 //! Who may do what in a hub: a pure fold over the operations that its members signed.
 //!
 //! Each member writes operations into a log of his own and names what he had seen of the
-//! others'. That makes a graph ([`graph`]); every replica with the same operations comes to
+//! others'. That makes a graph (`graph`); every replica with the same operations comes to
 //! the same conclusions, in whatever order they came. There is no clock in it, and no power
 //! is decided by comparing hashes.
 //!
-//! From the top rank down ([`settle`]):
+//! From the top rank down (`settle`):
 //!
 //! 1. a grant of rank r counts if its author's rank is above r;
 //! 2. a removal by rank k bites each grant of its subject below k, except those by somebody
-//!    who had seen it ([`roles`]);
+//!    who had seen it (`roles`);
 //! 3. an operation has the rank of those counting grants in its past that carry what it
-//!    needs, if every removal that bites them had seen it ([`power`]);
+//!    needs, if every removal that bites them had seen it (`power`);
 //! 4. a removal carries a cut; of what its subject wrote into channels the inside stays
-//!    ([`content`]);
+//!    (`content`);
 //! 5. equals cannot act on each other; owners are replaced by more than half of them
-//!    ([`owners`]).
+//!    (`owners`).
 //!
 //! New operations are settled by what they can change: an operation at the frontier that
 //! nobody depends on costs the same in a hub of a hundred operations and of a hundred
