@@ -190,6 +190,7 @@ impl Sessions {
         };
         let place = self.places.enter(Standing::Own, ticket.device);
         let place = place.ok_or_else(|| cut(&"too many sessions"))?;
+        let known = self.peers.records().contains_key(&ticket.device);
         let connection = match self.net.connect(ticket, SYNC_ALPN).await {
             Ok(connection) => connection,
             Err(error) => {
@@ -204,6 +205,10 @@ impl Sessions {
             }
         };
         let stream = connection.open_bi().await.map_err(|error| cut(&error))?;
+        if known && !self.peers.records().contains_key(&ticket.device) {
+            connection.close(0u32.into(), b"forgotten");
+            return Err(cut(&"it was forgotten meanwhile"));
+        }
         let running = self.clone().run(Role::Initiator, connection, stream, asked, place);
         match running {
             Some(running) => {
