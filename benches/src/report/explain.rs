@@ -27,10 +27,9 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["R1", "R4", "R6"],
         "legs until all is there",
-        "check or list, sketch, wants, gives: both know after the third leg what differs, \
-         and what the answerer has comes in a fourth; two more for each pack that waits \
-         for the one before. Next: each side pushes at once what it has written since \
-         both met.",
+        "replicas that never met: list, sketch, wants, gives. Both know after the third leg what \
+         differs, and what the answerer has comes in a fourth; two more for each pack that waits \
+         for the one before. Who met before takes three. Next: a sketch with the list.",
     ),
     (
         &["E1"],

@@ -1,5 +1,5 @@
 //! What one more operation costs in an old hub. The counts are asserted; the times are for
-//! people: `MOSAIC_HUB_OPERATIONS=100000 cargo test --release -p mosaic-engine --lib
+//! people: `MOSAIC_HUB_OPERATIONS=100000 cargo test --release --workspace --lib
 //! hub::tests::cost -- --nocapture`.
 
 use std::time::{Duration, Instant};
