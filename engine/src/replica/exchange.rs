@@ -189,7 +189,8 @@ impl Replica {
         Ok(false)
     }
 
-    /// Bodies (not attachments) of changes of a chain.
+    /// Bodies (not attachments) that changes of a chain name. Whether they are here is seen when
+    /// they are read.
     fn chain_bodies(
         &self,
         key: &ChainKey,
@@ -203,13 +204,8 @@ impl Replica {
                 items.map(|item| item.entry).collect()
             }
         };
-        let mut out = Vec::new();
-        for entry in entries {
-            let Some(body) = bodies_of(&entry).into_iter().next() else { continue };
-            if self.is_body_held(&body.hash, &key.doc)? {
-                out.push(body);
-            }
-        }
+        let first = entries.iter().filter_map(|entry| bodies_of(entry).into_iter().next());
+        let out: Vec<BodyRef> = first.collect();
         self.offered.note(&key.doc, &out);
         Ok(out)
     }

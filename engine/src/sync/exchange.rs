@@ -358,7 +358,7 @@ pub trait Exchange {
     }
 
     /// Bodies (not attachments) named by changes `first_n..=last_n` of the tip's branch
-    /// that are held here, in the order of the changes.
+    /// in the order of the changes; one or the other may not be here.
     ///
     /// # Errors
     /// If the store fails.

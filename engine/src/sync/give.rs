@@ -62,9 +62,17 @@ pub enum Job {
 struct Batch {
     scope: Scope,
     jobs: VecDeque<Job>,
-    bodies: VecDeque<(Section, BlobHash)>,
+    bodies: VecDeque<WantedBody>,
     changes_left: usize,
     bodies_left: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct WantedBody {
+    section: Section,
+    hash: BlobHash,
+    /// The other side asked for it, and is told if it is not here.
+    asked: bool,
 }
 
 #[derive(Debug)]
@@ -177,7 +185,8 @@ impl Giver {
             self.send_chains(&mut batch, exchange, out)?;
         } else if !batch.jobs.is_empty() {
             while let Some(Job::Body { section, hash }) = batch.jobs.front() {
-                batch.bodies.push_back((*section, *hash));
+                let (section, hash) = (*section, *hash);
+                batch.bodies.push_back(WantedBody { section, hash, asked: true });
                 batch.jobs.pop_front();
                 self.waiting = self.waiting.saturating_sub(1);
             }
@@ -322,7 +331,7 @@ impl Giver {
         frame: &mut Frame,
         exchange: &dyn Exchange,
     ) -> ExchangeResult<()> {
-        while let Some((_, hash)) = batch.bodies.front().copied() {
+        while let Some(WantedBody { hash, .. }) = batch.bodies.front().copied() {
             let Some(body) = exchange.body(&self.remote, &hash)? else {
                 batch.bodies.pop_front();
                 continue;
@@ -361,7 +370,7 @@ impl Giver {
         let mut inline_bytes = 0;
         let mut packer = BodyPacker::new();
         let mut section = None;
-        while let Some((of, hash)) = batch.bodies.front().copied() {
+        while let Some(WantedBody { section: of, hash, asked }) = batch.bodies.front().copied() {
             if absent.len() >= 512 || packer.bytes() >= BODY_PACK_BYTES_WISHED {
                 break;
             }
@@ -369,7 +378,7 @@ impl Giver {
                 break;
             }
             let Some(body) = exchange.body(&self.remote, &hash)? else {
-                if batch.scope.kind == ScopeKind::Answer {
+                if asked && batch.scope.kind == ScopeKind::Answer {
                     absent.push(hash);
                 }
                 batch.bodies.pop_front();
@@ -417,7 +426,8 @@ fn queue_bodies(
         return Ok(());
     }
     for body in exchange.bodies_of(&job.tip, job.first_n, ready.head_n)? {
-        batch.bodies.push_back((job.section, body.hash));
+        let (section, hash) = (job.section, body.hash);
+        batch.bodies.push_back(WantedBody { section, hash, asked: false });
     }
     Ok(())
 }
