@@ -20,6 +20,7 @@ use crate::store::{Batch, Store, Table, keys};
 mod accounts;
 mod append;
 mod bodies;
+mod body_rows;
 mod bridges;
 mod budget;
 mod carry;

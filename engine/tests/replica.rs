@@ -104,8 +104,13 @@ fn give(from: &Replica, to: &Replica) -> Receipt {
 
 /// Gives the changes alone, once.
 fn give_changes(from: &Replica, to: &Replica) -> Receipt {
+    give_once(from, to, false)
+}
+
+/// Gives the changes, once, and their bodies along if `bodies` says so.
+fn give_once(from: &Replica, to: &Replica, bodies: bool) -> Receipt {
     let remote = to.own_device();
-    let mut moved = Vec::new();
+    let (mut moved, mut along) = (Vec::new(), Vec::new());
     let mut sections = to.kept_sections().unwrap();
     sections.sort_by_key(|section| section.class);
     for section in sections {
@@ -124,6 +129,9 @@ fn give_changes(from: &Replica, to: &Replica) -> Receipt {
                 {
                     parts.push(part);
                 }
+                for body in from.bodies_of(&tip, held + 1, tip.n).unwrap() {
+                    along.extend(from.body(&remote, &body.hash).unwrap());
+                }
                 moved.push(Received {
                     path: intro.path,
                     description: Some(intro.description),
@@ -134,7 +142,8 @@ fn give_changes(from: &Replica, to: &Replica) -> Receipt {
             }
         }
     }
-    to.receive(&from.own_device(), moved, NOW).unwrap()
+    along.truncate(if bodies { along.len() } else { 0 });
+    to.receive_with(&from.own_device(), moved, along, NOW).unwrap()
 }
 
 fn next(parts: &[Part], held: u64) -> u64 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::body_rows::held_row;
 use super::{EngineError, Replica, State, Work};
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES};
@@ -29,7 +30,7 @@ impl BodyState {
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         match value {
             [0] => Some(Self::Wanted),
-            [1] => Some(Self::Held),
+            [1, ..] => Some(Self::Held),
             [2] => Some(Self::Dropped),
             [3] => Some(Self::Evicted),
             _ => None,
@@ -88,14 +89,14 @@ impl Replica {
         Ok(())
     }
 
-    /// Salts a text and puts its blob into the commit.
+    /// Salts a text: the entry of this commit that names it puts it into the commit.
     pub(crate) fn put_body(&self, work: &mut Work, text: &[u8]) -> Result<BodyRef, EngineError> {
         check_body(text)?;
         let mut blob = vec![0u8; BODY_SALT_BYTES];
         self.entropy.fill(&mut blob);
         blob.extend_from_slice(text);
         let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };
-        work.put_blob(&body.hash, blob);
+        work.arriving.insert(body.hash, blob.into());
         Ok(body)
     }
 
@@ -123,30 +124,21 @@ impl Replica {
         for body in bodies_of(entry) {
             let place = keys::body(&body.hash, &row.doc);
             let known = self.note_naming(work, &body.hash, &row.doc)?;
-            let state = if gone {
-                if self.is_named_by_another(state, work, &body.hash, &row.doc, &[*id])? {
-                    continue;
+            if gone {
+                if !self.is_named_by_another(state, work, &body.hash, &row.doc, &[*id])? {
+                    work.batch.put(Table::Meta, place, vec![BodyState::Dropped as u8]);
                 }
-                BodyState::Dropped
-            } else if local || Self::is_held(work, &body.hash, &row.doc, known) {
-                BodyState::Held
+            } else if Self::is_held(work, &body.hash, &row.doc, known) {
+                work.needed.insert((body.hash, Some(row.doc)));
             } else if let Some(blob) =
                 work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
             {
-                work.put_blob(&body.hash, blob);
-                if work.shared.contains(&(row.doc, body.hash)) {
-                    self.note_text(&mut work.batch, &body.hash)?;
-                }
-                work.arrived += 1;
-                BodyState::Held
-            } else {
-                BodyState::Wanted
-            };
-            work.batch.put(Table::Meta, place, vec![state as u8]);
-            if state == BodyState::Held {
+                self.hold_arriving(work, &body.hash, &row.doc, blob)?;
+            } else if local {
+                work.batch.put(Table::Meta, place, vec![BodyState::Held as u8]);
                 work.needed.insert((body.hash, Some(row.doc)));
-            }
-            if state == BodyState::Wanted {
+            } else {
+                work.batch.put(Table::Meta, place, vec![BodyState::Wanted as u8]);
                 let size = body.size.to_be_bytes().to_vec();
                 work.batch.put(Table::Meta, keys::wanted(&row.doc, &body.hash), size);
             }
@@ -157,6 +149,28 @@ impl Replica {
             work.withdrawn.insert(*target, row.doc);
             self.drop_bodies(state, work, target, &row.doc)?;
         }
+        Ok(())
+    }
+
+    /// Puts a body that came with the entry that names it into the commit.
+    fn hold_arriving(
+        &self,
+        work: &mut Work,
+        hash: &BlobHash,
+        doc: &DocumentId,
+        blob: Bytes,
+    ) -> Result<(), EngineError> {
+        let row = held_row(&blob);
+        if row.is_none() {
+            work.put_blob(hash, blob);
+        }
+        let row = row.unwrap_or_else(|| vec![BodyState::Held as u8]);
+        work.batch.put(Table::Meta, keys::body(hash, doc), row);
+        work.needed.insert((*hash, Some(*doc)));
+        if work.shared.contains(&(*doc, *hash)) {
+            self.note_text(&mut work.batch, hash)?;
+        }
+        work.arrived += 1;
         Ok(())
     }
 
@@ -174,10 +188,14 @@ impl Replica {
         doc: &DocumentId,
         hash: &BlobHash,
     ) -> Result<(), EngineError> {
-        if self.description(state, doc)?.is_none_or(|description| !description.kind.is_log()) {
+        if !self.is_log(state, doc)? {
             batch.put(Table::Meta, keys::held(doc, hash), Vec::new());
         }
         Ok(())
+    }
+
+    fn is_log(&self, state: &mut State, doc: &DocumentId) -> Result<bool, EngineError> {
+        Ok(self.description(state, doc)?.is_some_and(|description| description.kind.is_log()))
     }
 
     /// Bodies that a document names and that are held for it.
@@ -187,7 +205,7 @@ impl Replica {
         doc: &DocumentId,
     ) -> Result<BTreeSet<BlobHash>, EngineError> {
         let mut held = BTreeSet::new();
-        if self.description(state, doc)?.is_none_or(|description| !description.kind.is_log()) {
+        if !self.is_log(state, doc)? {
             let rows = self.scan_all(Table::Meta, &keys::held_prefix(doc))?;
             let hashes = rows.iter().filter_map(|(key, _)| key.last_chunk::<32>());
             held.extend(hashes.map(|hash| BlobHash::from_bytes(*hash)));
@@ -254,13 +272,14 @@ impl Replica {
     /// Reads a text body.
     pub(crate) fn text(&self, body: &BodyRef, doc: &DocumentId) -> Result<Text, EngineError> {
         let state = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?;
-        match state.as_deref().and_then(BodyState::parse) {
+        let row = state.unwrap_or_default();
+        match BodyState::parse(&row) {
             Some(BodyState::Dropped) => return Ok(Text::Deleted),
             Some(BodyState::Held) => {}
             Some(BodyState::Wanted) if self.is_set_aside(&body.hash)? => return Ok(Text::Damaged),
             _ => return Ok(Text::Missing),
         }
-        let Some(blob) = self.held_bytes(&body.hash)? else { return Ok(Text::Damaged) };
+        let Some(blob) = self.held_bytes_in(&row, &body.hash)? else { return Ok(Text::Damaged) };
         let text = blob.get(BODY_SALT_BYTES..).unwrap_or_default();
         Ok(Text::Here(String::from_utf8_lossy(text).into_owned()))
     }
@@ -298,7 +317,7 @@ impl Replica {
         let damage = !some(Table::Meta, keys::DAMAGED)?.is_empty();
         let awaited = !some(Table::Rows, keys::AWAITING_TEXT)?.is_empty();
         for (hash, blob, by) in wanted {
-            let mut wanted = false;
+            let (mut wanted, mut apart) = (false, false);
             for doc in by {
                 // Room was made for the size that the entry names; it may be wanted no more.
                 let size = self.store.get(Table::Meta, &keys::wanted(&doc, &hash))?;
@@ -306,7 +325,11 @@ impl Replica {
                     continue;
                 }
                 wanted = true;
-                batch.put(Table::Meta, keys::body(&hash, &doc), vec![BodyState::Held as u8]);
+                let log = self.is_log(&mut guard, &doc)?;
+                let row = held_row(&blob).filter(|_| log);
+                apart |= row.is_none();
+                let row = row.unwrap_or_else(|| vec![BodyState::Held as u8]);
+                batch.put(Table::Meta, keys::body(&hash, &doc), row);
                 batch.delete(Table::Meta, keys::wanted(&doc, &hash));
                 self.note_held(&mut guard, &mut batch, &doc, &hash)?;
                 docs.push(doc);
@@ -320,7 +343,9 @@ impl Replica {
                 }
                 stored += 1;
                 bytes += blob.len() as u64;
-                put_blob(&mut batch, &mut large, &hash, blob);
+                if apart {
+                    put_blob(&mut batch, &mut large, &hash, blob);
+                }
             } else {
                 refused += 1;
             }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use super::body_rows::bytes_in;
 use super::{EngineError, History, Replica, State, Subscription};
 use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, BlobHash, DocumentId, SpaceId};
+use crate::hash::{AccountId, DocumentId, SpaceId};
 use crate::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES};
 use crate::store::{Batch, Table, keys};
 
@@ -358,12 +359,16 @@ impl Replica {
             for item in self.chain_items(&key, 1, chain.held)? {
                 used.held += match item.stored {
                     Some(stored) => stored.row_bytes() as u64,
-                    None => self.blob_size(&item.id.blob())?,
+                    None => self.held_size(&item.id.blob())?.unwrap_or(0),
                 };
             }
         }
         for hash in self.bodies_in(state, doc)? {
-            used.held += self.blob_size(&hash)?;
+            let row = self.store.get(Table::Meta, &keys::body(&hash, doc))?;
+            used.held += match row.as_ref().and_then(bytes_in) {
+                Some(bytes) => bytes.len() as u64,
+                None => self.held_size(&hash)?.unwrap_or(0),
+            };
         }
         for (_, value) in self.scan_all(Table::Meta, &keys::wanted_prefix(doc))? {
             let size = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
@@ -376,13 +381,6 @@ impl Replica {
         }
         state.uses.insert(*doc, (used, each_max));
         Ok(used)
-    }
-
-    fn blob_size(&self, hash: &BlobHash) -> Result<u64, EngineError> {
-        match self.store.get(Table::Truth, &keys::blob(hash))? {
-            Some(bytes) => Ok(bytes.len() as u64),
-            None => Ok(self.store.blob_info(hash)?.map_or(0, |info| info.size)),
-        }
     }
 }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::bodies::BodyState;
+use super::body_rows::bytes_in;
 use super::{EngineError, Replica, ReplicaOptions};
 use crate::codec::Writer;
 use crate::description::{Description, DocumentKind};
 use crate::entropy::Entropy;
 use crate::hash::{AccountId, BlobHash, DocumentId, derive};
 use crate::model::entry::BodyRef;
-use crate::store::{Store, Table, keys};
+use crate::store::Store;
 use crate::sync::exchange::{Exchange, ExchangeError, KnownTip, Received, Verdict};
 use crate::wire::{CarriedChain, head_route};
 
@@ -21,8 +22,6 @@ use crate::wire::{CarriedChain, head_route};
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
 /// Pieces of one chain: what a bundle takes.
 const PIECES_MAX: usize = 64;
-/// Rows of bodies looked at in one go.
-const STEP: usize = 4096;
 
 /// A tip to carry; `fork` if it is another branch of the chain before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,51 +200,33 @@ impl Replica {
         visit: &mut dyn FnMut(BodyRef) -> bool,
     ) -> Result<CarriedBodies, EngineError> {
         let mut found = CarriedBodies::default();
-        let mut start: Option<Vec<u8>> = None;
         let mut last = None;
-        loop {
-            let rows = self.store.scan(Table::Meta, keys::BODIES, start.as_deref(), false, STEP)?;
-            let full = rows.len() == STEP;
-            for (key, value) in rows {
-                start = Some([&key[..], &[0]].concat());
-                let hash = key.get(1..).and_then(|rest| rest.first_chunk::<32>()).copied();
-                let doc = keys::parse_space_document(&key);
-                let (Some(hash), Some(doc)) = (hash.map(BlobHash::from_bytes), doc) else {
-                    continue;
-                };
-                if !docs.contains(&doc) {
-                    continue;
-                }
-                match BodyState::parse(&value) {
-                    Some(BodyState::Wanted) => found.missing += 1,
-                    Some(BodyState::Held) if last != Some(hash) => {
-                        last = Some(hash);
-                        let body = BodyRef { hash, size: self.held_size(&hash)? };
-                        let (count, bytes) = match body.size > text_bytes_max {
-                            true => (&mut found.files, &mut found.file_bytes),
-                            false => (&mut found.bodies, &mut found.body_bytes),
-                        };
-                        *count += 1;
-                        *bytes = bytes.saturating_add(body.size);
-                        if !visit(body) {
-                            return Ok(found);
-                        }
-                    }
-                    Some(BodyState::Held | BodyState::Dropped | BodyState::Evicted) | None => {}
-                }
+        self.each_body(&mut |hash, doc, row| {
+            if !docs.contains(&doc) {
+                return Ok(true);
             }
-            if !full {
-                return Ok(found);
+            match BodyState::parse(row) {
+                Some(BodyState::Wanted) => found.missing += 1,
+                Some(BodyState::Held) if last != Some(hash) => {
+                    last = Some(hash);
+                    let size = match bytes_in(row) {
+                        Some(bytes) => bytes.len() as u64,
+                        None => self.held_size(&hash)?.ok_or(EngineError::MissingBlob(hash))?,
+                    };
+                    let body = BodyRef { hash, size };
+                    let (count, bytes) = match body.size > text_bytes_max {
+                        true => (&mut found.files, &mut found.file_bytes),
+                        false => (&mut found.bodies, &mut found.body_bytes),
+                    };
+                    *count += 1;
+                    *bytes = bytes.saturating_add(body.size);
+                    return Ok(visit(body));
+                }
+                Some(BodyState::Held | BodyState::Dropped | BodyState::Evicted) | None => {}
             }
-        }
-    }
-
-    fn held_size(&self, hash: &BlobHash) -> Result<u64, EngineError> {
-        if let Some(row) = self.store.get(Table::Truth, &keys::blob(hash))? {
-            return Ok(row.len() as u64);
-        }
-        let info = self.store.blob_info(hash)?.ok_or(EngineError::MissingBlob(*hash))?;
-        Ok(info.size)
+            Ok(true)
+        })?;
+        Ok(found)
     }
 
     /// The bytes of a body that is here, hashed again.

@@ -1,9 +1,8 @@
 //! Looking at the changes of one document: what they say, and what Automerge shows.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
+use super::body_rows::bytes_in;
 use super::{BodyState, EngineError, Replica};
 use crate::chain::{ChainKey, extend};
 use crate::change::log::LogFields;
@@ -12,9 +11,8 @@ use crate::change::text::{TEXT_KEY, prescan_text};
 use crate::change::value::Value;
 use crate::description::{Description, DocumentKind};
 use crate::document::{LogPage, TextCounts};
-use crate::hash::{BlobHash, ChangeHash, ChangeId, DocumentId};
+use crate::hash::{ChangeHash, ChangeId, DocumentId};
 use crate::model::entry::Entry;
-use crate::store::{Table, keys};
 
 /// One held change.
 #[derive(Debug, Clone)]
@@ -213,20 +211,19 @@ impl Replica {
     /// # Errors
     /// If the store fails.
     pub fn bodies_held(&self) -> Result<(u64, u64), EngineError> {
-        let named = self.scan_all(Table::Meta, keys::BODIES)?;
-        let held = |value: &Bytes| BodyState::parse(value) == Some(BodyState::Held);
-        let held = named.iter().filter(|(_, value)| held(value));
-        let hash = |(key, _): &(Bytes, Bytes)| key.get(1..)?.first_chunk::<32>().copied();
-        let hashes: BTreeSet<[u8; 32]> = held.filter_map(hash).collect();
-        let mut total = 0u64;
-        for hash in &hashes {
-            let hash = BlobHash::from_bytes(*hash);
-            let size = match self.store.get(Table::Truth, &keys::blob(&hash))? {
-                Some(row) => Some(row.len() as u64),
-                None => self.store.blob_info(&hash)?.map(|file| file.size),
-            };
-            total = total.saturating_add(size.unwrap_or(0));
-        }
-        Ok((hashes.len() as u64, total))
+        let (mut count, mut total, mut last) = (0, 0u64, None);
+        self.each_body(&mut |hash, _, row| {
+            if BodyState::parse(row) == Some(BodyState::Held) && last != Some(hash) {
+                last = Some(hash);
+                count += 1;
+                let size = match bytes_in(row) {
+                    Some(bytes) => bytes.len() as u64,
+                    None => self.held_size(&hash)?.unwrap_or(0),
+                };
+                total = total.saturating_add(size);
+            }
+            Ok(true)
+        })?;
+        Ok((count, total))
     }
 }

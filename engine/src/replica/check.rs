@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::body_rows::bytes_in;
 use super::stored::entry_of;
 use super::{BodyState, EngineError, Replica, State};
 use crate::chain::{ChainKey, SignedHead, extend};
@@ -186,20 +187,16 @@ impl Replica {
     /// named until they have come.
     fn verify_bodies(&self, report: &mut Verification) -> Result<(), EngineError> {
         let mut reasons = BTreeMap::new();
-        for (key, value) in self.scan_all(Table::Meta, keys::BODIES)? {
-            let Some((hash, _)) = key.get(1..).and_then(|rest| rest.split_first_chunk::<32>())
-            else {
-                continue;
-            };
-            if BodyState::parse(&value) != Some(BodyState::Held) {
-                continue;
+        self.each_body(&mut |hash, _, row| {
+            if BodyState::parse(row) == Some(BodyState::Held) {
+                report.bodies += 1;
+                let whole = bytes_in(row).is_some_and(|bytes| BlobHash::of(&bytes) == hash);
+                if !whole && let Err(error) = self.verify_blob(&hash) {
+                    reasons.insert(hash, error.to_string());
+                }
             }
-            report.bodies += 1;
-            let hash = BlobHash::from_bytes(*hash);
-            if let Err(error) = self.verify_blob(&hash) {
-                reasons.insert(hash, error.to_string());
-            }
-        }
+            Ok(true)
+        })?;
         if !reasons.is_empty() {
             // Looked at again, as it may have been withdrawn meanwhile, before it is set aside.
             self.wait_for_disk()?;

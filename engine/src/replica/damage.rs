@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
+use super::body_rows::bytes_in;
 use super::{BodyState, EngineError, Replica, State};
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::store::{Batch, StoreError, Table, keys};
@@ -131,11 +132,12 @@ impl Replica {
             Err(_) => {}
         }
         let mut state = self.lock();
-        let left = self.store.get(Table::Truth, &keys::blob(hash)).ok().flatten();
+        let mut left = self.store.get(Table::Truth, &keys::blob(hash)).ok().flatten();
         let mut batch = Batch::new();
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
             let held = BodyState::parse(&value) == Some(BodyState::Held);
             let (true, Some(doc)) = (held, keys::parse_space_document(&key)) else { continue };
+            left = left.or_else(|| bytes_in(&value));
             let size = self.named_size(&mut state, hash, &doc)?;
             self.note_text_gone(&mut state, &mut batch, hash, &doc)?;
             batch.put(Table::Meta, key, vec![BodyState::Wanted as u8]);

@@ -178,11 +178,7 @@ impl Replica {
             }
         }
         for doc in docs {
-            let mut state = self.lock();
-            let Some(description) = self.description(&mut state, &doc)? else { continue };
-            let section = self.section_of(&mut state, &description)?;
-            drop(state);
-            if self.readable(remote, &section)? {
+            if self.may_read_document(remote, &doc)? {
                 return Ok(true);
             }
         }
@@ -210,21 +206,24 @@ impl Replica {
         Ok(out)
     }
 
-    /// As [`Replica::may_fetch`], where it is known in which document to look first.
-    fn may_have_body(&self, remote: &DeviceId, hash: &BlobHash) -> Result<bool, EngineError> {
+    /// A body that a remote may have, where it is known in which document to look first.
+    fn given_body(&self, remote: &DeviceId, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
         if let Some(doc) = self.offered.doc_of(hash)
-            && self.is_body_held(hash, &doc)?
+            && let Some(row) = self.store.get(Table::Meta, &keys::body(hash, &doc))?
+            && BodyState::parse(&row) == Some(BodyState::Held)
+            && self.may_read_document(remote, &doc)?
         {
-            let mut state = self.lock();
-            if let Some(description) = self.description(&mut state, &doc)? {
-                let section = self.section_of(&mut state, &description)?;
-                drop(state);
-                if self.readable(remote, &section)? {
-                    return Ok(true);
-                }
-            }
+            return self.held_bytes_in(&row, hash);
         }
-        self.may_fetch(remote, hash)
+        if self.may_fetch(remote, hash)? { self.held_bytes(hash) } else { Ok(None) }
+    }
+
+    fn may_read_document(&self, remote: &DeviceId, doc: &DocumentId) -> Result<bool, EngineError> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, doc)? else { return Ok(false) };
+        let section = self.section_of(&mut state, &description)?;
+        drop(state);
+        self.readable(remote, &section)
     }
 }
 
@@ -455,7 +454,7 @@ impl Exchange for Replica {
     }
 
     fn body(&self, remote: &DeviceId, hash: &BlobHash) -> ExchangeResult<Option<Bytes>> {
-        if self.may_have_body(remote, hash)? { Ok(self.held_bytes(hash)?) } else { Ok(None) }
+        Ok(self.given_body(remote, hash)?)
     }
 
     fn receive_bodies(

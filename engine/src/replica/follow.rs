@@ -90,6 +90,8 @@ impl Replica {
                 work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
                 work.batch.delete(Table::Meta, keys::wanted(&key.doc, &body.hash));
                 work.batch.delete(Table::Meta, keys::held(&key.doc, &body.hash));
+                // Where another branch names it, it is wanted again.
+                work.dropped.insert(body.hash);
                 self.remove_blob_unless_used(work, &body.hash, &key.doc)?;
             }
             work.batch.delete(Table::Truth, keys::blob(&item.id.blob()));

@@ -25,7 +25,10 @@ impl Replica {
     pub(super) fn blob_row(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
         let found = match self.store.get(Table::Truth, &keys::blob(hash))? {
             Some(bytes) => Some(bytes),
-            None => self.file_bytes(hash)?,
+            None => match self.bytes_in_rows(hash)? {
+                Some(bytes) => Some(bytes),
+                None => self.file_bytes(hash)?,
+            },
         };
         match found {
             Some(bytes) if BlobHash::of(&bytes) != *hash => {

@@ -3,7 +3,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | Truth | `b ‖ hash` | blob of at most 16 KiB, salted body or stored change |
+//! | Truth | `b ‖ hash` | blob of at most 16 KiB, body or stored change, that no other row has |
 //! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ n` | change id; of a log change, what it is built of |
 //! | Truth | `n ‖ doc ‖ device ‖ incarnation ‖ last n ‖ first n` | log changes that came together |
 //! | Truth | `d ‖ doc` | description |
@@ -13,7 +13,7 @@
 //! | Meta | `t ‖ space ‖ doc` | empty: documents of a space |
 //! | Meta | `q ‖ space` | the account whose space it is |
 //! | Meta | `p ‖ device` | certificate path |
-//! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte |
+//! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte, and a small body |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
 //! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a map; before format 2 for any document |
 //! | Meta | `i ‖ doc ‖ hash` | empty: several entries of a document name this body |
