@@ -5,7 +5,7 @@
 //! head of a chain travels with the description.
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::hash::{AccountId, DocumentId, SpaceId, derive};
+use crate::hash::{AccountId, ChangeId, DocumentId, HubId, SpaceId, derive};
 use crate::limits::{LABEL_BYTES_MAX, PAGE_NUMBER_MAX, TEXT_LABEL_BYTES};
 
 /// What tells the texts of an account apart.
@@ -18,7 +18,7 @@ pub enum Space {
     /// An account's own space.
     Account(AccountId),
     /// A hub, by the hash of its genesis.
-    Hub([u8; 32]),
+    Hub(HubId),
     /// A conversation, by its random secret's hash.
     Conversation([u8; 32]),
 }
@@ -29,7 +29,7 @@ impl Space {
     pub const fn parts(&self) -> (u8, &[u8; 32]) {
         match self {
             Self::Account(id) => (1, id.as_bytes()),
-            Self::Hub(id) => (2, id),
+            Self::Hub(id) => (2, id.as_bytes()),
             Self::Conversation(id) => (3, id),
         }
     }
@@ -43,7 +43,7 @@ impl Space {
         let root: [u8; 32] = reader.array("space root")?;
         match kind {
             1 => Ok(Self::Account(AccountId::from_bytes(root))),
-            2 => Ok(Self::Hub(root)),
+            2 => Ok(Self::Hub(HubId::from_bytes(root))),
             3 => Ok(Self::Conversation(root)),
             value => Err(DecodeError::Unknown { reading: "space kind", value }),
         }
@@ -60,6 +60,15 @@ impl Space {
     pub fn id(&self) -> SpaceId {
         let (kind, root) = self.parts();
         SpaceId::from_bytes(derive("mosaic space 1", &[&[kind], root]))
+    }
+
+    /// Returns the hub whose space this is.
+    #[must_use]
+    pub const fn hub(&self) -> Option<HubId> {
+        match self {
+            Self::Hub(id) => Some(*id),
+            Self::Account(_) | Self::Conversation(_) => None,
+        }
     }
 
     /// Returns the account whose own space this is.
@@ -83,8 +92,7 @@ pub enum Audience {
     OwnDevices = 2,
 }
 
-/// What kind of document this is. Bytes 5 to 7 are reserved for hub, channel and
-/// conversation.
+/// What kind of document this is. Byte 7 is reserved for conversations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -97,6 +105,10 @@ pub enum DocumentKind {
     Wall = 3,
     /// A visitor's replies and reactions to a wall page.
     Guest = 4,
+    /// A member's operations in a hub.
+    HubLog = 5,
+    /// A page of what a member wrote into a channel of a hub.
+    Channel = 6,
     /// A private map of the account's own devices, sealed.
     Private = 8,
     /// A long text, written character by character.
@@ -107,7 +119,7 @@ impl DocumentKind {
     /// Whether the document is an append-only log; otherwise it is a map or a text.
     #[must_use]
     pub const fn is_log(self) -> bool {
-        matches!(self, Self::AccountLog | Self::Wall | Self::Guest)
+        matches!(self, Self::AccountLog | Self::Wall | Self::Guest | Self::HubLog | Self::Channel)
     }
 
     /// Name for people and JSON.
@@ -118,6 +130,8 @@ impl DocumentKind {
             Self::Profile => "profile",
             Self::Wall => "wall",
             Self::Guest => "guest",
+            Self::HubLog => "hub",
+            Self::Channel => "channel",
             Self::Private => "private",
             Self::Text => "text",
         }
@@ -128,9 +142,9 @@ impl DocumentKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum SectionClass {
-    /// Account log: standing is computed from it, so it comes first.
+    /// Account log, logs of a hub: standing is computed from them, so they come first.
     Authority = 1,
-    /// Profile, wall, texts, admitted guests and the owner's own guest pages.
+    /// Profile, wall, texts, admitted guests and the owner's own guest pages; channels.
     Public = 2,
     /// Guests the owner has not admitted: best effort, outside "in sync".
     Visitors = 3,
@@ -209,6 +223,40 @@ impl Description {
         }
     }
 
+    /// Describes a page of `member`'s operations in a hub.
+    #[must_use]
+    pub const fn hub_log(hub: HubId, member: AccountId, page: u64) -> Self {
+        Self {
+            space: Space::Hub(hub),
+            audience: Audience::Public,
+            account: member,
+            kind: DocumentKind::HubLog,
+            label: Vec::new(),
+            page,
+            generation: 0,
+        }
+    }
+
+    /// Describes a page of what `member` wrote into a channel.
+    #[must_use]
+    pub fn channel(hub: HubId, channel: &ChangeId, member: AccountId, page: u64) -> Self {
+        let label = channel.as_bytes().to_vec();
+        Self { kind: DocumentKind::Channel, label, ..Self::hub_log(hub, member, page) }
+    }
+
+    /// Another page of the same row of pages.
+    #[must_use]
+    pub fn at_page(&self, page: u64) -> Self {
+        Self { page, ..self.clone() }
+    }
+
+    /// The channel that the document is a page of.
+    #[must_use]
+    pub fn channel_id(&self) -> Option<ChangeId> {
+        let label: [u8; 32] = self.label.as_slice().try_into().ok()?;
+        (self.kind == DocumentKind::Channel).then(|| ChangeId::from_bytes(label))
+    }
+
     /// Describes a sealed private map; `label` comes from a random secret.
     #[must_use]
     pub const fn private(account: AccountId, label: Vec<u8>) -> Self {
@@ -262,6 +310,8 @@ impl Description {
             2 => DocumentKind::Profile,
             3 => DocumentKind::Wall,
             4 => DocumentKind::Guest,
+            5 => DocumentKind::HubLog,
+            6 => DocumentKind::Channel,
             8 => DocumentKind::Private,
             9 => DocumentKind::Text,
             value => return Err(DecodeError::Unknown { reading: "document kind", value }),
@@ -280,17 +330,31 @@ impl Description {
         if private != (self.audience == Audience::OwnDevices) {
             return Err(DecodeError::Rule("audience does not fit the document kind"));
         }
-        if self.space.account().is_none() {
-            return Err(DecodeError::Rule("documents of this space kind are not known yet"));
+        let of_hub = matches!(self.kind, DocumentKind::HubLog | DocumentKind::Channel);
+        match self.space {
+            Space::Account(_) if of_hub => {
+                return Err(DecodeError::Rule("a document of a hub in an account's space"));
+            }
+            Space::Account(_) if !own && self.kind != DocumentKind::Guest => {
+                return Err(DecodeError::Rule("only guest pages stand in another account's space"));
+            }
+            Space::Hub(_) if !of_hub => {
+                return Err(DecodeError::Rule("a hub has logs and channels only"));
+            }
+            Space::Conversation(_) => {
+                return Err(DecodeError::Rule("documents of this space kind are not known yet"));
+            }
+            Space::Account(_) | Space::Hub(_) => {}
         }
-        if !own && self.kind != DocumentKind::Guest {
-            return Err(DecodeError::Rule("only guest pages stand in another account's space"));
+        let channel = self.kind == DocumentKind::Channel;
+        if channel && self.label.len() != size_of::<ChangeId>() {
+            return Err(DecodeError::Rule("label of a channel page is not 32 bytes"));
         }
         let text = self.kind == DocumentKind::Text;
         if text && self.label.len() != TEXT_LABEL_BYTES {
             return Err(DecodeError::Rule("label of a text is not 16 bytes"));
         }
-        if !private && !text && !self.label.is_empty() {
+        if !private && !text && !channel && !self.label.is_empty() {
             return Err(DecodeError::Rule("label on a document that has none"));
         }
         if self.page != 0 && !self.kind.is_log() {
@@ -319,6 +383,8 @@ mod tests {
             Description::guest(ada, bob, 7),
             Description::private(ada, vec![9; 32]),
             Description::text(ada, &[9; TEXT_LABEL_BYTES]),
+            Description::hub_log(HubId::from_bytes([3; 32]), bob, 2),
+            Description::channel(HubId::from_bytes([3; 32]), &ChangeId::of(b"c"), bob, 5),
         ];
         for description in &all {
             let bytes = description.encode();
@@ -337,6 +403,18 @@ mod tests {
         let mut misfit = Description::text(ada, &[9; TEXT_LABEL_BYTES]);
         misfit.space = Space::Account(bob);
         assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());
+        let hub = HubId::from_bytes([3; 32]);
+        let mut misfits = vec![Description::channel(hub, &ChangeId::of(b"c"), bob, 0); 3];
+        misfits[0].label.push(0);
+        misfits[1].label.clear();
+        misfits[2].space = Space::Account(bob);
+        misfits.push(Description::own(ada, DocumentKind::Wall, 0));
+        misfits[3].space = Space::Hub(hub);
+        misfits.push(Description::hub_log(hub, ada, 0));
+        misfits[4].space = Space::Conversation([3; 32]);
+        for misfit in misfits {
+            assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err(), "{misfit:?}");
+        }
         let mut misfit = Description::own(ada, DocumentKind::Private, 0);
         misfit.audience = Audience::Public;
         assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err());

@@ -329,4 +329,7 @@ impl Hub {
 }
 
 #[cfg(test)]
+pub(crate) use self::tests::reference;
+
+#[cfg(test)]
 mod tests;

@@ -115,3 +115,9 @@ pub const HUB_REASON_BYTES_MAX: usize = 256;
 pub const INVITE_USES_MAX: u32 = 1000;
 /// Pins of one channel that are shown.
 pub const PINS_MAX: usize = 50;
+/// Members and roles that one message mentions.
+pub const MENTIONS_MAX: usize = 32;
+/// Options of a poll.
+pub const POLL_OPTIONS_MAX: usize = 32;
+/// Bytes of one option.
+pub const POLL_OPTION_BYTES_MAX: usize = 100;

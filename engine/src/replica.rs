@@ -40,6 +40,7 @@ mod find;
 mod follow;
 mod forks;
 mod garbage;
+mod hubs;
 mod import;
 mod index;
 mod journal;
@@ -85,6 +86,10 @@ pub use error::EngineError;
 pub use files::FileIntake;
 pub use find::Found;
 pub use garbage::{Garbage, GarbageKind};
+pub use hubs::{
+    ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageState, MessageView, PollView,
+    Ticket,
+};
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};
 pub use index::IndexRebuilt;
 pub use journal::{Event, JOURNAL_EVENTS_MAX, JournalPart, Journaled};

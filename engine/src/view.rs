@@ -101,13 +101,40 @@ pub fn rows_of(
         Entry::Edit { target, .. }
         | Entry::Tombstone { target }
         | Entry::Hide { target }
-        | Entry::Unhide { target } => rows.push((keys::modification(target, id), kind)),
-        Entry::Reply { target, .. } | Entry::Reaction { target, .. } => {
-            rows.push((keys::response(target, id), kind));
+        | Entry::Unhide { target }
+        | Entry::ClosePoll { target, .. } => rows.push((keys::modification(target, id), kind)),
+        Entry::Reply { target, .. }
+        | Entry::Reaction { target, .. }
+        | Entry::Vote { poll: target, .. } => rows.push((keys::response(target, id), kind)),
+        Entry::Seen { links } => {
+            let value = links.iter().flat_map(|link| *link.as_bytes()).collect();
+            rows.push((keys::seen(&row.chain(), row.n), value));
         }
+        Entry::Message(message) => {
+            if let Some(target) = &message.target {
+                rows.push((keys::response(target, id), kind.clone()));
+            }
+            if let Some(claimed) = &message.claimed {
+                let key = keys::origin(&description.account, &origin_of(&claimed.origin.id), id);
+                rows.push((key, kind.clone()));
+            }
+            rows.extend(channel_row(description, row, id, kind));
+        }
+        Entry::Poll(_) => rows.extend(channel_row(description, row, id, kind)),
         _ => {}
     }
     rows
+}
+
+/// The row by which a channel is listed.
+fn channel_row(
+    description: &Description,
+    row: &EntryRow,
+    id: &ChangeId,
+    kind: Vec<u8>,
+) -> Option<(Vec<u8>, Vec<u8>)> {
+    let channel = description.channel_id()?;
+    Some((keys::message(&channel, row.time_ms, &description.account, id), kind))
 }
 
 /// What the id of an imported post is found by.
@@ -126,6 +153,8 @@ pub fn bodies_of(entry: &Entry) -> Vec<BodyRef> {
         Entry::Post { body, attachments, .. } | Entry::Reply { body, attachments, .. } => {
             all(body, attachments)
         }
+        Entry::Message(message) => all(&message.body, &message.attachments),
+        Entry::Poll(poll) => vec![poll.body],
         Entry::Edit { body, .. } => vec![*body],
         _ => Vec::new(),
     }
@@ -139,12 +168,17 @@ pub const fn fits(kind: DocumentKind, entry: &Entry) -> bool {
         Entry::Post { .. } | Entry::Repost { .. } | Entry::Hide { .. } | Entry::Unhide { .. } => {
             matches!(kind, DocumentKind::Wall)
         }
-        Entry::Reply { .. } | Entry::Reaction { .. } => matches!(kind, DocumentKind::Guest),
+        Entry::Reply { .. } => matches!(kind, DocumentKind::Guest),
+        Entry::Reaction { .. } => matches!(kind, DocumentKind::Guest | DocumentKind::Channel),
         Entry::Edit { .. } | Entry::Tombstone { .. } => {
-            matches!(kind, DocumentKind::Wall | DocumentKind::Guest)
+            matches!(kind, DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Channel)
         }
-        // No document holds operations of a hub yet.
-        Entry::Hub(_) => false,
+        Entry::Seen { .. }
+        | Entry::Message(_)
+        | Entry::Poll(_)
+        | Entry::Vote { .. }
+        | Entry::ClosePoll { .. } => matches!(kind, DocumentKind::Channel),
+        Entry::Hub(_) => matches!(kind, DocumentKind::HubLog),
         _ => matches!(kind, DocumentKind::AccountLog),
     }
 }

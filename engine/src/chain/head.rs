@@ -30,7 +30,11 @@ impl ChainKind {
     #[must_use]
     pub const fn of(kind: DocumentKind) -> Self {
         match kind {
-            DocumentKind::AccountLog | DocumentKind::Wall | DocumentKind::Guest => Self::Log,
+            DocumentKind::AccountLog
+            | DocumentKind::Wall
+            | DocumentKind::Guest
+            | DocumentKind::HubLog
+            | DocumentKind::Channel => Self::Log,
             DocumentKind::Profile => Self::Map,
             DocumentKind::Private => Self::SealedMap,
             DocumentKind::Text => Self::Text,

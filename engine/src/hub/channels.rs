@@ -88,6 +88,25 @@ impl Hub {
         views
     }
 
+    /// One channel.
+    #[must_use]
+    pub fn channel(&self, id: &ChangeId) -> Option<ChannelView> {
+        self.channel_view(self.graph.by_id(id)?)
+    }
+
+    /// Milliseconds that a channel asks for between two messages of a member.
+    #[must_use]
+    pub fn slow_ms(&self, id: &ChangeId) -> u64 {
+        let channel = self.graph.by_id(id).and_then(|op| self.channels.get(&op));
+        let slow = channel.map(|channel| {
+            self.changed(channel, &|_| true, |change| match change {
+                ChannelChange::SlowMs(ms) => Some(*ms),
+                _ => None,
+            })
+        });
+        slow.into_iter().flatten().map(|(_, ms)| ms).max().unwrap_or(0)
+    }
+
     fn channel_view(&self, object: OpIx) -> Option<ChannelView> {
         let channel = self.channels.get(&object)?;
         channel.creators.iter().find(|op| self.power(**op).is_some())?;

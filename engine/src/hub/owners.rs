@@ -54,6 +54,13 @@ pub(super) struct Owners {
     operations: Vec<OpIx>,
 }
 
+impl Owners {
+    /// Whether an account is in some set of owners that followed on the first.
+    pub(super) fn ever(&self, account: AccountIx) -> bool {
+        self.eras.iter().any(|era| era.owners.contains(&account))
+    }
+}
+
 impl Hub {
     /// Sets up the first owners.
     pub(super) fn found(&mut self) {

@@ -7,6 +7,6 @@ mod compare;
 mod cost;
 mod properties;
 mod random;
-mod reference;
+pub(crate) mod reference;
 mod rules;
 mod world;

@@ -4,16 +4,17 @@ pub use self::hub::{
     ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
     Rank, RoleRef, Who,
 };
+pub use self::message::{Claimed, Message, Poll, PollKind};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::TextLabel;
 use crate::hash::{
     AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
 };
-use crate::identity::{RecoveryCertificate, RecoveryPolicy, Rotation, Signature};
+use crate::identity::{RecoveryPolicy, Signature};
 use crate::limits::{
     ALT_BYTES_MAX, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES,
-    CUT_ITEMS_MAX, DEVICE_NAME_BYTES_MAX, DEVICES_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX,
-    HEAD_AHEAD_MAX, MEDIA_TYPE_BYTES_MAX, PAGE_TIPS_MAX, ROTATION_DEVICES_MAX,
+    CUT_ITEMS_MAX, EMOJI_BYTES_MAX, ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, MEDIA_TYPE_BYTES_MAX,
+    PAGE_TIPS_MAX,
 };
 
 /// Where a text body is: a blob `salt(16) ‖ bytes`.
@@ -137,7 +138,31 @@ pub enum Entry {
         /// The emoji.
         emoji: String,
     },
-    /// New text for an own post or reply in this document.
+    /// What its author had seen of the hub when he wrote what follows on this page: versions
+    /// of hub logs by their links, beside those that stand before.
+    Seen {
+        /// 1 to 64, rising.
+        links: Vec<Link>,
+    },
+    /// A message in a channel.
+    Message(Box<Message>),
+    /// A question in a channel, with answers to choose from.
+    Poll(Box<Poll>),
+    /// An answer to a poll. Of several of one account the latest counts.
+    Vote {
+        /// The poll.
+        poll: ChangeId,
+        /// Numbers of options: one, several, or from the best down; none takes the vote back.
+        choices: Vec<u8>,
+    },
+    /// Ends an own poll of this document.
+    ClosePoll {
+        /// The poll.
+        target: ChangeId,
+        /// Versions of channel pages up to which votes count; of several closings all of them.
+        cut: Vec<Tip>,
+    },
+    /// New text for an own post, reply or message in this document.
     Edit {
         /// The entry edited.
         target: ChangeId,
@@ -268,7 +293,10 @@ impl Entry {
             | Self::Edit { target, .. }
             | Self::Tombstone { target }
             | Self::Hide { target }
-            | Self::Unhide { target } => Some(*target),
+            | Self::Unhide { target }
+            | Self::Vote { poll: target, .. }
+            | Self::ClosePoll { target, .. } => Some(*target),
+            Self::Message(message) => message.target,
             Self::Repost { target } => Some(target.entry),
             _ => None,
         }
@@ -283,11 +311,16 @@ impl Entry {
             Self::Repost { .. } => 0x03,
             Self::Reply { .. } => 0x04,
             Self::Reaction { .. } => 0x05,
+            Self::Message(_) => 0x07,
+            Self::Poll(_) => 0x08,
+            Self::Vote { .. } => 0x0a,
             Self::Edit { .. } => 0x10,
             Self::Tombstone { .. } => 0x11,
             Self::Hide { .. } => 0x12,
             Self::Unhide { .. } => 0x13,
             Self::Cut { .. } => 0x14,
+            Self::ClosePoll { .. } => 0x15,
+            Self::Seen { .. } => 0x16,
             Self::AddDevice { .. } => 0x20,
             Self::RenameDevice { .. } => 0x21,
             Self::Suspend { .. } => 0x22,
@@ -333,52 +366,14 @@ impl Entry {
                 write_tips(&mut w, tips);
             }
             Self::Hub(operation) => operation.encode(&mut w),
-            _ => self.encode_account(&mut w),
+            Self::Seen { .. }
+            | Self::Message(_)
+            | Self::Poll(_)
+            | Self::Vote { .. }
+            | Self::ClosePoll { .. } => message::write(&mut w, self),
+            _ => account::write(&mut w, self),
         }
         w.finish()
-    }
-
-    /// The fields of entries that stand in account logs alone.
-    fn encode_account(&self, w: &mut Writer) {
-        match self {
-            Self::AddDevice { certificate, name } => {
-                w.bytes(certificate).text(name);
-            }
-            Self::RenameDevice { device, name } => {
-                w.raw(device.as_bytes()).text(name);
-            }
-            Self::Suspend { device } | Self::Restore { device } => {
-                w.raw(device.as_bytes());
-            }
-            Self::Revoke { device, reason } => {
-                w.raw(device.as_bytes()).text(reason);
-            }
-            Self::Admit { account } | Self::Refuse { account } => {
-                w.raw(account.as_bytes());
-            }
-            Self::Policy { reply } => {
-                w.u8(*reply as u8);
-            }
-            Self::Epoch { epoch, wraps } => {
-                w.raw(epoch.as_bytes()).varint(wraps.len() as u64);
-                for wrap in wraps {
-                    w.raw(wrap.device.as_bytes()).bytes(&wrap.sealed);
-                }
-            }
-            Self::Recovery { policy, claim } => {
-                w.raw(&policy.encode()).raw(claim.as_bytes());
-            }
-            Self::Recover { certificate, name } => {
-                w.bytes(certificate).text(name);
-            }
-            Self::Rotate { rotation, seen } => {
-                w.bytes(rotation).varint(seen.len() as u64);
-                for device in seen {
-                    w.raw(device.as_bytes());
-                }
-            }
-            _ => {}
-        }
     }
 
     /// Decodes exactly one entry.
@@ -398,7 +393,7 @@ impl Entry {
         let kind = r.u8("entry kind")?;
         let entry = match kind {
             0..=0x1f => read_content(kind, &mut r)?,
-            0x20..=0x3f => read_account(kind, &mut r)?,
+            0x20..=0x3f => account::read(kind, &mut r)?,
             _ => Self::Hub(Box::new(HubOperation::decode(kind, &mut r)?)),
         };
         r.end()?;
@@ -435,63 +430,7 @@ fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
             device: DeviceId::from_bytes(r.array("device")?),
             tips: read_tips(r, CUT_ITEMS_MAX)?,
         },
-        value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
-    })
-}
-
-fn read_account(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
-    Ok(match kind {
-        0x20 => Entry::AddDevice {
-            certificate: r.bytes(512, "certificate")?.to_vec(),
-            name: r.text(DEVICE_NAME_BYTES_MAX, "device name")?.to_owned(),
-        },
-        0x21 => Entry::RenameDevice {
-            device: DeviceId::from_bytes(r.array("device")?),
-            name: r.text(DEVICE_NAME_BYTES_MAX, "device name")?.to_owned(),
-        },
-        0x22 => Entry::Suspend { device: DeviceId::from_bytes(r.array("device")?) },
-        0x23 => Entry::Restore { device: DeviceId::from_bytes(r.array("device")?) },
-        0x24 => Entry::Revoke {
-            device: DeviceId::from_bytes(r.array("device")?),
-            reason: r.text(REASON_BYTES_MAX, "reason")?.to_owned(),
-        },
-        0x25 => Entry::Admit { account: AccountId::from_bytes(r.array("account")?) },
-        0x26 => Entry::Refuse { account: AccountId::from_bytes(r.array("account")?) },
-        0x27 => Entry::Policy {
-            reply: match r.u8("reply policy")? {
-                1 => ReplyPolicy::Everyone,
-                2 => ReplyPolicy::Admitted,
-                3 => ReplyPolicy::Nobody,
-                value => return Err(DecodeError::Unknown { reading: "reply policy", value }),
-            },
-        },
-        0x28 => {
-            let epoch = EpochId::from_bytes(r.array("epoch")?);
-            let count = r.count(DEVICES_MAX, "wraps")?;
-            let mut wraps = Vec::with_capacity(count);
-            for _ in 0..count {
-                wraps.push(Wrap {
-                    device: DeviceId::from_bytes(r.array("device")?),
-                    sealed: r.bytes(WRAP_BYTES_MAX, "wrap")?.to_vec(),
-                });
-            }
-            Entry::Epoch { epoch, wraps }
-        }
-        0x29 => Entry::Recovery {
-            policy: RecoveryPolicy::decode(r)?,
-            claim: Signature::from_bytes(r.array("recovery claim")?),
-        },
-        0x2a => Entry::Recover {
-            certificate: r.bytes(RecoveryCertificate::LEN_MAX, "recovery certificate")?.to_vec(),
-            name: r.text(DEVICE_NAME_BYTES_MAX, "device name")?.to_owned(),
-        },
-        0x2b => {
-            let rotation = r.bytes(Rotation::LEN, "rotation")?.to_vec();
-            let count = r.count(ROTATION_DEVICES_MAX, "devices seen")?;
-            let seen = (0..count).map(|_| r.array("device").map(DeviceId::from_bytes));
-            Entry::Rotate { rotation, seen: seen.collect::<Result<_, _>>()? }
-        }
-        value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
+        _ => message::read(kind, r)?,
     })
 }
 
@@ -568,7 +507,9 @@ fn read_tips(r: &mut Reader<'_>, max: usize) -> Result<Vec<Tip>, DecodeError> {
     Ok(out)
 }
 
+mod account;
 mod hub;
+mod message;
 mod post;
 
 #[cfg(test)]

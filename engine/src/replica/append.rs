@@ -52,12 +52,10 @@ impl Replica {
         work.documents.insert(doc);
         work.batch.put(Table::Truth, keys::description(&doc), description.encode());
         work.batch.put(Table::Meta, keys::space_document(&space, &doc), Vec::new());
-        if let Some(owner) = description.space.account() {
-            work.batch.put(Table::Meta, keys::space_owner(&space), owner.as_bytes().to_vec());
-            state.owners.insert(space, owner);
-        }
+        work.batch.put(Table::Meta, keys::space(&space), keys::space_value(&description.space));
+        state.spaces.insert(space, description.space);
         state.descriptions.insert(doc, description.clone());
-        // A guest of a kept space brings the section that says which devices are his.
+        // Who writes in a kept space brings the section that says which devices are his.
         if let Some(kept) = &mut state.kept
             && kept.contains(&Section { space, class: SectionClass::Public })
         {
@@ -70,9 +68,7 @@ impl Replica {
         if let Some(docs) = state.docs.get_mut(&space) {
             docs.insert(doc);
         }
-        if description.space.account() == Some(description.account)
-            && let Some(last) = state.pages.get_mut(&(space, description.kind))
-        {
+        if let Some(last) = state.pages.get_mut(&description.at_page(0).id()) {
             *last = description.page.max(*last);
         }
         Ok(description)
@@ -158,6 +154,7 @@ impl Replica {
         if description.kind == DocumentKind::AccountLog {
             work.accounts.insert(description.account);
         }
+        Self::note_hub(work, description, &change.entry);
         if matches!(change.entry, Entry::Cut { .. }) {
             work.cuts.insert(key.doc);
         }
@@ -232,29 +229,33 @@ impl Replica {
         Ok(())
     }
 
-    /// The page of an own row of pages to write the next entry to, and the tips of the
-    /// page before if it is a new one.
+    /// The page of an own row of pages to write the next entry to, and what a new one begins
+    /// with: the tips of the page before. A row is named by its page 0.
     pub(crate) fn page_for(
         &self,
         state: &mut State,
-        kind: DocumentKind,
+        row: &Description,
         value_bytes: usize,
-    ) -> Result<(Description, bool), EngineError> {
-        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
-        let Some(page) = self.row_end(state, &account, kind)? else {
-            return Ok((Description::own(account, kind, 0), false));
-        };
-        let description = Description::own(account, kind, page);
+    ) -> Result<(Description, Option<Entry>), EngineError> {
+        let Some(page) = self.row_end(state, row)? else { return Ok((row.clone(), None)) };
+        let description = row.at_page(page);
         let (_, chain) = self.own_chain(state, &description)?;
         let full =
             chain.entries >= PAGE_ENTRIES_MAX || chain.bytes + value_bytes as u64 > PAGE_BYTES_MAX;
-        if !full || page >= PAGE_NUMBER_MAX {
-            let untouched = chain.held == 0 && !self.follows_on(state, &account, kind, page)?;
-            return Ok((description, untouched));
+        let (description, turned) = if !full || page >= PAGE_NUMBER_MAX {
+            let untouched = chain.held == 0 && !self.follows_on(state, row, page)?;
+            (description, untouched)
+        } else {
+            let next = row.at_page(page + 1);
+            let (_, chain) = self.own_chain(state, &next)?;
+            (next, chain.held == 0)
+        };
+        if !turned {
+            return Ok((description, None));
         }
-        let next = Description::own(account, kind, page + 1);
-        let (_, chain) = self.own_chain(state, &next)?;
-        Ok((next, chain.held == 0))
+        let before = row.at_page(description.page.saturating_sub(1)).id();
+        let previous = self.page_tips(state, &before)?;
+        Ok((description, Some(Entry::PageStart { previous })))
     }
 
     /// Writes an entry to the newest own page of a kind, turning the page when it is full.
@@ -266,11 +267,11 @@ impl Replica {
         entry: Entry,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let (description, turned) = self.page_for(state, kind, entry.encode().len())?;
-        if turned {
-            let before = Description::own(description.account, kind, description.page - 1).id();
-            let previous = self.page_tips(state, &before)?;
-            self.append(state, work, &description, Entry::PageStart { previous }, now_ms)?;
+        let account = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let row = Description::own(account, kind, 0);
+        let (description, start) = self.page_for(state, &row, entry.encode().len())?;
+        if let Some(start) = start {
+            self.append(state, work, &description, start, now_ms)?;
         }
         self.append(state, work, &description, entry, now_ms)
     }
@@ -282,52 +283,49 @@ impl Replica {
         account: &AccountId,
         kind: DocumentKind,
     ) -> Result<Option<u64>, EngineError> {
-        let space = Space::Account(*account).id();
-        if let Some(page) = state.pages.get(&(space, kind)) {
+        let row = Description::own(*account, kind, 0);
+        let name = row.id();
+        if let Some(page) = state.pages.get(&name) {
             return Ok(Some(*page));
         }
-        let pages = self.documents(state, &space)?;
-        let own = |d: &Description| d.kind == kind && d.account == *account;
-        let last = pages.iter().filter(|(_, d)| own(d)).map(|(_, d)| d.page).max();
+        let last = self.pages_known(state, &row)?.into_iter().max();
         if let Some(page) = last {
-            state.pages.insert((space, kind), page);
+            state.pages.insert(name, page);
         }
         Ok(last)
     }
 
-    /// The last page of an account's row of pages: a page follows on one that is full. What
-    /// a device wrote far ahead, by mistake or to use up the numbers, belongs to no row.
-    fn row_end(
-        &self,
-        state: &mut State,
-        account: &AccountId,
-        kind: DocumentKind,
-    ) -> Result<Option<u64>, EngineError> {
-        let space = Space::Account(*account).id();
-        let mut end = match state.row_ends.get(&(space, kind)) {
-            Some(page) => *page,
-            None => {
-                let pages = self.documents(state, &space)?;
-                let own = |d: &Description| d.kind == kind && d.account == *account;
-                let first = pages.iter().filter(|(_, d)| own(d)).map(|(_, d)| d.page).min();
-                match first {
-                    Some(page) if self.follows_on(state, account, kind, page)? => page,
-                    _ => return Ok(None),
-                }
-            }
+    /// Pages of a row that are known here.
+    fn pages_known(&self, state: &mut State, row: &Description) -> Result<Vec<u64>, EngineError> {
+        let all = self.documents(state, &row.space.id())?;
+        let of_row = |d: &&Description| d.kind == row.kind && **d == row.at_page(d.page);
+        Ok(all.iter().map(|(_, d)| &**d).filter(of_row).map(|d| d.page).collect())
+    }
+
+    /// The last page of a row of pages: a page follows on one that is full. What a device
+    /// wrote far ahead, by mistake or to use up the numbers, belongs to no row.
+    fn row_end(&self, state: &mut State, row: &Description) -> Result<Option<u64>, EngineError> {
+        let name = row.id();
+        let known = state.row_ends.get(&name).copied();
+        let mut end = match known {
+            Some(page) => page,
+            None if self.description(state, &name)?.is_some() => 0,
+            None => match self.pages_known(state, row)?.into_iter().min() {
+                Some(page) if self.follows_on(state, row, page)? => page,
+                _ => return Ok(None),
+            },
         };
         loop {
-            let next = Description::own(*account, kind, end + 1).id();
-            if self.description(state, &next)?.is_none() {
+            if self.description(state, &row.at_page(end + 1).id())?.is_none() {
                 break;
             }
-            let chains = self.chains_of(state, &Description::own(*account, kind, end).id())?;
+            let chains = self.chains_of(state, &row.at_page(end).id())?;
             if !chains.iter().any(|(_, chain)| is_full(chain)) {
                 break;
             }
             end += 1;
         }
-        state.row_ends.insert((space, kind), end);
+        state.row_ends.insert(name, end);
         Ok(Some(end))
     }
 
@@ -336,14 +334,12 @@ impl Replica {
     fn follows_on(
         &self,
         state: &mut State,
-        account: &AccountId,
-        kind: DocumentKind,
+        row: &Description,
         page: u64,
     ) -> Result<bool, EngineError> {
         let Some(before) = page.checked_sub(1) else { return Ok(true) };
-        let before = Description::own(*account, kind, before).id();
-        let doc = Description::own(*account, kind, page).id();
-        for (key, chain) in self.chains_of(state, &doc)? {
+        let before = row.at_page(before).id();
+        for (key, chain) in self.chains_of(state, &row.at_page(page).id())? {
             for item in self.log_items(&key, 1, chain.held.min(1))? {
                 if let Entry::PageStart { previous } = item.entry
                     && previous.iter().any(|tip| tip.doc == before)
@@ -390,12 +386,17 @@ pub(crate) fn has_room(chain: &ChainState, entry: &Entry, value_bytes: usize) ->
 /// Whether others may write while a commit is on its way to the disk: only plain new
 /// entries, of which nothing but the chain states (which are in memory) is read again.
 pub(super) fn may_pipeline(work: &Work, events: &[Event]) -> bool {
-    let plain = |entry: &Entry| matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
+    let plain = |entry: &Entry| {
+        matches!(
+            entry,
+            Entry::Post { .. } | Entry::Reply { .. } | Entry::Message(_) | Entry::Seen { .. }
+        )
+    };
     !events.is_empty()
         && !work.once
         && work.accounts.is_empty()
-        && events
-            .iter()
-            .all(|event| matches!(event, Event::Entry { kind: 0x02..=0x05, local: true, .. }))
+        && events.iter().all(|event| {
+            matches!(event, Event::Entry { kind: 0x02..=0x05 | 0x07 | 0x16, local: true, .. })
+        })
         && work.entries.values().all(|(_, entry)| plain(entry))
 }

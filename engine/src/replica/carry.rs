@@ -292,6 +292,8 @@ fn order(account: &AccountId, description: &Description) -> u8 {
         DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text if own && here => 4,
         DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text if own => 5,
         DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text => 6,
+        DocumentKind::HubLog => 7,
+        DocumentKind::Channel => 8,
     }
 }
 

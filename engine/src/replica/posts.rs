@@ -166,11 +166,17 @@ impl Replica {
             )));
         }
         let mut state = self.lock();
-        let description = self.guest_page(&mut state, &target)?;
+        self.check_writer(&mut state)?;
         if let Some(known) = self.own_reaction(&mut state, &target, emoji)? {
             return Ok(known);
         }
         let mut work = Work::default();
+        let description = match self.channel_of(&mut state, &target)? {
+            Some((hub, channel)) => {
+                self.reaction_page(&mut state, &mut work, &hub, &channel, now_ms)?
+            }
+            None => self.guest_page(&mut state, &target)?,
+        };
         let entry = Entry::Reaction { target, emoji: emoji.to_owned() };
         let id = self.append(&mut state, &mut work, &description, entry, now_ms)?;
         self.finish(state, work)?;
@@ -284,11 +290,17 @@ impl Replica {
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
         let description = self.check_own(state, target)?;
-        if !matches!(description.kind, DocumentKind::Wall | DocumentKind::Guest) {
+        if !matches!(
+            description.kind,
+            DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Channel
+        ) {
             return Err(EngineError::Denied(format!("{} cannot be changed", target.short())));
         }
         let now_ms = self.after_what_is_known(state, target, now_ms)?;
-        self.append(state, work, &description, entry(*target), now_ms)
+        let entry = entry(*target);
+        let withdraws = matches!(entry, Entry::Tombstone { .. });
+        self.prepare_modification(state, work, &description, withdraws, now_ms)?;
+        self.append(state, work, &description, entry, now_ms)
     }
 
     /// The document of an own entry.

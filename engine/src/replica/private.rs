@@ -2,7 +2,7 @@
 //! whoever keeps it for them.
 
 use super::{EngineError, Replica, State};
-use crate::description::SectionClass;
+use crate::description::{SectionClass, Space};
 use crate::hash::{AccountId, DeviceId, SpaceId};
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::Section;
@@ -57,15 +57,23 @@ impl Replica {
         state: &mut State,
         space: &SpaceId,
     ) -> Result<Option<AccountId>, EngineError> {
-        if let Some(owner) = state.owners.get(space) {
-            return Ok(Some(*owner));
+        Ok(self.space_of(state, space)?.and_then(|space| space.account()))
+    }
+
+    /// What a space is, once a document of it is here.
+    pub(crate) fn space_of(
+        &self,
+        state: &mut State,
+        space: &SpaceId,
+    ) -> Result<Option<Space>, EngineError> {
+        if let Some(known) = state.spaces.get(space) {
+            return Ok(Some(*known));
         }
-        let Some(owner) = self.store.get(Table::Meta, &keys::space_owner(space))? else {
+        let Some(value) = self.store.get(Table::Meta, &keys::space(space))? else {
             return Ok(None);
         };
-        let owner: [u8; 32] = owner.as_ref().try_into().map_err(EngineError::corrupt)?;
-        let owner = AccountId::from_bytes(owner);
-        state.owners.insert(*space, owner);
-        Ok(Some(owner))
+        let known = keys::parse_space(&value).ok_or_else(|| EngineError::corrupt("space row"))?;
+        state.spaces.insert(*space, known);
+        Ok(Some(known))
     }
 }

@@ -126,13 +126,11 @@ impl Replica {
 
     fn subscription_to(
         &self,
-        state: &State,
+        state: &mut State,
         space: &SpaceId,
     ) -> Result<Option<Subscription>, EngineError> {
         let own = state.own.as_ref().map(|own| own.account);
-        let owner = self.store.get(Table::Meta, &keys::space_owner(space))?;
-        let owner = owner.and_then(|bytes| bytes.as_ref().try_into().ok());
-        match owner.map(AccountId::from_bytes) {
+        match self.space_of(state, space)?.and_then(|space| space.account()) {
             Some(owner) if Some(owner) != own => self.subscription(&owner),
             _ => Ok(None),
         }

@@ -127,7 +127,7 @@ impl Replica {
 
     /// All spaces of which anything is here.
     pub(crate) fn known_spaces(&self) -> Result<Vec<SpaceId>, EngineError> {
-        let rows = self.scan_all(Table::Meta, keys::SPACE_OWNERS)?;
+        let rows = self.scan_all(Table::Meta, keys::SPACES)?;
         Ok(rows
             .iter()
             .filter_map(|(key, _)| key.last_chunk::<32>().map(|id| SpaceId::from_bytes(*id)))

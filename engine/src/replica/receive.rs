@@ -229,6 +229,11 @@ impl Replica {
             Some(verdict) if limit.0 > arrival.chain.held => limit = (arrival.chain.held, verdict),
             _ => {}
         }
+        match self.hub_limit(state, &arrival)? {
+            Some(Verdict::Refused(reason)) => return Err(refused(reason)),
+            Some(verdict) if limit.0 > arrival.chain.held => limit = (arrival.chain.held, verdict),
+            _ => {}
+        }
         if !steps.is_empty() && !self.takes_page(state, &arrival.description)? {
             limit = (arrival.chain.held, Verdict::Deferred(Reason::Quota));
         }
@@ -555,8 +560,11 @@ impl Replica {
         description: &Description,
     ) -> Result<Section, EngineError> {
         let class = match description.kind {
-            DocumentKind::AccountLog => SectionClass::Authority,
-            DocumentKind::Profile | DocumentKind::Wall | DocumentKind::Text => SectionClass::Public,
+            DocumentKind::AccountLog | DocumentKind::HubLog => SectionClass::Authority,
+            DocumentKind::Profile
+            | DocumentKind::Wall
+            | DocumentKind::Text
+            | DocumentKind::Channel => SectionClass::Public,
             DocumentKind::Private => SectionClass::Private,
             DocumentKind::Guest => {
                 let admitted = match description.space.account() {

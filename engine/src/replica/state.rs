@@ -8,17 +8,18 @@ use bytes::Bytes;
 use super::budget::DocumentUse;
 use super::digests::Digest;
 use super::forks::Branch;
+use super::hubs::KnownHub;
 use super::visitors::VisitorUse;
 use super::witness::Admitted;
 use super::{Event, Subscription};
 use crate::authority::Authority;
 use crate::chain::{ChainKey, SignedHead};
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::description::{Description, DocumentKind};
+use crate::description::{Description, Space};
 use crate::document::{MapDocument, TextDocument};
 use crate::hash::{
-    AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
-    SpaceId,
+    AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, HubId, Incarnation,
+    Link, SpaceId,
 };
 use crate::identity::{CertificatePath, DeviceSecret, VerifiedDevice};
 use crate::limits::HEAD_AHEAD_MAX;
@@ -180,17 +181,21 @@ pub(crate) struct State {
     pub missing: HashMap<Section, (u64, u64)>,
     /// Grows with each commit that may change it.
     pub missing_epoch: u64,
-    pub owners: HashMap<SpaceId, AccountId>,
+    pub spaces: HashMap<SpaceId, Space>,
+    /// Hubs as their operations make them, worked out when they are asked for.
+    pub hubs: HashMap<HubId, KnownHub>,
+    /// What own chains in channels say was seen of the hub.
+    pub seen: HashMap<ChainKey, BTreeSet<Link>>,
     /// Documents of each space, loaded once.
     pub docs: HashMap<SpaceId, BTreeSet<DocumentId>>,
     /// How much of the branch that a cut names is followed, once that much is held.
     pub agreed: HashMap<Tip, u64>,
     /// Cuts that stand in a document itself, worked out lately.
     pub cuts: HashMap<DocumentId, Arc<Vec<Tip>>>,
-    /// Newest page of rows of pages that the space's owner writes.
-    pub pages: HashMap<(SpaceId, DocumentKind), u64>,
+    /// Newest page of rows of pages, by their page 0.
+    pub pages: HashMap<DocumentId, u64>,
     /// Last page of unbroken rows of pages, as far as it was followed.
-    pub row_ends: HashMap<(SpaceId, DocumentKind), u64>,
+    pub row_ends: HashMap<DocumentId, u64>,
     /// Other branches of forked chains.
     pub forks: HashMap<ChainKey, Vec<Branch>>,
     /// Certificates and whether they verified.
@@ -370,6 +375,7 @@ pub(crate) struct Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::description::DocumentKind;
     use crate::hash::SpaceId;
 
     #[test]

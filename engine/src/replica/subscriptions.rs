@@ -142,7 +142,7 @@ impl Replica {
         if batch.is_empty() { Ok(()) } else { self.change_kept(batch) }
     }
 
-    fn change_kept(&self, batch: Batch) -> Result<(), EngineError> {
+    pub(super) fn change_kept(&self, batch: Batch) -> Result<(), EngineError> {
         let pending = {
             let _state = self.lock();
             self.store.submit(batch)?
@@ -320,6 +320,15 @@ impl Replica {
             // which he has lost his devices.
             if own == Some(*account) || whole.contains(account) {
                 kept.insert(Section { space, class: SectionClass::Private });
+            }
+            for (_, description) in self.documents(state, &space)? {
+                guests.insert(description.account);
+            }
+        }
+        for hub in self.hubs_kept(state)? {
+            let space = Space::Hub(hub.id).id();
+            for class in [SectionClass::Authority, SectionClass::Public] {
+                kept.insert(Section { space, class });
             }
             for (_, description) in self.documents(state, &space)? {
                 guests.insert(description.account);

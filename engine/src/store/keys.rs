@@ -11,7 +11,7 @@
 //! | Meta | `l ‖ doc ‖ device ‖ incarnation` | an older head that proves what is held |
 //! | Meta | `f ‖ doc ‖ device ‖ incarnation ‖ hash` | evidence of a fork: the other head |
 //! | Meta | `t ‖ space ‖ doc` | empty: documents of a space |
-//! | Meta | `q ‖ space` | the account whose space it is |
+//! | Meta | `q ‖ space` | what space it is |
 //! | Meta | `p ‖ device` | certificate path |
 //! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte, and a small body |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
@@ -28,6 +28,8 @@
 //! | Meta | `g ‖ account` | genesis record |
 //! | Meta | `R ‖ policy ‖ account` | empty: words claim the account |
 //! | Meta | `s ‖ account` | subscription |
+//! | Meta | `S ‖ hub` | empty: this node keeps the hub |
+//! | Meta | `B ‖ hub` | what the hub began with |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
 //! | Meta | `I ‖ key` | what was written once under an idempotency key |
@@ -35,6 +37,8 @@
 //! | Meta | `c ‖ name` | own settings |
 //! | Rows | `e ‖ change id` | entry row: where the entry is |
 //! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
+//! | Rows | `c ‖ channel ‖ !time ‖ account ‖ change id` | channel index, newest first |
+//! | Rows | `k ‖ doc ‖ device ‖ incarnation ‖ n` | what was seen of the hub from this entry on |
 //! | Rows | `m ‖ target ‖ change id` | modification of an entry |
 //! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
 //! | Rows | `t ‖ doc ‖ change id` | a post whose text is this document |
@@ -47,8 +51,16 @@
 //! | Meta | `X a ‖ account` | empty: so with all its documents |
 
 use crate::chain::ChainKey;
-use crate::description::Section;
-use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, PolicyId, SpaceId};
+use crate::codec::Reader;
+use crate::description::{Section, Space};
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, HubId, PolicyId, SpaceId};
+
+mod rows;
+
+pub use self::rows::{
+    entry, message, messages, modification, modifications, origin, origins, parse_message,
+    parse_wall, response, responses, seen, seen_prefix, text_post, text_posts, wall, wall_prefix,
+};
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
@@ -175,14 +187,33 @@ pub fn parse_space_document(key: &[u8]) -> Option<DocumentId> {
     Some(DocumentId::from_bytes(*key.last_chunk::<32>()?))
 }
 
-/// Owner of a space.
+/// What a space is.
 #[must_use]
-pub fn space_owner(space: &SpaceId) -> Vec<u8> {
+pub fn space(space: &SpaceId) -> Vec<u8> {
     join(b'q', &[space.as_bytes()])
 }
 
-/// All owners of spaces.
-pub const SPACE_OWNERS: &[u8] = b"q";
+/// All spaces.
+pub const SPACES: &[u8] = b"q";
+
+/// Value of a space's row: the account whose own space it is, or a kind byte and a root.
+#[must_use]
+pub fn space_value(space: &Space) -> Vec<u8> {
+    let (kind, root) = space.parts();
+    match space {
+        Space::Account(_) => root.to_vec(),
+        Space::Hub(_) | Space::Conversation(_) => join(kind, &[root]),
+    }
+}
+
+/// Reads the value of a space's row.
+#[must_use]
+pub fn parse_space(value: &[u8]) -> Option<Space> {
+    match value.try_into() {
+        Ok(account) => Some(Space::Account(AccountId::from_bytes(account))),
+        Err(_) => Space::decode(&mut Reader::new(value)).ok(),
+    }
+}
 
 /// Certificate path of a device.
 #[must_use]
@@ -326,6 +357,21 @@ pub fn page_weight(space: &SpaceId, page: u64) -> Vec<u8> {
     join(b'y', &[space.as_bytes(), &page.to_be_bytes()])
 }
 
+/// All hubs that this node keeps.
+pub const HUBS: &[u8] = b"S";
+
+/// That this node keeps a hub.
+#[must_use]
+pub fn hub(hub: &HubId) -> Vec<u8> {
+    join(b'S', &[hub.as_bytes()])
+}
+
+/// What a hub began with.
+#[must_use]
+pub fn hub_genesis(hub: &HubId) -> Vec<u8> {
+    join(b'B', &[hub.as_bytes()])
+}
+
 /// All subscriptions.
 pub const SUBSCRIPTIONS: &[u8] = b"s";
 
@@ -396,81 +442,6 @@ pub fn claims(policy: &PolicyId) -> Vec<u8> {
 #[must_use]
 pub fn setting(name: &str) -> Vec<u8> {
     join(b'c', &[name.as_bytes()])
-}
-
-/// Entry row.
-#[must_use]
-pub fn entry(id: &ChangeId) -> Vec<u8> {
-    join(b'e', &[id.as_bytes()])
-}
-
-/// Wall index row; newest first.
-#[must_use]
-pub fn wall(account: &AccountId, time_ms: u64, id: &ChangeId) -> Vec<u8> {
-    join(b'w', &[account.as_bytes(), &(!time_ms).to_be_bytes(), id.as_bytes()])
-}
-
-/// All wall rows of an account.
-#[must_use]
-pub fn wall_prefix(account: &AccountId) -> Vec<u8> {
-    join(b'w', &[account.as_bytes()])
-}
-
-/// Reads time and entry out of a wall row's key.
-#[must_use]
-pub fn parse_wall(key: &[u8]) -> Option<(u64, ChangeId)> {
-    let rest = key.get(33..)?;
-    let (time, rest) = rest.split_first_chunk::<8>()?;
-    let id: [u8; 32] = rest.try_into().ok()?;
-    Some((!u64::from_be_bytes(*time), ChangeId::from_bytes(id)))
-}
-
-/// Modification row.
-#[must_use]
-pub fn modification(target: &ChangeId, id: &ChangeId) -> Vec<u8> {
-    join(b'm', &[target.as_bytes(), id.as_bytes()])
-}
-
-/// All modifications of an entry.
-#[must_use]
-pub fn modifications(target: &ChangeId) -> Vec<u8> {
-    join(b'm', &[target.as_bytes()])
-}
-
-/// Reply or reaction row.
-#[must_use]
-pub fn response(target: &ChangeId, id: &ChangeId) -> Vec<u8> {
-    join(b'x', &[target.as_bytes(), id.as_bytes()])
-}
-
-/// All replies to and reactions on an entry.
-#[must_use]
-pub fn responses(target: &ChangeId) -> Vec<u8> {
-    join(b'x', &[target.as_bytes()])
-}
-
-/// Row of a post that an account imported.
-#[must_use]
-pub fn origin(account: &AccountId, origin: &[u8; 32], id: &ChangeId) -> Vec<u8> {
-    join(b'o', &[account.as_bytes(), origin, id.as_bytes()])
-}
-
-/// All rows of what an account imported under one origin.
-#[must_use]
-pub fn origins(account: &AccountId, origin: &[u8; 32]) -> Vec<u8> {
-    join(b'o', &[account.as_bytes(), origin])
-}
-
-/// Row of a post whose text is a document.
-#[must_use]
-pub fn text_post(doc: &DocumentId, id: &ChangeId) -> Vec<u8> {
-    join(b't', &[doc.as_bytes(), id.as_bytes()])
-}
-
-/// All posts whose text is this document.
-#[must_use]
-pub fn text_posts(doc: &DocumentId) -> Vec<u8> {
-    join(b't', &[doc.as_bytes()])
 }
 
 /// All rows of the search index.

@@ -1,6 +1,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 mod hostile;
+mod hubs;
 mod limits;
 mod model;
 mod replicas;

@@ -15,7 +15,7 @@ mod rules;
 
 /// A rule left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Grants of one's own rank count.
     GrantAtOwnRank,
     /// Removals act on their own rank, and what is written later takes back what decided it.
@@ -48,7 +48,7 @@ pub(super) enum Fault {
 
 /// What the rules come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// The rank by which each operation counts, by id; what is void is not in it.
     pub counts: BTreeMap<ChangeId, Rank>,
     /// The operations by which each account holds roles.
@@ -78,7 +78,7 @@ pub(super) struct Reference<'a> {
 }
 
 /// Evaluates items with a rule left out, or none.
-pub(super) fn evaluate(genesis: &HubGenesis, items: &[HubItem], fault: Option<Fault>) -> Outcome {
+pub(crate) fn evaluate(genesis: &HubGenesis, items: &[HubItem], fault: Option<Fault>) -> Outcome {
     let mut reference = Reference::new(genesis, items, fault);
     reference.decide();
     reference.outcome()
@@ -366,7 +366,7 @@ fn operation(item: &HubItem) -> &HubOperation {
 }
 
 /// What the engine comes to, in the same form.
-pub(super) fn outcome(hub: &Hub) -> Outcome {
+pub(crate) fn outcome(hub: &Hub) -> Outcome {
     let mut outcome =
         Outcome { counts: BTreeMap::new(), holds: BTreeMap::new(), ranks: BTreeMap::new() };
     for record in hub.audit() {

@@ -14,6 +14,8 @@ use crate::limits::{HUB_OWNERS_MAX, RANK_MAX};
 
 mod bytes;
 
+pub(super) use self::bytes::{read_who, write_who};
+
 /// What a member may do: a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Permissions(u32);

@@ -25,7 +25,7 @@ pub(super) fn write(w: &mut Writer, entry: &Entry) {
         write_ref(w, target);
     }
     if let Some(origin) = origin {
-        w.text(&origin.source).text(&origin.id).text(&origin.link);
+        write_origin(w, origin);
     }
     if let Some(label) = text {
         w.raw(label);
@@ -46,7 +46,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     Ok(Entry::Post { body, attachments, quote, origin, text })
 }
 
-fn read_origin(r: &mut Reader<'_>) -> Result<Origin, DecodeError> {
+pub(super) fn write_origin(w: &mut Writer, origin: &Origin) {
+    w.text(&origin.source).text(&origin.id).text(&origin.link);
+}
+
+pub(super) fn read_origin(r: &mut Reader<'_>) -> Result<Origin, DecodeError> {
     let source = r.text(ORIGIN_SOURCE_BYTES_MAX, "source of an imported post")?.to_owned();
     let id = r.text(ORIGIN_ID_BYTES_MAX, "id of an imported post")?.to_owned();
     let link = r.text(ORIGIN_ID_BYTES_MAX, "link of an imported post")?.to_owned();

@@ -1,7 +1,7 @@
 //! What operations ask for.
 
 use super::*;
-use crate::model::entry::{Permissions, RoleRef};
+use crate::model::entry::{Permissions, RoleRef, Who};
 
 /// One operation with what it asks for.
 pub(super) struct Act {
@@ -17,19 +17,18 @@ pub(super) struct Act {
     pub subject: Option<AccountId>,
 }
 
+impl Act {
+    fn bare(action: HubAction, object: usize) -> Self {
+        let (need, floor, target, role, subject) = (Permissions::NONE, None, None, None, None);
+        Self { action, object, need, floor, target, role, subject }
+    }
+}
+
 impl Reference<'_> {
     pub(super) fn understand(&self, x: usize) -> Option<Act> {
         let action = operation(self.items[x]).action.clone();
         let (none, roles) = (Permissions::NONE, Permissions::MANAGE_ROLES);
-        let mut act = Act {
-            action: action.clone(),
-            object: x,
-            need: none,
-            floor: None,
-            target: None,
-            role: None,
-            subject: None,
-        };
+        let mut act = Act::bare(action.clone(), x);
         let mut named = None;
         match &action {
             HubAction::DefineRole { rank, permissions, .. } => {
@@ -72,8 +71,13 @@ impl Reference<'_> {
                 named = Some(*role);
             }
             HubAction::Adopt { operation } => return self.adopted(x, *operation),
-            HubAction::CreateChannel(_) => act.need = Permissions::MANAGE_CHANNELS,
             HubAction::Set(_) => act.need = Permissions::MANAGE_HUB,
+            HubAction::CreateChannel(_)
+            | HubAction::Hide { .. }
+            | HubAction::Purge { .. }
+            | HubAction::ChannelRules { .. }
+            | HubAction::ChangeChannel { .. }
+            | HubAction::Pin { .. } => named = self.understand_channel(x, &mut act)?,
             HubAction::Succession { .. } => {}
             HubAction::Checkpoint { .. } => return None,
             _ => self.understand_target(x, &mut act)?,
@@ -87,6 +91,39 @@ impl Reference<'_> {
             act.floor = Some(Rank::EVERYONE);
         }
         Some(act)
+    }
+
+    /// Moderation, and what is about a channel; returns the role that it names.
+    fn understand_channel(&self, x: usize, act: &mut Act) -> Option<Option<RoleRef>> {
+        let mut named = None;
+        match &act.action {
+            HubAction::Hide { entry } => {
+                act.need = Permissions::HIDE;
+                act.subject = Some(entry.account);
+            }
+            HubAction::Purge { entry } => {
+                act.need = Permissions::PURGE;
+                act.subject = Some(entry.account);
+            }
+            HubAction::ChannelRules { who, allow, .. } => {
+                act.need = Permissions::MANAGE_CHANNELS | *allow;
+                match who {
+                    Who::Role(role) => named = Some(*role),
+                    Who::Account(account) => act.subject = Some(*account),
+                }
+            }
+            HubAction::Pin { .. } => act.need = Permissions::PIN,
+            _ => act.need = Permissions::MANAGE_CHANNELS,
+        }
+        if let HubAction::ChangeChannel { channel, .. }
+        | HubAction::ChannelRules { channel, .. }
+        | HubAction::Pin { channel, .. } = &act.action
+        {
+            let created = self.acts[self.find(x, *channel)?].as_ref()?;
+            let HubAction::CreateChannel(_) = created.action else { return None };
+            act.target = Some(created.object);
+        }
+        Some(named)
     }
 
     /// Finds a grant that the author had seen and none of his earlier leavings had.
@@ -142,6 +179,8 @@ impl Reference<'_> {
                 | HubAction::Kick { .. }
                 | HubAction::Ban { .. }
                 | HubAction::Undo { .. }
+                | HubAction::Hide { .. }
+                | HubAction::Pin { .. }
                 | HubAction::CloseInvite { .. },
             ) => act.need = other.need,
             (HubAction::ExtendCut { .. }, HubAction::Revoke { .. } | HubAction::Kick { .. }) => {

@@ -169,12 +169,7 @@ impl HubAction {
             }
             Self::ChannelRules { channel, who, allow, deny } => {
                 w.raw(channel.as_bytes());
-                match who {
-                    Who::Role(role) => write_role(w, role),
-                    Who::Account(account) => {
-                        w.u8(2).raw(account.as_bytes());
-                    }
-                }
+                write_who(w, who);
                 w.u32(allow.bits()).u32(deny.bits());
             }
             Self::Set(setting) => {
@@ -335,7 +330,18 @@ fn read_role(r: &mut Reader<'_>) -> Result<RoleRef, DecodeError> {
     }
 }
 
-fn read_who(r: &mut Reader<'_>) -> Result<Who, DecodeError> {
+/// Appends a role or an account.
+pub(in super::super) fn write_who(w: &mut Writer, who: &Who) {
+    match who {
+        Who::Role(role) => write_role(w, role),
+        Who::Account(account) => {
+            w.u8(2).raw(account.as_bytes());
+        }
+    }
+}
+
+/// Reads a role or an account.
+pub(in super::super) fn read_who(r: &mut Reader<'_>) -> Result<Who, DecodeError> {
     Ok(match r.u8("kind of role")? {
         0 => Who::Role(RoleRef::Everyone),
         1 => Who::Role(RoleRef::Role(read_id(r)?)),

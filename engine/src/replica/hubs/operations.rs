@@ -1,0 +1,409 @@
+//! Writing operations of a hub: refused here, with the reason, if they would count for nothing.
+
+use std::sync::Arc;
+
+use super::{HUBS, KnownHub};
+use crate::change::value::Value;
+use crate::description::{Description, Space};
+use crate::entropy::random;
+use crate::hash::{AccountId, ChangeId, HubId};
+use crate::hub::{Hub, HubItem, Verdict, Why};
+use crate::identity::{DeviceSecret, Domain};
+use crate::limits::{CUT_ITEMS_MAX, ENTRY_BYTES_MAX};
+use crate::model::entry::{
+    ChannelFields, Entry, HubAction, HubGenesis, HubOperation, HubSetting, Permissions, Tip,
+};
+use crate::replica::accounts::tip;
+use crate::replica::{EngineError, Replica, State, Work};
+
+/// What a hub begins with.
+#[derive(Debug, Clone)]
+pub struct HubStart {
+    /// Its name.
+    pub name: String,
+    /// What it says about itself.
+    pub about: String,
+    /// What every member may do.
+    pub everyone: Permissions,
+    /// Channels that it has from the beginning.
+    pub channels: Vec<ChannelFields>,
+    /// The hub that it is split off from.
+    pub forked_from: Option<HubId>,
+}
+
+/// What lets an account join: the invitation, and the key of the ticket if it has one.
+#[derive(Debug)]
+pub struct Ticket<'a> {
+    /// The hub.
+    pub hub: HubId,
+    /// The invitation.
+    pub invite: ChangeId,
+    /// The ticket's key.
+    pub key: Option<&'a DeviceSecret>,
+}
+
+impl Replica {
+    /// Creates a hub that this account owns, and lists it; durable when it returns.
+    ///
+    /// # Errors
+    /// If a name is unusable, this device may not write, or the store fails.
+    pub fn create_hub(&self, start: HubStart, now_ms: u64) -> Result<HubId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let genesis = HubGenesis {
+            owners: vec![me],
+            everyone: start.everyone,
+            nonce: random(&*self.entropy),
+            created_ms: now_ms,
+            forked_from: start.forked_from,
+        };
+        let id = genesis.id();
+        let hub = Arc::new(Hub::new(genesis.clone()));
+        state.hubs.insert(id, KnownHub::new(hub));
+        let mut actions = vec![HubAction::Begin(genesis)];
+        actions.push(HubAction::Set(HubSetting::Name(start.name.clone())));
+        if !start.about.is_empty() {
+            actions.push(HubAction::Set(HubSetting::About(start.about)));
+        }
+        actions.extend(start.channels.into_iter().map(HubAction::CreateChannel));
+        let mut work = Work::default();
+        for action in actions {
+            self.operate(&mut state, &mut work, &id, action, "", now_ms)?;
+        }
+        self.note_listed(&mut state, &mut work, &id, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Writes one operation into the own log of a hub; durable when it returns.
+    ///
+    /// # Errors
+    /// [`EngineError::Denied`] with the reason if it would count for nothing; if the hub is not
+    /// here, this device may not write, or the store fails.
+    pub fn hub_operation(
+        &self,
+        hub: &HubId,
+        action: HubAction,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let id = self.operate(&mut state, &mut work, hub, action, reason, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Joins a hub by an invitation, and lists it. Who takes an invitation that others took as
+    /// well, unseen, may have to wait for a human: see [`Hub::invites`].
+    ///
+    /// # Errors
+    /// As [`Replica::hub_operation`].
+    pub fn join_hub(&self, ticket: &Ticket<'_>, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let Ticket { hub, invite, key } = ticket;
+        let settled = self.known_hub(&mut state, hub)?;
+        if settled.rank(&me).is_some() {
+            return Err(EngineError::Denied("you are a member of this hub already".into()));
+        }
+        if settled.settings().joins_closed {
+            let why = "this hub lets nobody join at the moment; ask a moderator to let you in";
+            return Err(EngineError::Denied(why.into()));
+        }
+        let invitation = settled.invites().into_iter().find(|known| known.id == *invite);
+        if let Some(ends_ms) = invitation.map(|known| known.expires_ms)
+            && ends_ms != 0
+            && now_ms > ends_ms
+        {
+            return Err(EngineError::Denied("the invitation has expired; ask for another".into()));
+        }
+        drop(settled);
+        let message = HubAction::join_message(hub, invite, &me);
+        let proof = key.map(|key| key.sign(Domain::Invite, &message));
+        let action = HubAction::Join { invite: *invite, proof };
+        let mut work = Work::default();
+        let id = self.operate(&mut state, &mut work, hub, action, "", now_ms)?;
+        self.note_listed(&mut state, &mut work, hub, now_ms)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Gives up all own roles in a hub: what was written stays. The hub stays listed.
+    ///
+    /// # Errors
+    /// As [`Replica::hub_operation`].
+    pub fn leave_hub(&self, hub: &HubId, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let me = self.account()?;
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let first = self
+            .remove(&mut state, &mut work, hub, &me, "", now_ms, |cut| HubAction::Leave { cut })?;
+        self.finish(state, work)?;
+        Ok(first)
+    }
+
+    /// Removes a member for good. What is here of his channel pages stays, or (`purge`) nothing
+    /// does.
+    ///
+    /// # Errors
+    /// As [`Replica::hub_operation`].
+    pub fn ban(
+        &self,
+        hub: &HubId,
+        account: &AccountId,
+        purge: bool,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let account = *account;
+        let id = match purge {
+            true => {
+                let action = HubAction::Ban { account, cut: Vec::new(), purge };
+                self.operate(&mut state, &mut work, hub, action, reason, now_ms)?
+            }
+            false => self.remove(&mut state, &mut work, hub, &account, reason, now_ms, |cut| {
+                HubAction::Ban { account, cut, purge }
+            })?,
+        };
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Takes all roles from a member, who may be invited again. What is here of his stays.
+    ///
+    /// # Errors
+    /// As [`Replica::hub_operation`].
+    pub fn kick(
+        &self,
+        hub: &HubId,
+        account: &AccountId,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let account = *account;
+        let id = self.remove(&mut state, &mut work, hub, &account, reason, now_ms, |cut| {
+            HubAction::Kick { account, cut }
+        })?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Takes one role from a member. What he wrote under it and is here stays.
+    ///
+    /// # Errors
+    /// As [`Replica::hub_operation`].
+    pub fn revoke_role(
+        &self,
+        hub: &HubId,
+        account: &AccountId,
+        role: crate::model::entry::RoleRef,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let mut work = Work::default();
+        let account = *account;
+        let id = self.remove(&mut state, &mut work, hub, &account, reason, now_ms, |cut| {
+            HubAction::Revoke { account, role, cut }
+        })?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Writes a removal with its cut: what does not fit into one operation extends it.
+    #[expect(clippy::too_many_arguments, reason = "four removals differ in their action alone")]
+    fn remove(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        hub: &HubId,
+        account: &AccountId,
+        reason: &str,
+        now_ms: u64,
+        removal: impl FnOnce(Vec<Tip>) -> HubAction,
+    ) -> Result<ChangeId, EngineError> {
+        let all = self.channel_tips(state, hub, account)?;
+        let mut parts = all.chunks(CUT_ITEMS_MAX / 2).map(<[Tip]>::to_vec);
+        let first = removal(parts.next().unwrap_or_default());
+        let own = matches!(first, HubAction::Leave { .. });
+        let removal = self.operate(state, work, hub, first, reason, now_ms)?;
+        // Who leaves cannot extend his own cut: what he left out was written long ago.
+        for cut in parts.filter(|_| !own) {
+            let action = HubAction::ExtendCut { removal, operations: Vec::new(), cut };
+            self.operate(state, work, hub, action, reason, now_ms)?;
+        }
+        Ok(removal)
+    }
+
+    /// Versions of an account's channel pages in a hub, as they are held here; newest pages
+    /// first where there are more than one operation names.
+    fn channel_tips(
+        &self,
+        state: &mut State,
+        hub: &HubId,
+        account: &AccountId,
+    ) -> Result<Vec<Tip>, EngineError> {
+        let mut tips = Vec::new();
+        for (doc, description) in self.documents(state, &Space::Hub(*hub).id())? {
+            if description.account != *account || description.channel_id().is_none() {
+                continue;
+            }
+            for (key, chain) in self.chains_of(state, &doc)? {
+                if chain.held > 0 {
+                    tips.push((description.page, tip(&key, chain.held, chain.link)));
+                }
+            }
+        }
+        tips.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut tips: Vec<Tip> = tips.into_iter().map(|(_, tip)| tip).collect();
+        for part in tips.chunks_mut(CUT_ITEMS_MAX / 2) {
+            part.sort_unstable();
+        }
+        Ok(tips)
+    }
+
+    /// Adds one operation to a commit, and to the hub in memory.
+    pub(super) fn operate(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        hub: &HubId,
+        action: HubAction,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let result = self.try_operate(state, work, hub, action, reason, now_ms);
+        if result.is_err() {
+            // What it was given is not going to be stored.
+            state.dirty = true;
+            state.hubs.remove(hub);
+        }
+        result
+    }
+
+    fn try_operate(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        hub: &HubId,
+        action: HubAction,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        drop(self.known_hub(state, hub)?);
+        let row = Description::hub_log(*hub, me, 0);
+        let (description, start) = self.page_for(state, &row, ENTRY_BYTES_MAX)?;
+        if let Some(start) = start {
+            self.append_fed(state, work, hub, &description, start, now_ms)?;
+        }
+        let (_, chain) = self.own_chain(state, &description)?;
+        let seen = self.known_hub(state, hub)?.cite(Some(&chain.link));
+        let operation = HubOperation { seen, reason: reason.to_owned(), action: action.clone() };
+        let entry = Entry::Hub(Box::new(operation));
+        let id = self.append_fed(state, work, hub, &description, entry, now_ms)?;
+        let verdict = self.known_hub(state, hub)?.verdict(&id);
+        match verdict {
+            // Who joins may have to wait for a human, and an owner for the others.
+            Some(Verdict::Counts(_) | Verdict::Void(Why::Surplus | Why::Consent)) => Ok(id),
+            Some(Verdict::Void(why)) => Err(EngineError::Denied(denied(&action, why))),
+            Some(Verdict::Silent) if matches!(action, HubAction::Begin(_)) => Ok(id),
+            Some(Verdict::Silent) | None => {
+                Err(EngineError::corrupt("an own operation of a hub was not placed"))
+            }
+        }
+    }
+
+    /// Appends to a page of the own log, and gives the hub in memory what was written.
+    fn append_fed(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        hub: &HubId,
+        description: &Description,
+        entry: Entry,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let (before, chain) = self.own_chain(state, description)?;
+        let id = self.append(state, work, description, entry.clone(), now_ms)?;
+        // A chain without room is followed by one of a new life.
+        let (key, grown) = self.own_chain(state, description)?;
+        let space = description.space.id();
+        let previous = if key == before { chain.link } else { key.origin(&space) };
+        let item = HubItem {
+            id,
+            chain: key,
+            n: grown.held,
+            previous,
+            link: grown.link,
+            account: description.account,
+            time_ms: now_ms,
+            entry,
+        };
+        let known = state.hubs.get_mut(hub).and_then(|known| {
+            known.fed.insert(key, (item.n, item.link));
+            Arc::get_mut(&mut known.hub)
+        });
+        let known = known.ok_or_else(|| EngineError::corrupt("a hub that is looked at changes"))?;
+        known.insert([item], &self.verifier);
+        Ok(id)
+    }
+
+    /// Puts a hub on the list of this account's hubs.
+    fn note_listed(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        hub: &HubId,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        if self.hubs_kept(state)?.iter().any(|kept| kept.id == *hub && kept.listed) {
+            return Ok(());
+        }
+        self.mend_epochs(state, work, now_ms)?;
+        let description = self.writable_private(state, HUBS)?;
+        let edits = vec![(hub.to_string(), Some(Value::from("")))];
+        self.edit_map(state, work, &description, &edits, now_ms)?;
+        Ok(())
+    }
+}
+
+/// Why an operation of one's own would count for nothing, in words.
+fn denied(action: &HubAction, why: Why) -> String {
+    let what = action.name();
+    match why {
+        Why::NotAllowed => {
+            format!("you may not do this in this hub ({what}): no role of yours allows it")
+        }
+        Why::OutOfRank => format!("{what} needs a rank above the one it acts on; yours is not"),
+        Why::Removed { by } => {
+            format!("your role was taken from you by {}; {what} would not count", by.short())
+        }
+        Why::Undone { by } => {
+            format!("{} undid what you do here; {what} would not count", by.short())
+        }
+        Why::Unseen => format!("{what} names something that this hub does not have"),
+        Why::NotOwner => "only owners of the hub can change who owns it".to_owned(),
+        Why::Contested => "the owners said two things about who is to own the hub".to_owned(),
+        Why::NoInvite => "there is no such invitation in this hub".to_owned(),
+        Why::Bound => "the invitation is for another account".to_owned(),
+        Why::Proof => "the ticket does not fit the invitation; ask for another".to_owned(),
+        Why::Expired => "the invitation has expired; ask for another".to_owned(),
+        Why::Closed { by } => {
+            format!("the invitation was closed ({}); ask for another", by.short())
+        }
+        other => format!("{what} would not count: {}", other.name()),
+    }
+}

@@ -1,0 +1,436 @@
+//! Reading channels: every member's pages merged into one order, the same on all replicas.
+
+use std::cell::RefCell;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::PollView;
+use super::messages::message_needs;
+use crate::chain::ChainKey;
+use crate::description::Description;
+use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, HubId, Link};
+use crate::hub::{Content, ContentStanding, Hub, Moderation, Why};
+use crate::model::entry::{Attachment, BodyRef, Claimed, Entry, EntryRef, Permissions, Tip, Who};
+use crate::replica::{EngineError, Replica, State, Text};
+use crate::store::{Table, keys};
+use crate::view::EntryRow;
+
+/// Where the list of a channel goes on: strictly after this message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChannelCursor {
+    /// Time of the last message seen.
+    pub time_ms: u64,
+    /// Who wrote it.
+    pub account: AccountId,
+    /// Its id.
+    pub id: ChangeId,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageState {
+    /// It counts.
+    Shown,
+    /// A moderator hid it.
+    Hidden {
+        /// The operation.
+        by: ChangeId,
+    },
+    /// A moderator had its text dropped.
+    Purged {
+        /// The operation.
+        by: ChangeId,
+    },
+    /// It names operations that are not here: nobody can tell yet.
+    Deferred,
+    /// It counts for nothing.
+    Void {
+        /// Why.
+        why: Why,
+    },
+}
+
+/// A message or a poll as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageView {
+    /// Its id.
+    pub id: ChangeId,
+    /// The channel.
+    pub channel: ChangeId,
+    /// Who wrote it.
+    pub account: AccountId,
+    /// Which device wrote it.
+    pub device: DeviceId,
+    /// The document it stands in.
+    pub doc: DocumentId,
+    /// When, as claimed.
+    pub time_ms: u64,
+    /// What it answers.
+    pub target: Option<ChangeId>,
+    /// The text, or the question of a poll.
+    pub text: Text,
+    /// Files.
+    pub attachments: Vec<Attachment>,
+    /// Whom it mentions.
+    pub mentions: Vec<Who>,
+    /// Where it was imported from, and who wrote it there, as claimed.
+    pub claimed: Option<Claimed>,
+    /// Its options and votes, of a poll.
+    pub poll: Option<PollView>,
+    /// When it was last edited, as claimed.
+    pub edited_ms: Option<u64>,
+    /// Withdrawn by its author.
+    pub deleted: bool,
+    /// What became of it.
+    pub state: MessageState,
+    /// Written without knowing of a change that does not allow it any more.
+    pub late: bool,
+    /// Its chain has another branch.
+    pub disputed: bool,
+    /// Emoji and who gave them.
+    pub reactions: BTreeMap<String, BTreeSet<AccountId>>,
+    /// Messages that answer it and count.
+    pub replies: u64,
+}
+
+/// A hub while it is read, with what chains in its channels say of it.
+pub(super) struct Reading {
+    pub hub: Arc<Hub>,
+    seen: HashMap<ChainKey, Vec<(u64, Vec<Link>)>>,
+}
+
+impl Reading {
+    pub(super) fn of(hub: Arc<Hub>) -> Self {
+        Self { hub, seen: HashMap::new() }
+    }
+}
+
+impl Replica {
+    /// Messages of a channel, newest first, strictly after `cursor`: those that count, and with
+    /// `all` those too that do not.
+    ///
+    /// # Errors
+    /// If the hub is not here, or the store fails or is damaged.
+    pub fn channel(
+        &self,
+        hub: &HubId,
+        channel: &ChangeId,
+        cursor: Option<ChannelCursor>,
+        limit: usize,
+        all: bool,
+    ) -> Result<Vec<MessageView>, EngineError> {
+        let prefix = keys::messages(channel);
+        let mut start = cursor.map(|cursor| {
+            let mut key = keys::message(channel, cursor.time_ms, &cursor.account, &cursor.id);
+            key.push(0);
+            key
+        });
+        let mut out = Vec::new();
+        while out.len() < limit {
+            let step = limit.min(256);
+            let rows = self.store.scan(Table::Rows, &prefix, start.as_deref(), false, step)?;
+            let Some((last, _)) = rows.last() else { break };
+            let mut next = last.to_vec();
+            next.push(0);
+            start = Some(next);
+            let mut state = self.lock();
+            let mut reading = Reading::of(self.known_hub(&mut state, hub)?);
+            for (key, _) in &rows {
+                let Some((_, _, id)) = keys::parse_message(key) else { continue };
+                let view = self.message_in(&mut state, &mut reading, &id)?;
+                let Some(view) = view.filter(|view| all || view.counts()) else { continue };
+                out.push(view);
+                if out.len() == limit {
+                    break;
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// One message of a hub that is here.
+    ///
+    /// # Errors
+    /// If it is not here, or the store fails or is damaged.
+    pub fn message(&self, id: &ChangeId) -> Result<MessageView, EngineError> {
+        let mut state = self.lock();
+        let missing = || EngineError::NotFound { what: "message", text: id.to_string() };
+        let (hub, _) = self.channel_of(&mut state, id)?.ok_or_else(missing)?;
+        let mut reading = Reading::of(self.known_hub(&mut state, &hub)?);
+        self.message_in(&mut state, &mut reading, id)?.ok_or_else(missing)
+    }
+
+    /// The messages that answer a message and each other, oldest first, each followed by those
+    /// that answer it, with how deep they stand.
+    ///
+    /// # Errors
+    /// If it is not here, or the store fails or is damaged.
+    pub fn thread(&self, id: &ChangeId) -> Result<Vec<(usize, MessageView)>, EngineError> {
+        let root = self.message(id)?;
+        let mut state = self.lock();
+        let missing = || EngineError::NotFound { what: "message", text: id.to_string() };
+        let (hub, channel) = self.channel_of(&mut state, id)?.ok_or_else(missing)?;
+        let mut reading = Reading::of(self.known_hub(&mut state, &hub)?);
+        let mut out = Vec::new();
+        let mut seen = BTreeSet::from([*id]);
+        let mut waiting = vec![(0, root)];
+        while let Some((depth, view)) = waiting.pop() {
+            let mut level = Vec::new();
+            for (key, value) in self.scan_all(Table::Rows, &keys::responses(&view.id))? {
+                let (Some(id), [0x07]) = (keys::parse_last(&key), value.as_ref()) else { continue };
+                let Some(mut answer) = self.message_in(&mut state, &mut reading, &id)? else {
+                    continue;
+                };
+                if answer.channel == channel && answer.counts() && seen.insert(id) {
+                    answer.time_ms = answer.time_ms.max(view.time_ms);
+                    level.push((depth + 1, answer));
+                }
+            }
+            level.sort_by_key(|(_, view)| (view.time_ms, view.account, view.id));
+            waiting.extend(level.into_iter().rev());
+            out.push((depth, view));
+        }
+        Ok(out)
+    }
+
+    /// What people see of a message; `None` if it is not here.
+    pub(super) fn message_in(
+        &self,
+        state: &mut State,
+        reading: &mut Reading,
+        id: &ChangeId,
+    ) -> Result<Option<MessageView>, EngineError> {
+        let Some((row, entry)) = self.entry(id)? else { return Ok(None) };
+        let Some(description) = self.description(state, &row.doc)? else { return Ok(None) };
+        let Some(channel) = description.channel_id() else { return Ok(None) };
+        let Some(mut view) = self.bare_message(&description, channel, id, &row, &entry)? else {
+            return Ok(None);
+        };
+        let need = entry_needs(&entry);
+        let standing = self.standing_of(state, reading, &description, &row, need)?;
+        match standing {
+            ContentStanding::Counts { late } => view.late = late,
+            ContentStanding::Deferred => view.state = MessageState::Deferred,
+            ContentStanding::Void(why) => view.state = MessageState::Void { why },
+        }
+        view.disputed = !self.branches(state, &row.chain())?.is_empty();
+        if view.counts() {
+            let named = EntryRef { account: description.account, entry: *id };
+            view.state = match reading.hub.moderation(&named) {
+                None => MessageState::Shown,
+                Some(Moderation::Hidden { by }) => MessageState::Hidden { by },
+                Some(Moderation::Purged { by }) => MessageState::Purged { by },
+            };
+            self.modify_message(state, reading, &mut view, &row)?;
+            self.add_answers(state, reading, &mut view, &entry)?;
+        }
+        if matches!(view.state, MessageState::Purged { .. }) {
+            view.text = Text::Deleted;
+            view.attachments.clear();
+        }
+        Ok(Some(view))
+    }
+
+    fn bare_message(
+        &self,
+        description: &Description,
+        channel: ChangeId,
+        id: &ChangeId,
+        row: &EntryRow,
+        entry: &Entry,
+    ) -> Result<Option<MessageView>, EngineError> {
+        let body: BodyRef = match entry {
+            Entry::Message(message) => message.body,
+            Entry::Poll(poll) => poll.body,
+            _ => return Ok(None),
+        };
+        let mut view = MessageView {
+            id: *id,
+            channel,
+            account: description.account,
+            device: row.device,
+            doc: row.doc,
+            time_ms: row.time_ms,
+            target: None,
+            text: self.text(&body, &row.doc)?,
+            attachments: Vec::new(),
+            mentions: Vec::new(),
+            claimed: None,
+            poll: None,
+            edited_ms: None,
+            deleted: false,
+            state: MessageState::Shown,
+            late: false,
+            disputed: false,
+            reactions: BTreeMap::new(),
+            replies: 0,
+        };
+        if let Entry::Message(message) = entry {
+            view.target = message.target;
+            view.attachments.clone_from(&message.attachments);
+            view.mentions.clone_from(&message.mentions);
+            view.claimed.clone_from(&message.claimed);
+        }
+        Ok(Some(view))
+    }
+
+    /// Edits and withdrawals of a message.
+    fn modify_message(
+        &self,
+        state: &mut State,
+        reading: &mut Reading,
+        view: &mut MessageView,
+        row: &EntryRow,
+    ) -> Result<(), EngineError> {
+        let Some(description) = self.description(state, &row.doc)? else { return Ok(()) };
+        for modification in self.modifications(state, &view.id, row)? {
+            match &modification.entry {
+                Entry::Tombstone { .. } => view.deleted = true,
+                Entry::Edit { body, .. } => {
+                    let by = &modification.row;
+                    let need = Permissions::SEND;
+                    let standing = self.standing_of(state, reading, &description, by, need)?;
+                    if matches!(standing, ContentStanding::Counts { .. }) {
+                        view.text = self.text(body, &row.doc)?;
+                        view.edited_ms = Some(by.time_ms);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if view.deleted {
+            view.text = Text::Deleted;
+            view.attachments.clear();
+        }
+        Ok(())
+    }
+
+    /// Reactions to a message, the number of those that answer it, and the votes of a poll.
+    fn add_answers(
+        &self,
+        state: &mut State,
+        reading: &mut Reading,
+        view: &mut MessageView,
+        entry: &Entry,
+    ) -> Result<(), EngineError> {
+        for (key, _) in self.scan_all(Table::Rows, &keys::responses(&view.id))? {
+            let Some(id) = keys::parse_last(&key) else { continue };
+            let Some((row, answer)) = self.entry(&id)? else { continue };
+            let Some(page) = self.description(state, &row.doc)? else { continue };
+            if page.channel_id() != Some(view.channel)
+                || !matches!(answer, Entry::Reaction { .. } | Entry::Message(_))
+            {
+                continue;
+            }
+            let need = entry_needs(&answer);
+            let standing = self.standing_of(state, reading, &page, &row, need)?;
+            if !matches!(standing, ContentStanding::Counts { .. })
+                || self.is_taken_back(state, &id, &row)?
+            {
+                continue;
+            }
+            match answer {
+                Entry::Reaction { emoji, .. } => {
+                    view.reactions.entry(emoji).or_default().insert(page.account);
+                }
+                _ => {
+                    let named = EntryRef { account: page.account, entry: id };
+                    view.replies += u64::from(reading.hub.moderation(&named).is_none());
+                }
+            }
+        }
+        if let Entry::Poll(poll) = entry {
+            view.poll = Some(self.count_votes(state, reading, view, poll)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a tombstone takes an entry back.
+    pub(super) fn is_taken_back(
+        &self,
+        state: &mut State,
+        id: &ChangeId,
+        row: &EntryRow,
+    ) -> Result<bool, EngineError> {
+        let all = self.modifications(state, id, row)?;
+        Ok(all.iter().any(|by| matches!(by.entry, Entry::Tombstone { .. })))
+    }
+
+    /// What is concluded about an entry of a channel.
+    pub(super) fn standing_of(
+        &self,
+        state: &mut State,
+        reading: &mut Reading,
+        description: &Arc<Description>,
+        row: &EntryRow,
+        need: Permissions,
+    ) -> Result<ContentStanding, EngineError> {
+        let key = row.chain();
+        if self.is_hidden(state, description, &key, row.n)? {
+            return Ok(ContentStanding::Void(Why::Device));
+        }
+        let Some(channel) = description.channel_id() else {
+            return Ok(ContentStanding::Void(Why::Unseen));
+        };
+        let rows = match reading.seen.entry(key) {
+            Slot::Occupied(rows) => rows.into_mut(),
+            Slot::Vacant(place) => place.insert(self.seen_rows(&key)?),
+        };
+        let seen: Vec<Link> = rows
+            .iter()
+            .take_while(|(n, _)| *n <= row.n)
+            .flat_map(|(_, links)| links.iter().copied())
+            .collect();
+        // What cannot be told yet is given the benefit of the doubt, as with revoked devices.
+        let lent = RefCell::new((state, None));
+        let agreed = |tip: &Tip| {
+            let mut lent = lent.borrow_mut();
+            match self.agreed(lent.0, description, tip) {
+                Ok(agreed) => agreed.unwrap_or(tip.n),
+                Err(error) => {
+                    lent.1 = Some(error);
+                    0
+                }
+            }
+        };
+        let standing = reading.hub.standing(&Content {
+            account: description.account,
+            channel,
+            seen: &seen,
+            need,
+            chain: key,
+            n: row.n,
+            agreed: &agreed,
+        });
+        match lent.into_inner().1 {
+            Some(error) => Err(error),
+            None => Ok(standing),
+        }
+    }
+}
+
+impl MessageView {
+    /// Whether it counts, be it hidden.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        !matches!(self.state, MessageState::Deferred | MessageState::Void { .. })
+    }
+
+    /// Where a list goes on after it.
+    #[must_use]
+    pub const fn cursor(&self) -> ChannelCursor {
+        ChannelCursor { time_ms: self.time_ms, account: self.account, id: self.id }
+    }
+}
+
+/// What the author of an entry in a channel needs.
+fn entry_needs(entry: &Entry) -> Permissions {
+    match entry {
+        Entry::Message(message) => {
+            message_needs(!message.attachments.is_empty(), &message.mentions)
+        }
+        Entry::Reaction { .. } | Entry::Vote { .. } => Permissions::REACT,
+        _ => Permissions::SEND,
+    }
+}
