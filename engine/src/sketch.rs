@@ -207,6 +207,18 @@ pub struct Difference {
     pub theirs: Vec<Item>,
 }
 
+/// Which items one set has and the other has not, by the sums of the other one's powers, if they
+/// are enough. One sum more than there are differences tells that these are all, and not others.
+#[must_use]
+pub fn apart(theirs: &[u64], own: &HashSet<u64>) -> Option<Difference> {
+    let sums = sums::sums(own.iter().copied(), theirs.len());
+    let both: Vec<u64> = theirs.iter().zip(sums).map(|(a, b)| a ^ b).collect();
+    let apart = sums::read(&both).filter(|apart| apart.len() < both.len())?;
+    let items = apart.into_iter().map(|number| Item::from_bytes(number.to_be_bytes()));
+    let (own, theirs) = items.partition(|item| own.contains(&item.number()));
+    Some(Difference { own, theirs })
+}
+
 /// The cells make no sense: peeling them would never end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Senseless;

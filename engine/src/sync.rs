@@ -12,6 +12,7 @@ mod give;
 pub mod keys;
 mod ledger;
 mod list;
+mod meet;
 mod meter;
 mod missing;
 mod outbox;

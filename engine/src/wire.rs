@@ -29,7 +29,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 /// The protocol's name in the TLS handshake.
 pub const ALPN: &[u8] = b"mosaic/sync/1";
 /// Version of the messages, in the first frame of a session.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// Bytes of an encoded signed head.
 pub const HEAD_BYTES: usize = 217;
 /// Bytes of an encoded certificate path.

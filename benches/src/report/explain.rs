@@ -6,30 +6,31 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["R0"],
         "bytes each way, at most",
-        "at the first meeting of two accounts the opener lists each kept space with 34 \
-         bytes (name, two digests); it is noted then, and the next session costs 79 \
-         bytes. Next: a sketch over the spaces for those who never met.",
+        "who never met is told sums of 44 tips at once, or of 24 where there are few, so that what \
+         is new is there with the third message: equal peers do not need them. 64 bytes and three \
+         messages exclude each other. The next session costs 74 bytes. Next: sums of 8 bytes a \
+         chain that went on instead of 16.",
     ),
     (
         &["R1", "R6", "R4"],
         "bytes to find out",
-        "at the first meeting the list of spaces, 34 bytes each in Open and 3 in Answer; \
-         after that what is left is a want of 20 bytes for each chain asked for. Next: a \
-         sketch over the spaces, shorter wants.",
+        "at the first meeting sums of 44 tips at once; lists that differ by more than seven spaces, \
+         34 bytes each in Open and 3 in Answer; a want of 20 bytes for each chain asked for. Next: \
+         sums of half the length, shorter wants.",
     ),
     (
         &["R1", "R6"],
         "control bytes",
-        "the list of the first meeting; a signed head of 217 bytes for each chain that \
+        "a signed head of 217 bytes for each chain that \
          moved, and a certificate path for each device. Next: heads that leave out what \
          the tip said.",
     ),
     (
         &["R1", "R4", "R6"],
         "legs until all is there",
-        "replicas that never met: list, sketch, wants, gives. Both know after the third leg what \
-         differs, and what the answerer has comes in a fourth; two more for each pack that waits \
-         for the one before. Who met before takes three. Next: a sketch with the list.",
+        "more than the sums of the first message tell, 20 chains that went on, is found by a sketch of \
+         the answerer: what it has comes in a fourth leg, and in a sixth where the lists differ; two \
+         more for each pack that waits for the one before. Next: sums of half the length.",
     ),
     (
         &["E1"],

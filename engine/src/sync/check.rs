@@ -72,7 +72,7 @@ impl Session {
         match &told {
             _ if equal => {}
             Told::Digest => {}
-            Told::Estimate(estimate) => self.tell_all(&mut round, estimate, exchange)?,
+            Told::Estimate(estimate) => self.tell_all(&mut round, Some(estimate), exchange)?,
             Told::Sums(_) | Told::Follows => plan = !self.keeps_parts(exchange)?,
         }
         let then = match (round.tips_open, round.mend) {
@@ -137,6 +137,7 @@ impl Session {
         let Some(mut round) = self.round.take() else { return Err(PROTOCOL) };
         let fits = round.stage == Stage::Opening && !round.opened && round.number == number;
         let answers = match then {
+            _ if round.met => then == Then::Unknown,
             Then::Nothing | Then::Repair => true,
             Then::Unknown => round.whole,
             Then::Tips => round.whole && !round.told,
@@ -156,6 +157,7 @@ impl Session {
         }
         // Compared as of the check: what was committed here since then is pushed.
         if then == Then::Unknown || round.total != digest {
+            self.plain |= round.met;
             self.reopen = true;
             return self.start_round(now_ms, exchange);
         }
@@ -168,7 +170,7 @@ impl Session {
     }
 
     /// Keyed digest over all common sections.
-    fn total(&self, exchange: &dyn Exchange) -> ExchangeResult<ShortTag> {
+    pub(super) fn total(&self, exchange: &dyn Exchange) -> ExchangeResult<ShortTag> {
         let mut digests = Vec::new();
         for (_, section) in self.sections() {
             digests.push(self.digest(&section, exchange)?);
@@ -177,7 +179,7 @@ impl Session {
     }
 }
 
-/// The answer to a check of a list that is not known here.
-fn unknown(round: u64) -> Message {
+/// The answer to who has a list in mind that is not known here.
+pub(super) fn unknown(round: u64) -> Message {
     Message::Total { round, missing: 0, then: Then::Unknown, digest: ShortTag::default() }
 }

@@ -293,6 +293,10 @@ impl Session {
     /// Digest over all compared sections as they are now.
     fn compared(&self, round: &Round, exchange: &dyn Exchange) -> ExchangeResult<ShortTag> {
         let mut compared = round.compared.clone();
+        // Names of tips are short where a list was told by sums: what was taken for another shows.
+        if round.met && round.whole {
+            compared = self.sections().into_iter().map(|(reference, _)| reference).collect();
+        }
         compared.sort_unstable();
         let mut w = Writer::new();
         for reference in compared {
@@ -333,11 +337,12 @@ impl Session {
         let older = still_older(&round, exchange)?;
         // Asking again for the same helps only where something went wrong.
         self.repaired = Some(round.missing).filter(|_| ledger.causes_total == 0);
-        let alike = theirs.as_ref().and_then(|theirs| theirs.all);
-        let alike = alike.is_some() && alike == Some(self.compared(&round, exchange)?);
+        let all = theirs.as_ref().and_then(|theirs| theirs.all);
+        let alike = all.is_some() && all == Some(self.compared(&round, exchange)?);
+        let doubt = round.met && round.whole && all.is_some() && !alike;
         let mut sections = Vec::new();
         for (reference, section) in self.sections() {
-            let compared = round.compared.contains(&reference);
+            let compared = doubt || round.compared.contains(&reference);
             let told = theirs.iter().flat_map(|theirs| &theirs.sections);
             let told = told.filter(|told| told.section == reference).map(|told| told.digest).next();
             let same = || Ok::<_, Fault>(Some(self.digest(&section, exchange)?) == told);
@@ -366,9 +371,10 @@ impl Session {
             missing_there,
             counters: self.out.counters.since(&round.before),
         };
-        if round.opened && outcome.is_equal() {
+        if (round.opened || round.met) && outcome.is_equal() {
             self.note_list(round.number, exchange)?;
         }
+        self.plain |= !doubt && !outcome.is_equal();
         self.after_round(now_ms, &outcome, exchange)?;
         self.out.finished(outcome);
         Ok(())

@@ -4,6 +4,7 @@
 //! those he can name already, and nobody can prepare two links that look alike.
 
 use crate::chain::ChainKey;
+use crate::description::SectionClass;
 use crate::hash::{DeviceId, Link, SpaceId, derive};
 use crate::sketch::{Item, ItemHash};
 use crate::sync::exchange::{KnownTip, Section};
@@ -98,6 +99,15 @@ impl SessionKey {
         Item::new(self.chain_in(round, &tip.chain), tip.n, self.link_part(&tip.link))
     }
 
+    /// A tip as it travels in sums that go beyond what both keep: of its link there are 8 bits,
+    /// before the 12 of its section.
+    #[must_use]
+    pub fn item_of(&self, round: u64, section: &Section, tip: &KnownTip) -> Item {
+        let part = section_part(round, space_name(&self.space(&section.space)), section.class);
+        let link = self.link_part(&tip.link) & LINK_MASK | part;
+        Item::new(self.chain_in(round, &tip.chain), tip.n, link)
+    }
+
     /// What a sketch needs of an item.
     #[must_use]
     pub fn item_hash(&self, item: Item) -> ItemHash {
@@ -121,6 +131,24 @@ impl SessionKey {
         hasher.finalize_xof().fill(&mut out);
         out
     }
+}
+
+/// Bits of the link of an [`SessionKey::item_of`] that are of a link.
+pub const LINK_MASK: u32 = 0xf_f000;
+
+/// The first 52 bits of the name of a space: what a sketch of lists holds of it.
+#[must_use]
+pub const fn space_name(tag: &ShortTag) -> u64 {
+    u64::from_be_bytes(*tag) >> 12
+}
+
+/// Twelve bits by which a tip shows which section it is in; of a space others in each round, so
+/// that sections that look alike in one do not in the next.
+#[must_use]
+pub const fn section_part(round: u64, space: u64, class: SectionClass) -> u32 {
+    let [.., high, low] = (space >> (round % 41 * 7 % 41)).to_be_bytes();
+    let bits = (high as u32) << 8 | low as u32;
+    (bits + ((class as u32) << 10)) & 0xfff
 }
 
 /// Returns the first half of a tag.

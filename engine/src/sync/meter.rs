@@ -7,8 +7,9 @@ const SAVED_MAX: u64 = 12;
 /// Comparisons that this side keeps in hand: frames may arrive closer together than they
 /// were sent.
 const KEPT_BACK: u64 = 4;
-/// Comparisons that one round may lead to: a check, the list after it, and once more.
-const ROUND_MAX: u64 = 3;
+/// Comparisons that one round may lead to: a check, a sketch of the list after it, the list
+/// itself, and once more.
+const ROUND_MAX: u64 = 4;
 
 /// What was spent and not yet earned again.
 #[derive(Debug, Default)]
@@ -52,7 +53,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(rounds, 60_000 / (EARNED_MS * ROUND_MAX) + 2);
+        assert_eq!(rounds, 60_000 / (EARNED_MS * ROUND_MAX) + 1);
     }
 
     #[test]

@@ -36,11 +36,13 @@ struct Theirs {
     by_chain: HashMap<u32, Vec<Item>>,
     /// Highest number of each chain that both have alike in sketched sections.
     alike: HashMap<u32, u64>,
+    /// Bits of an item's link that are of a link.
+    link_mask: u32,
 }
 
 impl Theirs {
     fn of(round: &Round) -> Self {
-        let mut theirs = Self::default();
+        let mut theirs = Self { link_mask: u32::MAX, ..Self::default() };
         for (number, (reference, item)) in round.tips.iter().enumerate() {
             theirs.tips.push((WantName::Listed(number as u64), Some(*reference), *item));
             theirs.by_chain.entry(item.tag()).or_default().push(*item);
@@ -50,6 +52,7 @@ impl Theirs {
 
     /// Adds what a sketch told.
     fn add(&mut self, peeling: &Peeling, difference: &Difference) {
+        self.link_mask = peeling.link_mask;
         let own: HashSet<Item> = difference.own.iter().copied().collect();
         let moved: HashSet<u32> = tags(difference).collect();
         for item in &difference.theirs {
@@ -63,6 +66,15 @@ impl Theirs {
             let alike = self.alike.entry(item.tag()).or_default();
             *alike = item.n().max(*alike);
         }
+    }
+
+    fn is(&self, key: &SessionKey, item: Item, own: &KnownTip) -> bool {
+        item.n() == own.n && self.leads(key, &[own.link], item)
+    }
+
+    /// Whether one of these links is the one that an item stands for.
+    fn leads(&self, key: &SessionKey, links: &[Link], item: Item) -> bool {
+        links.iter().any(|link| (key.link_part(link) ^ item.link()) & self.link_mask == 0)
     }
 
     fn of_chain(&self, tag: u32) -> &[Item] {
@@ -251,7 +263,7 @@ impl Session {
             .filter(|section| self.reference(section).is_some_and(|(_, kept)| kept))
             .collect();
         for (tag, branches) in own {
-            let theirs = theirs.of_chain(*tag);
+            let known = theirs.of_chain(*tag);
             for (section, tip) in branches.iter().filter(|(section, _)| kept.contains(section)) {
                 let (section, tip) = (*section, *tip);
                 let spared = self.is_spared(&section);
@@ -259,19 +271,19 @@ impl Session {
                     let bare = spared && !fork;
                     Job::Chain(ChainJob { section, tip, first_n, describe, fork, bare })
                 };
-                match theirs {
+                match known {
                     [] => jobs.push(job(1, true, branches.len() > 1)),
                     [one] if branches.len() == 1 => {
-                        if one.n() > tip.n || same(key, *one, &tip) {
+                        if one.n() > tip.n || theirs.is(key, *one, &tip) {
                             continue;
                         }
-                        if leads_to(key, &exchange.links(&tip.chain, one.n())?, *one) {
+                        if theirs.leads(key, &exchange.links(&tip.chain, one.n())?, *one) {
                             jobs.push(job(one.n() + 1, false, false));
                         } else {
                             jobs.push(job(1, false, true));
                         }
                     }
-                    many if many.iter().any(|one| same(key, *one, &tip)) => {}
+                    many if many.iter().any(|one| theirs.is(key, *one, &tip)) => {}
                     _ => jobs.push(job(1, false, true)),
                 }
             }
@@ -427,15 +439,6 @@ impl Session {
     }
 }
 
-fn same(key: &SessionKey, theirs: Item, own: &KnownTip) -> bool {
-    theirs.n() == own.n && theirs.link() == key.link_part(&own.link)
-}
-
-/// Whether one of these links is the one that an item stands for.
-fn leads_to(key: &SessionKey, links: &[Link], item: Item) -> bool {
-    links.iter().any(|link| key.link_part(link) == item.link())
-}
-
 fn note_older(
     round: &mut Round,
     section: Section,
@@ -470,14 +473,14 @@ fn wants(
         match branches {
             [] if several => out.push(whole(name)),
             [] => out.push(WantItem { fork: false, bare: sparing, ..whole(name) }),
-            _ if branches.iter().any(|(_, own)| same(key, item, own)) => {}
+            _ if branches.iter().any(|(_, own)| theirs.is(key, item, own)) => {}
             [(_, mine)] if !several => {
                 if item.n() > mine.n {
                     let bare = sparing && mine.held_n == 0;
                     out.push(WantItem { bare, ..want(key, name, mine, exchange)? });
                     continue;
                 }
-                if !leads_to(key, &exchange.links(&mine.chain, item.n())?, item) {
+                if !theirs.leads(key, &exchange.links(&mine.chain, item.n())?, item) {
                     out.push(whole(name));
                 }
             }

@@ -6,14 +6,16 @@ use crate::chain::ChainKey;
 use crate::hash::{BlobHash, SpaceId};
 use crate::sketch::{Estimate, Item};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
-use crate::sync::keys::{SessionKey, short};
+use crate::sync::keys::{SessionKey, short, space_name};
 use crate::sync::ledger::Ledger;
 use crate::sync::list::{CLASSES, ListEntry, bit};
 use crate::sync::missing::Missing;
 use crate::sync::outcome::{Counters, OlderReport};
 use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::sync::tips::{Peeling, Sending};
-use crate::wire::{AnswerEntry, Done, Message, Offer, OpenEntry, SectionRef, ShortTag, WantName};
+use crate::wire::{
+    AnswerEntry, Done, Message, Offer, OpenEntry, SectionRef, ShortTag, Tag, WantName,
+};
 
 /// Spaces in one list; what is beyond is not talked about.
 pub const SPACES_MAX: usize = 16_384;
@@ -49,6 +51,8 @@ pub struct Repair {
 pub struct Round {
     pub number: u64,
     pub opened: bool,
+    /// It began with sums of a list.
+    pub met: bool,
     pub stage: Stage,
     /// Spaces that the opener may know about, by their names: while its list comes.
     pub readable: BTreeMap<ShortTag, (SpaceId, u8)>,
@@ -58,6 +62,8 @@ pub struct Round {
     pub counted: u64,
     /// Digest over all common sections that the opener sent.
     pub total: ShortTag,
+    /// Of all sections that the opener offered to whom it did not know.
+    pub digests: Vec<(SectionRef, Tag)>,
     pub answered: usize,
     pub compared: Vec<SectionRef>,
     /// The opener's estimates of sections that differ.
@@ -93,11 +99,13 @@ impl Round {
         Self {
             number,
             opened,
+            met: false,
             stage: Stage::Opening,
             readable: BTreeMap::new(),
             missing: (0, 0),
             counted: 0,
             total: ShortTag::default(),
+            digests: Vec::new(),
             answered: 0,
             compared: Vec::new(),
             estimates: HashMap::new(),
@@ -180,10 +188,10 @@ impl Session {
             self.listed_with = Some(self.standing(exchange)?);
             round.opened = false;
             self.send_check(&mut round, Some(name), exchange)?;
-        } else if self.reopen {
+        } else if self.reopen && !self.send_meet(&mut round, exchange)? {
             let missing = self.send_open(round.number, exchange)?;
             (round.missing.0, round.counted) = (missing.all, missing.counted);
-        } else {
+        } else if !self.reopen {
             self.send_check(&mut round, None, exchange)?;
         }
         self.reopen = false;
@@ -262,11 +270,12 @@ impl Session {
         }
         self.grown = false;
         let Some(key) = &self.key else { return Ok(()) };
-        let known: BTreeMap<ShortTag, (u8, u8)> =
-            self.list.iter().map(|e| (e.tag, (e.offered, e.common & e.kept_here))).collect();
+        let masks = |e: &ListEntry| (space_name(&e.tag), (e.offered, e.common & e.kept_here));
+        let known: BTreeMap<u64, (u8, u8)> = self.list.iter().map(masks).collect();
         let initiator = self.role == Role::Initiator;
         let more = self.kept(exchange)?.into_iter().any(|(space, kept)| {
-            let (offered, talked) = known.get(&key.space(&space)).copied().unwrap_or((0, 0));
+            let (offered, talked) =
+                known.get(&space_name(&key.space(&space))).copied().unwrap_or((0, 0));
             if initiator { kept & !offered != 0 } else { kept & offered & !talked != 0 }
         });
         if more {
@@ -346,7 +355,7 @@ impl Session {
     }
 
     /// Spaces the remote may know about, by their names in this session.
-    fn readable(
+    pub(super) fn readable(
         &self,
         key: &SessionKey,
         exchange: &dyn Exchange,

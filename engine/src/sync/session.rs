@@ -68,6 +68,8 @@ pub struct Options {
     pub sketch_from: usize,
     /// Sums of powers in a sketch at most; 0: cells alone.
     pub sums_max: usize,
+    /// Sums of tips in the first message to who may keep something else; 0: the list at once.
+    pub meet_sums: usize,
     /// Spaces in a list from which on it is not listed again where it still stands.
     pub recall_from: usize,
 }
@@ -81,6 +83,7 @@ impl Default for Options {
             settle_ms: 500,
             sketch_from: 48,
             sums_max: SUMS_MAX,
+            meet_sums: 44,
             recall_from: 4,
         }
     }
@@ -219,6 +222,8 @@ pub struct Session {
     pub(super) settle_ms: u64,
     pub(super) retried: bool,
     pub(super) reopen: bool,
+    /// Lists are told as they are: sums of one were of no use.
+    pub(super) plain: bool,
     /// Round of which the opener's tips are passed over: they were not needed.
     pub(super) passing: u64,
     /// A chain is new here: perhaps more is kept than was talked about.
@@ -264,6 +269,7 @@ impl Session {
             settle_ms: options.settle_ms,
             retried: false,
             reopen: true,
+            plain: false,
             passing: 0,
             grown: false,
             round_ms: 0,
@@ -375,7 +381,10 @@ impl Session {
         if self.key.is_none()
             && !matches!(
                 message,
-                Message::Open { .. } | Message::Check { list: Some(_), .. } | Message::Close { .. }
+                Message::Open { .. }
+                    | Message::Meet { .. }
+                    | Message::Check { list: Some(_), .. }
+                    | Message::Close { .. }
             )
         {
             return Err(PROTOCOL);
@@ -389,6 +398,9 @@ impl Session {
             }
             Message::Check { round, list, missing, digest, told } => {
                 self.on_check(round, list, missing, (digest, told), exchange)
+            }
+            message @ (Message::Meet { .. } | Message::Met { .. }) => {
+                self.on_meeting(now_ms, message, exchange)
             }
             Message::Total { round, missing, then, digest } => {
                 self.on_total(now_ms, round, (missing, then), digest, exchange)

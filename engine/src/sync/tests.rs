@@ -3,6 +3,7 @@
 mod hostile;
 mod hubs;
 mod limits;
+mod meetings;
 mod model;
 mod replicas;
 mod sketches;

@@ -8,8 +8,10 @@
 
 use std::collections::HashSet;
 
-use crate::sketch::sums::{SUMS_MAX, read, sums};
-use crate::sketch::{CELL_BYTES, Cell, Decoder, Difference, ESTIMATE_MAX, Encoder, Estimate, Item};
+use crate::sketch::sums::{SUMS_MAX, sums};
+use crate::sketch::{
+    CELL_BYTES, Cell, Decoder, Difference, ESTIMATE_MAX, Encoder, Estimate, Item, apart,
+};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Section};
 use crate::sync::keys::SessionKey;
 use crate::sync::round::{Round, Stage, TIPS_MAX};
@@ -17,11 +19,11 @@ use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::wire::{Message, Reason, SectionRef, TipGroup, Told};
 
 /// Tips in one sketch; more are listed as far as a list goes.
-const SKETCH_TIPS_MAX: usize = 131_072;
+pub const SKETCH_TIPS_MAX: usize = 131_072;
 /// Cells that one round takes.
 const CELLS_MAX: usize = 131_072;
 /// Tips that sums are made of at most: each takes a multiplication for each sum.
-const SUMS_TIPS_MAX: usize = 20_000;
+pub const SUMS_TIPS_MAX: usize = 20_000;
 const TIPS_PER_FRAME: usize = 5000;
 const CELLS_PER_FRAME: usize = 5000;
 /// Frames of cells in one round: half as many again each time, in full frames, are fewer. Each
@@ -48,14 +50,14 @@ pub struct Sending {
 
 impl Sending {
     /// A sketch of tips of sections, or of all common ones; by sums, or else by cells.
-    fn new(sections: Vec<SectionRef>, mut tips: Vec<Named>, sums: usize, cells: usize) -> Self {
+    pub fn new(sections: Vec<SectionRef>, mut tips: Vec<Named>, sums: usize, cells: usize) -> Self {
         tips.sort_unstable_by_key(|(item, ..)| *item);
         let due = if sums > 0 { 0 } else { cells };
         Self { sections, tips, encoder: None, sums, summed: 0, due, begun: false }
     }
 
     /// The sums that are due.
-    fn sums(&mut self) -> Vec<u64> {
+    pub fn sums(&mut self) -> Vec<u64> {
         self.summed = std::mem::take(&mut self.sums);
         self.begun = true;
         let numbers: HashSet<u64> = self.tips.iter().map(|(item, ..)| item.number()).collect();
@@ -103,20 +105,33 @@ pub struct Peeling {
     summed: bool,
     /// What the sums told.
     read: Option<Difference>,
+    /// Bits of an item's link that are of a link.
+    pub link_mask: u32,
 }
 
 impl Peeling {
+    pub fn new(sections: Vec<SectionRef>, own: Vec<Named>) -> Self {
+        Self {
+            sections,
+            own,
+            decoder: None,
+            senseless: false,
+            taken: 0,
+            frames: 0,
+            summed: false,
+            read: None,
+            link_mask: u32::MAX,
+        }
+    }
+
+    /// One that is through.
+    pub fn through(own: Vec<Named>, difference: Difference, link_mask: u32) -> Self {
+        Self { read: Some(difference), link_mask, ..Self::new(Vec::new(), own) }
+    }
+
     fn read(&mut self, theirs: &[u64]) {
         let numbers: HashSet<u64> = self.own.iter().map(|(item, ..)| item.number()).collect();
-        let own = sums(numbers.iter().copied(), theirs.len());
-        let both: Vec<u64> = theirs.iter().zip(own).map(|(a, b)| a ^ b).collect();
-        // One sum more than there are differences tells that these are all, and not others.
-        let apart = read(&both).filter(|apart| apart.len() < both.len());
-        self.read = apart.map(|apart| {
-            let items = apart.into_iter().map(|number| Item::from_bytes(number.to_be_bytes()));
-            let (own, theirs) = items.partition(|item| numbers.contains(&item.number()));
-            Difference { own, theirs }
-        });
+        self.read = apart(theirs, &numbers);
     }
 
     fn take(&mut self, key: &SessionKey, cells: &[Cell]) {
@@ -300,11 +315,11 @@ impl Session {
     }
 
     /// Tells the tips of all common sections, for an opener that does not know which of them
-    /// differ; nothing if somebody keeps a part only.
+    /// differ, as a list if there is no estimate; nothing if somebody keeps a part only.
     pub(super) fn tell_all(
         &self,
         round: &mut Round,
-        theirs: &Estimate,
+        theirs: Option<&Estimate>,
         exchange: &dyn Exchange,
     ) -> ExchangeResult<()> {
         if self.keeps_parts(exchange)? {
@@ -314,11 +329,13 @@ impl Session {
         for (reference, section) in self.sections() {
             tips.extend(self.named(round.number, reference, exchange.tips(&section)?));
         }
-        round.sending = self.sketch(theirs, Vec::new(), &mut tips);
+        let sketch = theirs.and_then(|theirs| self.sketch(theirs, Vec::new(), &mut tips));
+        round.sending = sketch;
+        // Nothing is a list as well.
+        round.tips_open = round.sending.is_some() || tips.len() <= TIPS_MAX;
         if tips.len() <= TIPS_MAX {
             round.listed = by_section(tips);
         }
-        round.tips_open = round.sending.is_some() || !round.listed.is_empty();
         Ok(())
     }
 
@@ -531,16 +548,7 @@ impl Session {
                 own.extend(self.named(number, reference, exchange.tips(&section)?));
             }
         }
-        round.peeling = Some(Peeling {
-            sections,
-            own,
-            decoder: None,
-            senseless: false,
-            taken: 0,
-            frames: 0,
-            summed: false,
-            read: None,
-        });
+        round.peeling = Some(Peeling::new(sections, own));
         Ok((round, key))
     }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::encode::{
     AGAIN, ANSWER, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL, FLAG_COMMITTED,
     FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK, FLAG_LAST, FLAG_MORE,
-    FLAG_SUMS, GIVE, MORE, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES, WANT_FORK,
-    WANT_FOUND, WANT_LISTED, WANT_TAGGED,
+    FLAG_SUMS, GIVE, MEET, MET, MORE, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES,
+    WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
@@ -62,15 +62,16 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
         TOTAL => Message::Total {
             round: number(r, "round")?,
             missing: number(r, "missing")?,
-            then: match r.u8("what follows")? {
-                0 => Then::Nothing,
-                1 => Then::Repair,
-                2 => Then::Tips,
-                3 => Then::Unknown,
-                4 => Then::Plan,
-                value => return Err(DecodeError::Unknown { reading: "what follows", value }),
-            },
+            then: read_then(r)?,
             digest: r.array("digest")?,
+        },
+        MEET => read_meet(r)?,
+        MET => Message::Met {
+            round: number(r, "round")?,
+            missing: number(r, "missing")?,
+            then: read_then(r)?,
+            digest: r.array("digest")?,
+            answers: list(r, "answers", |r| Ok((number(r, "place")?, read_answer(r)?)))?,
         },
         kind @ (TIPS | CELLS | SUMS | MORE | COMPARED) => read_difference(kind, r)?,
         WANT => {
@@ -242,6 +243,31 @@ fn read_check(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
         value => return Err(DecodeError::Unknown { reading: "flags", value }),
     };
     Ok(Message::Check { round, list, missing, digest, told })
+}
+
+fn read_meet(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    let round = number(r, "round")?;
+    let flags = flags(r, FLAG_FIRST | FLAG_ESTIMATE)?;
+    let first = flags & FLAG_FIRST != 0;
+    if first {
+        read_version(r)?;
+    }
+    let missing = number(r, "missing")?;
+    let spaces = read_sums(r)?;
+    let estimated = flags & FLAG_ESTIMATE != 0;
+    let estimate = if estimated { Some(read_estimate(r)?) } else { None };
+    Ok(Message::Meet { round, first, missing, spaces, estimate, tips: read_sums(r)? })
+}
+
+fn read_then(r: &mut Reader<'_>) -> Result<Then, DecodeError> {
+    Ok(match r.u8("what follows")? {
+        0 => Then::Nothing,
+        1 => Then::Repair,
+        2 => Then::Tips,
+        3 => Then::Unknown,
+        4 => Then::Plan,
+        value => return Err(DecodeError::Unknown { reading: "what follows", value }),
+    })
 }
 
 const fn bit(class: SectionClass) -> u8 {

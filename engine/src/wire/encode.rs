@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::message::{
-    ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, Told, WantItem,
-    WantName,
+    AnswerEntry, ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, Told,
+    WantItem, WantName,
 };
 use super::range::write_part;
 use super::{FRAME_PREFIX_BYTES, VERSION};
@@ -29,6 +29,8 @@ pub(super) const CELLS: u8 = 15;
 pub(super) const MORE: u8 = 16;
 pub(super) const COMPARED: u8 = 17;
 pub(super) const SUMS: u8 = 18;
+pub(super) const MEET: u8 = 19;
+pub(super) const MET: u8 = 20;
 
 pub(super) const FLAG_MORE: u8 = 1;
 pub(super) const FLAG_FIRST: u8 = 2;
@@ -66,6 +68,8 @@ impl Message {
             Self::Open { .. } => OPEN,
             Self::Answer { .. } => ANSWER,
             Self::Check { .. } => CHECK,
+            Self::Meet { .. } => MEET,
+            Self::Met { .. } => MET,
             Self::Total { .. } => TOTAL,
             Self::Tips { .. } => TIPS,
             Self::Cells { .. } => CELLS,
@@ -97,11 +101,9 @@ impl Message {
             Self::Answer { round, more, missing, entries } => {
                 w.varint(*round).u8(flag(*more, FLAG_MORE)).varint(*missing);
                 w.varint(entries.len() as u64);
-                for entry in entries {
-                    w.u8(entry.held << 4 | entry.kept).u8(entry.sparing << 4 | entry.differ);
-                    w.u8(entry.partial);
-                }
+                entries.iter().for_each(|entry| write_answer(w, entry));
             }
+            Self::Meet { .. } | Self::Met { .. } => self.write_meeting(w),
             Self::Total { round, missing, then, digest } => {
                 w.varint(*round).varint(*missing).u8(*then as u8).raw(digest);
             }
@@ -145,6 +147,34 @@ impl Message {
             Self::Close { code } => {
                 w.u8(*code);
             }
+        }
+    }
+
+    /// The messages of two who do not know each other's lists.
+    fn write_meeting(&self, w: &mut Writer) {
+        match self {
+            Self::Meet { round, first, missing, spaces, estimate, tips } => {
+                w.varint(*round);
+                w.u8(flag(*first, FLAG_FIRST) | flag(estimate.is_some(), FLAG_ESTIMATE));
+                if *first {
+                    w.u8(VERSION);
+                }
+                w.varint(*missing);
+                write_sums(w, spaces);
+                if let Some(Estimate(counters)) = estimate {
+                    w.raw(counters);
+                }
+                write_sums(w, tips);
+            }
+            Self::Met { round, missing, then, digest, answers } => {
+                w.varint(*round).varint(*missing).u8(*then as u8).raw(digest);
+                w.varint(answers.len() as u64);
+                for (place, answer) in answers {
+                    w.varint(*place);
+                    write_answer(w, answer);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -215,6 +245,10 @@ impl ChainGive {
 
 const fn flag(set: bool, bit: u8) -> u8 {
     if set { bit } else { 0 }
+}
+
+fn write_answer(w: &mut Writer, entry: &AnswerEntry) {
+    w.u8(entry.held << 4 | entry.kept).u8(entry.sparing << 4 | entry.differ).u8(entry.partial);
 }
 
 fn write_open(w: &mut Writer, entry: &OpenEntry) {

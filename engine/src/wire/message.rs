@@ -201,7 +201,7 @@ pub enum Then {
     Repair = 1,
     /// They differ, and tips follow: sums, cells or lists.
     Tips = 2,
-    /// The list that the opener has in mind is not known here any more.
+    /// The list that the opener has in mind is not known here (any more).
     Unknown = 3,
     /// They differ, and the responder works out what by the opener's sketch.
     Plan = 4,
@@ -259,6 +259,36 @@ pub enum Message {
         digest: ShortTag,
         /// What the opener says of its tips of them.
         told: Told,
+    },
+    /// The opener asks somebody whose list it does not know what differs, of the list and of tips.
+    Meet {
+        /// The round.
+        round: u64,
+        /// Whether this is the first frame of the session, which names its version.
+        first: bool,
+        /// What the sender lacks.
+        missing: u64,
+        /// Sums of powers of the opener's spaces.
+        spaces: Vec<u64>,
+        /// By which the responder tells how much a sketch of its tips has to hold; where there
+        /// are many.
+        estimate: Option<Estimate>,
+        /// Sums of powers of the opener's tips; none where there are too many.
+        tips: Vec<u64>,
+    },
+    /// The responder's answer to [`Message::Meet`], where it could read the opener's list.
+    Met {
+        /// The round.
+        round: u64,
+        /// What the sender lacks.
+        missing: u64,
+        /// What follows from it; never [`Then::Unknown`].
+        then: Then,
+        /// Its keyed digest over all common sections.
+        digest: ShortTag,
+        /// By place in the opener's list, rising: what it says of spaces that it keeps otherwise
+        /// or not at all.
+        answers: Vec<(u64, AnswerEntry)>,
     },
     /// The responder's answer to a check.
     Total {

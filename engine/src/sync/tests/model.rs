@@ -196,6 +196,15 @@ impl Model {
         self
     }
 
+    /// Takes of what another one has written what is kept here.
+    pub fn take_kept(&self, other: &Self) -> &Self {
+        let kept = self.state.borrow().kept.clone();
+        self.take_all(other);
+        let state = &mut *self.state.borrow_mut();
+        state.chains.retain(|chain, _| kept.contains(&state.about[&chain.doc].0));
+        self
+    }
+
     /// Everything held, for comparison: chains with their links and values, bodies.
     pub fn held(&self, section: &Section) -> BTreeSet<(ChainKey, u64, Link, usize, usize)> {
         let state = self.state.borrow();

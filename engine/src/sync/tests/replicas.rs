@@ -177,7 +177,9 @@ fn history(seed: u64) -> Result<(), Unrest> {
         breaks: [0, 10, 40][chance.below(3) as usize],
         failed_fetches: [0, 200][chance.below(2) as usize],
     };
-    let options = Options { check_every_ms: Some(6_000), ..Options::default() };
+    // Every other time lists are told by sums, however short.
+    let sketch_from = [48, 0][seed as usize % 2];
+    let options = Options { check_every_ms: Some(6_000), sketch_from, ..Options::default() };
     let mut network = Network::new(seed, homes, faults, options);
     network.connect(0, 2);
     network.connect(1, 2);
