@@ -32,6 +32,7 @@ mod cuts;
 mod damage;
 mod digests;
 mod drafts;
+mod entry_rows;
 mod epochs;
 mod error;
 mod exchange;
@@ -67,6 +68,7 @@ mod stored;
 mod subscriptions;
 mod texts;
 mod visitors;
+mod wall_rows;
 mod walls;
 mod wanted;
 mod withdrawals;
@@ -129,6 +131,7 @@ pub struct Replica {
     pub(crate) packs: packs::Packs,
     lately: Mutex<Option<parts::Lately>>,
     offered: exchange::Offered,
+    chain_names: entry_rows::ChainNames,
     pub(crate) damage: damage::Damage,
     pub(crate) added: files::Added,
 }
@@ -176,6 +179,7 @@ impl Replica {
             packs: packs::Packs::default(),
             lately: Mutex::default(),
             offered: exchange::Offered::default(),
+            chain_names: entry_rows::ChainNames::default(),
             damage: damage::Damage::default(),
             added: files::Added::default(),
         }

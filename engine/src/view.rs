@@ -27,6 +27,9 @@ pub struct EntryRow {
     pub kind: u8,
 }
 
+/// Bytes of a row at most in which the chain has a name: less than any other has.
+const SHORT_BYTES_MAX: usize = 8 + 10 + 10 + 1;
+
 /// In the place of an entry's kind: a change of a map.
 pub const MAP_CHANGE: u8 = 0x00;
 /// In the place of an entry's kind: a change of a text.
@@ -46,6 +49,39 @@ impl EntryRow {
         w.raw(self.doc.as_bytes()).raw(self.device.as_bytes()).raw(self.incarnation.as_bytes());
         w.varint(self.n).u64(self.time_ms).u8(self.kind);
         w.finish()
+    }
+
+    /// Encodes the row's value where the chain has a name.
+    #[must_use]
+    pub fn encode_short(&self, name: &ChainName) -> Vec<u8> {
+        let mut w = Writer::with_capacity(SHORT_BYTES_MAX);
+        w.raw(&name.0).varint(self.n).varint(self.time_ms).u8(self.kind);
+        w.finish()
+    }
+
+    /// The chain's name, if the value has it in its place.
+    #[must_use]
+    pub fn name_in(bytes: &[u8]) -> Option<ChainName> {
+        (bytes.len() <= SHORT_BYTES_MAX).then(|| bytes.first_chunk().copied().map(ChainName))?
+    }
+
+    /// Decodes a value in which the chain has a name.
+    ///
+    /// # Errors
+    /// If the bytes are not a row.
+    pub fn decode_short(bytes: &[u8], chain: &ChainKey) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let _: [u8; 8] = r.array("row chain")?;
+        let row = Self {
+            doc: chain.doc,
+            device: chain.device,
+            incarnation: chain.incarnation,
+            n: r.varint(HEAD_AHEAD_MAX, "row n")?,
+            time_ms: r.varint(u64::MAX, "row time")?,
+            kind: r.u8("row kind")?,
+        };
+        r.end()?;
+        Ok(row)
     }
 
     /// The chain it stands in.
@@ -73,7 +109,25 @@ impl EntryRow {
     }
 }
 
-/// Returns the rows of one entry: keys and values of the Rows table.
+/// The short name of a chain, within one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChainName(pub [u8; 8]);
+
+impl ChainName {
+    /// The name that a chain has, unless another has it.
+    #[must_use]
+    pub fn of(chain: &ChainKey) -> Self {
+        let parts =
+            [chain.doc.as_bytes(), chain.device.as_bytes(), &chain.incarnation.as_bytes()[..]];
+        let hash = derive("mosaic chain name 1", &[&parts.concat()]);
+        let mut name = [0; 8];
+        name.copy_from_slice(hash.first_chunk::<8>().unwrap_or(&[0; 8]));
+        Self(name)
+    }
+}
+
+/// Returns the rows of one entry: keys and values of the Rows table. Those that came together may
+/// say less where they are, and share the row of the wall.
 #[must_use]
 pub fn rows_of(
     description: &Description,
@@ -81,8 +135,26 @@ pub fn rows_of(
     row: &EntryRow,
     entry: &Entry,
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let kind = vec![row.kind];
     let mut rows = vec![(keys::entry(id), row.encode())];
+    rows.extend(other_rows_of(description, id, row, entry));
+    if description.kind == DocumentKind::Wall
+        && matches!(entry, Entry::Post { .. } | Entry::Repost { .. })
+    {
+        rows.push((keys::wall(&description.account, row.time_ms, id), vec![row.kind]));
+    }
+    rows
+}
+
+/// As [`rows_of`], without the row that says where the entry is, and that of the wall.
+#[must_use]
+pub fn other_rows_of(
+    description: &Description,
+    id: &ChangeId,
+    row: &EntryRow,
+    entry: &Entry,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let kind = vec![row.kind];
+    let mut rows = Vec::new();
     match entry {
         Entry::Post { origin, text, .. } if description.kind == DocumentKind::Wall => {
             if let Some(label) = text {
@@ -91,12 +163,8 @@ pub fn rows_of(
             }
             if let Some(origin) = origin {
                 let key = keys::origin(&description.account, &origin_of(&origin.id), id);
-                rows.push((key, kind.clone()));
+                rows.push((key, kind));
             }
-            rows.push((keys::wall(&description.account, row.time_ms, id), kind));
-        }
-        Entry::Repost { .. } if description.kind == DocumentKind::Wall => {
-            rows.push((keys::wall(&description.account, row.time_ms, id), kind));
         }
         Entry::Edit { target, .. }
         | Entry::Tombstone { target }

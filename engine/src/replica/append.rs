@@ -146,8 +146,10 @@ impl Replica {
         let LogChange { time_ms, tag, .. } = change;
         let stored = StoredChange { id, previous, tag, time_ms, value: change.value.clone() };
         let single = ahead && self.is_in_the_way(work, &key, n)?;
-        work.put_log_change(key, n, stored, single);
-        for (key, value) in view::rows_of(description, &id, &row, &change.entry) {
+        let wall = (description.kind == DocumentKind::Wall).then_some(description.account);
+        work.put_log_change(key, n, stored, single, wall);
+        self.put_entry_row(work, &id, &row)?;
+        for (key, value) in view::other_rows_of(description, &id, &row, &change.entry) {
             work.batch.put(Table::Rows, key, value);
         }
         self.note_bodies(state, work, &id, &row, &change.entry, local)?;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::body_rows::bytes_in;
+use super::damage::is_damage;
+use super::entry_rows::is_name;
 use super::stored::entry_of;
 use super::{BodyState, EngineError, Replica, State};
 use crate::chain::{ChainKey, SignedHead, extend};
 use crate::description::Description;
 use crate::hash::{BlobHash, ChangeId, DocumentId};
-use crate::store::{Batch, Table, keys};
+use crate::store::{Batch, Row, Table, keys};
 use crate::view::{EntryRow, change_kind, rows_of};
 
 /// What [`Replica::verify`] looked at and found.
@@ -249,6 +251,7 @@ impl Replica {
     }
 
     fn verify_rows(&self, report: &mut Verification) -> Result<(), EngineError> {
+        self.forget_names();
         let expected = match self.expected_rows().or_else(|_| {
             self.wait_for_disk()?;
             self.expected_rows()
@@ -280,19 +283,40 @@ impl Replica {
     fn compare_rows(&self, expected: &Rows) -> Result<(Keys, Keys), EngineError> {
         let mut missing: Keys = expected.keys().cloned().collect();
         let mut wrong = Keys::new();
-        for (key, value) in self.entry_rows()? {
-            let right = expected.get(key.as_ref()).map(Vec::as_slice) == Some(value.as_ref());
-            if right {
-                missing.remove(key.as_ref());
-            } else {
-                wrong.insert(key.to_vec());
+        for row in self.entry_rows()? {
+            match self.meant_by(&row, expected)? {
+                None => {
+                    wrong.insert(row.0.to_vec());
+                }
+                Some(right) => right.iter().for_each(|key| {
+                    missing.remove(key);
+                }),
             }
         }
         Ok((wrong, missing))
     }
 
+    /// The expected rows that a row stands for: itself, several posts, or none where it names a
+    /// chain; `None` if it is wrong.
+    fn meant_by(&self, row: &Row, expected: &Rows) -> Result<Option<Vec<Vec<u8>>>, EngineError> {
+        let (key, value) = row;
+        let meant = match key.first() {
+            Some(b'n') => return Ok(is_name(key, value).then(Vec::new)),
+            Some(b'v') => self.single_rows(row)?,
+            Some(b'e') => match self.read_entry_row(value) {
+                Ok(entry) => vec![(key.to_vec(), entry.encode())],
+                Err(error) if is_damage(&error) => Vec::new(),
+                Err(error) => return Err(error),
+            },
+            _ => vec![(key.to_vec(), value.to_vec())],
+        };
+        let right = meant.iter().all(|(key, value)| expected.get(key) == Some(value));
+        let keys = meant.into_iter().map(|(key, _)| key).collect();
+        Ok(Some(keys).filter(|keys: &Vec<_>| right && !keys.is_empty()))
+    }
+
     /// All rows but those of the search index, read in steps.
-    fn entry_rows(&self) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>, EngineError> {
+    fn entry_rows(&self) -> Result<Vec<Row>, EngineError> {
         const STEP: usize = 4096;
         let mut all = Vec::new();
         let mut start: Option<Vec<u8>> = None;
@@ -315,21 +339,18 @@ impl Replica {
     /// If a document cannot be read or the store fails.
     pub fn rebuild(&self) -> Result<Rebuilt, EngineError> {
         let expected = self.expected_rows()?;
+        self.forget_names();
         let mut report = Rebuilt { rows: expected.len() as u64, ..Rebuilt::default() };
         let mut batch = Batch::new();
         let mut right = std::collections::BTreeSet::new();
-        for (key, value) in self.entry_rows()? {
-            match expected.get(key.as_ref()) {
-                Some(wanted) if wanted.as_slice() == value.as_ref() => {
-                    right.insert(key.to_vec());
-                }
-                Some(_) => {}
-                None => {
-                    report.removed += 1;
-                    batch.delete(Table::Rows, key);
-                }
+        for row in self.entry_rows()? {
+            let meant = self.meant_by(&row, &expected)?;
+            report.before += meant.as_ref().map_or(1, |meant| meant.len() as u64);
+            if meant.is_none() && !expected.contains_key(row.0.as_ref()) {
+                report.removed += 1;
+                batch.delete(Table::Rows, row.0);
             }
-            report.before += 1;
+            right.extend(meant.into_iter().flatten());
             self.flush(&mut batch, false)?;
         }
         for (key, value) in expected {

@@ -99,7 +99,7 @@ impl Replica {
                 work.files.push(item.id.blob());
             }
         }
-        self.drop_chain_rows(work, key, common + 1)?;
+        self.drop_chain_rows(work, key, common + 1, description)?;
         Ok(())
     }
 

@@ -100,10 +100,8 @@ impl Replica {
             match operation {
                 Operation::Put { table: Table::Rows, key, value } => match key.first() {
                     Some(b'e') if matches!(value.last(), Some(0x02..=0x05)) => {
-                        let (Some(id), Ok(row)) = (keys::parse_last(key), EntryRow::decode(value))
-                        else {
-                            continue;
-                        };
+                        let Some(id) = keys::parse_last(key) else { continue };
+                        let Some((row, _)) = work.entries.get(&id) else { continue };
                         let run = runs.entry(row.chain()).or_insert((row.n, row.n, id));
                         *run = (run.0.min(row.n), run.1.max(row.n), id);
                     }

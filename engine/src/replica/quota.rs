@@ -296,7 +296,7 @@ impl Replica {
                 work.files.push(item.id.blob());
             }
         }
-        self.drop_chain_rows(work, key, 1)?;
+        self.drop_chain_rows(work, key, 1, description)?;
         self.free_visitor_room(state, work, description, freed)?;
         let mut fresh = ChainState::fresh(key.origin(&description.space.id()));
         fresh.head = std::mem::take(&mut chain.head);

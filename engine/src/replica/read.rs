@@ -71,7 +71,7 @@ impl Replica {
     /// Where an entry, or a change of a map or text, stands.
     pub(crate) fn entry_row(&self, id: &ChangeId) -> Result<Option<EntryRow>, EngineError> {
         match self.store.get(Table::Rows, &keys::entry(id))? {
-            Some(bytes) => Ok(Some(EntryRow::decode(&bytes).map_err(EngineError::corrupt)?)),
+            Some(bytes) => Ok(Some(self.read_entry_row(&bytes)?)),
             None => Ok(None),
         }
     }

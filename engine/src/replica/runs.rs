@@ -14,10 +14,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::stored::{ChainItem, StoredChange};
+use super::wall_rows::{drop_listed, put_listed};
 use super::{EngineError, Replica, Work};
 use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::hash::{ChangeHash, ChangeId};
+use crate::description::{Description, DocumentKind};
+use crate::hash::{AccountId, ChangeHash, ChangeId};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::store::{Batch, Table, keys};
 
@@ -41,6 +43,8 @@ struct Run {
     changes: Vec<StoredChange>,
     /// Rows of their own are to be put in the place of what is there.
     single: bool,
+    /// The account whose wall lists them.
+    wall: Option<AccountId>,
 }
 
 impl Runs {
@@ -51,26 +55,28 @@ impl Runs {
 }
 
 impl Work {
-    /// Adds a log change to the commit.
+    /// Adds a log change to the commit, and what the wall of an account lists of it.
     pub(super) fn put_log_change(
         &mut self,
         key: ChainKey,
         n: u64,
         change: StoredChange,
         single: bool,
+        wall: Option<AccountId>,
     ) {
         self.runs.bytes += change.row_bytes();
         let run = self.runs.waiting.entry(key).or_insert_with(|| Run {
             first: n,
             changes: Vec::new(),
             single,
+            wall,
         });
         run.single |= single;
         if run.first + run.changes.len() as u64 == n {
             run.changes.push(change);
             return;
         }
-        let new = Run { first: n, changes: vec![change], single };
+        let new = Run { first: n, changes: vec![change], single, wall };
         let run = std::mem::replace(run, new);
         put_run(&mut self.batch, &key, &run);
     }
@@ -86,7 +92,7 @@ impl Work {
 fn put_run(batch: &mut Batch, key: &ChainKey, run: &Run) {
     if run.single {
         for (n, change) in (run.first..).zip(&run.changes) {
-            batch.put(Table::Truth, keys::chain_change(key, n), change.encode());
+            put_changes(batch, key, n, std::slice::from_ref(change), run.wall.as_ref());
         }
         return;
     }
@@ -99,13 +105,22 @@ fn put_run(batch: &mut Batch, key: &ChainKey, run: &Run) {
         };
         let count = rest.iter().take(RUN_CHANGES_MAX).take_while(fits).count().max(1);
         let (now, later) = rest.split_at(count.min(rest.len()));
-        put_changes(batch, key, first, now);
+        put_changes(batch, key, first, now, run.wall.as_ref());
         first += now.len() as u64;
         rest = later;
     }
 }
 
-fn put_changes(batch: &mut Batch, key: &ChainKey, first: u64, changes: &[StoredChange]) {
+fn put_changes(
+    batch: &mut Batch,
+    key: &ChainKey,
+    first: u64,
+    changes: &[StoredChange],
+    wall: Option<&AccountId>,
+) {
+    if let Some(wall) = wall {
+        put_listed(batch, wall, key, first, changes);
+    }
     match changes {
         [] => {}
         [one] => batch.put(Table::Truth, keys::chain_change(key, first), one.encode()),
@@ -250,24 +265,29 @@ impl Replica {
         Ok(!self.store.scan(Table::Truth, &prefix, Some(&start), false, 1)?.is_empty())
     }
 
-    /// Takes the rows of all changes of a chain from one on away.
+    /// Takes the rows of all changes of a chain from one on away, and what they share on a wall.
     pub(super) fn drop_chain_rows(
         &self,
         work: &mut Work,
         key: &ChainKey,
         from: u64,
+        description: &Description,
     ) -> Result<(), EngineError> {
+        let wall = (description.kind == DocumentKind::Wall).then_some(&description.account);
         let prefix = keys::chain_prefix(key);
         let mut start = keys::chain_change(key, from);
         loop {
             let rows = self.store.scan(Table::Truth, &prefix, Some(&start), false, STEP)?;
             for (place, row) in &rows {
                 let (first, items) = items_of(place, row)?;
+                if let Some(wall) = wall {
+                    drop_listed(&mut work.batch, wall, key, first, &items);
+                }
                 let before = usize::try_from(from.saturating_sub(first)).unwrap_or(0);
                 let kept: Vec<StoredChange> =
                     items.into_iter().take(before).filter_map(|item| item.stored).collect();
                 work.batch.delete(Table::Truth, place.to_vec());
-                put_changes(&mut work.batch, key, first, &kept);
+                put_changes(&mut work.batch, key, first, &kept, wall);
             }
             let Some((place, _)) = rows.last().filter(|_| rows.len() == STEP) else { break };
             start = [place.as_ref(), &[0]].concat();

@@ -27,7 +27,7 @@ use crate::model::entry::{Entry, Tip};
 use crate::seal::EpochKey;
 use crate::store::Batch;
 use crate::sync::exchange::Section;
-use crate::view::EntryRow;
+use crate::view::{ChainName, EntryRow};
 
 /// What is stored about one chain: its newest known head and what is held of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -357,6 +357,8 @@ pub(crate) struct Work {
     pub arriving: HashMap<BlobHash, Bytes>,
     /// Those that were wanted.
     pub arrived: u64,
+    /// Names of chains that this commit asked for.
+    pub chain_names: HashMap<ChainKey, Option<ChainName>>,
     /// Blobs that this commit relies on: changes, and bodies with their documents.
     pub needed: BTreeSet<(BlobHash, Option<DocumentId>)>,
     /// Bodies that this commit gives up, with the documents that named them.

@@ -92,23 +92,13 @@ impl Replica {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<PostView>, EngineError> {
-        let prefix = keys::wall_prefix(account);
-        let mut start = cursor.map(|cursor| {
-            let mut key = keys::wall(account, cursor.time_ms, &cursor.id);
-            key.push(0);
-            key
-        });
-        let mut out = Vec::new();
+        let (mut out, mut from) = (Vec::new(), cursor);
         while out.len() < limit {
-            let rows =
-                self.store.scan(Table::Rows, &prefix, start.as_deref(), false, limit.min(256))?;
-            let Some((last, _)) = rows.last() else { break };
-            let mut next = last.to_vec();
-            next.push(0);
-            start = Some(next);
-            for (key, _) in &rows {
-                let Some((_, id)) = keys::parse_wall(key) else { continue };
-                if let Some(view) = self.shown(&mut self.lock(), &id)? {
+            let posts = self.listed_after(account, from, limit.min(256))?;
+            let Some(last) = posts.last() else { break };
+            from = Some(*last);
+            for Cursor { id, .. } in &posts {
+                if let Some(view) = self.shown(&mut self.lock(), id)? {
                     out.push(view);
                     if out.len() == limit {
                         break;

@@ -36,9 +36,11 @@
 //! | Meta | `J ‖ number` | idempotency keys in the order of their use |
 //! | Meta | `c ‖ name` | own settings |
 //! | Rows | `e ‖ change id` | entry row: where the entry is |
+//! | Rows | `n ‖ 8 bytes` | the chain that has this name in entry rows |
 //! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
 //! | Rows | `c ‖ channel ‖ !time ‖ account ‖ change id` | channel index, newest first |
 //! | Rows | `k ‖ doc ‖ device ‖ incarnation ‖ n` | what was seen of the hub from this entry on |
+//! | Rows | `v ‖ account ‖ !newest ‖ doc ‖ device ‖ incarnation ‖ last n ‖ first n` | wall index of changes that came together: the oldest time |
 //! | Rows | `m ‖ target ‖ change id` | modification of an entry |
 //! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
 //! | Rows | `t ‖ doc ‖ change id` | a post whose text is this document |
@@ -56,6 +58,11 @@ use crate::description::{Section, Space};
 use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, HubId, PolicyId, SpaceId};
 
 mod rows;
+mod runs;
+
+pub use self::runs::{
+    chain_bytes, chain_name, parse_wall_owner, parse_wall_run, wall_run, wall_runs,
+};
 
 pub use self::rows::{
     entry, message, messages, modification, modifications, origin, origins, parse_message,

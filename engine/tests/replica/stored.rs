@@ -1,8 +1,9 @@
 //! Changes as programs before store format 2 wrote them: a row of the id, and a blob.
 
-use mosaic_engine::hash::BlobHash;
-use mosaic_engine::replica::{Replica, Subscription};
+use mosaic_engine::hash::{AccountId, BlobHash};
+use mosaic_engine::replica::{Cursor, PostView, Replica, Subscription};
 use mosaic_engine::store::{Batch, Table, keys};
+use mosaic_engine::view::EntryRow;
 
 use super::{NOW, draft, give, give_once, link, person, replica, sound};
 
@@ -162,4 +163,124 @@ fn a_small_body_goes_with_the_row_that_says_it_is_held() {
     hub.evict_page(&account, 0).unwrap();
     assert_eq!(rows_with(&hub, "third words"), 0);
     sound(&hub);
+}
+
+/// Wall rows of a replica: of one post, and of several.
+fn wall_rows(replica: &Replica) -> (usize, usize) {
+    let count =
+        |kind: &[u8]| replica.store().scan(Table::Rows, kind, None, false, 10_000).unwrap().len();
+    (count(b"w"), count(b"v"))
+}
+
+/// All posts of a wall, read in pages.
+fn paged(replica: &Replica, account: &AccountId, limit: usize) -> Vec<PostView> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = replica.wall(account, cursor, limit).unwrap();
+        let Some(last) = page.last() else { return all };
+        cursor = Some(Cursor { time_ms: last.time_ms, id: last.id });
+        all.extend(page);
+    }
+}
+
+#[test]
+fn posts_that_come_together_share_rows_of_the_wall_and_are_listed_in_order() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let (laptop, account) = person(1, "ada");
+    let phone = link(&laptop, 2, "phone");
+    // Clocks that jump, and posts of one time.
+    let mut posts = Vec::new();
+    for n in 0..300u64 {
+        let time = NOW + n * 7919 % 151 * 1000 + n / 100 * DAY;
+        posts.push(laptop.post(draft("a post"), None, time).unwrap());
+        if n % 10 == 3 {
+            phone.post(draft("from the phone"), None, time + n % 20).unwrap();
+        }
+    }
+    // Two of one commit that lie far apart.
+    for n in 0..2 {
+        laptop.post(draft("far apart"), None, NOW + n * 30 * DAY).unwrap();
+    }
+    give(&phone, &laptop);
+    let tablet = link(&laptop, 3, "tablet");
+    give(&laptop, &tablet);
+    let (single, several) = wall_rows(&tablet);
+    assert!(single < 150 && several > 3, "{single} {several}");
+    let wall = laptop.wall(&account, None, 1000).unwrap();
+    assert_eq!(wall.len(), 332);
+    assert!(wall.is_sorted_by_key(|post| (!post.time_ms, post.id)));
+    for replica in [&laptop, &tablet] {
+        assert_eq!(replica.wall(&account, None, 1000).unwrap(), wall);
+        for limit in [1, 7, 64, 300] {
+            assert!(paged(replica, &account, limit) == wall, "{limit}");
+        }
+        sound(replica);
+    }
+    // A row that says something else is named, and built again.
+    let rows = tablet.store().scan(Table::Rows, b"v", None, false, 10).unwrap();
+    let mut batch = Batch::new();
+    batch.put(Table::Rows, rows[0].0.clone(), (NOW - 1).to_be_bytes().to_vec());
+    batch.delete(Table::Rows, rows[1].0.clone());
+    tablet.store().commit(batch).unwrap();
+    assert!(tablet.verify().unwrap().problems.len() >= 2);
+    let rebuilt = tablet.rebuild().unwrap();
+    assert!(rebuilt.mended > 2 && rebuilt.removed == 1, "{rebuilt:?}");
+    sound(&tablet);
+    assert!(paged(&tablet, &account, 7) == wall);
+    // What is given up takes its rows along.
+    let hub = replica(4);
+    hub.subscribe(Subscription::whole(account)).unwrap();
+    give(&laptop, &hub);
+    assert!(wall_rows(&hub).1 > 3);
+    hub.evict_page(&account, 0).unwrap();
+    assert_eq!(wall_rows(&hub), (0, 0));
+    sound(&hub);
+}
+
+/// Rows that say where entries are: whole ones, and short ones.
+fn entry_rows(replica: &Replica) -> (usize, usize) {
+    let rows = replica.store().scan(Table::Rows, b"e", None, false, 10_000).unwrap();
+    let (short, whole): (Vec<_>, Vec<_>) = rows.iter().partition(|(_, row)| row.len() < 30);
+    (whole.len(), short.len())
+}
+
+#[test]
+fn a_chain_of_several_entries_is_named_once() {
+    let (laptop, account) = person(1, "ada");
+    let phone = link(&laptop, 2, "phone");
+    let posts: Vec<_> =
+        (0..150u64).map(|n| laptop.post(draft("a text"), None, NOW + n).unwrap()).collect();
+    laptop.edit(posts[9], "another text", NOW + 201).unwrap();
+    give(&laptop, &phone);
+    for replica in [&laptop, &phone] {
+        let (whole, short) = entry_rows(replica);
+        assert!(whole < 20 && short > 140, "{whole} {short}");
+        assert_eq!(replica.wall(&account, None, 200).unwrap().len(), 150);
+        sound(replica);
+    }
+    // A row of before says all of it, and is right.
+    let names = phone.store().scan(Table::Rows, b"n", None, false, 10).unwrap();
+    let mut batch = Batch::new();
+    for (key, row) in phone.store().scan(Table::Rows, b"e", None, false, 60).unwrap() {
+        let named = names.iter().find(|(name, _)| row.len() < 30 && name[1..] == row[..8]);
+        if let Some((_, chain)) = named {
+            let chain = keys::parse_head(&[b"h", &chain[..]].concat()).unwrap();
+            let row = EntryRow::decode_short(&row, &chain).unwrap();
+            batch.put(Table::Rows, key, row.encode());
+        }
+    }
+    assert!(batch.len() > 40);
+    phone.store().commit(batch).unwrap();
+    sound(&phone);
+    // A name that is lost takes rows along until they are built again.
+    let mut batch = Batch::new();
+    for (key, _) in names {
+        batch.delete(Table::Rows, key);
+    }
+    phone.store().commit(batch).unwrap();
+    assert!(!phone.verify().unwrap().problems.is_empty());
+    assert!(phone.rebuild().unwrap().mended > 80);
+    sound(&phone);
+    assert_eq!(phone.wall(&account, None, 200).unwrap(), laptop.wall(&account, None, 200).unwrap());
+    assert_eq!(phone.show(&posts[9]).unwrap(), laptop.show(&posts[9]).unwrap());
 }
