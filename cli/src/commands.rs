@@ -12,6 +12,7 @@ mod doctor;
 mod draft;
 mod export;
 mod feed;
+mod hub;
 mod identity;
 mod import;
 mod init;
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Keep posts that are not made yet, or go out later
     #[command(subcommand, disable_help_subcommand = true)]
     Draft(draft::Draft),
+    /// Found, join, read and moderate hubs: communities with channels
+    #[command(subcommand, disable_help_subcommand = true)]
+    Hub(hub::Hub),
     /// Read the walls you follow, newest first
     Feed(feed::Feed),
     /// List what you have not read: posts, replies, mentions, reactions
@@ -157,6 +161,7 @@ impl Command {
             Self::Sync(_) => true,
             Self::Post(post) => post.waits(),
             Self::Wall(wall) => wall.waits(),
+            Self::Hub(hub) => hub.waits(),
             _ => false,
         };
         if waits { Duration::from_secs(1) } else { Duration::ZERO }
@@ -211,6 +216,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Post(command) => command.run(context).await,
         Command::Wall(command) => command.run(context).await,
         Command::Draft(command) => command.run(context).await,
+        Command::Hub(command) => command.run(context).await,
         Command::Feed(command) => command.run(context).await,
         Command::Catchup(command) => command.run(context).await,
         Command::Search(command) => command.run(context).await,

@@ -475,6 +475,10 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Imported(one) => one.id.as_deref().filter(|_| one.state == "added"),
         Record::Reaction(reaction) => reaction.id.as_deref(),
         Record::Saved(saved) => Some(&saved.path),
+        Record::Hub(hub) => Some(&hub.id),
+        Record::Channel(channel) => Some(&channel.id),
+        Record::Message(message) => Some(&message.id),
+        Record::Role(role) => Some(&role.id),
         _ => None,
     }
 }

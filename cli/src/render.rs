@@ -1,5 +1,6 @@
 //! How records look to people: pure functions from records to cells.
 
+mod hub;
 mod network;
 mod people;
 mod store;
@@ -142,6 +143,13 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Follow(record) | Record::Block(record) | Record::Mute(record) => {
             people::relation(record)
         }
+        Record::Hub(record) => hub::hub(record),
+        Record::Invite(record) => hub::invite(record),
+        Record::Channel(record) => hub::channel(record),
+        Record::Message(record) => hub::message(record),
+        Record::Member(record) => hub::member(record),
+        Record::Role(record) => hub::role(record),
+        Record::Operation(record) => hub::operation(record),
         Record::Sub(record) => network::sub(record),
         Record::SyncResult(record) => network::sync_result(record),
         Record::SyncStatus(record) => network::sync_state(record),

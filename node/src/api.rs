@@ -9,6 +9,7 @@ mod draft;
 mod event;
 mod export;
 mod failure;
+mod hub;
 mod identity;
 mod import;
 mod join;
@@ -55,6 +56,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = profile::routes(router);
     let router = wall::routes(router);
     let router = draft::routes(router);
+    let router = hub::routes(router);
     let router = import::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);

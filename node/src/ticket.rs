@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! prefix ‖ base32( version 1 ‖ device 32 ‖ count u8 ‖ addresses ‖ [secret 16 ‖ expires_ms u64be] ‖ check 4 )
+//! hub     = version 1 ‖ hub 32 ‖ invitation 32 ‖ seed 32 ‖ count u8 (<= 1) ‖ version 1 ‖ device 32 ‖ …
 //! address = 4 ‖ ip 4 ‖ port u16be  |  6 ‖ ip 16 ‖ port u16be  |  1 ‖ length u8 ‖ relay url
 //! ```
 //! The check is the start of a hash over prefix and bytes: a mistyped ticket is told apart from
@@ -11,7 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use data_encoding::BASE32_NOPAD;
-use mosaic_engine::hash::{DeviceId, derive};
+use mosaic_engine::hash::{ChangeId, DeviceId, HubId, derive};
 
 use crate::error::NodeError;
 
@@ -23,6 +24,7 @@ pub const TICKET_CHARS_MAX: usize = 8192;
 const VERSION: u8 = 1;
 const NODE_PREFIX: &str = "mosaicnode";
 const LINK_PREFIX: &str = "mosaiclink";
+const HUB_PREFIX: &str = "mosaichub";
 const CHECK_BYTES: usize = 4;
 
 /// A way to reach a device.
@@ -52,6 +54,63 @@ pub struct LinkTicket {
     pub secret: [u8; 16],
     /// When the inviter stops accepting it, in milliseconds since 1970.
     pub expires_ms: u64,
+}
+
+/// What lets an account join a hub.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HubTicket {
+    /// The hub.
+    pub hub: HubId,
+    /// The invitation.
+    pub invite: ChangeId,
+    /// Seed of the Ed25519 key that signs for whoever joins.
+    pub seed: [u8; 32],
+    /// A node that keeps the hub; `None` if none ran where the ticket was made.
+    pub node: Option<NodeTicket>,
+}
+
+impl fmt::Display for HubTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = vec![VERSION];
+        for part in [self.hub.as_bytes(), self.invite.as_bytes(), &self.seed] {
+            bytes.extend_from_slice(part);
+        }
+        bytes.push(u8::from(self.node.is_some()));
+        bytes.extend(self.node.iter().flat_map(NodeTicket::encode));
+        f.write_str(&seal(HUB_PREFIX, bytes))
+    }
+}
+
+impl fmt::Debug for HubTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("HubTicket");
+        shown.field("hub", &self.hub).field("invite", &self.invite).field("node", &self.node);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl HubTicket {
+    /// Reads a ticket for a hub. Whether its invitation is still good the hub says.
+    ///
+    /// # Errors
+    /// As [`NodeTicket::parse`].
+    pub fn parse(text: &str) -> Result<Self, NodeError> {
+        let bytes = open(HUB_PREFIX, text)?;
+        let mut reader = Reader(&bytes);
+        if reader.byte()? != VERSION {
+            return Err(bad("it is of a newer version"));
+        }
+        let hub = HubId::from_bytes(reader.array()?);
+        let invite = ChangeId::from_bytes(reader.array()?);
+        let seed = reader.array()?;
+        let node = match reader.byte()? {
+            0 => None,
+            1 => Some(NodeTicket::decode(&mut reader)?),
+            _ => return Err(bad("it names several nodes")),
+        };
+        reader.finish()?;
+        Ok(Self { hub, invite, seed, node })
+    }
 }
 
 impl fmt::Display for NodeTicket {
@@ -272,6 +331,12 @@ mod tests {
         let link = LinkTicket { node: node(), secret: [9; 16], expires_ms: 5 };
         assert_eq!(LinkTicket::parse(&link.to_string()).unwrap(), link);
         assert!(!format!("{link:?}").contains("9, 9"), "the secret must not be printed");
+        for node in [None, Some(node())] {
+            let (hub, invite) = (HubId::from_bytes([1; 32]), ChangeId::from_bytes([2; 32]));
+            let ticket = HubTicket { hub, invite, seed: [9; 32], node };
+            assert_eq!(HubTicket::parse(&ticket.to_string()).unwrap(), ticket);
+            assert!(!format!("{ticket:?}").contains("9, 9"), "the seed must not be printed");
+        }
     }
 
     #[test]

@@ -237,8 +237,58 @@ fn nodes(all: &mut Samples, ada: &Home, bob: &Home, post: &str) {
     all.take(bob, &["node", "peers"]);
     all.take(bob, &["node", "forget", "ada"]);
     bob.ok(&["node", "stop"]);
+    hubs(all, ada, bob);
     devices(all, ada, bob);
     all.take(ada, &["node", "stop"]);
+}
+
+fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
+    all.take(ada, &["hub", "create", "Makers", "--channel", "general"]);
+    let who = bob.account();
+    let ticket = field(&all.take(ada, &["hub", "invite", "Makers", "--uses", "5"]), "ticket");
+    all.take(bob, &["hub", "join", &ticket, "--as", "makers"]);
+    let general = "Makers/general";
+    let message = field(&all.take(bob, &["hub", "send", general, "hello"]), "id");
+    bob.ok(&["sync"]);
+    let invite = ada.json(&["hub", "invite", "Makers", "--list"]);
+    let invite = field(&invite[0], "id");
+    all.take(ada, &["hub", "invite", "Makers", "--close", &invite]);
+    let poll = ["hub", "poll", "create", general, "When?", "--option", "Thu", "--option", "Fri"];
+    let poll = field(&all.take(ada, &poll), "id");
+    let own = field(&all.take(ada, &["hub", "send", general, "mine"]), "id");
+    all.take(ada, &["hub", "role", "create", "Makers", "mods", "--allow", "hide,pin"]);
+    let grant = field(&all.take(ada, &["hub", "member", "grant", "Makers", &who, "mods"]), "id");
+    for args in [
+        &["hub", "list"][..],
+        &["hub", "show", "Makers"],
+        &["hub", "serve", "Makers"],
+        &["hub", "channel", "create", "Makers/plans", "--topic", "what next"],
+        &["hub", "channel", "list", "Makers"],
+        &["hub", "channel", "change", "Makers/plans", "--archived", "true"],
+        &["hub", "read", general],
+        &["hub", "message", "edit", &own, "mine, mended"],
+        &["hub", "message", "react", &message, "👍"],
+        &["hub", "message", "delete", &own],
+        &["hub", "poll", "vote", &poll, "Thu"],
+        &["hub", "poll", "close", &poll],
+        &["hub", "role", "list", "Makers"],
+        &["hub", "member", "list", "Makers"],
+        &["hub", "mod", "hide", &message],
+        &["hub", "mod", "restore", &message],
+        &["hub", "mod", "pin", &message],
+        &["hub", "mod", "unpin", &message],
+        &["hub", "mod", "purge", &message],
+        &["hub", "mod", "adopt", "Makers", &grant],
+        &["hub", "member", "revoke", "Makers", &who, "mods"],
+        &["hub", "member", "kick", "Makers", &who],
+        &["hub", "member", "ban", "Makers", &who],
+        &["hub", "member", "unban", "Makers", &who],
+        &["hub", "mod", "undo", "Makers", &who],
+        &["hub", "mod", "log", "Makers", "-n", "3"],
+    ] {
+        all.take(ada, args);
+    }
+    all.take(bob, &["hub", "leave", "makers", "--forget"]);
 }
 
 fn devices(all: &mut Samples, ada: &Home, bob: &Home) {

@@ -78,8 +78,10 @@ pub(super) const ADDRESSES: &str = "\
 9f3a01c2         an account, post, comment, draft, document or device, by any unique start of
                  its id of at least four digits; what fits several ends with code 14 and a list
 phone            a device of yours, or a peer, by its name
+Makers/general   a channel: its hub and its name; each by name or by any unique start of its id
 mosaiclink...    a ticket: lets one new device join your account (mosaic device invite)
 mosaicnode...    a ticket: where a node is (mosaic node ticket)
+mosaichub...     a ticket: lets accounts join a hub (mosaic hub invite)
 -                ids or text from standard input: ids one a line, the first column of a table
 
 Ids are 64 hexadecimal digits, of drafts 32. A terminal shows the first eight; pipes and --json

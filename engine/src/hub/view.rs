@@ -332,6 +332,12 @@ impl Hub {
         records
     }
 
+    /// One operation, as [`Hub::audit`] lists it.
+    #[must_use]
+    pub fn record_of(&self, id: &ChangeId) -> Option<Record<'_>> {
+        self.record(self.graph.by_id(id)?)
+    }
+
     fn record(&self, op: OpIx) -> Option<Record<'_>> {
         let row = &self.graph.ops[op];
         let deed = row.deed.as_ref()?;

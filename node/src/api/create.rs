@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::answer::{Answer, Outcome, Sink, route};
 use super::sync;
 use super::sync_status::failed;
-use super::types::{ErrorKind, ErrorRecord, Notice, PostCreate, Record, Request, WallComment};
+use super::types::{
+    ErrorKind, ErrorRecord, MessageSend, Notice, PostCreate, Record, Request, WallComment,
+};
 use crate::app::App;
 use crate::clock;
 use crate::network::Network;
@@ -57,6 +59,7 @@ macro_rules! creates {
 }
 creates!(PostCreate);
 creates!(WallComment);
+creates!(MessageSend);
 
 /// Returns the key of a request, with what is asked for under it.
 pub(super) fn once<R: Creates>(request: &R) -> Result<Option<Once>, ErrorRecord> {
@@ -123,6 +126,7 @@ fn id_of(record: &Record) -> Option<ChangeId> {
     match record {
         Record::Post(post) => ChangeId::parse_hex(&post.id),
         Record::Comment(comment) => ChangeId::parse_hex(&comment.id),
+        Record::Message(message) => ChangeId::parse_hex(&message.id),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ use mosaic_engine::replica::{ChainView, ChangeView, Replica, TextEdit};
 
 use super::answer::blocking;
 use super::resolve;
+use super::sync_status::root;
 use super::types::{
     Change, DocCat, DocChanges, DocEdit, DocHeads, DocHistory, DocList, DocPacks, Document,
     DocumentValue, ErrorKind, ErrorRecord, Head, History, Pack, Record, TextEdited, rfc3339,
@@ -50,9 +51,12 @@ fn list(app: &App, request: DocList) -> Result<Vec<Record>, ErrorRecord> {
         None => None,
     };
     if let Some(kind) = &request.kind
-        && !["account", "profile", "wall", "guest", "private", "text"].contains(&kind.as_str())
+        && !["account", "profile", "wall", "guest", "hub", "channel", "private", "text"]
+            .contains(&kind.as_str())
     {
-        let message = format!("no kind '{kind}': account, profile, wall, guest, private or text");
+        let message = format!(
+            "no kind '{kind}': account, profile, wall, guest, hub, channel, private or text"
+        );
         return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic doc list"));
     }
     let mut records = Vec::new();
@@ -63,7 +67,7 @@ fn list(app: &App, request: DocList) -> Result<Vec<Record>, ErrorRecord> {
         let chains = replica.heads(&doc)?;
         records.push(Record::Document(Document {
             id: doc.to_string(),
-            space: d.space.account().map(|id| id.to_string()).unwrap_or_default(),
+            space: root(&d.space),
             account: d.account.to_string(),
             kind: d.kind.name().into(),
             page: d.page,

@@ -137,7 +137,11 @@ fn gap(since: u64, part: &JournalPart) -> Option<Event> {
 
 /// The text that a post, a comment or an edit shows now.
 fn text_of_entry(replica: &Replica, id: &ChangeId) -> Option<String> {
-    match replica.show(id).ok()?.text {
+    let text = match replica.message(id) {
+        Ok(view) => view.text,
+        Err(_) => replica.show(id).ok()?.text,
+    };
+    match text {
         Text::Here(text) => Some(text),
         _ => None,
     }
@@ -158,6 +162,8 @@ fn describe(happened: Journaled) -> Option<Line> {
     let time = rfc3339(if time_ms == 0 { clock::now_ms() } else { time_ms });
     let mut data = Map::new();
     match event {
+        // What somebody had seen of a hub is nothing that happened.
+        Happened::Entry { kind: 0x16, .. } => None,
         Happened::Entry { id, kind, account, doc, local, target } => {
             let event = event_name(kind, target.map(|(_, kind)| kind)).to_owned();
             data.insert("id".to_owned(), Value::String(id.to_string()));
@@ -166,7 +172,7 @@ fn describe(happened: Journaled) -> Option<Line> {
                 data.insert("target".to_owned(), Value::String(target.to_string()));
             }
             let text_of = match kind {
-                0x02 | 0x04 => Some(id),
+                0x02 | 0x04 | 0x07 | 0x08 => Some(id),
                 0x10 => target.map(|(target, _)| target),
                 _ => None,
             };
@@ -201,7 +207,8 @@ pub(crate) fn note(replica: &Replica, event: &str, data: &[(&str, String)]) {
 }
 
 /// Every event there is.
-const EVENTS: [&str; 30] = [
+const EVENTS: [&str; 43] = [
+    "channel.changed",
     "comment.created",
     "comment.deleted",
     "comment.edited",
@@ -218,12 +225,23 @@ const EVENTS: [&str; 30] = [
     "gap",
     "guest.admitted",
     "guest.refused",
+    "hub.changed",
     "keys.changed",
     "map.changed",
+    "member.banned",
+    "member.joined",
+    "member.left",
+    "member.removed",
+    "message.created",
+    "message.edited",
+    "message.moderated",
+    "message.removed",
     "node.ready",
     "node.stopping",
     "page.started",
     "policy.changed",
+    "poll.closed",
+    "poll.voted",
     "post.created",
     "post.deleted",
     "post.edited",
@@ -231,6 +249,7 @@ const EVENTS: [&str; 30] = [
     "reaction.removed",
     "recovery.declared",
     "recovery.rotated",
+    "role.changed",
     "text.changed",
 ];
 
@@ -242,15 +261,20 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x02 | 0x03, _) => "post.created",
         (0x04, _) => "comment.created",
         (0x05, _) => "reaction.added",
+        (0x07 | 0x08, _) => "message.created",
         (0x09, _) => "text.changed",
+        (0x0a, _) => "poll.voted",
         (0x10, Some(0x04)) => "comment.edited",
+        (0x10, Some(0x07 | 0x08)) => "message.edited",
         (0x10, _) => "post.edited",
         (0x11, Some(0x04)) => "comment.deleted",
         (0x11, Some(0x05)) => "reaction.removed",
+        (0x11, Some(0x07 | 0x08)) => "message.removed",
         (0x11, _) => "post.deleted",
         (0x12, _) => "comment.hidden",
         (0x13, _) => "comment.shown",
         (0x14, _) => "device.cut",
+        (0x15, _) => "poll.closed",
         (0x20, _) => "device.linked",
         (0x21, _) => "device.renamed",
         (0x22, _) => "device.suspended",
@@ -263,6 +287,14 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x29, _) => "recovery.declared",
         (0x2a, _) => "device.recovered",
         (0x2b, _) => "recovery.rotated",
+        (0x41..=0x44, _) => "role.changed",
+        (0x45, _) => "member.removed",
+        (0x46, _) => "member.banned",
+        (0x4c, _) => "member.left",
+        (0x4f, _) => "member.joined",
+        (0x50..=0x52, _) => "channel.changed",
+        (0x54..=0x56, _) => "message.moderated",
+        (0x40..=0x57, _) => "hub.changed",
         // Of a kind that a newer version of this program wrote.
         _ => "entry.created",
     }
@@ -274,7 +306,7 @@ mod tests {
 
     #[test]
     fn every_event_is_named_and_documented() {
-        let targets = [None, Some(0x04), Some(0x05)];
+        let targets = [None, Some(0x04), Some(0x05), Some(0x07)];
         let named = (0..=u8::MAX).flat_map(|kind| targets.map(|target| event_name(kind, target)));
         let own = ["gap", "node.ready", "node.stopping"];
         let named = named.chain(own);

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout_at};
 
 use super::answer::{Answer, Outcome, Sink, blocking, route};
+use super::hub;
 use super::moved::Moved;
 use super::names;
 use super::resolve;
@@ -357,10 +358,13 @@ fn reasons(round: &Round) -> Vec<String> {
     lines
 }
 
-/// The spaces of the named accounts.
+/// The spaces of the named accounts and hubs.
 pub(super) fn spaces(replica: &Replica, targets: &[String]) -> Result<Vec<SpaceId>, ErrorRecord> {
-    let accounts = targets.iter().map(|target| resolve::account(replica, Some(target)));
-    accounts.map(|account| account.map(|account| Space::Account(account).id())).collect()
+    let space = |target: &String| match hub::resolved(replica, target) {
+        Ok(hub) => Ok(Space::Hub(hub).id()),
+        Err(_) => Ok(Space::Account(resolve::account(replica, Some(target))?).id()),
+    };
+    targets.iter().map(space).collect()
 }
 
 /// The named peers, or all that can be reached in some way.

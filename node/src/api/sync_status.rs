@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mosaic_engine::chain::ChainKey;
 use mosaic_engine::description::{SectionClass, Space};
-use mosaic_engine::hash::{AccountId, DeviceId, SpaceId};
+use mosaic_engine::hash::{DeviceId, SpaceId};
 use mosaic_engine::replica::{Replica, Section};
 use mosaic_engine::sync::exchange::{Exchange, ExchangeError, KnownTip};
 
@@ -32,7 +32,7 @@ pub(super) fn status(app: &App, request: SyncStatus) -> Result<Vec<Record>, Erro
 /// The state of every kept section at every peer that keeps it too, or that was never met.
 pub(super) fn all(app: &App, replica: &Replica) -> Result<Vec<(Section, SyncState)>, ErrorRecord> {
     let records = peers(app, replica)?;
-    let accounts: HashMap<SpaceId, AccountId> = accounts(replica)?;
+    let owners = owners(replica)?;
     let mut states = Vec::new();
     for section in replica.kept_sections().map_err(failed)? {
         for (device, record) in &records {
@@ -46,8 +46,8 @@ pub(super) fn all(app: &App, replica: &Replica) -> Result<Vec<(Section, SyncStat
                 continue;
             }
             let mut state = one(replica, device, record, &section, known)?;
-            let account = accounts.get(&section.space).map(ToString::to_string);
-            state.target = account.unwrap_or_else(|| section.space.to_string());
+            let owner = owners.get(&section.space).cloned();
+            state.target = owner.unwrap_or_else(|| section.space.to_string());
             states.push((section, state));
         }
     }
@@ -202,13 +202,28 @@ pub(super) fn unsent(
     Ok(unsent)
 }
 
-fn accounts(replica: &Replica) -> Result<HashMap<SpaceId, AccountId>, ErrorRecord> {
+/// The accounts and hubs whose spaces are known here, by the spaces' ids.
+fn owners(replica: &Replica) -> Result<HashMap<SpaceId, String>, ErrorRecord> {
     let documents = replica.document_list()?;
-    let owners = documents.iter().filter_map(|(_, description)| description.space.account());
-    let own = replica.account()?;
-    let subscribed = replica.subscriptions()?.into_iter().map(|sub| sub.account);
-    let accounts = owners.chain([own]).chain(subscribed);
-    Ok(accounts.map(|account| (Space::Account(account).id(), account)).collect())
+    let known = documents.iter().map(|(_, description)| description.space);
+    let own = Space::Account(replica.account()?);
+    let subscribed = replica.subscriptions()?.into_iter().map(|sub| Space::Account(sub.account));
+    let hubs = replica.hubs()?.into_iter().map(|hub| Space::Hub(hub.id));
+    Ok(known
+        .chain([own])
+        .chain(subscribed)
+        .chain(hubs)
+        .map(|space| (space.id(), root(&space)))
+        .collect())
+}
+
+/// Id of the account or hub whose space it is.
+pub(super) fn root(space: &Space) -> String {
+    match space {
+        Space::Account(id) => id.to_string(),
+        Space::Hub(id) => id.to_string(),
+        _ => String::new(),
+    }
 }
 
 const fn class_name(class: SectionClass) -> &'static str {

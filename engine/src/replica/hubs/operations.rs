@@ -11,7 +11,7 @@ use crate::hub::{Hub, HubItem, Verdict, Why};
 use crate::identity::{DeviceSecret, Domain};
 use crate::limits::{CUT_ITEMS_MAX, ENTRY_BYTES_MAX};
 use crate::model::entry::{
-    ChannelFields, Entry, HubAction, HubGenesis, HubOperation, HubSetting, Permissions, Tip,
+    ChannelFields, Entry, HubAction, HubGenesis, HubOperation, HubSetting, Permissions, Rank, Tip,
 };
 use crate::replica::accounts::tip;
 use crate::replica::{EngineError, Replica, State, Work};
@@ -140,6 +140,9 @@ impl Replica {
         let me = self.account()?;
         let mut state = self.lock();
         self.check_writer(&mut state)?;
+        if self.known_hub(&mut state, hub)?.rank(&me) == Some(Rank::OWNER) {
+            return Err(EngineError::Denied("you own this hub: owners do not leave it".into()));
+        }
         let mut work = Work::default();
         let first = self
             .remove(&mut state, &mut work, hub, &me, "", now_ms, |cut| HubAction::Leave { cut })?;

@@ -56,6 +56,8 @@ pub enum MessageState {
 pub struct MessageView {
     /// Its id.
     pub id: ChangeId,
+    /// The hub.
+    pub hub: HubId,
     /// The channel.
     pub channel: ChangeId,
     /// Who wrote it.
@@ -203,8 +205,11 @@ impl Replica {
     ) -> Result<Option<MessageView>, EngineError> {
         let Some((row, entry)) = self.entry(id)? else { return Ok(None) };
         let Some(description) = self.description(state, &row.doc)? else { return Ok(None) };
-        let Some(channel) = description.channel_id() else { return Ok(None) };
-        let Some(mut view) = self.bare_message(&description, channel, id, &row, &entry)? else {
+        let (Some(channel), Some(hub)) = (description.channel_id(), description.space.hub()) else {
+            return Ok(None);
+        };
+        let Some(mut view) = self.bare_message(&description, (hub, channel), id, &row, &entry)?
+        else {
             return Ok(None);
         };
         let need = entry_needs(&entry);
@@ -235,7 +240,7 @@ impl Replica {
     fn bare_message(
         &self,
         description: &Description,
-        channel: ChangeId,
+        (hub, channel): (HubId, ChangeId),
         id: &ChangeId,
         row: &EntryRow,
         entry: &Entry,
@@ -247,6 +252,7 @@ impl Replica {
         };
         let mut view = MessageView {
             id: *id,
+            hub,
             channel,
             account: description.account,
             device: row.device,

@@ -127,3 +127,106 @@ fn who_joins_by_a_ticket_reads_and_writes() {
     let refused = say(&network.parties[1], &hub, &channel, "again", NOW + 300).unwrap_err();
     assert_eq!(refused.to_string(), "you are banned from this hub");
 }
+
+#[test]
+fn a_hub_outlives_its_founder() {
+    let (mut network, accounts, hub, channel, lines) = hub_of(3, 2);
+    for (n, home) in (0u64..).zip(&network.parties) {
+        say(home, &hub, &channel, &format!("I am {n}"), NOW + 100 + n).unwrap();
+    }
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    let invite = network.parties[1].replica.hub(&hub, |hub| hub.invites()[0].id).unwrap();
+    let before = network.parties[1].replica.hub_items(&hub).len();
+    // Nobody hears of the founder's machine again.
+    for line in lines {
+        network.disconnect(line);
+    }
+    let (newcomer, account) = person(777, "phone");
+    newcomer.replica.serve_hub(&hub, true).unwrap();
+    network.parties.push(newcomer);
+    network.connect(1, 3);
+    network.connect(1, 2);
+    network.run_for(10_000).unwrap();
+    let newcomer = &network.parties[3];
+    let key = DeviceSecret::generate(&SeededEntropy::new(9));
+    newcomer.replica.join_hub(&Ticket { hub, invite, key: Some(&key) }, NOW + 500).unwrap();
+    say(newcomer, &hub, &channel, "I am new", NOW + 501).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    let members: Vec<AccountId> = accounts.iter().copied().chain([account]).collect();
+    for home in &network.parties[1..] {
+        assert_eq!(texts(home, &hub, &channel), ["I am new", "I am 2", "I am 1", "I am 0"]);
+        let found = home.replica.hub(&hub, |hub| hub.members()).unwrap();
+        assert!(members.iter().all(|member| found.contains_key(member)));
+        assert_eq!(home.replica.hub_items(&hub).len(), before + 1);
+    }
+}
+
+/// The rows of the table of bans against posts: what was seen, what the cut holds, and what comes
+/// of it on every replica.
+#[test]
+fn a_ban_leaves_what_its_cut_holds_and_nothing_else() {
+    let (mut network, accounts, hub, channel, lines) = hub_of(4, 3);
+    let [founder, other, guest, _] = &network.parties[..] else { panic!("four") };
+    let role = HubAction::DefineRole {
+        name: "mod".into(),
+        rank: crate::model::entry::Rank::of_role(5).unwrap(),
+        permissions: Permissions::ALL,
+    };
+    let role = RoleRef::Role(founder.replica.hub_operation(&hub, role, "", NOW + 50).unwrap());
+    let grant = HubAction::Grant { account: accounts[1], role };
+    founder.replica.hub_operation(&hub, grant, "", NOW + 51).unwrap();
+    say(guest, &hub, &channel, "seen by both", NOW + 60).unwrap();
+    let _ = other;
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    // The founder sees one more than the moderator, and the guest goes on alone.
+    network.disconnect(lines[0]);
+    let guest = &network.parties[2];
+    say(guest, &hub, &channel, "seen by the founder alone", NOW + 61).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    network.disconnect(lines[1]);
+    let [founder, other, guest, _] = &network.parties[..] else { panic!("four") };
+    say(guest, &hub, &channel, "seen by nobody", NOW + 62).unwrap();
+    founder.replica.ban(&hub, &accounts[2], false, "", NOW + 70).unwrap();
+    assert_eq!(texts(founder, &hub, &channel), ["seen by the founder alone", "seen by both"]);
+    // Two bans with different cuts: what both leave stays.
+    other.replica.ban(&hub, &accounts[2], false, "", NOW + 71).unwrap();
+    network.connect(0, 1);
+    network.connect(0, 2);
+    network.run_for(20_000).unwrap();
+    for home in &network.parties {
+        assert_eq!(texts(home, &hub, &channel), ["seen by both"]);
+    }
+    // Who knows that he was banned is told so; a message that names the ban counts nowhere.
+    let refused = say(&network.parties[2], &hub, &channel, "again", NOW + 80).unwrap_err();
+    assert_eq!(refused.to_string(), "you are banned from this hub");
+    // A purging ban leaves nothing.
+    network.parties[0].replica.ban(&hub, &accounts[2], true, "", NOW + 90).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    for home in &network.parties {
+        assert_eq!(texts(home, &hub, &channel), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_a_member_wrote_before_leaving_stays_and_nothing_after() {
+    let (mut network, _, hub, channel, _) = hub_of(2, 4);
+    let guest = &network.parties[1];
+    say(guest, &hub, &channel, "before", NOW + 60).unwrap();
+    guest.replica.leave_hub(&hub, NOW + 61).unwrap();
+    let refused = say(guest, &hub, &channel, "after", NOW + 62).unwrap_err();
+    let told = "you are no member of this hub: join it with an invitation";
+    assert_eq!(refused.to_string(), told);
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    for home in &network.parties {
+        assert_eq!(texts(home, &hub, &channel), ["before"]);
+    }
+    let founder = &network.parties[0].replica;
+    let error = founder.leave_hub(&hub, NOW + 70).unwrap_err();
+    assert_eq!(error.to_string(), "you own this hub: owners do not leave it");
+}

@@ -75,11 +75,13 @@ macro_rules! record_types {
     };
 }
 
+mod hub;
 mod network;
 mod people;
 mod settings;
 mod store;
 
+pub use hub::*;
 pub use network::*;
 pub use people::*;
 pub use settings::*;
@@ -132,6 +134,20 @@ record_types! {
     Block(Relation),
     /// Somebody we mute or muted.
     Mute(Relation),
+    /// A hub.
+    Hub(Hub),
+    /// An invitation to a hub.
+    Invite(Invite),
+    /// A channel of a hub.
+    Channel(Channel),
+    /// A message or a poll in a channel.
+    Message(Message),
+    /// A member of a hub.
+    Member(Member),
+    /// A role in a hub.
+    Role(Role),
+    /// An operation of a hub.
+    Operation(HubOperation),
     /// A space that is kept here.
     Sub(Sub),
     /// Outcome of one session with one peer.

@@ -3,26 +3,21 @@
 mod absent;
 #[macro_use]
 mod table;
+mod hub;
+mod joined;
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use absent::Absent;
+pub use hub::*;
+pub use joined::{OPERATIONS, PATHS, Request};
 
 use super::schema::{Field, Operation, Shape};
 use super::{AttachFile, BlobRule, ImportPost, ReplyRule};
 
-/// An operation of the API, named by its arguments.
-pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Where it is posted to, for example `/v1/post/create`.
-    const PATH: &'static str;
-    /// Whether it only means something in a running node.
-    const NEEDS_NODE: bool;
-}
-
-requests! {
+requests! { OWN_PATHS OWN_OPERATIONS;
     /// Makes the identity of this home: keys, account, this device. Answers one `identity`.
     "/v1/identity/create" any IdentityCreate {
         /// Name for the profile.

@@ -104,7 +104,7 @@ records! {
         peer: String,
         /// Local name of the peer.
         peer_name: Option<String>,
-        /// Account whose space it is.
+        /// Account or hub whose space it is.
         target: String,
         /// `authority`, `public`, `visitors` or `private`.
         section: String,

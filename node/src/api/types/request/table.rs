@@ -1,7 +1,7 @@
 //! One table makes the types of the requests, their paths and what the contract says of them.
 
 macro_rules! requests {
-    ($(
+    ($paths:ident $operations:ident; $(
         $(#[doc = $doc:literal])*
         $path:literal $node:ident $name:ident {
             $( $(#[doc = $field_doc:literal])* $field:ident : $type:ty, )*
@@ -21,10 +21,10 @@ macro_rules! requests {
                 const NEEDS_NODE: bool = requests!(@ $node);
             }
         )*
-        /// Path of every operation.
-        pub const PATHS: &[&str] = &[$($path),*];
-        /// Every operation with its arguments.
-        pub const OPERATIONS: &[Operation] = &[$(Operation {
+        /// Paths of these operations.
+        pub(in crate::api::types) const $paths: &[&str] = &[$($path),*];
+        /// These operations with their arguments.
+        pub(in crate::api::types) const $operations: &[Operation] = &[$(Operation {
             path: $path,
             needs_node: requests!(@ $node),
             doc: &[$($doc),*],

@@ -1,0 +1,89 @@
+//! `hub channel`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use mosaic_node::api::types::{ChannelCreate, ChannelEdit, ChannelList, Record};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::quantity;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Channel {
+    /// List the channels of a hub
+    List {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+    },
+    /// Create a channel
+    Create {
+        /// Hub, a slash, and the name
+        #[arg(value_name = "HUB/CHANNEL")]
+        channel: String,
+        /// What it is about
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        topic: String,
+        /// The heading that it stands under
+        #[arg(long, value_name = "NAME", default_value = "")]
+        category: String,
+        /// Only those write there who manage channels
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// Change a channel
+    Change(Change),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// Channel
+    #[arg(value_name = "HUB/CHANNEL")]
+    channel: String,
+    /// A new name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// What it is about
+    #[arg(long, value_name = "TEXT")]
+    topic: Option<String>,
+    /// The heading that it stands under
+    #[arg(long, value_name = "NAME")]
+    category: Option<String>,
+    /// Whether only those write there who manage channels: true or false
+    #[arg(long, value_name = "BOOL")]
+    read_only: Option<bool>,
+    /// Whether nobody writes there any more: true or false
+    #[arg(long, value_name = "BOOL")]
+    archived: Option<bool>,
+    /// How long a member waits between two messages; 0s for not at all
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    slow: Option<Duration>,
+}
+
+impl Channel {
+    pub(super) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::List { hub } => context.list(&ChannelList { hub }).await,
+            Self::Create { channel, topic, category, read_only } => {
+                let request = ChannelCreate { channel, topic, category, read_only };
+                let say = |record: &Record| {
+                    matches!(record, Record::Channel(_)).then(|| "The channel is there.".to_owned())
+                };
+                context.answer(&request, Print::Value, &say).await
+            }
+            Self::Change(change) => {
+                let request = ChannelEdit {
+                    channel: change.channel,
+                    name: change.name,
+                    topic: change.topic,
+                    category: change.category,
+                    read_only: change.read_only,
+                    archived: change.archived,
+                    slow_ms: change.slow.map(quantity::millis),
+                };
+                context.show(&request).await
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `hub member`, `hub role`, `hub mod`.
+
+use clap::Subcommand;
+use mosaic_node::api::types::{
+    MemberBan, MemberGrant, MemberKick, MemberList, MemberRevoke, MemberUnban, ModerationAct,
+    ModerationAdopt, ModerationLog, ModerationUndo, Record, RoleCreate, RoleList,
+};
+
+use crate::context::{Context, Print};
+use crate::error::Failure;
+use crate::render::short;
+
+const CREATE_HELP: &str = "\
+Permissions: send, react, attach, mention, invite, pin, hide, purge, kick, ban, manage-channels,
+manage-roles, manage-hub, rekey, notary; all for all of them. What holders of a role do acts on
+members of lower rank only, and nobody gives what he does not hold.";
+
+const UNDO_HELP: &str = "\
+Bans, kicks, grants and whatever else the member did count for nothing from then on, on every
+replica, and so does what followed from them. What is listed stays: texts that were purged are gone,
+and what a higher rank adopted counts by that.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Member {
+    /// List the members of a hub
+    List {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+    },
+    /// Let somebody in, or give a member a role
+    Grant {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Role; default: that of every member
+        #[arg(value_name = "ROLE")]
+        role: Option<String>,
+    },
+    /// Take a role from a member
+    Revoke {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Role; default: that of every member
+        #[arg(value_name = "ROLE")]
+        role: Option<String>,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Remove a member, who may be invited again
+    Kick {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Remove a member for good: what is here of him stays
+    Ban {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Nothing of him stays
+        #[arg(long)]
+        purge: bool,
+        /// Ban as well who came in by his invitations, and by theirs
+        #[arg(long)]
+        with_invitees: bool,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// End the bans and removals of somebody
+    Unban {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// List the roles of a hub
+    List {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+    },
+    /// Define a role
+    #[command(after_long_help = CREATE_HELP)]
+    Create {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// How high it stands, 1 to 1000
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        rank: u64,
+        /// What its holders may do, with commas between
+        #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',')]
+        allow: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mod {
+    /// Hide messages from everybody
+    Hide(Target),
+    /// Show hidden messages again
+    Restore(Target),
+    /// Hide messages for good and have their texts dropped
+    Purge(Target),
+    /// Show messages above their channel
+    Pin(Target),
+    /// Take pins down
+    Unpin(Target),
+    /// Make all that a member of lower rank did count for nothing
+    #[command(after_long_help = UNDO_HELP)]
+    Undo {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Make an operation of another your own, so that it counts by your power
+    Adopt {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Operation, as the log lists it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// List every operation, valid or not, newest first
+    Log {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// At most so many
+        #[arg(short = 'n', long, value_name = "N")]
+        limit: Option<u64>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// Messages; - reads ids from stdin
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+fn said(record: &Record) -> Option<String> {
+    let Record::Operation(done) = record else { return None };
+    let about = done.about.as_deref().map(short).unwrap_or_default();
+    Some(format!("{} {about}: done.", done.action))
+}
+
+impl Member {
+    pub(super) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let print = Print::Nothing;
+        match self {
+            Self::List { hub } => context.list(&MemberList { hub }).await,
+            Self::Grant { hub, who, role } => {
+                context.answer(&MemberGrant { hub, who, role }, print, &said).await
+            }
+            Self::Revoke { hub, who, role, reason } => {
+                context.answer(&MemberRevoke { hub, who, role, reason }, print, &said).await
+            }
+            Self::Kick { hub, who, reason } => {
+                context.answer(&MemberKick { hub, who, reason }, print, &said).await
+            }
+            Self::Ban { hub, who, purge, with_invitees, reason } => {
+                let request = MemberBan { hub, who, purge, with_invitees, reason };
+                context.answer(&request, print, &said).await
+            }
+            Self::Unban { hub, who } => {
+                context.answer(&MemberUnban { hub, who }, print, &said).await
+            }
+        }
+    }
+}
+
+impl Role {
+    pub(super) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::List { hub } => context.list(&RoleList { hub }).await,
+            Self::Create { hub, name, rank, allow } => {
+                let rank = Some(rank);
+                context
+                    .answer(&RoleCreate { hub, name, rank, allow }, Print::Value, &|_| None)
+                    .await
+            }
+        }
+    }
+}
+
+impl Mod {
+    pub(super) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Hide(target) => target.run(context, "hide").await,
+            Self::Restore(target) => target.run(context, "restore").await,
+            Self::Purge(target) => target.run(context, "purge").await,
+            Self::Pin(target) => target.run(context, "pin").await,
+            Self::Unpin(target) => target.run(context, "unpin").await,
+            Self::Undo { hub, who, reason } => {
+                context.show(&ModerationUndo { hub, who, reason }).await
+            }
+            Self::Adopt { hub, id, reason } => {
+                let request = ModerationAdopt { hub, id, reason };
+                context.answer(&request, Print::Nothing, &said).await
+            }
+            Self::Log { hub, limit } => context.list(&ModerationLog { hub, limit }).await,
+        }
+    }
+}
+
+impl Target {
+    async fn run(self, context: &mut Context<'_>, act: &str) -> Result<(), Failure> {
+        let Self { ids, reason } = self;
+        let request = |id| ModerationAct { id, act: act.to_owned(), reason: reason.clone() };
+        context.each(&ids, request, Print::Nothing, &said).await
+    }
+}

@@ -1,0 +1,109 @@
+//! Channels of a hub.
+
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::hash::{ChangeId, HubId};
+use mosaic_engine::hub::ChannelView;
+use mosaic_engine::model::entry::{ChannelChange, ChannelFields, EntryRef, HubAction};
+use mosaic_engine::replica::Replica;
+
+use super::name;
+use crate::api::answer::blocking;
+use crate::api::types::{
+    Channel, ChannelCreate, ChannelEdit, ChannelList, ErrorKind, ErrorRecord, Record, rfc3339,
+};
+use crate::app::App;
+use crate::clock;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = blocking::<ChannelList, _>(router, |app, r: ChannelList| {
+        let replica = app.replica()?;
+        let hub = name::hub(&replica, &r.hub)?;
+        all(&replica, &hub)
+    });
+    let router = blocking::<ChannelCreate, _>(router, create);
+    blocking::<ChannelEdit, _>(router, edit)
+}
+
+/// All channels of a hub.
+pub(super) fn all(replica: &Replica, hub: &HubId) -> Result<Vec<Record>, ErrorRecord> {
+    let channels = replica.hub(hub, |known| {
+        let pinned = |channel: ChannelView| (known.pins(&channel.id), channel);
+        known.channels().into_iter().map(pinned).collect::<Vec<_>>()
+    })?;
+    Ok(channels.iter().map(|(pins, channel)| record(hub, channel, pins)).collect())
+}
+
+fn record(hub: &HubId, channel: &ChannelView, pins: &[EntryRef]) -> Record {
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Record::Channel(Channel {
+        id: channel.id.to_string(),
+        hub: hub.to_string(),
+        name: channel.name.clone(),
+        ambiguous: channel.ambiguous.into(),
+        topic: some(&channel.topic),
+        category: some(&channel.category),
+        by: channel.by.to_string(),
+        created_at: rfc3339(channel.created_ms),
+        read_only: channel.read_only.into(),
+        archived: channel.archived.into(),
+        slow_ms: Some(channel.slow_ms).filter(|ms| *ms != 0),
+        pins: pins.iter().map(|pin| pin.entry.to_string()).collect(),
+    })
+}
+
+fn of_id(replica: &Replica, hub: &HubId, id: &ChangeId) -> Result<Record, ErrorRecord> {
+    let all = replica.hub(hub, |known| {
+        let found = known.channels().into_iter().find(|channel| channel.id == *id);
+        found.map(|channel| (known.pins(&channel.id), channel))
+    })?;
+    let (pins, channel) = all.ok_or_else(|| {
+        ErrorRecord::new(ErrorKind::NotFound, format!("no channel has the id {id}"))
+    })?;
+    Ok(record(hub, &channel, &pins))
+}
+
+fn create(app: &App, request: ChannelCreate) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let (of, called) = name::split(&request.channel)?;
+    let hub = name::hub(&replica, of)?;
+    name::check(called, "channel")?;
+    let action = HubAction::CreateChannel(ChannelFields {
+        name: called.to_owned(),
+        topic: request.topic,
+        category: request.category,
+        read_only: request.read_only,
+    });
+    let id = replica.hub_operation(&hub, action, "", clock::now_ms());
+    of_id(&replica, &hub, &id.map_err(name::refused(hub))?)
+}
+
+fn edit(app: &App, request: ChannelEdit) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let (hub, channel) = name::channel(&replica, &request.channel)?;
+    let ChannelEdit { name, topic, category, read_only, archived, slow_ms, .. } = request;
+    if let Some(name) = &name {
+        name::check(name, "channel")?;
+    }
+    let changes = [
+        name.map(ChannelChange::Name),
+        topic.map(ChannelChange::Topic),
+        category.map(ChannelChange::Category),
+        read_only.map(ChannelChange::ReadOnly),
+        archived.map(ChannelChange::Archived),
+        slow_ms.map(ChannelChange::SlowMs),
+    ];
+    let changes: Vec<ChannelChange> = changes.into_iter().flatten().collect();
+    if changes.is_empty() {
+        let message = "nothing to change was named";
+        return Err(ErrorRecord::new(ErrorKind::Usage, message)
+            .with_hint("mosaic hub channel change --help"));
+    }
+    for change in changes {
+        let action = HubAction::ChangeChannel { channel, change };
+        let done = replica.hub_operation(&hub, action, "", clock::now_ms());
+        done.map_err(name::refused(hub))?;
+    }
+    of_id(&replica, &hub, &channel)
+}

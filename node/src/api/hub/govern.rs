@@ -1,0 +1,398 @@
+//! Members, roles, moderation, and the audit log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::hash::{AccountId, ChangeId, HubId};
+use mosaic_engine::hub::{Record as Logged, Verdict, Why};
+use mosaic_engine::model::entry::{EntryRef, HubAction, HubSetting, Rank, RoleRef, Who};
+use mosaic_engine::replica::Replica;
+
+use super::name;
+use crate::api::answer::blocking;
+use crate::api::resolve;
+use crate::api::types::{
+    ErrorKind, ErrorRecord, HubOperation, Member, MemberBan, MemberGrant, MemberKick, MemberList,
+    MemberRevoke, MemberUnban, ModerationAct, ModerationAdopt, ModerationLog, ModerationUndo,
+    Record, Role, RoleCreate, RoleList, rfc3339,
+};
+use crate::app::App;
+use crate::clock;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = blocking::<MemberList, _>(router, members);
+    let router = blocking::<MemberGrant, _>(router, |app, r: MemberGrant| {
+        let replica = app.replica()?;
+        let (hub, account) = member(&replica, &r.hub, &r.who)?;
+        let role = name::role(&replica, &hub, r.role.as_deref())?;
+        act(&replica, &hub, HubAction::Grant { account, role }, "")
+    });
+    let router = blocking::<MemberRevoke, _>(router, |app, r: MemberRevoke| {
+        let replica = app.replica()?;
+        let (hub, account) = member(&replica, &r.hub, &r.who)?;
+        let role = name::role(&replica, &hub, r.role.as_deref())?;
+        let id = replica.revoke_role(&hub, &account, role, &r.reason, clock::now_ms());
+        operation(&replica, &hub, &id.map_err(name::refused(hub))?)
+    });
+    let router = blocking::<MemberKick, _>(router, |app, r: MemberKick| {
+        let replica = app.replica()?;
+        let (hub, account) = member(&replica, &r.hub, &r.who)?;
+        let id = replica.kick(&hub, &account, &r.reason, clock::now_ms());
+        operation(&replica, &hub, &id.map_err(name::refused(hub))?)
+    });
+    let router = blocking::<MemberBan, _>(router, ban);
+    let router = blocking::<MemberUnban, _>(router, unban);
+    let router = blocking::<RoleList, _>(router, |app, r: RoleList| {
+        let replica = app.replica()?;
+        roles(&replica, &name::hub(&replica, &r.hub)?)
+    });
+    let router = blocking::<RoleCreate, _>(router, define);
+    let router = blocking::<ModerationAct, _>(router, moderate);
+    let router = blocking::<ModerationUndo, _>(router, undo);
+    let router = blocking::<ModerationAdopt, _>(router, |app, r: ModerationAdopt| {
+        let replica = app.replica()?;
+        let hub = name::hub(&replica, &r.hub)?;
+        let adopted = found(&replica, &hub, &r.id)?;
+        act(&replica, &hub, HubAction::Adopt { operation: adopted }, &r.reason)
+    });
+    blocking::<ModerationLog, _>(router, |app, r: ModerationLog| {
+        let replica = app.replica()?;
+        let hub = name::hub(&replica, &r.hub)?;
+        let limit = r.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        Ok(replica.hub(&hub, |known| {
+            let records = known.audit();
+            records.iter().rev().take(limit).map(|record| logged(&hub, record)).collect::<Vec<_>>()
+        })?)
+    })
+}
+
+fn member(replica: &Replica, hub: &str, who: &str) -> Result<(HubId, AccountId), ErrorRecord> {
+    let hub = name::hub(replica, hub)?;
+    // Of members of a hub no more than their ids may be known here.
+    let prefix = who.trim().to_ascii_lowercase();
+    let members = replica.hub(&hub, |hub| hub.members())?;
+    let mut fitting = members.keys().filter(|account| account.to_string().starts_with(&prefix));
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) if prefix.len() >= 4 => Ok((hub, *only)),
+        _ => Ok((hub, resolve::account(replica, Some(who))?)),
+    }
+}
+
+fn act(
+    replica: &Replica,
+    hub: &HubId,
+    action: HubAction,
+    reason: &str,
+) -> Result<Record, ErrorRecord> {
+    let id = replica.hub_operation(hub, action, reason, clock::now_ms());
+    operation(replica, hub, &id.map_err(name::refused(*hub))?)
+}
+
+/// One operation as the audit log shows it.
+pub(super) fn operation(
+    replica: &Replica,
+    hub: &HubId,
+    id: &ChangeId,
+) -> Result<Record, ErrorRecord> {
+    let record =
+        replica.hub(hub, |known| known.record_of(id).map(|record| logged(hub, &record)))?;
+    record.ok_or_else(|| {
+        ErrorRecord::new(ErrorKind::NotFound, format!("no operation has the id {id}"))
+    })
+}
+
+fn members(app: &App, request: MemberList) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let hub = name::hub(&replica, &request.hub)?;
+    let (members, roles) = replica.hub(&hub, |hub| (hub.members(), hub.roles()))?;
+    let mut members: Vec<_> = members.into_iter().collect();
+    members.sort_by(|a, b| b.1.rank.cmp(&a.1.rank).then(a.0.cmp(&b.0)));
+    let mut records = Vec::with_capacity(members.len());
+    for (account, member) in members {
+        let owner = member.rank == Rank::OWNER;
+        let held = roles
+            .iter()
+            .filter(|role| matches!(role.role, RoleRef::Role(id) if member.roles.contains(&id)));
+        records.push(Record::Member(Member {
+            hub: hub.to_string(),
+            account: account.to_string(),
+            name: resolve::name(&replica, &account)?,
+            rank: (!owner).then(|| u64::from(member.rank.number())),
+            owner: owner.into(),
+            roles: held.map(|role| role.name.clone()).collect(),
+        }));
+    }
+    Ok(records)
+}
+
+fn roles(replica: &Replica, hub: &HubId) -> Result<Vec<Record>, ErrorRecord> {
+    let roles = replica.hub(hub, |hub| hub.roles())?;
+    let records = roles.into_iter().map(|role| {
+        let (id, name) = match role.role {
+            RoleRef::Everyone => ("everyone".to_owned(), "everyone".to_owned()),
+            RoleRef::Role(id) => (id.to_string(), role.name),
+        };
+        Record::Role(Role {
+            id,
+            hub: hub.to_string(),
+            name,
+            rank: u64::from(role.rank.number()),
+            permissions: name::permissions(role.permissions),
+        })
+    });
+    Ok(records.collect())
+}
+
+fn define(app: &App, request: RoleCreate) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let hub = name::hub(&replica, &request.hub)?;
+    name::check(&request.name, "role")?;
+    let asked = request.rank.unwrap_or(1);
+    let rank = u16::try_from(asked).ok().filter(|rank| *rank > 0).and_then(Rank::of_role);
+    let rank = rank.ok_or_else(|| {
+        let message = format!("a role has a rank of 1 to 1000, not {asked}");
+        ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub role create --help")
+    })?;
+    let permissions = name::parse_permissions(&request.allow)?;
+    let action = HubAction::DefineRole { name: request.name, rank, permissions };
+    let id = replica.hub_operation(&hub, action, "", clock::now_ms());
+    let id = id.map_err(name::refused(hub))?.to_string();
+    let all = roles(&replica, &hub)?;
+    let made = all.into_iter().find(|role| matches!(role, Record::Role(role) if role.id == id));
+    made.ok_or_else(|| ErrorRecord::new(ErrorKind::Error, "the role was not made"))
+}
+
+fn ban(app: &App, request: MemberBan) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let (hub, account) = member(&replica, &request.hub, &request.who)?;
+    let mut all = vec![account];
+    if request.with_invitees {
+        all.extend(replica.hub(&hub, |hub| hub.invited_by(&account))?);
+    }
+    let done: BTreeSet<AccountId> = all.iter().copied().collect();
+    let mut records = Vec::with_capacity(done.len());
+    for account in all {
+        let now_ms = clock::now_ms();
+        let done = replica.ban(&hub, &account, request.purge, &request.reason, now_ms);
+        match done {
+            Ok(id) => records.push(operation(&replica, &hub, &id)?),
+            Err(error) if records.is_empty() => return Err(name::refused(hub)(error)),
+            Err(error) => records.push(Record::Error(error.into())),
+        }
+    }
+    Ok(records)
+}
+
+fn unban(app: &App, request: MemberUnban) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let hub = name::hub(&replica, &request.hub)?;
+    let account = resolve::account(&replica, Some(&request.who))
+        .or_else(|_| member(&replica, &request.hub, &request.who).map(|(_, account)| account))?;
+    let removals = replica.hub(&hub, |known| {
+        let of = |action: &HubAction| match action {
+            HubAction::Ban { account: who, .. } | HubAction::Kick { account: who, .. } => {
+                *who == account
+            }
+            _ => false,
+        };
+        let audit = known.audit();
+        let standing = audit.iter().filter(|record| {
+            of(record.action)
+                && matches!(record.verdict, Verdict::Counts(_))
+                && record.lifted.is_none()
+        });
+        standing.map(|record| record.id).collect::<Vec<_>>()
+    })?;
+    if removals.is_empty() {
+        let message = format!("{} is not banned from this hub", account.short());
+        let hint = format!("mosaic hub mod log {}", hub.short());
+        return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
+    }
+    removals
+        .into_iter()
+        .map(|removal| act(&replica, &hub, HubAction::Lift { operation: removal }, ""))
+        .collect()
+}
+
+/// The operation that is in force and does this to a message.
+fn in_force(
+    replica: &Replica,
+    hub: &HubId,
+    does: impl Fn(&HubAction) -> bool,
+) -> Result<Option<ChangeId>, ErrorRecord> {
+    Ok(replica.hub(hub, |known| {
+        let audit = known.audit();
+        let found = audit.iter().find(|record| {
+            does(record.action)
+                && matches!(record.verdict, Verdict::Counts(_))
+                && record.lifted.is_none()
+        });
+        found.map(|record| record.id)
+    })?)
+}
+
+fn moderate(app: &App, request: ModerationAct) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let id = resolve::entry(&replica, &request.id)?;
+    let view = replica.message(&id)?;
+    let (hub, entry) = (view.hub, EntryRef { account: view.account, entry: id });
+    if matches!(request.act.as_str(), "hide" | "purge") {
+        check_above(&replica, &hub, &view.account)?;
+    }
+    let lift = |does: &dyn Fn(&HubAction) -> bool, what: &str| match in_force(&replica, &hub, does)?
+    {
+        Some(operation) => Ok(HubAction::Lift { operation }),
+        None => {
+            let message = format!("{} is not {what}", id.short());
+            Err(ErrorRecord::new(ErrorKind::NotFound, message)
+                .with_hint(format!("mosaic hub mod log {}", hub.short())))
+        }
+    };
+    let action = match request.act.as_str() {
+        "hide" => HubAction::Hide { entry },
+        "purge" => HubAction::Purge { entry },
+        "pin" => HubAction::Pin { channel: view.channel, entry },
+        "restore" => {
+            lift(&|action| matches!(action, HubAction::Hide { entry: e } if *e == entry), "hidden")?
+        }
+        "unpin" => lift(
+            &|action| matches!(action, HubAction::Pin { entry: e, .. } if *e == entry),
+            "pinned",
+        )?,
+        other => {
+            let message =
+                format!("'{}' is none of hide, restore, purge, pin, unpin", other.escape_debug());
+            return Err(
+                ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub mod --help")
+            );
+        }
+    };
+    act(&replica, &hub, action, &request.reason)
+}
+
+/// What one hides of equals and of those above would stay where it is.
+fn check_above(replica: &Replica, hub: &HubId, author: &AccountId) -> Result<(), ErrorRecord> {
+    let me = replica.account()?;
+    let (mine, his) = replica.hub(hub, |known| (known.rank(&me), known.rank(author)))?;
+    if mine > his {
+        return Ok(());
+    }
+    let message = "you can hide and purge what members of lower rank wrote; this one's rank is not \
+                   below yours";
+    let hint = format!("mosaic hub member list {}", hub.short());
+    Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint))
+}
+
+fn undo(app: &App, request: ModerationUndo) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let (hub, account) = member(&replica, &request.hub, &request.who)?;
+    let action = HubAction::Undo { account, keep: Vec::new() };
+    let id = replica.hub_operation(&hub, action, &request.reason, clock::now_ms());
+    let id = id.map_err(name::refused(hub))?;
+    let mut records = vec![operation(&replica, &hub, &id)?];
+    // What was dropped stays dropped, and what counts still was done by a higher rank.
+    records.extend(replica.hub(&hub, |known| {
+        let audit = known.audit();
+        let his = audit.iter().filter(|record| record.account == account);
+        let stays = his.filter(|record| {
+            let undone = matches!(record.verdict, Verdict::Void(Why::Undone { by }) if by == id);
+            !undone || matches!(record.action, HubAction::Purge { .. })
+        });
+        stays.map(|record| logged(&hub, record)).collect::<Vec<_>>()
+    })?);
+    Ok(records)
+}
+
+/// An operation by its id prefix.
+fn found(replica: &Replica, hub: &HubId, text: &str) -> Result<ChangeId, ErrorRecord> {
+    let prefix = text.trim().to_ascii_lowercase();
+    let ids = replica.hub(hub, |known| {
+        let audit = known.audit();
+        let fitting = audit.iter().map(|record| record.id);
+        fitting.filter(|id| id.to_string().starts_with(&prefix)).collect::<Vec<_>>()
+    })?;
+    match ids.as_slice() {
+        [only] if prefix.len() >= 4 => Ok(*only),
+        _ => {
+            let message =
+                format!("{} operations begin with '{}'", ids.len(), prefix.escape_debug());
+            let hint = format!("mosaic hub mod log {}", hub.short());
+            Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint))
+        }
+    }
+}
+
+fn logged(hub: &HubId, record: &Logged<'_>) -> Record {
+    let (about, detail) = subject(record.action);
+    let (counts, rank, why) = match record.verdict {
+        Verdict::Counts(rank) => {
+            (true, Some(u64::from(rank.number())).filter(|_| rank != Rank::OWNER), None)
+        }
+        Verdict::Void(why) => (false, None, Some(why.name().to_owned())),
+        Verdict::Silent => (true, None, None),
+    };
+    Record::Operation(HubOperation {
+        id: record.id.to_string(),
+        hub: hub.to_string(),
+        by: record.account.to_string(),
+        created_at: rfc3339(record.time_ms),
+        action: record.action.name().to_owned(),
+        about,
+        detail,
+        adopts: record.adopts.map(|id| id.to_string()),
+        reason: Some(record.reason.to_owned()).filter(|reason| !reason.is_empty()),
+        counts,
+        rank,
+        why,
+        lifted: record.lifted.map(|id| id.to_string()),
+        disputed: record.disputed.into(),
+    })
+}
+
+fn role(role: &RoleRef) -> String {
+    match role {
+        RoleRef::Everyone => "everyone".to_owned(),
+        RoleRef::Role(id) => id.to_string(),
+    }
+}
+
+/// Whom or what an operation is about, and what else it says.
+fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
+    match action {
+        HubAction::Grant { account, role: of } | HubAction::Revoke { account, role: of, .. } => {
+            (Some(account.to_string()), Some(role(of)))
+        }
+        HubAction::Kick { account, .. } | HubAction::Undo { account, .. } => {
+            (Some(account.to_string()), None)
+        }
+        HubAction::Ban { account, purge, .. } => {
+            (Some(account.to_string()), purge.then(|| "purge".to_owned()))
+        }
+        HubAction::DefineRole { name, .. } => (None, Some(name.clone())),
+        HubAction::ChangeRole { role: of, name, .. } => (Some(role(of)), Some(name.clone())),
+        HubAction::ExtendCut { removal: id, .. }
+        | HubAction::Lift { operation: id }
+        | HubAction::CloseInvite { invite: id }
+        | HubAction::Join { invite: id, .. }
+        | HubAction::ChangeChannel { channel: id, .. } => (Some(id.to_string()), None),
+        HubAction::ChannelRules { channel, who, .. } => {
+            let who = match who {
+                Who::Role(of) => role(of),
+                Who::Account(account) => account.to_string(),
+            };
+            (Some(channel.to_string()), Some(who))
+        }
+        HubAction::CreateChannel(fields) => (None, Some(fields.name.clone())),
+        HubAction::Set(HubSetting::Name(name)) => (None, Some(name.clone())),
+        HubAction::Pin { entry, .. } | HubAction::Hide { entry } | HubAction::Purge { entry } => {
+            (Some(entry.entry.to_string()), None)
+        }
+        HubAction::Invite { role: of, .. } => (None, Some(role(of))),
+        HubAction::Succession { owners, .. } => {
+            let owners: Vec<String> = owners.iter().map(ToString::to_string).collect();
+            (None, Some(owners.join(" ")))
+        }
+        _ => (None, None),
+    }
+}

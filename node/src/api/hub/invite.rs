@@ -1,0 +1,253 @@
+//! Invitations: making them, and joining by a ticket.
+
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::entropy::Entropy;
+use mosaic_engine::hash::{ChangeId, HubId};
+use mosaic_engine::identity::DeviceSecret;
+use mosaic_engine::model::entry::HubAction;
+use mosaic_engine::replica::{EngineError, Replica, Ticket as Invitation};
+use tokio::task::spawn_blocking;
+
+use super::{govern, name, of_id};
+use crate::api::answer::{Answer, Outcome, Sink, blocking, route};
+use crate::api::resolve;
+use crate::api::types::{
+    ErrorKind, ErrorRecord, HubInvite, HubInvites, HubJoin, HubUninvite, Invite, Notice, Record,
+    Ticket, rfc3339,
+};
+use crate::app::App;
+use crate::clock;
+use crate::ticket::HubTicket;
+
+/// Prints a new ticket, at somebody who may invite.
+const NEW_TICKET: &str = "mosaic hub invite HUB";
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = route::<HubInvite, _, _>(router, invite);
+    let router = blocking::<HubInvites, _>(router, list);
+    let router = blocking::<HubUninvite, _>(router, close);
+    route::<HubJoin, _, _>(router, join)
+}
+
+/// A key from its seed, for signing alone.
+fn key(seed: &[u8; 32]) -> Result<DeviceSecret, ErrorRecord> {
+    let mut bytes = [0; DeviceSecret::LEN];
+    let (signing, sealing) = bytes.split_at_mut(32);
+    signing.copy_from_slice(seed);
+    sealing.copy_from_slice(seed);
+    DeviceSecret::from_bytes(&bytes).ok_or_else(|| {
+        let message = "the ticket's key is not usable";
+        ErrorRecord::new(ErrorKind::Usage, message).with_hint(NEW_TICKET)
+    })
+}
+
+async fn invite(app: Arc<App>, request: HubInvite) -> Outcome {
+    let node = match app.is_node() {
+        true => Some(app.network().await?.net().ticket()),
+        false => None,
+    };
+    let unheard = node.is_none();
+    let making = spawn_blocking(move || make(&app, request, node));
+    let ticket = making.await.map_err(|error| failed(&error))??;
+    let mut records = vec![Record::Ticket(ticket)];
+    if unheard {
+        let message = "No node runs here, so the ticket names no address: whoever has it must \
+                       reach a node that keeps this hub by itself."
+            .to_owned();
+        records.push(Record::Notice(Notice { message }));
+    }
+    Ok(Answer::Records(records))
+}
+
+fn make(
+    app: &App,
+    request: HubInvite,
+    node: Option<crate::ticket::NodeTicket>,
+) -> Result<Ticket, ErrorRecord> {
+    let replica = app.replica()?;
+    let hub = name::hub(&replica, &request.hub)?;
+    let account = request.who.as_deref().map(|who| resolve::account(&replica, Some(who)));
+    let account = account.transpose()?;
+    let mut seed = [0; 32];
+    app.entropy().fill(&mut seed);
+    let now_ms = clock::now_ms();
+    let expires_ms = request.expires_ms.map_or(0, |after| now_ms.saturating_add(after));
+    let too_many = |_| {
+        let message = "an invitation is for 1 to 1000 accounts, or for any number (0)";
+        ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub invite --help")
+    };
+    let action = HubAction::Invite {
+        role: name::role(&replica, &hub, request.role.as_deref())?,
+        key: Some(key(&seed)?.id()),
+        uses: u32::try_from(request.uses.unwrap_or(0)).map_err(too_many)?,
+        expires_ms,
+        account,
+    };
+    let invite = replica.hub_operation(&hub, action, "", now_ms).map_err(name::refused(hub))?;
+    let ticket = HubTicket { hub, invite, seed, node };
+    Ok(Ticket {
+        kind: "hub".to_owned(),
+        ticket: ticket.to_string(),
+        expires_at: (expires_ms != 0).then(|| rfc3339(expires_ms)),
+    })
+}
+
+fn list(app: &App, request: HubInvites) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let hub = name::hub(&replica, &request.hub)?;
+    let invites = replica.hub(&hub, |hub| hub.invites())?;
+    let names = |accounts: &std::collections::BTreeSet<_>| -> Vec<String> {
+        accounts
+            .iter()
+            .map(|account: &mosaic_engine::hash::AccountId| account.to_string())
+            .collect()
+    };
+    let records = invites.iter().map(|invite| {
+        Record::Invite(Invite {
+            id: invite.id.to_string(),
+            hub: hub.to_string(),
+            by: invite.by.to_string(),
+            uses: (invite.uses != 0).then_some(u64::from(invite.uses)),
+            expires_at: (invite.expires_ms != 0).then(|| rfc3339(invite.expires_ms)),
+            account: invite.account.map(|account| account.to_string()),
+            closed: invite.closed.into(),
+            joined: names(&invite.joined),
+            waiting: names(&invite.waiting),
+        })
+    });
+    Ok(records.collect())
+}
+
+fn close(app: &App, request: HubUninvite) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let hub = name::hub(&replica, &request.hub)?;
+    let invites = replica.hub(&hub, |hub| hub.invites())?;
+    let prefix = request.id.trim().to_ascii_lowercase();
+    let found: Vec<ChangeId> = invites
+        .iter()
+        .map(|invite| invite.id)
+        .filter(|id| prefix.len() >= 4 && id.to_string().starts_with(&prefix))
+        .collect();
+    let [invite] = found.as_slice() else {
+        let message = format!("{} invitations begin with '{}'", found.len(), prefix.escape_debug());
+        let hint = format!("mosaic hub invites {}", hub.short());
+        return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
+    };
+    let action = HubAction::CloseInvite { invite: *invite };
+    let id = replica.hub_operation(&hub, action, "", clock::now_ms())?;
+    govern::operation(&replica, &hub, &id)
+}
+
+async fn join(app: Arc<App>, request: HubJoin) -> Outcome {
+    let ticket = HubTicket::parse(&request.ticket)
+        .map_err(|error| ErrorRecord::from(error).with_hint(NEW_TICKET))?;
+    let replica = app.replica()?;
+    Ok(Answer::running(move |sink| async move {
+        let met = fetch(&app, &replica, &ticket, &sink).await?;
+        let (joining, hub) = (replica.clone(), ticket.hub);
+        let (invite, seed) = (ticket.invite, ticket.seed);
+        let alias = request.alias.unwrap_or_default();
+        let joined = spawn_blocking(move || enter(&joining, hub, invite, &seed, &alias));
+        joined.await.map_err(|error| failed(&error))??;
+        app.kept_changed();
+        if met {
+            tell(&app, &ticket, &sink).await?;
+        }
+        let record = spawn_blocking(move || of_id(&replica, &hub)).await;
+        let _ = sink.send(record.map_err(|error| failed(&error))??).await;
+        Ok(())
+    }))
+}
+
+/// Fetches the hub if it is not here yet; says whether a node was met.
+async fn fetch(
+    app: &Arc<App>,
+    replica: &Arc<Replica>,
+    ticket: &HubTicket,
+    sink: &Sink,
+) -> Result<bool, ErrorRecord> {
+    let (looking, hub, invite) = (replica.clone(), ticket.hub, ticket.invite);
+    let here = spawn_blocking(move || {
+        let known = looking.hub(&hub, |hub| hub.verdict(&invite).is_some());
+        let known = match known {
+            Err(EngineError::NotFound { .. }) => false,
+            known => known?,
+        };
+        if !known {
+            looking.serve_hub(&hub, true)?;
+        }
+        Ok::<_, EngineError>(known)
+    });
+    let here = here.await.map_err(|error| failed(&error))??;
+    if !here {
+        app.kept_changed();
+    }
+    let Some(node) = &ticket.node else {
+        if here {
+            return Ok(false);
+        }
+        let message = "the ticket names no node, and this hub is not here: sync with a node that \
+                       keeps it, then join again";
+        return Err(
+            ErrorRecord::new(ErrorKind::Retry, message).with_hint("mosaic sync --peer TICKET")
+        );
+    };
+    let network = app.network().await?;
+    if !here {
+        let message = "Fetching the hub…".to_owned();
+        let _ = sink.send(Record::Notice(Notice { message })).await;
+    }
+    let (peers, remembered) = (network.peers().clone(), node.clone());
+    let noting = spawn_blocking(move || peers.remember(&remembered, None, true)).await;
+    if !matches!(noting, Ok(Ok(_))) {
+        tracing::warn!("a peer was not remembered");
+    }
+    match network.round(node).await {
+        Ok(_) => Ok(true),
+        Err(_) if here => Ok(false),
+        Err(error) => Err(ErrorRecord::from(error).with_hint("mosaic hub join TICKET")),
+    }
+}
+
+fn enter(
+    replica: &Replica,
+    hub: HubId,
+    invite: ChangeId,
+    seed: &[u8; 32],
+    alias: &str,
+) -> Result<(), ErrorRecord> {
+    let (me, now_ms) = (replica.account()?, clock::now_ms());
+    let member = match replica.hub(&hub, |hub| hub.rank(&me)) {
+        Err(EngineError::NotFound { .. }) => {
+            let message = "the node that the ticket names does not keep this hub any more";
+            return Err(ErrorRecord::new(ErrorKind::Retry, message).with_hint(NEW_TICKET));
+        }
+        rank => rank?.is_some(),
+    };
+    if !member {
+        let key = key(seed)?;
+        let joined = replica.join_hub(&Invitation { hub, invite, key: Some(&key) }, now_ms);
+        joined.map_err(name::refused(hub))?;
+    }
+    replica.list_hub(&hub, true, alias, now_ms)?;
+    // The list says it on all devices from now on.
+    replica.serve_hub(&hub, false)?;
+    Ok(())
+}
+
+/// Brings the news to the node of the ticket.
+async fn tell(app: &Arc<App>, ticket: &HubTicket, sink: &Sink) -> Result<(), ErrorRecord> {
+    let network = app.network().await?;
+    let Some(node) = &ticket.node else { return Ok(()) };
+    if network.round(node).await.is_err() {
+        let message = "You are in; nobody else knows it yet: mosaic sync".to_owned();
+        let _ = sink.send(Record::Notice(Notice { message })).await;
+    }
+    Ok(())
+}
+
+fn failed(error: &impl ToString) -> ErrorRecord {
+    ErrorRecord::new(ErrorKind::Error, error.to_string())
+}

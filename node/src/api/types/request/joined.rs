@@ -1,0 +1,34 @@
+//! What a request is, and the operations of all tables, one after the other.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::hub::{HUB_OPERATIONS, HUB_PATHS};
+use super::{OWN_OPERATIONS, OWN_PATHS};
+use crate::api::types::schema::Operation;
+
+/// An operation of the API, named by its arguments.
+pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Where it is posted to, for example `/v1/post/create`.
+    const PATH: &'static str;
+    /// Whether it only means something in a running node.
+    const NEEDS_NODE: bool;
+}
+
+/// Path of every operation.
+pub const PATHS: &[&str] = &join::<_, { OWN_PATHS.len() + HUB_PATHS.len() }>(OWN_PATHS, HUB_PATHS);
+/// Every operation with its arguments.
+pub const OPERATIONS: &[Operation] =
+    &join::<_, { OWN_OPERATIONS.len() + HUB_OPERATIONS.len() }>(OWN_OPERATIONS, HUB_OPERATIONS);
+
+/// Joins two tables, neither of which is empty.
+#[expect(clippy::indexing_slicing, reason = "worked out when this is compiled, or not at all")]
+const fn join<T: Copy, const N: usize>(first: &[T], second: &[T]) -> [T; N] {
+    let mut all = [first[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
