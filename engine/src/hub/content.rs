@@ -191,4 +191,16 @@ impl Hub {
         }
         found
     }
+
+    /// Messages that moderators had purged, by those who are above their authors now.
+    #[must_use]
+    pub fn purged(&self) -> Vec<EntryRef> {
+        let named = self.marks.values().flatten().filter_map(|op| {
+            match self.graph.ops[*op].deed.as_ref()?.action.as_ref() {
+                HubAction::Purge { entry } => Some(*entry),
+                _ => None,
+            }
+        });
+        named.filter(|e| matches!(self.moderation(e), Some(Moderation::Purged { .. }))).collect()
+    }
 }

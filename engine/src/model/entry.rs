@@ -255,14 +255,14 @@ pub enum Entry {
     },
     /// The account's words bring in a device.
     Recover {
-        /// Encoded [`RecoveryCertificate`].
+        /// Encoded [`crate::identity::RecoveryCertificate`].
         certificate: Vec<u8>,
         /// What people call the device.
         name: String,
     },
     /// The account's words give way to others.
     Rotate {
-        /// Encoded [`Rotation`].
+        /// Encoded [`crate::identity::Rotation`].
         rotation: Vec<u8>,
         /// The devices recovered so far, which the rotation names by their digest.
         seen: Vec<DeviceId>,

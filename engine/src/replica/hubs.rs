@@ -22,6 +22,7 @@ mod messages;
 mod operations;
 mod page;
 mod polls;
+mod purges;
 
 pub use self::messages::MessageDraft;
 pub use self::operations::{HubStart, Ticket};
@@ -85,14 +86,11 @@ impl Replica {
 
     /// Notes what a commit changes about hubs that are in memory.
     pub(super) fn mark_hubs(state: &mut State, work: &Work) {
-        if state.hubs.is_empty() {
-            return;
-        }
         for key in &work.chains {
             let description = state.descriptions.get(&key.doc);
-            if let Some(hub) = description.and_then(|d| log_of(d))
-                && let Some(known) = state.hubs.get_mut(&hub)
-            {
+            let Some(hub) = description.and_then(|d| log_of(d)) else { continue };
+            state.purges_due.insert(hub);
+            if let Some(known) = state.hubs.get_mut(&hub) {
                 known.grown.insert(*key);
             }
         }
@@ -145,6 +143,7 @@ impl Replica {
                 judged.insert(description.account);
             }
         }
+        state.purges_due.insert(*hub);
         let hub = Arc::new(Hub::new(genesis));
         Ok(Some(KnownHub { hub, fed: BTreeMap::new(), grown, judged }))
     }

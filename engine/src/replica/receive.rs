@@ -141,6 +141,7 @@ impl Replica {
             self.finish(state, work)?;
         }
         self.settle_withdrawals()?;
+        self.settle_purges()?;
         if !arriving.is_empty() {
             receipt.bodies += self.take_bodies(arriving.into_values().collect())?.0;
         }

@@ -184,6 +184,8 @@ pub(crate) struct State {
     pub spaces: HashMap<SpaceId, Space>,
     /// Hubs as their operations make them, worked out when they are asked for.
     pub hubs: HashMap<HubId, KnownHub>,
+    /// Hubs of which it is to be looked at what is purged.
+    pub purges_due: BTreeSet<HubId>,
     /// What own chains in channels say was seen of the hub.
     pub seen: HashMap<ChainKey, BTreeSet<Link>>,
     /// Documents of each space, loaded once.
@@ -363,6 +365,8 @@ pub(crate) struct Work {
     pub needed: BTreeSet<(BlobHash, Option<DocumentId>)>,
     /// Bodies that this commit gives up, with the documents that named them.
     pub given_up: BTreeSet<(BlobHash, DocumentId)>,
+    /// Messages that are purged no more.
+    pub unpurged: BTreeSet<ChangeId>,
     /// Bodies that this commit drops.
     pub dropped: BTreeSet<BlobHash>,
     pub events: Vec<Event>,

@@ -11,7 +11,7 @@ use crate::store::{Table, keys};
 use crate::view::{EntryRow, bodies_of};
 
 impl Replica {
-    /// Whether a tombstone in `doc` that counts withdraws the entry.
+    /// Whether a tombstone in `doc` that counts withdraws the entry, or a moderator purged it.
     pub(crate) fn is_withdrawn(
         &self,
         state: &mut State,
@@ -20,6 +20,9 @@ impl Replica {
         doc: &DocumentId,
     ) -> Result<bool, EngineError> {
         if work.withdrawn.get(id) == Some(doc) {
+            return Ok(true);
+        }
+        if self.is_purged(state, work, id, doc)? {
             return Ok(true);
         }
         if !self.is_modified(state, doc)? {
@@ -286,7 +289,7 @@ impl Replica {
         Ok(targets)
     }
 
-    fn settle(
+    pub(super) fn settle(
         &self,
         state: &mut State,
         work: &mut Work,

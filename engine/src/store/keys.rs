@@ -30,6 +30,7 @@
 //! | Meta | `s ‖ account` | subscription |
 //! | Meta | `S ‖ hub` | empty: this node keeps the hub |
 //! | Meta | `B ‖ hub` | what the hub began with |
+//! | Meta | `w ‖ hub ‖ entry` | who wrote a message that a moderator purged |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
 //! | Meta | `I ‖ key` | what was written once under an idempotency key |
@@ -371,6 +372,18 @@ pub const HUBS: &[u8] = b"S";
 #[must_use]
 pub fn hub(hub: &HubId) -> Vec<u8> {
     join(b'S', &[hub.as_bytes()])
+}
+
+/// Messages of a hub that moderators purged.
+#[must_use]
+pub fn purges(hub: &HubId) -> Vec<u8> {
+    join(b'w', &[hub.as_bytes()])
+}
+
+/// That a moderator purged a message.
+#[must_use]
+pub fn purged(hub: &HubId, entry: &ChangeId) -> Vec<u8> {
+    join(b'w', &[hub.as_bytes(), entry.as_bytes()])
 }
 
 /// What a hub began with.

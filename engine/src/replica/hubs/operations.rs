@@ -73,6 +73,7 @@ impl Replica {
         }
         self.note_listed(&mut state, &mut work, &id, now_ms)?;
         self.finish(state, work)?;
+        self.settle_purges()?;
         Ok(id)
     }
 
@@ -93,6 +94,7 @@ impl Replica {
         let mut work = Work::default();
         let id = self.operate(&mut state, &mut work, hub, action, reason, now_ms)?;
         self.finish(state, work)?;
+        self.settle_purges()?;
         Ok(id)
     }
 
@@ -129,6 +131,7 @@ impl Replica {
         let id = self.operate(&mut state, &mut work, hub, action, "", now_ms)?;
         self.note_listed(&mut state, &mut work, hub, now_ms)?;
         self.finish(state, work)?;
+        self.settle_purges()?;
         Ok(id)
     }
 
@@ -177,6 +180,7 @@ impl Replica {
             })?,
         };
         self.finish(state, work)?;
+        self.settle_purges()?;
         Ok(id)
     }
 
@@ -199,6 +203,7 @@ impl Replica {
             HubAction::Kick { account, cut }
         })?;
         self.finish(state, work)?;
+        self.settle_purges()?;
         Ok(id)
     }
 
@@ -222,6 +227,7 @@ impl Replica {
             HubAction::Revoke { account, role, cut }
         })?;
         self.finish(state, work)?;
+        self.settle_purges()?;
         Ok(id)
     }
 

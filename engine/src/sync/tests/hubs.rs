@@ -11,6 +11,7 @@ use crate::replica::{
     EngineError, HubStart, MessageDraft, MessageState, MessageView, Text, Ticket,
 };
 use crate::sync::Options;
+use crate::sync::exchange::Exchange;
 use crate::sync::sim::{Faults, Network};
 
 pub(super) fn fields(name: &str) -> ChannelFields {
@@ -229,4 +230,53 @@ fn what_a_member_wrote_before_leaving_stays_and_nothing_after() {
     let founder = &network.parties[0].replica;
     let error = founder.leave_hub(&hub, NOW + 70).unwrap_err();
     assert_eq!(error.to_string(), "you own this hub: owners do not leave it");
+}
+
+#[test]
+fn what_is_purged_is_dropped_everywhere_and_comes_back_if_the_purge_is_void() {
+    let (mut network, accounts, hub, channel, _) = hub_of(3, 5);
+    let founder = &network.parties[0].replica;
+    let role = HubAction::DefineRole {
+        name: "mod".into(),
+        rank: crate::model::entry::Rank::of_role(5).unwrap(),
+        permissions: Permissions::ALL,
+    };
+    let role = RoleRef::Role(founder.hub_operation(&hub, role, "", NOW + 50).unwrap());
+    let grant = HubAction::Grant { account: accounts[1], role };
+    founder.hub_operation(&hub, grant, "", NOW + 51).unwrap();
+    let guest = &network.parties[2];
+    let message = say(guest, &hub, &channel, "a home address", NOW + 60).unwrap();
+    guest.replica.edit(message, "a better home address", NOW + 61).unwrap();
+    say(guest, &hub, &channel, "weather", NOW + 62).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    let held = |home: &Home| {
+        let mut held = String::new();
+        home.replica
+            .dump(&mut |_, _, value| held.push_str(&String::from_utf8_lossy(value)))
+            .unwrap();
+        held.contains("home address")
+    };
+    assert!(network.parties.iter().all(held));
+    let entry = crate::model::entry::EntryRef { account: accounts[2], entry: message };
+    let moderator = &network.parties[1].replica;
+    moderator.hub_operation(&hub, HubAction::Purge { entry }, "", NOW + 70).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    for home in &network.parties {
+        assert!(!held(home));
+        let read = texts(home, &hub, &channel);
+        assert_eq!(read[0], "weather");
+        assert!(read[1].starts_with("Purged"), "{read:?}");
+    }
+    // Undone by a higher rank: what was dropped everywhere stays away, and is wanted again.
+    let undo = HubAction::Undo { account: accounts[1], keep: Vec::new() };
+    network.parties[0].replica.hub_operation(&hub, undo, "", NOW + 80).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    for home in &network.parties {
+        assert_eq!(texts(home, &hub, &channel), ["weather", "Missing"]);
+        let section = home.replica.place_of(&message).unwrap().0;
+        assert_eq!(home.replica.missing_bodies_count(&section).unwrap(), 2);
+    }
 }
