@@ -147,6 +147,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Invite(record) => hub::invite(record),
         Record::Channel(record) => hub::channel(record),
         Record::Message(record) => hub::message(record),
+        Record::Unread(record) => hub::unread(record),
         Record::Member(record) => hub::member(record),
         Record::Role(record) => hub::role(record),
         Record::Operation(record) => hub::operation(record),

@@ -36,7 +36,7 @@ mod table;
 mod verdict;
 mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use self::channels::Channel;
@@ -119,6 +119,10 @@ pub struct Hub {
     marks: HashMap<ChangeId, Vec<OpIx>>,
     /// What accounts leave of chains of devices that they revoked.
     device_cuts: HashMap<ChainKey, Vec<Link>>,
+    /// Accounts whose operations are named by others.
+    named: HashSet<AccountIx>,
+    /// Accounts that what was placed lately is by or about.
+    touched: Vec<AccountIx>,
     agenda: Agenda,
     settled: Settled,
 }
@@ -147,6 +151,8 @@ impl Hub {
             settings: Vec::new(),
             marks: HashMap::new(),
             device_cuts: HashMap::new(),
+            named: HashSet::new(),
+            touched: Vec::new(),
             agenda: Agenda::default(),
             settled: Settled::default(),
         };
@@ -186,7 +192,22 @@ impl Hub {
             }
         }
         self.settle();
+        self.name_members();
         self.settled
+    }
+
+    /// Has those named from now on who became members.
+    fn name_members(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        if self.settled.changed > 0 {
+            touched = self.accounts.iter().map(|(account, _)| account).collect();
+        }
+        for account in touched {
+            if self.belongs(account) && self.named.insert(account) {
+                let strands = self.accounts[account].strands.clone();
+                self.graph.name_ends(&strands);
+            }
+        }
     }
 
     /// Says what the account leaves of one chain of a device that it revoked: everything up to
@@ -237,7 +258,11 @@ impl Hub {
             _ => None,
         };
         let account = self.account(&item.account);
-        let Placing::Placed(op) = self.graph.place(item, account, &seen) else { return false };
+        let citable = self.named.contains(&account) && self.belongs(account);
+        let Placing::Placed(op) = self.graph.place(item, account, &seen, citable) else {
+            return false;
+        };
+        self.touched.push(account);
         self.settled.placed += 1;
         let strand = self.graph.ops[op].strand;
         if self.graph.strands[strand].ops.len() == 1 {
@@ -245,6 +270,7 @@ impl Hub {
         }
         if let Some(operation) = operation {
             let deed = self.deed(op, operation, witness);
+            self.touched.extend(deed.subject);
             self.graph.ops[op].deed = Some(deed.clone());
             self.agenda.operation(Rank::OWNER, op);
             if deed.fault.is_none() {

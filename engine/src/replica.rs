@@ -90,7 +90,7 @@ pub use find::Found;
 pub use garbage::{Garbage, GarbageKind};
 pub use hubs::{
     ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageState, MessageView, PollView,
-    Ticket,
+    Ticket, UnreadChannel,
 };
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};
 pub use index::IndexRebuilt;

@@ -265,6 +265,7 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
         &["hub", "channel", "create", "Makers/plans", "--topic", "what next"],
         &["hub", "channel", "list", "Makers"],
         &["hub", "channel", "change", "Makers/plans", "--archived", "true"],
+        &["hub", "list", "--unread"],
         &["hub", "read", general],
         &["hub", "message", "edit", &own, "mine, mended"],
         &["hub", "message", "react", &message, "👍"],

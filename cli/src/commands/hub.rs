@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
     Hub as HubRecord, HubCreate, HubInvite, HubInvites, HubJoin, HubLeave, HubList, HubServe,
-    HubShow, HubUninvite, Record,
+    HubShow, HubUninvite, HubUnread, Record,
 };
 
 use crate::context::{Context, Print};
@@ -32,8 +32,15 @@ pub(crate) enum Hub {
         #[arg(long, value_name = "TEXT", default_value = "")]
         about: String,
     },
-    /// List the hubs that are kept here
-    List,
+    /// List the hubs that are kept here, or what of them you have not read
+    List {
+        /// Count what others wrote since you read it last, channel by channel
+        #[arg(long)]
+        unread: bool,
+        /// Count it as read from now on, on all your devices
+        #[arg(long, requires = "unread")]
+        mark_read: bool,
+    },
     /// Show a hub and its channels
     Show {
         /// Hub
@@ -136,7 +143,10 @@ impl Hub {
                 };
                 context.answer(&request, Print::Value, &say).await
             }
-            Self::List => context.list(&HubList {}).await,
+            Self::List { unread: true, mark_read } => {
+                context.list(&HubUnread { hub: None, mark_read }).await
+            }
+            Self::List { .. } => context.list(&HubList {}).await,
             Self::Show { hub } => context.list(&HubShow { hub }).await,
             Self::Invite(invite) => invite.run(context).await,
             Self::Join { ticket, alias } => {

@@ -1,7 +1,7 @@
 //! Hubs, their channels, and what is written there.
 
 use mosaic_node::api::types::{
-    Channel, Hub, HubOperation, Invite, Member, Message, PollCount, Role,
+    Channel, Hub, HubOperation, Invite, Member, Message, PollCount, Role, Unread,
 };
 
 use super::{Cell, Fields, View, count, short};
@@ -142,6 +142,15 @@ fn options(poll: &PollCount, indent: &str) -> Vec<String> {
     let closed = if poll.closed.0 { ", closed" } else { "" };
     lines.push(format!("{indent}{}, {}{closed}", poll.kind, count(poll.voters, "vote")));
     lines
+}
+
+pub(super) fn unread(unread: &Unread) -> View {
+    View::Row(vec![
+        Cell::Name(unread.name.clone()),
+        Cell::Count(unread.messages, "message"),
+        Cell::Count(unread.mentions, "mention"),
+        Cell::Time(unread.since.clone().unwrap_or_default()),
+    ])
 }
 
 pub(super) fn member(member: &Member) -> View {

@@ -101,7 +101,8 @@ pub(super) struct Graph {
     /// Items that wait, by one link that is missing.
     waiting: HashMap<Link, Vec<HubItem>>,
     waiting_links: HashSet<Link>,
-    /// Operations that no other has seen.
+    /// Operations of members that no other of theirs has seen. What others write is not named: a
+    /// replica may not have it, and all that names it would wait there.
     frontier: BTreeSet<OpIx>,
 }
 
@@ -180,8 +181,31 @@ impl Graph {
         items
     }
 
+    /// Has the ends of strands named from now on, as far as nothing else that is named has seen
+    /// them.
+    pub(super) fn name_ends(&mut self, strands: &[StrandIx]) {
+        for strand in strands {
+            let Some(end) = self.strands[*strand].ops.last().copied() else { continue };
+            if self.frontier.contains(&end) || self.frontier.iter().any(|op| self.sees(*op, end)) {
+                continue;
+            }
+            let seen: Vec<OpIx> =
+                self.frontier.iter().copied().filter(|op| self.sees(end, *op)).collect();
+            for op in seen {
+                self.frontier.remove(&op);
+            }
+            self.frontier.insert(end);
+        }
+    }
+
     /// Places an item, or keeps it until what it names is here.
-    pub(super) fn place(&mut self, item: HubItem, account: AccountIx, seen: &[Link]) -> Placing {
+    pub(super) fn place(
+        &mut self,
+        item: HubItem,
+        account: AccountIx,
+        seen: &[Link],
+        citable: bool,
+    ) -> Placing {
         if self.links.contains_key(&item.link) || self.waiting_links.contains(&item.link) {
             return Placing::Refused;
         }
@@ -202,7 +226,9 @@ impl Graph {
         for op in seen.iter().filter_map(|link| self.by_link(link)).collect::<Vec<_>>() {
             past = past.joined(&self.ops[op].seen);
             at_ms = at_ms.max(self.ops[op].at_ms);
-            self.frontier.remove(&op);
+            if citable {
+                self.frontier.remove(&op);
+            }
         }
         let op = self.ops.push(Op {
             id: item.id,
@@ -215,10 +241,12 @@ impl Graph {
             at_ms,
             ..Op::default()
         });
-        if let Some(previous) = previous {
-            self.frontier.remove(&previous);
+        if citable {
+            if let Some(previous) = previous {
+                self.frontier.remove(&previous);
+            }
+            self.frontier.insert(op);
         }
-        self.frontier.insert(op);
         self.strands[strand].ops.push(op);
         self.links.insert(item.link, op);
         self.ids.insert(item.id, op);

@@ -133,16 +133,12 @@ impl Hub {
     /// Whether an account is, or ever was, a member: a grant of it counts, be it taken away.
     #[must_use]
     pub fn was_member(&self, account: &AccountId) -> bool {
-        self.account_of.get(account).is_some_and(|account| {
-            self.accounts[*account].grants.iter().any(|grant| grant.power.is_some())
-                || self.owners.ever(*account)
-        })
+        self.account_of.get(account).is_some_and(|account| self.belongs(*account))
     }
 
-    /// How many accounts operations speak of.
-    #[must_use]
-    pub fn accounts_known(&self) -> usize {
-        self.account_of.len()
+    pub(super) fn belongs(&self, account: AccountIx) -> bool {
+        self.accounts[account].grants.iter().any(|grant| grant.power.is_some())
+            || self.owners.ever(account)
     }
 
     /// Whether an account is barred by a ban that no later grant has overcome.

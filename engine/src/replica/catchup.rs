@@ -144,7 +144,7 @@ impl Replica {
     }
 
     /// A read mark: of what devices wrote at the same time, the latest counts.
-    fn read_mark(&self, name: &str) -> Result<u64, EngineError> {
+    pub(super) fn read_mark(&self, name: &str) -> Result<u64, EngineError> {
         let fields = self.private_map(READ_MARKS)?;
         let Some(field) = fields.into_iter().find(|field| field.key == name) else { return Ok(0) };
         let others = field.conflicts.into_iter().map(|candidate| candidate.value);
@@ -155,7 +155,11 @@ impl Replica {
         Ok(times.max().unwrap_or(0))
     }
 
-    fn raise_marks(&self, marks: &[(&str, u64)], now_ms: u64) -> Result<(), EngineError> {
+    pub(super) fn raise_marks(
+        &self,
+        marks: &[(&str, u64)],
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
         let mut edits = Vec::new();
         for (name, time_ms) in marks {
             if *time_ms > self.read_mark(name)? {

@@ -23,11 +23,13 @@ mod operations;
 mod page;
 mod polls;
 mod purges;
+mod unread;
 
 pub use self::messages::MessageDraft;
 pub use self::operations::{HubStart, Ticket};
 pub use self::page::{ChannelCursor, MessageState, MessageView};
 pub use self::polls::PollView;
+pub use self::unread::UnreadChannel;
 
 /// Name of the private map of hubs that this account is in, with its own names for them.
 pub const HUBS: &str = "hubs";
@@ -167,6 +169,9 @@ impl Replica {
             }
             let Some(description) = self.description(state, &key.doc)? else { continue };
             let more = self.items_since(key, &description.account, (fed, link), chain.held)?;
+            if more.len() as u64 != chain.held - fed {
+                return Ok(false);
+            }
             let end = more.last().map_or(link, |item| item.link);
             known.fed.insert(*key, (chain.held, end));
             items.extend(more);
@@ -181,7 +186,9 @@ impl Replica {
         for key in chains {
             let Some(description) = self.description(state, &key.doc)? else { continue };
             // A chain that went on may have reached what a cut names.
-            if judged.contains(&description.account) || self.is_cut(state, &key, u64::MAX)? {
+            if judged.contains(&description.account)
+                || self.is_hidden(state, &description, &key, u64::MAX)?
+            {
                 cuts.push((key, self.kept_of(state, &description, &key)?));
             }
         }
@@ -238,7 +245,12 @@ impl Replica {
         key: &ChainKey,
     ) -> Result<Option<Vec<Link>>, EngineError> {
         if !self.is_void(state, description, key, u64::MAX)? {
-            return Ok(None);
+            // What a suspended device writes counts for nothing until it is restored.
+            return match self.held_back_from(state, description, key)? {
+                None => Ok(None),
+                Some(0) => Ok(Some(Vec::new())),
+                Some(n) => Ok(Some(vec![self.link_at(description, key, n)?])),
+            };
         }
         let Some(cut) = self.cut_of(state, description, key)? else { return Ok(Some(Vec::new())) };
         Ok(Some(vec![cut.link]))

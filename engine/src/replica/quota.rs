@@ -173,7 +173,9 @@ impl Replica {
                 && (Self::is_gapped(state, &tip.chain)
                     || (chain.invalid_from == 0
                         && self.is_wanted(state, &tip.chain, tip.held_n + 1)?))
-                && !self.is_blocked(state, &description.account)?
+                && (description.kind == DocumentKind::HubLog
+                    || !self.is_blocked(state, &description.account)?)
+                && !self.is_strangers(state, &description, chain.held)?
                 && !Self::is_visitor_full(state, &description);
             if wanted {
                 out.push(tip);

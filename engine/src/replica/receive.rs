@@ -97,16 +97,21 @@ impl Replica {
         let mut receipt = Receipt::default();
         let mut order: Vec<(usize, Received)> = chains.into_iter().enumerate().collect();
         let total = order.len();
-        let is_log = |received: &Received| {
-            received.description.as_ref().is_some_and(|d| d.kind == DocumentKind::AccountLog)
+        let rank = |received: &Received| match received.description.as_ref().map(|d| d.kind) {
+            Some(DocumentKind::AccountLog) => 0,
+            Some(DocumentKind::HubLog) => 1,
+            _ => 2u8,
         };
-        order.sort_by_key(|(index, received)| (!is_log(received), *index));
+        order.sort_by_key(|(index, received)| (rank(received), *index));
         let mut receipts = BTreeMap::new();
         let mut arriving: HashMap<BlobHash, Bytes> =
             bodies.into_iter().map(|body| (BlobHash::of(&body), body)).collect();
-        let split = order.iter().take_while(|(_, received)| is_log(received)).count();
-        let rest = order.split_off(split);
-        for part in [order, rest] {
+        // Who is a device, and who a member, is asked for in what is committed.
+        let end = |upto: u8| order.iter().take_while(|(_, r)| rank(r) <= upto).count();
+        let (accounts, hubs) = (end(0), end(1));
+        let rest = order.split_off(hubs);
+        let logs = order.split_off(accounts);
+        for part in [order, logs, rest] {
             if part.is_empty() {
                 continue;
             }
@@ -283,6 +288,10 @@ impl Replica {
     /// it looks like a lack of room.
     fn writable_up_to(&self, state: &mut State, arrival: &Arrival) -> Result<Limit, Stop> {
         let description = &arrival.description;
+        if description.kind == DocumentKind::HubLog {
+            // The hub judges what counts of them, and others name them: all replicas hold the same.
+            return Ok(UNLIMITED);
+        }
         if self.is_blocked(state, &description.account)? {
             return Ok((0, Verdict::Deferred(Reason::Quota)));
         }

@@ -5,7 +5,10 @@ use std::collections::hash_map::Entry as Slot;
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, HubId, Link};
 use crate::hub::Hub;
-use crate::limits::{HUB_SEEN_MAX, MENTIONS_MAX, POLL_OPTION_BYTES_MAX, POLL_OPTIONS_MAX};
+use crate::limits::{
+    HUB_SEEN_MAX, MENTIONS_MAX, PAGE_BYTES_MAX, PAGE_MODIFICATIONS_MAX, POLL_OPTION_BYTES_MAX,
+    POLL_OPTIONS_MAX,
+};
 use crate::model::entry::{Attachment, Claimed, Entry, Message, Permissions, Poll, PollKind, Who};
 use crate::replica::posts::check_draft;
 use crate::replica::{Draft, EngineError, Once, Replica, State, Work};
@@ -13,6 +16,8 @@ use crate::store::{Table, keys};
 
 /// Bytes of what may have to be said before an entry: what was seen of the hub.
 const SEEN_BYTES_MAX: usize = 16 + HUB_SEEN_MAX * size_of::<Link>();
+/// Bytes of an edit.
+const EDIT_BYTES_MAX: usize = 128;
 /// Bytes of a reaction.
 const REACTION_BYTES_MAX: usize = 128;
 
@@ -238,6 +243,12 @@ impl Replica {
         now_ms: u64,
     ) -> Result<(), EngineError> {
         let mut links = self.known_hub(state, hub)?.cite(None);
+        // One that has no room for this and what follows gives way to one that says all anew.
+        let (_, chain) = self.own_chain(state, page)?;
+        let room = (SEEN_BYTES_MAX + EDIT_BYTES_MAX) as u64;
+        if chain.modifications + 2 > PAGE_MODIFICATIONS_MAX || chain.bytes + room > PAGE_BYTES_MAX {
+            self.start_new_life(state, work)?;
+        }
         let (key, _) = self.own_chain(state, page)?;
         let said = match state.seen.entry(key) {
             Slot::Occupied(said) => said.into_mut(),
@@ -304,14 +315,24 @@ impl Replica {
             return Ok(());
         }
         let since = now_ms.saturating_sub(slow_ms);
+        let prefix = keys::messages(channel);
+        let (none, least) = (AccountId::from_bytes([0; 32]), ChangeId::from_bytes([0; 32]));
+        let mut start = keys::message(channel, now_ms, &none, &least);
         let mut last = None;
-        for (key, _) in self.scan_all(Table::Rows, &keys::messages(channel))? {
-            let Some((time_ms, account, _)) = keys::parse_message(&key) else { continue };
-            if time_ms <= since {
-                break;
-            }
-            if account == me && time_ms <= now_ms {
-                last = last.max(Some(time_ms));
+        'rows: loop {
+            let rows = self.store.scan(Table::Rows, &prefix, Some(&start), false, 256)?;
+            let Some((end, _)) = rows.last() else { break };
+            start = end.to_vec();
+            start.push(0);
+            for (key, _) in &rows {
+                let Some((time_ms, account, _)) = keys::parse_message(key) else { continue };
+                if time_ms <= since {
+                    break 'rows;
+                }
+                if account == me {
+                    last = Some(time_ms);
+                    break 'rows;
+                }
             }
         }
         let Some(last) = last else { return Ok(()) };

@@ -9,12 +9,15 @@ use crate::entropy::random;
 use crate::hash::{AccountId, ChangeId, HubId};
 use crate::hub::{Hub, HubItem, Verdict, Why};
 use crate::identity::{DeviceSecret, Domain};
-use crate::limits::{CUT_ITEMS_MAX, ENTRY_BYTES_MAX};
+use crate::limits::ENTRY_BYTES_MAX;
 use crate::model::entry::{
     ChannelFields, Entry, HubAction, HubGenesis, HubOperation, HubSetting, Permissions, Rank, Tip,
 };
 use crate::replica::accounts::tip;
 use crate::replica::{EngineError, Replica, State, Work};
+
+/// Versions that one removal names: with what was seen they fit one entry.
+const CUT_PART: usize = 240;
 
 /// What a hub begins with.
 #[derive(Debug, Clone)]
@@ -243,13 +246,20 @@ impl Replica {
         now_ms: u64,
         removal: impl FnOnce(Vec<Tip>) -> HubAction,
     ) -> Result<ChangeId, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         let all = self.channel_tips(state, hub, account)?;
-        let mut parts = all.chunks(CUT_ITEMS_MAX / 2).map(<[Tip]>::to_vec);
+        if *account == me && all.len() > CUT_PART {
+            let message = format!(
+                "you wrote on {} pages of this hub, and leaving leaves {CUT_PART} of them: ask a \
+                 moderator to remove you instead",
+                all.len()
+            );
+            return Err(EngineError::Denied(message));
+        }
+        let mut parts = all.chunks(CUT_PART).map(<[Tip]>::to_vec);
         let first = removal(parts.next().unwrap_or_default());
-        let own = matches!(first, HubAction::Leave { .. });
         let removal = self.operate(state, work, hub, first, reason, now_ms)?;
-        // Who leaves cannot extend his own cut: what he left out was written long ago.
-        for cut in parts.filter(|_| !own) {
+        for cut in parts {
             let action = HubAction::ExtendCut { removal, operations: Vec::new(), cut };
             self.operate(state, work, hub, action, reason, now_ms)?;
         }
@@ -264,9 +274,13 @@ impl Replica {
         hub: &HubId,
         account: &AccountId,
     ) -> Result<Vec<Tip>, EngineError> {
+        let known = self.known_hub(state, hub)?;
         let mut tips = Vec::new();
         for (doc, description) in self.documents(state, &Space::Hub(*hub).id())? {
-            if description.account != *account || description.channel_id().is_none() {
+            // Pages of channels that do not exist leave nothing to keep.
+            let of_channel =
+                description.channel_id().is_some_and(|id| known.channel(&id).is_some());
+            if description.account != *account || !of_channel {
                 continue;
             }
             for (key, chain) in self.chains_of(state, &doc)? {
@@ -277,7 +291,7 @@ impl Replica {
         }
         tips.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut tips: Vec<Tip> = tips.into_iter().map(|(_, tip)| tip).collect();
-        for part in tips.chunks_mut(CUT_ITEMS_MAX / 2) {
+        for part in tips.chunks_mut(CUT_PART) {
             part.sort_unstable();
         }
         Ok(tips)
@@ -333,6 +347,19 @@ impl Replica {
                 Err(EngineError::corrupt("an own operation of a hub was not placed"))
             }
         }
+    }
+
+    /// Writes an operation as a liar does: whether it counts or not.
+    #[cfg(test)]
+    pub(crate) fn write_unasked(&self, hub: &HubId, action: HubAction, now_ms: u64) {
+        let me = self.account().unwrap();
+        let mut state = self.lock();
+        let mut work = Work::default();
+        let operation = HubOperation { seen: Vec::new(), reason: String::new(), action };
+        let row = Description::hub_log(*hub, me, 0);
+        let entry = Entry::Hub(Box::new(operation));
+        self.append(&mut state, &mut work, &row, entry, now_ms).unwrap();
+        self.finish(state, work).unwrap();
     }
 
     /// Appends to a page of the own log, and gives the hub in memory what was written.

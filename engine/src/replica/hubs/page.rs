@@ -431,7 +431,7 @@ impl MessageView {
 }
 
 /// What the author of an entry in a channel needs.
-fn entry_needs(entry: &Entry) -> Permissions {
+pub(super) fn entry_needs(entry: &Entry) -> Permissions {
     match entry {
         Entry::Message(message) => {
             message_needs(!message.attachments.is_empty(), &message.mentions)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::MessageView;
 use super::page::Reading;
 use crate::chain::ChainKey;
-use crate::description::{DocumentKind, Space};
+use crate::description::Space;
 use crate::hash::{AccountId, ChangeId};
 use crate::hub::ContentStanding;
 use crate::limits::CUT_ITEMS_MAX;
@@ -67,7 +67,7 @@ impl Replica {
         self.check_member(&mut state, &hub, &channel, Permissions::REACT)?;
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         // Later than what this account voted before, whatever the clock of that device said.
-        let before = self.votes_for(&mut state, &poll)?;
+        let before = self.votes_for(&mut state, &poll, &channel)?;
         let mine = before.iter().filter(|vote| vote.account == me).map(|vote| vote.time_ms).max();
         let now_ms = mine.map_or(now_ms, |before| now_ms.max(before.saturating_add(1)));
         let mut work = Work::default();
@@ -97,8 +97,11 @@ impl Replica {
         let (Some(hub), Some(channel)) = (page.space.hub(), page.channel_id()) else {
             return Err(missing());
         };
-        let voters: Vec<ChainKey> =
-            self.votes_for(&mut state, &poll)?.into_iter().map(|vote| vote.chain).collect();
+        let voters: Vec<ChainKey> = self
+            .votes_for(&mut state, &poll, &channel)?
+            .into_iter()
+            .map(|vote| vote.chain)
+            .collect();
         let mut cut = Vec::new();
         let space = Space::Hub(hub).id();
         for key in voters.iter().collect::<std::collections::BTreeSet<_>>() {
@@ -116,24 +119,53 @@ impl Replica {
             let entry = Entry::ClosePoll { target: poll, cut };
             id = self.append(&mut state, &mut work, &page, entry, now_ms)?;
         }
-        let _ = channel;
         self.finish(state, work)?;
         Ok(id)
     }
 
     /// All votes for a poll that are here.
-    fn votes_for(&self, state: &mut State, poll: &ChangeId) -> Result<Vec<Vote>, EngineError> {
+    fn votes_for(
+        &self,
+        state: &mut State,
+        poll: &ChangeId,
+        channel: &ChangeId,
+    ) -> Result<Vec<Vote>, EngineError> {
         let mut out = Vec::new();
         for (key, value) in self.scan_all(Table::Rows, &keys::responses(poll))? {
             let (Some(id), [0x0a]) = (keys::parse_last(&key), value.as_ref()) else { continue };
             let Some((row, Entry::Vote { choices, .. })) = self.entry(&id)? else { continue };
             let Some(page) = self.description(state, &row.doc)? else { continue };
-            if page.kind == DocumentKind::Channel {
+            if page.channel_id() == Some(*channel) {
                 let (chain, account) = (row.chain(), page.account);
                 out.push(Vote { id, row, chain, account, time_ms: row.time_ms, choices });
             }
         }
         Ok(out)
+    }
+
+    /// The versions of the first closing of a poll that counts; what was too much for one entry
+    /// follows it at the same time. `None` if it is open.
+    fn closings(
+        &self,
+        state: &mut State,
+        reading: &mut Reading,
+        view: &MessageView,
+        row: &crate::view::EntryRow,
+    ) -> Result<Option<Vec<Tip>>, EngineError> {
+        let Some(page) = self.description(state, &row.doc)? else { return Ok(None) };
+        let mut counting = Vec::new();
+        for by in self.modifications(state, &view.id, row)? {
+            let Entry::ClosePoll { cut, .. } = by.entry else { continue };
+            let standing = self.standing_of(state, reading, &page, &by.row, Permissions::SEND)?;
+            if matches!(standing, ContentStanding::Counts { .. }) {
+                counting.push((by.row.time_ms, by.row.chain(), by.row.n, cut));
+            }
+        }
+        counting.sort_by_key(|(time_ms, chain, n, _)| (*time_ms, *chain, *n));
+        let Some((time_ms, chain, ..)) = counting.first().cloned() else { return Ok(None) };
+        let parts =
+            counting.into_iter().take_while(|(time, of, ..)| *time == time_ms && *of == chain);
+        Ok(Some(parts.flat_map(|(.., cut)| cut).collect()))
     }
 
     /// Counts the votes of a poll.
@@ -147,24 +179,18 @@ impl Replica {
         let Some((row, _)) = self.entry(&view.id)? else {
             return Err(EngineError::MissingDocument(view.doc));
         };
-        let closings: Vec<Vec<Tip>> = self
-            .modifications(state, &view.id, &row)?
-            .into_iter()
-            .filter_map(|by| match by.entry {
-                Entry::ClosePoll { cut, .. } => Some(cut),
-                _ => None,
-            })
-            .collect();
-        let closed = !closings.is_empty();
-        let cut: HashMap<ChainKey, Tip> = closings
-            .iter()
-            .flatten()
-            .map(|tip| {
-                (ChainKey { doc: tip.doc, device: tip.device, incarnation: tip.incarnation }, *tip)
-            })
-            .collect();
+        let closings = self.closings(state, reading, view, &row)?;
+        let closed = closings.is_some();
+        let mut cut: HashMap<ChainKey, Tip> = HashMap::new();
+        for tip in closings.into_iter().flatten() {
+            let key = ChainKey { doc: tip.doc, device: tip.device, incarnation: tip.incarnation };
+            let known = cut.entry(key).or_insert(tip);
+            if tip.n > known.n {
+                *known = tip;
+            }
+        }
         let mut latest: BTreeMap<AccountId, Vote> = BTreeMap::new();
-        for vote in self.votes_for(state, &view.id)? {
+        for vote in self.votes_for(state, &view.id, &view.channel)? {
             let Some(page) = self.description(state, &vote.row.doc)? else { continue };
             if page.channel_id() != Some(view.channel) {
                 continue;
@@ -178,6 +204,9 @@ impl Replica {
             }
             let need = Permissions::REACT;
             let standing = self.standing_of(state, reading, &page, &vote.row, need)?;
+            if self.is_taken_back(state, &vote.id, &vote.row)? {
+                continue;
+            }
             let fits = vote.choices.iter().all(|choice| usize::from(*choice) < poll.options.len())
                 && (poll.kind != PollKind::Single || vote.choices.len() <= 1);
             if !fits || !matches!(standing, ContentStanding::Counts { .. }) {

@@ -280,3 +280,69 @@ fn what_is_purged_is_dropped_everywhere_and_comes_back_if_the_purge_is_void() {
         assert_eq!(home.replica.missing_bodies_count(&section).unwrap(), 2);
     }
 }
+
+#[test]
+fn who_blocks_a_member_follows_the_hub_all_the_same() {
+    let (mut network, accounts, hub, channel, _) = hub_of(3, 6);
+    let founder = &network.parties[0].replica;
+    let role = HubAction::DefineRole {
+        name: "mod".into(),
+        rank: crate::model::entry::Rank::of_role(5).unwrap(),
+        permissions: Permissions::ALL,
+    };
+    let role = RoleRef::Role(founder.hub_operation(&hub, role, "", NOW + 50).unwrap());
+    let grant = HubAction::Grant { account: accounts[1], role };
+    founder.hub_operation(&hub, grant, "", NOW + 51).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    let blocking = &network.parties[2].replica;
+    blocking.set_listed(crate::replica::BLOCKS, accounts[1], true, NOW + 60).unwrap();
+    // What the blocked one does is named by what the founder does next.
+    let topic = crate::model::entry::ChannelChange::Topic("plants".into());
+    let change = HubAction::ChangeChannel { channel, change: topic };
+    network.parties[1].replica.hub_operation(&hub, change, "", NOW + 70).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    let founder = &network.parties[0].replica;
+    let made = HubAction::CreateChannel(fields("news"));
+    let made = founder.hub_operation(&hub, made, "", NOW + 80).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    for home in &network.parties {
+        let (channels, waiting) =
+            home.replica.hub(&hub, |hub| (hub.channels(), hub.waiting())).unwrap();
+        assert_eq!(waiting, 0);
+        assert!(channels.iter().any(|view| view.id == made));
+        assert!(channels.iter().any(|view| view.topic == "plants"));
+    }
+}
+
+#[test]
+fn what_strangers_write_is_named_by_nobody_until_they_are_members() {
+    let (mut network, _, hub, _, _) = hub_of(2, 7);
+    let (stranger, account) = person(888, "phone");
+    stranger.replica.serve_hub(&hub, true).unwrap();
+    network.parties.push(stranger);
+    network.connect(0, 2);
+    network.run_for(10_000).unwrap();
+    let named = |home: &Home| home.replica.hub(&hub, |hub| hub.cite(None)).unwrap();
+    let before = named(&network.parties[0]);
+    network.parties[2].replica.write_unasked(
+        &hub,
+        HubAction::Set(crate::model::entry::HubSetting::Name("Mine".into())),
+        NOW + 60,
+    );
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    let founder = &network.parties[0];
+    let void = founder.replica.hub(&hub, |hub| hub.audit().len()).unwrap();
+    assert!(founder.replica.hub_items(&hub).iter().any(|item| item.account == account));
+    assert_eq!(named(founder), before);
+    // Once he is let in, what he wrote is named with it.
+    let grant = HubAction::Grant { account, role: RoleRef::Everyone };
+    founder.replica.hub_operation(&hub, grant, "", NOW + 70).unwrap();
+    let after = named(founder);
+    let link = founder.replica.hub_items(&hub).iter().find(|i| i.account == account).unwrap().link;
+    assert!(after.contains(&link), "{void}");
+    assert_eq!(founder.replica.hub(&hub, |hub| hub.settings().name).unwrap(), "Gardeners");
+}

@@ -6,12 +6,13 @@ use axum::Router;
 use mosaic_engine::hash::{ChangeId, HubId};
 use mosaic_engine::hub::ChannelView;
 use mosaic_engine::model::entry::{ChannelChange, ChannelFields, EntryRef, HubAction};
-use mosaic_engine::replica::Replica;
+use mosaic_engine::replica::{EngineError, Replica};
 
 use super::name;
 use crate::api::answer::blocking;
 use crate::api::types::{
-    Channel, ChannelCreate, ChannelEdit, ChannelList, ErrorKind, ErrorRecord, Record, rfc3339,
+    Channel, ChannelCreate, ChannelEdit, ChannelList, ErrorKind, ErrorRecord, HubUnread, Record,
+    Unread, rfc3339,
 };
 use crate::app::App;
 use crate::clock;
@@ -22,6 +23,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let hub = name::hub(&replica, &r.hub)?;
         all(&replica, &hub)
     });
+    let router = blocking::<HubUnread, _>(router, unread);
     let router = blocking::<ChannelCreate, _>(router, create);
     blocking::<ChannelEdit, _>(router, edit)
 }
@@ -62,6 +64,40 @@ fn of_id(replica: &Replica, hub: &HubId, id: &ChangeId) -> Result<Record, ErrorR
         ErrorRecord::new(ErrorKind::NotFound, format!("no channel has the id {id}"))
     })?;
     Ok(record(hub, &channel, &pins))
+}
+
+fn unread(app: &App, request: HubUnread) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let hubs = match &request.hub {
+        Some(hub) => vec![name::hub(&replica, hub)?],
+        None => replica.hubs()?.into_iter().map(|kept| kept.id).collect(),
+    };
+    let mut records = Vec::new();
+    for hub in hubs {
+        let counted = match replica.unread_channels(&hub) {
+            // Listed, and its beginning is not here yet.
+            Err(EngineError::NotFound { .. }) => continue,
+            counted => counted?,
+        };
+        let (of, channels) = replica.hub(&hub, |hub| (hub.settings().name, hub.channels()))?;
+        for unread in counted.iter().filter(|unread| unread.messages > 0) {
+            let found = channels.iter().find(|channel| channel.id == unread.channel);
+            let channel = found.map(|channel| channel.name.as_str()).unwrap_or_default();
+            records.push(Record::Unread(Unread {
+                hub: hub.to_string(),
+                channel: unread.channel.to_string(),
+                name: format!("{of}/{channel}"),
+                messages: unread.messages,
+                mentions: unread.mentions,
+                since: (unread.since_ms != 0).then(|| rfc3339(unread.since_ms)),
+            }));
+            if request.mark_read {
+                let now_ms = clock::now_ms();
+                replica.mark_channel_read(&unread.channel, unread.newest_ms, now_ms)?;
+            }
+        }
+    }
+    Ok(records)
 }
 
 fn create(app: &App, request: ChannelCreate) -> Result<Record, ErrorRecord> {

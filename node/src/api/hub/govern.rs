@@ -1,6 +1,5 @@
 //! Members, roles, moderation, and the audit log.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -38,6 +37,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<MemberKick, _>(router, |app, r: MemberKick| {
         let replica = app.replica()?;
         let (hub, account) = member(&replica, &r.hub, &r.who)?;
+        check_above(&replica, &hub, &account)?;
         let id = replica.kick(&hub, &account, &r.reason, clock::now_ms());
         operation(&replica, &hub, &id.map_err(name::refused(hub))?)
     });
@@ -166,12 +166,14 @@ fn define(app: &App, request: RoleCreate) -> Result<Record, ErrorRecord> {
 fn ban(app: &App, request: MemberBan) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let (hub, account) = member(&replica, &request.hub, &request.who)?;
+    check_above(&replica, &hub, &account)?;
     let mut all = vec![account];
     if request.with_invitees {
         all.extend(replica.hub(&hub, |hub| hub.invited_by(&account))?);
     }
-    let done: BTreeSet<AccountId> = all.iter().copied().collect();
-    let mut records = Vec::with_capacity(done.len());
+    let me = replica.account()?;
+    all.retain(|account| *account != me);
+    let mut records = Vec::with_capacity(all.len());
     for account in all {
         let now_ms = clock::now_ms();
         let done = replica.ban(&hub, &account, request.purge, &request.reason, now_ms);
@@ -215,20 +217,20 @@ fn unban(app: &App, request: MemberUnban) -> Result<Vec<Record>, ErrorRecord> {
         .collect()
 }
 
-/// The operation that is in force and does this to a message.
+/// The operations that are in force and do this to a message.
 fn in_force(
     replica: &Replica,
     hub: &HubId,
     does: impl Fn(&HubAction) -> bool,
-) -> Result<Option<ChangeId>, ErrorRecord> {
+) -> Result<Vec<ChangeId>, ErrorRecord> {
     Ok(replica.hub(hub, |known| {
         let audit = known.audit();
-        let found = audit.iter().find(|record| {
+        let found = audit.iter().filter(|record| {
             does(record.action)
                 && matches!(record.verdict, Verdict::Counts(_))
                 && record.lifted.is_none()
         });
-        found.map(|record| record.id)
+        found.map(|record| record.id).collect()
     })?)
 }
 
@@ -240,26 +242,15 @@ fn moderate(app: &App, request: ModerationAct) -> Result<Record, ErrorRecord> {
     if matches!(request.act.as_str(), "hide" | "purge") {
         check_above(&replica, &hub, &view.account)?;
     }
-    let lift = |does: &dyn Fn(&HubAction) -> bool, what: &str| match in_force(&replica, &hub, does)?
-    {
-        Some(operation) => Ok(HubAction::Lift { operation }),
-        None => {
-            let message = format!("{} is not {what}", id.short());
-            Err(ErrorRecord::new(ErrorKind::NotFound, message)
-                .with_hint(format!("mosaic hub mod log {}", hub.short())))
+    let taken_back: Box<dyn Fn(&HubAction) -> bool> = match request.act.as_str() {
+        "hide" => return act(&replica, &hub, HubAction::Hide { entry }, &request.reason),
+        "purge" => return act(&replica, &hub, HubAction::Purge { entry }, &request.reason),
+        "pin" => {
+            let pin = HubAction::Pin { channel: view.channel, entry };
+            return act(&replica, &hub, pin, &request.reason);
         }
-    };
-    let action = match request.act.as_str() {
-        "hide" => HubAction::Hide { entry },
-        "purge" => HubAction::Purge { entry },
-        "pin" => HubAction::Pin { channel: view.channel, entry },
-        "restore" => {
-            lift(&|action| matches!(action, HubAction::Hide { entry: e } if *e == entry), "hidden")?
-        }
-        "unpin" => lift(
-            &|action| matches!(action, HubAction::Pin { entry: e, .. } if *e == entry),
-            "pinned",
-        )?,
+        "restore" => Box::new(move |a| matches!(a, HubAction::Hide { entry: e } if *e == entry)),
+        "unpin" => Box::new(move |a| matches!(a, HubAction::Pin { entry: e, .. } if *e == entry)),
         other => {
             let message =
                 format!("'{}' is none of hide, restore, purge, pin, unpin", other.escape_debug());
@@ -268,18 +259,26 @@ fn moderate(app: &App, request: ModerationAct) -> Result<Record, ErrorRecord> {
             );
         }
     };
-    act(&replica, &hub, action, &request.reason)
+    let mut done = None;
+    for operation in in_force(&replica, &hub, taken_back)? {
+        done = Some(act(&replica, &hub, HubAction::Lift { operation }, &request.reason)?);
+    }
+    done.ok_or_else(|| {
+        let state = if request.act == "restore" { "hidden" } else { "pinned" };
+        let message = format!("{} is not {state}", id.short());
+        ErrorRecord::new(ErrorKind::NotFound, message)
+            .with_hint(format!("mosaic hub mod log {}", hub.short()))
+    })
 }
 
-/// What one hides of equals and of those above would stay where it is.
+/// What one does to equals and to those above would have no effect.
 fn check_above(replica: &Replica, hub: &HubId, author: &AccountId) -> Result<(), ErrorRecord> {
     let me = replica.account()?;
     let (mine, his) = replica.hub(hub, |known| (known.rank(&me), known.rank(author)))?;
     if mine > his {
         return Ok(());
     }
-    let message = "you can hide and purge what members of lower rank wrote; this one's rank is not \
-                   below yours";
+    let message = "you act on members of lower rank alone, and this one's rank is not below yours";
     let hint = format!("mosaic hub member list {}", hub.short());
     Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint))
 }
@@ -287,6 +286,7 @@ fn check_above(replica: &Replica, hub: &HubId, author: &AccountId) -> Result<(),
 fn undo(app: &App, request: ModerationUndo) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let (hub, account) = member(&replica, &request.hub, &request.who)?;
+    check_above(&replica, &hub, &account)?;
     let action = HubAction::Undo { account, keep: Vec::new() };
     let id = replica.hub_operation(&hub, action, &request.reason, clock::now_ms());
     let id = id.map_err(name::refused(hub))?;

@@ -132,11 +132,12 @@ fn close(app: &App, request: HubUninvite) -> Result<Record, ErrorRecord> {
         .collect();
     let [invite] = found.as_slice() else {
         let message = format!("{} invitations begin with '{}'", found.len(), prefix.escape_debug());
-        let hint = format!("mosaic hub invites {}", hub.short());
+        let hint = format!("mosaic hub invite {} --list", hub.short());
         return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
     };
     let action = HubAction::CloseInvite { invite: *invite };
-    let id = replica.hub_operation(&hub, action, "", clock::now_ms())?;
+    let id = replica.hub_operation(&hub, action, "", clock::now_ms());
+    let id = id.map_err(name::refused(hub))?;
     govern::operation(&replica, &hub, &id)
 }
 
@@ -148,12 +149,20 @@ async fn join(app: Arc<App>, request: HubJoin) -> Outcome {
         let met = fetch(&app, &replica, &ticket, &sink).await?;
         let (joining, hub) = (replica.clone(), ticket.hub);
         let (invite, seed) = (ticket.invite, ticket.seed);
-        let alias = request.alias.unwrap_or_default();
-        let joined = spawn_blocking(move || enter(&joining, hub, invite, &seed, &alias));
-        joined.await.map_err(|error| failed(&error))??;
+        let kept_before = met.served_before;
+        let alias = request.alias;
+        let joined = spawn_blocking(move || {
+            let entered = enter(&joining, hub, invite, &seed, alias);
+            if !kept_before {
+                // The list says it on all devices from now on, or it is not kept at all.
+                joining.serve_hub(&hub, false)?;
+            }
+            entered
+        });
+        let joined = joined.await.map_err(|error| failed(&error))??;
         app.kept_changed();
-        if met {
-            tell(&app, &ticket, &sink).await?;
+        if joined {
+            tell(&app, &ticket, met.node, &sink).await?;
         }
         let record = spawn_blocking(move || of_id(&replica, &hub)).await;
         let _ = sink.send(record.map_err(|error| failed(&error))??).await;
@@ -161,13 +170,21 @@ async fn join(app: Arc<App>, request: HubJoin) -> Outcome {
     }))
 }
 
-/// Fetches the hub if it is not here yet; says whether a node was met.
+/// How the hub was met.
+struct Met {
+    /// The node of the ticket answered.
+    node: bool,
+    /// This node was told to keep the hub before.
+    served_before: bool,
+}
+
+/// Fetches the hub if it is not here yet.
 async fn fetch(
     app: &Arc<App>,
     replica: &Arc<Replica>,
     ticket: &HubTicket,
     sink: &Sink,
-) -> Result<bool, ErrorRecord> {
+) -> Result<Met, ErrorRecord> {
     let (looking, hub, invite) = (replica.clone(), ticket.hub, ticket.invite);
     let here = spawn_blocking(move || {
         let known = looking.hub(&hub, |hub| hub.verdict(&invite).is_some());
@@ -175,18 +192,20 @@ async fn fetch(
             Err(EngineError::NotFound { .. }) => false,
             known => known?,
         };
+        let served = looking.hubs()?.iter().any(|kept| kept.id == hub && kept.served);
         if !known {
             looking.serve_hub(&hub, true)?;
         }
-        Ok::<_, EngineError>(known)
+        Ok::<_, EngineError>((known, served))
     });
-    let here = here.await.map_err(|error| failed(&error))??;
+    let (here, served_before) = here.await.map_err(|error| failed(&error))??;
+    let met = |node| Met { node, served_before };
     if !here {
         app.kept_changed();
     }
     let Some(node) = &ticket.node else {
         if here {
-            return Ok(false);
+            return Ok(met(false));
         }
         let message = "the ticket names no node, and this hub is not here: sync with a node that \
                        keeps it, then join again";
@@ -205,19 +224,20 @@ async fn fetch(
         tracing::warn!("a peer was not remembered");
     }
     match network.round(node).await {
-        Ok(_) => Ok(true),
-        Err(_) if here => Ok(false),
+        Ok(_) => Ok(met(true)),
+        Err(_) if here => Ok(met(false)),
         Err(error) => Err(ErrorRecord::from(error).with_hint("mosaic hub join TICKET")),
     }
 }
 
+/// Joins, unless this account is in already; says whether it was not.
 fn enter(
     replica: &Replica,
     hub: HubId,
     invite: ChangeId,
     seed: &[u8; 32],
-    alias: &str,
-) -> Result<(), ErrorRecord> {
+    alias: Option<String>,
+) -> Result<bool, ErrorRecord> {
     let (me, now_ms) = (replica.account()?, clock::now_ms());
     let member = match replica.hub(&hub, |hub| hub.rank(&me)) {
         Err(EngineError::NotFound { .. }) => {
@@ -231,17 +251,24 @@ fn enter(
         let joined = replica.join_hub(&Invitation { hub, invite, key: Some(&key) }, now_ms);
         joined.map_err(name::refused(hub))?;
     }
-    replica.list_hub(&hub, true, alias, now_ms)?;
-    // The list says it on all devices from now on.
-    replica.serve_hub(&hub, false)?;
-    Ok(())
+    let known = replica.hubs()?.into_iter().find(|kept| kept.id == hub);
+    let alias = alias.or(known.map(|kept| kept.alias)).unwrap_or_default();
+    replica.list_hub(&hub, true, &alias, now_ms)?;
+    Ok(!member)
 }
 
 /// Brings the news to the node of the ticket.
-async fn tell(app: &Arc<App>, ticket: &HubTicket, sink: &Sink) -> Result<(), ErrorRecord> {
-    let network = app.network().await?;
-    let Some(node) = &ticket.node else { return Ok(()) };
-    if network.round(node).await.is_err() {
+async fn tell(
+    app: &Arc<App>,
+    ticket: &HubTicket,
+    met: bool,
+    sink: &Sink,
+) -> Result<(), ErrorRecord> {
+    let told = match &ticket.node {
+        Some(node) if met => app.network().await?.round(node).await.is_ok(),
+        _ => false,
+    };
+    if !told {
         let message = "You are in; nobody else knows it yet: mosaic sync".to_owned();
         let _ = sink.send(Record::Notice(Notice { message })).await;
     }

@@ -30,8 +30,8 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<MessageEdit, _>(router, |app, r: MessageEdit| {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
-        replica.message(&id)?;
-        replica.edit(id, &r.text, clock::now_ms())?;
+        let hub = replica.message(&id)?.hub;
+        replica.edit(id, &r.text, clock::now_ms()).map_err(name::refused(hub))?;
         shown(&replica, &id, false)
     });
     let router = blocking::<MessageDelete, _>(router, |app, r: MessageDelete| {
@@ -44,11 +44,12 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<MessageReact, _>(router, |app, r: MessageReact| {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
-        replica.message(&id)?;
-        match r.remove {
-            true => replica.unreact(id, &r.emoji, clock::now_ms())?,
-            false => drop(replica.react(id, &r.emoji, clock::now_ms())?),
-        }
+        let hub = replica.message(&id)?.hub;
+        let done = match r.remove {
+            true => replica.unreact(id, &r.emoji, clock::now_ms()),
+            false => replica.react(id, &r.emoji, clock::now_ms()).map(drop),
+        };
+        done.map_err(name::refused(hub))?;
         shown(&replica, &id, false)
     });
     let router = blocking::<PollCreate, _>(router, ask);
@@ -56,7 +57,8 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     blocking::<PollClose, _>(router, |app, r: PollClose| {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
-        replica.close_poll(id, clock::now_ms())?;
+        let hub = replica.message(&id)?.hub;
+        replica.close_poll(id, clock::now_ms()).map_err(name::refused(hub))?;
         shown(&replica, &id, false)
     })
 }
@@ -151,7 +153,9 @@ fn ask(app: &App, request: PollCreate) -> Result<Record, ErrorRecord> {
 fn vote(app: &App, request: PollVote) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let id = resolve::entry(&replica, &request.id)?;
-    let options = replica.message(&id)?.poll.map(|poll| poll.options).unwrap_or_default();
+    let view = replica.message(&id)?;
+    let hub = view.hub;
+    let options = view.poll.map(|poll| poll.options).unwrap_or_default();
     let mut choices = Vec::with_capacity(request.choices.len());
     for choice in &request.choices {
         let named = options.iter().position(|option| option == choice);
@@ -167,7 +171,7 @@ fn vote(app: &App, request: PollVote) -> Result<Record, ErrorRecord> {
         };
         choices.push(u8::try_from(at).unwrap_or(u8::MAX));
     }
-    replica.vote(id, choices, clock::now_ms())?;
+    replica.vote(id, choices, clock::now_ms()).map_err(name::refused(hub))?;
     shown(&replica, &id, false)
 }
 
@@ -205,14 +209,18 @@ fn record(
         reply_to: view.target.map(|target| target.to_string()),
         depth: None,
         attachments: view.attachments.iter().filter(|_| told).map(view::attachment).collect(),
-        mentions: view.mentions.iter().map(mention).collect(),
-        origin: origin.map(|origin| Origin {
+        mentions: view.mentions.iter().filter(|_| told).map(mention).collect(),
+        origin: origin.filter(|_| told).map(|origin| Origin {
             source: origin.source.clone(),
             id: origin.id.clone(),
             link: some(&origin.link),
         }),
-        origin_author: view.claimed.as_ref().and_then(|claimed| some(&claimed.author)),
-        poll: view.poll.as_ref().map(poll),
+        origin_author: view
+            .claimed
+            .as_ref()
+            .filter(|_| told)
+            .and_then(|claimed| some(&claimed.author)),
+        poll: view.poll.as_ref().filter(|_| told).map(poll),
         reactions: view
             .reactions
             .iter()

@@ -17,6 +17,8 @@ pub(super) fn check(name: &str, what: &str) -> Result<(), ErrorRecord> {
         "it has a slash"
     } else if name.chars().any(is_hidden) {
         "it has characters that do not show"
+    } else if name.len() >= 8 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        "it looks like an id"
     } else {
         return Ok(());
     };
@@ -48,6 +50,11 @@ fn one<T: Copy + Ord + ToString>(
     }
 }
 
+/// What is called so, or has an id that begins so: both, where they are not the same.
+fn either<T: Ord>(named: Vec<T>, fitting: Vec<T>) -> Vec<T> {
+    named.into_iter().chain(fitting).collect()
+}
+
 /// Whether a text is the beginning of an id.
 fn begins(id: &str, text: &str) -> bool {
     let digits = text.to_ascii_lowercase();
@@ -58,6 +65,12 @@ fn begins(id: &str, text: &str) -> bool {
 pub(super) fn hub(replica: &Replica, text: &str) -> Result<HubId, ErrorRecord> {
     let text = text.trim();
     let kept = replica.hubs()?;
+    // What others call themselves takes nobody's id.
+    if let Some(exact) = HubId::parse_hex(text)
+        && kept.iter().any(|hub| hub.id == exact)
+    {
+        return Ok(exact);
+    }
     let (mut called, mut named, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
     for hub in kept {
         if !hub.alias.is_empty() && hub.alias == text {
@@ -71,8 +84,8 @@ pub(super) fn hub(replica: &Replica, text: &str) -> Result<HubId, ErrorRecord> {
             named.push(hub.id);
         }
     }
-    let found = [called, named, fitting].into_iter().find(|found| !found.is_empty());
-    one("hub", text, found.unwrap_or_default(), "mosaic hub list")
+    let found = if called.is_empty() { either(named, fitting) } else { called };
+    one("hub", text, found, "mosaic hub list")
 }
 
 /// A channel of a hub: `HUB/CHANNEL`.
@@ -83,7 +96,7 @@ pub(super) fn channel(replica: &Replica, text: &str) -> Result<(HubId, ChangeId)
     let named: Vec<ChangeId> =
         channels.iter().filter(|view| view.name == name).map(|view| view.id).collect();
     let fitting = channels.iter().map(|view| view.id).filter(|id| begins(&id.to_string(), name));
-    let found = if named.is_empty() { fitting.collect() } else { named };
+    let found = either(named, fitting.collect());
     let hint = format!("mosaic hub channel list {}", hub.short());
     Ok((hub, one("channel", name, found, &hint)?))
 }
@@ -117,7 +130,7 @@ pub(super) fn role(
             fitting.push(id);
         }
     }
-    let found = if named.is_empty() { fitting } else { named };
+    let found = either(named, fitting);
     let hint = format!("mosaic hub role list {}", hub.short());
     Ok(RoleRef::Role(one("role", text, found, &hint)?))
 }

@@ -142,6 +142,8 @@ record_types! {
     Channel(Channel),
     /// A message or a poll in a channel.
     Message(Message),
+    /// What was not read in a channel.
+    Unread(Unread),
     /// A member of a hub.
     Member(Member),
     /// A role in a hub.

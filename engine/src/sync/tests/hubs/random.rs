@@ -8,7 +8,7 @@ use crate::hub::reference::{evaluate, outcome};
 use crate::model::entry::{
     ChannelChange, EntryRef, HubAction, Permissions, PollKind, Rank, RoleRef, Who,
 };
-use crate::replica::{EngineError, MessageDraft, Replica};
+use crate::replica::{EngineError, MessageDraft, MessageState, Replica};
 use crate::sync::sim::{Chance, Network};
 use crate::sync::tests::replicas::{Home, NOW};
 
@@ -224,6 +224,47 @@ fn appoint(founder: &Replica, hub: &HubId, accounts: &[AccountId], chance: &mut 
     }
 }
 
+/// Counts what is unread by reading all of it.
+fn unread_by_hand(replica: &Replica, hub: &HubId, since_ms: u64) -> Vec<(ChangeId, u64, u64)> {
+    let me = replica.account().unwrap();
+    let (channels, member) =
+        replica.hub(hub, |hub| (hub.channels(), hub.members().remove(&me))).unwrap();
+    let roles = member.map(|member| member.roles).unwrap_or_default();
+    let mut out = Vec::new();
+    for channel in channels {
+        let views = replica.channel(hub, &channel.id, None, usize::MAX, true).unwrap();
+        let others = views.into_iter().filter(|view| {
+            let shown = view.state == MessageState::Shown && !view.deleted;
+            shown && view.account != me && view.time_ms > since_ms
+        });
+        let others: Vec<_> = others.collect();
+        let mentions = others.iter().filter(|view| {
+            view.mentions.iter().any(|who| match who {
+                Who::Account(account) => *account == me,
+                Who::Role(RoleRef::Everyone) => true,
+                Who::Role(RoleRef::Role(role)) => roles.contains(role),
+            })
+        });
+        out.push((channel.id, others.len() as u64, mentions.count() as u64));
+    }
+    out
+}
+
+fn check_unread(replica: &Replica, hub: &HubId, seed: u64) {
+    let since_ms = NOW + 2_000;
+    for unread in replica.unread_channels(hub).unwrap() {
+        assert_eq!(unread.since_ms, 0);
+        replica.mark_channel_read(&unread.channel, since_ms, NOW + 20_000_000).unwrap();
+    }
+    let counted: Vec<_> = replica
+        .unread_channels(hub)
+        .unwrap()
+        .iter()
+        .map(|unread| (unread.channel, unread.messages, unread.mentions))
+        .collect();
+    assert_eq!(counted, unread_by_hand(replica, hub, since_ms), "seed {seed}");
+}
+
 fn meet(network: &mut Network<Home>, a: usize, b: usize) {
     let line = network.connect(a, b);
     network.run_for(4_000).unwrap();
@@ -283,6 +324,9 @@ fn run(seed: u64) {
     let genesis = replica.hub(&hub, |hub| hub.genesis().clone()).unwrap();
     let settled = replica.hub(&hub, outcome).unwrap();
     assert_eq!(settled, evaluate(&genesis, &items, None), "seed {seed}");
+    for home in &network.parties {
+        check_unread(&home.replica, &hub, seed);
+    }
     if number("MOSAIC_HUB_SHOW").is_some() {
         println!("seed {seed}: {done:?}, {} operations, {} bytes", items.len(), expected.len());
     }

@@ -153,6 +153,21 @@ records! {
         /// No other vote counts any more.
         closed: Flag,
     }
+    /// What was not read in a channel.
+    Unread {
+        /// The hub.
+        hub: String,
+        /// The channel.
+        channel: String,
+        /// Names of both, with a slash between.
+        name: String,
+        /// Messages of others that count.
+        messages: u64,
+        /// Those among them that mention us or a role of ours.
+        mentions: u64,
+        /// Read up to this time; absent if nothing was read.
+        since: Option<String>,
+    }
     /// A member of a hub.
     Member {
         /// The hub.

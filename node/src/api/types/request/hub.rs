@@ -73,6 +73,14 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         /// The invitation, by id prefix.
         id: String,
     }
+    /// Counts what of the channels of a hub, or of all that are kept here, was not read. Answers
+    /// an `unread` for each channel with something.
+    "/v1/hub/unread" any HubUnread {
+        /// The hub; absent = all of them.
+        hub: Option<String>,
+        /// Count it as read from now on, on all our devices.
+        mark_read: bool,
+    }
     /// Answers the channels of a hub as `channel`, by heading and name.
     "/v1/channel/list" any ChannelList {
         /// The hub.

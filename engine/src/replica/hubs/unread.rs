@@ -1,0 +1,107 @@
+//! What of a hub's channels was not read yet. Marks are times in a private map, as for the feed.
+
+use super::page::{Reading, entry_needs};
+use crate::hash::{ChangeId, HubId};
+use crate::hub::ContentStanding;
+use crate::model::entry::{Entry, EntryRef, RoleRef, Who};
+use crate::replica::{BLOCKS, EngineError, MUTES, Replica};
+use crate::store::{Table, keys};
+
+/// Rows of a channel looked at under one lock.
+const STEP: usize = 256;
+
+/// What is unread in one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadChannel {
+    /// The channel.
+    pub channel: ChangeId,
+    /// Read up to this time.
+    pub since_ms: u64,
+    /// Messages and polls of others that count and are shown.
+    pub messages: u64,
+    /// Those among them that mention this account, or a role that it holds.
+    pub mentions: u64,
+    /// Time of the newest.
+    pub newest_ms: u64,
+}
+
+impl Replica {
+    /// Counts what is unread in each channel of a hub, by the order of channels.
+    ///
+    /// # Errors
+    /// If the hub is not here, there is no identity, or the store fails or is damaged.
+    pub fn unread_channels(&self, hub: &HubId) -> Result<Vec<UnreadChannel>, EngineError> {
+        let me = self.account()?;
+        let (channels, mut named) = self.hub(hub, |hub| {
+            let roles = hub.members().remove(&me).map(|member| member.roles).unwrap_or_default();
+            let roles = roles.into_iter().map(|role| Who::Role(RoleRef::Role(role)));
+            let channels: Vec<ChangeId> = hub.channels().iter().map(|view| view.id).collect();
+            (channels, roles.collect::<Vec<Who>>())
+        })?;
+        named.extend([Who::Account(me), Who::Role(RoleRef::Everyone)]);
+        let mut unseen = self.accounts_in(BLOCKS)?;
+        unseen.extend(self.accounts_in(MUTES)?);
+        unseen.insert(me);
+        let mut out = Vec::with_capacity(channels.len());
+        for channel in channels {
+            let since_ms = self.read_mark(&mark_of(&channel))?;
+            let mut unread =
+                UnreadChannel { channel, since_ms, messages: 0, mentions: 0, newest_ms: since_ms };
+            let mut start: Option<Vec<u8>> = None;
+            'rows: loop {
+                let prefix = keys::messages(&channel);
+                let rows = self.store.scan(Table::Rows, &prefix, start.as_deref(), false, STEP)?;
+                let Some((last, _)) = rows.last() else { break };
+                let mut next = last.to_vec();
+                next.push(0);
+                start = Some(next);
+                let mut state = self.lock();
+                let mut reading = Reading::of(self.known_hub(&mut state, hub)?);
+                for (key, _) in &rows {
+                    let Some((time_ms, account, id)) = keys::parse_message(key) else { continue };
+                    if time_ms <= since_ms {
+                        break 'rows;
+                    }
+                    if unseen.contains(&account) {
+                        continue;
+                    }
+                    let Some((row, entry)) = self.entry(&id)? else { continue };
+                    let Some(page) = self.description(&mut state, &row.doc)? else { continue };
+                    let need = entry_needs(&entry);
+                    let standing = self.standing_of(&mut state, &mut reading, &page, &row, need)?;
+                    let shown = matches!(standing, ContentStanding::Counts { .. })
+                        && reading.hub.moderation(&EntryRef { account, entry: id }).is_none()
+                        && !self.is_taken_back(&mut state, &id, &row)?;
+                    if !shown {
+                        continue;
+                    }
+                    unread.messages += 1;
+                    unread.newest_ms = unread.newest_ms.max(time_ms);
+                    if let Entry::Message(message) = &entry {
+                        let about = message.mentions.iter().any(|who| named.contains(who));
+                        unread.mentions += u64::from(about);
+                    }
+                }
+            }
+            out.push(unread);
+        }
+        Ok(out)
+    }
+
+    /// Remembers a channel as read up to a time, on every own device.
+    ///
+    /// # Errors
+    /// As [`Replica::edit_private`].
+    pub fn mark_channel_read(
+        &self,
+        channel: &ChangeId,
+        time_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        self.raise_marks(&[(&mark_of(channel), time_ms)], now_ms)
+    }
+}
+
+fn mark_of(channel: &ChangeId) -> String {
+    format!("channel {channel}")
+}
