@@ -284,6 +284,10 @@ fn open(prefix: &str, text: &str) -> Result<Vec<u8>, NodeError> {
             (LINK_PREFIX, node) if node.starts_with(NODE_PREFIX) => {
                 bad("it is a node ticket; use it with `mosaic node connect`")
             }
+            (NODE_PREFIX | LINK_PREFIX, hub) if hub.starts_with(HUB_PREFIX) => {
+                bad("it is a ticket for a hub; use it with `mosaic hub join`")
+            }
+            (HUB_PREFIX, _) => bad("it does not start with mosaichub"),
             (LINK_PREFIX, _) => bad("it does not start with mosaiclink"),
             _ => bad("it does not start with mosaicnode"),
         });

@@ -87,6 +87,10 @@ pub(crate) enum Kind {
     Wall,
     /// Comments and reactions of visitors
     Guest,
+    /// Operations of hubs
+    Hub,
+    /// What members wrote into channels
+    Channel,
     /// Sealed, for your own devices
     Private,
     /// Long texts
@@ -123,6 +127,8 @@ impl Kind {
             Self::Profile => "profile",
             Self::Wall => "wall",
             Self::Guest => "guest",
+            Self::Hub => "hub",
+            Self::Channel => "channel",
             Self::Private => "private",
             Self::Text => "text",
         }
