@@ -136,6 +136,12 @@ impl Hub {
         self.account_of.get(account).is_some_and(|account| self.belongs(*account))
     }
 
+    /// Whether any operation is by or about an account.
+    #[must_use]
+    pub fn knows(&self, account: &AccountId) -> bool {
+        self.account_of.contains_key(account)
+    }
+
     pub(super) fn belongs(&self, account: AccountIx) -> bool {
         self.accounts[account].grants.iter().any(|grant| grant.power.is_some())
             || self.owners.ever(account)

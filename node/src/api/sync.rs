@@ -362,7 +362,10 @@ fn reasons(round: &Round) -> Vec<String> {
 pub(super) fn spaces(replica: &Replica, targets: &[String]) -> Result<Vec<SpaceId>, ErrorRecord> {
     let space = |target: &String| match hub::resolved(replica, target) {
         Ok(hub) => Ok(Space::Hub(hub).id()),
-        Err(_) => Ok(Space::Account(resolve::account(replica, Some(target))?).id()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(Space::Account(resolve::account(replica, Some(target))?).id())
+        }
+        Err(error) => Err(error),
     };
     targets.iter().map(space).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry as Slot;
 
+use super::page::STEP;
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, HubId, Link};
 use crate::hub::Hub;
@@ -61,81 +62,6 @@ impl Replica {
         self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
         Ok(id)
-    }
-
-    /// Writes messages that were written elsewhere into a channel, all or none, each with the
-    /// time that it had there; those that are here already are not written again.
-    ///
-    /// # Errors
-    /// As [`Replica::say`]; if a draft says nothing of where it comes from.
-    pub fn import_messages(
-        &self,
-        hub: &HubId,
-        channel: &ChangeId,
-        drafts: Vec<(MessageDraft, u64)>,
-    ) -> Result<Vec<(ChangeId, bool)>, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
-        let mut work = Work::default();
-        let mut done: Vec<(String, ChangeId, bool)> = Vec::with_capacity(drafts.len());
-        for (draft, time_ms) in drafts {
-            let Some(claimed) = &draft.claimed else {
-                return Err(EngineError::Invalid("an imported message has an origin".into()));
-            };
-            let name = claimed.origin.id.clone();
-            let known = match done.iter().find(|(known, ..)| *known == name) {
-                Some((_, id, _)) => Some(*id),
-                None => self.imported_into(&mut state, &me, channel, &name)?,
-            };
-            done.push(match known {
-                Some(id) => (name, id, false),
-                None => {
-                    let id =
-                        self.write_message(&mut state, &mut work, hub, channel, draft, time_ms)?;
-                    (name, id, true)
-                }
-            });
-        }
-        work.once = true;
-        if done.iter().any(|(.., added)| *added) {
-            self.finish(state, work)?;
-        }
-        Ok(done.into_iter().map(|(_, id, added)| (id, added)).collect())
-    }
-
-    /// What the own account imported into a channel under this id.
-    ///
-    /// # Errors
-    /// If the store fails or there is no identity.
-    pub fn imported_message(
-        &self,
-        channel: &ChangeId,
-        origin: &str,
-    ) -> Result<Option<ChangeId>, EngineError> {
-        let mut state = self.lock();
-        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
-        self.imported_into(&mut state, &me, channel, origin)
-    }
-
-    fn imported_into(
-        &self,
-        state: &mut State,
-        me: &AccountId,
-        channel: &ChangeId,
-        origin: &str,
-    ) -> Result<Option<ChangeId>, EngineError> {
-        for (key, _) in
-            self.scan_all(Table::Rows, &keys::origins(me, &crate::view::origin_of(origin)))?
-        {
-            let Some(id) = keys::parse_last(&key) else { continue };
-            let Some(row) = self.entry_row(&id)? else { continue };
-            let description = self.description(state, &row.doc)?;
-            if description.is_some_and(|d| d.channel_id() == Some(*channel)) {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
     }
 
     fn write_message(
@@ -315,24 +241,16 @@ impl Replica {
             return Ok(());
         }
         let since = now_ms.saturating_sub(slow_ms);
-        let prefix = keys::messages(channel);
         let (none, least) = (AccountId::from_bytes([0; 32]), ChangeId::from_bytes([0; 32]));
-        let mut start = keys::message(channel, now_ms, &none, &least);
+        let mut place = Some(keys::message(channel, now_ms, &none, &least));
         let mut last = None;
-        'rows: loop {
-            let rows = self.store.scan(Table::Rows, &prefix, Some(&start), false, 256)?;
-            let Some((end, _)) = rows.last() else { break };
-            start = end.to_vec();
-            start.push(0);
-            for (key, _) in &rows {
-                let Some((time_ms, account, _)) = keys::parse_message(key) else { continue };
-                if time_ms <= since {
-                    break 'rows;
-                }
-                if account == me {
-                    last = Some(time_ms);
-                    break 'rows;
-                }
+        while last.is_none() {
+            let rows = self.next_messages(channel, &mut place, STEP)?;
+            let since = rows.iter().take_while(|(time_ms, ..)| *time_ms > since);
+            let recent: Vec<_> = since.collect();
+            last = recent.iter().find(|(_, account, _)| *account == me).map(|(time, ..)| *time);
+            if rows.is_empty() || recent.len() < rows.len() {
+                break;
             }
         }
         let Some(last) = last else { return Ok(()) };

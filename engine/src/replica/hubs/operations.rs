@@ -51,9 +51,7 @@ impl Replica {
     /// # Errors
     /// If a name is unusable, this device may not write, or the store fails.
     pub fn create_hub(&self, start: HubStart, now_ms: u64) -> Result<HubId, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let me = self.account()?;
         let genesis = HubGenesis {
             owners: vec![me],
             everyone: start.everyone,
@@ -62,22 +60,34 @@ impl Replica {
             forked_from: start.forked_from,
         };
         let id = genesis.id();
-        let hub = Arc::new(Hub::new(genesis.clone()));
-        state.hubs.insert(id, KnownHub::new(hub));
-        let mut actions = vec![HubAction::Begin(genesis)];
+        let mut actions = vec![HubAction::Begin(genesis.clone())];
         actions.push(HubAction::Set(HubSetting::Name(start.name.clone())));
         if !start.about.is_empty() {
             actions.push(HubAction::Set(HubSetting::About(start.about)));
         }
         actions.extend(start.channels.into_iter().map(HubAction::CreateChannel));
+        self.govern(|state, work| {
+            state.hubs.insert(id, KnownHub::new(Arc::new(Hub::new(genesis))));
+            for action in actions {
+                self.operate(state, work, &id, action, "", now_ms)?;
+            }
+            self.note_listed(state, work, &id, now_ms)
+        })?;
+        Ok(id)
+    }
+
+    /// Writes operations as one commit, and drops what they purge.
+    fn govern<T>(
+        &self,
+        write: impl FnOnce(&mut State, &mut Work) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
         let mut work = Work::default();
-        for action in actions {
-            self.operate(&mut state, &mut work, &id, action, "", now_ms)?;
-        }
-        self.note_listed(&mut state, &mut work, &id, now_ms)?;
+        let written = write(&mut state, &mut work)?;
         self.finish(state, work)?;
         self.settle_purges()?;
-        Ok(id)
+        Ok(written)
     }
 
     /// Writes one operation into the own log of a hub; durable when it returns.
@@ -92,13 +102,7 @@ impl Replica {
         reason: &str,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let mut work = Work::default();
-        let id = self.operate(&mut state, &mut work, hub, action, reason, now_ms)?;
-        self.finish(state, work)?;
-        self.settle_purges()?;
-        Ok(id)
+        self.govern(|state, work| self.operate(state, work, hub, action, reason, now_ms))
     }
 
     /// Joins a hub by an invitation, and lists it. Who takes an invitation that others took as
@@ -107,35 +111,19 @@ impl Replica {
     /// # Errors
     /// As [`Replica::hub_operation`].
     pub fn join_hub(&self, ticket: &Ticket<'_>, now_ms: u64) -> Result<ChangeId, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let me = self.account()?;
         let Ticket { hub, invite, key } = ticket;
-        let settled = self.known_hub(&mut state, hub)?;
-        if settled.rank(&me).is_some() {
-            return Err(EngineError::Denied("you are a member of this hub already".into()));
-        }
-        if settled.settings().joins_closed {
-            let why = "this hub lets nobody join at the moment; ask a moderator to let you in";
-            return Err(EngineError::Denied(why.into()));
-        }
-        let invitation = settled.invites().into_iter().find(|known| known.id == *invite);
-        if let Some(ends_ms) = invitation.map(|known| known.expires_ms)
-            && ends_ms != 0
-            && now_ms > ends_ms
-        {
-            return Err(EngineError::Denied("the invitation has expired; ask for another".into()));
-        }
-        drop(settled);
-        let message = HubAction::join_message(hub, invite, &me);
-        let proof = key.map(|key| key.sign(Domain::Invite, &message));
-        let action = HubAction::Join { invite: *invite, proof };
-        let mut work = Work::default();
-        let id = self.operate(&mut state, &mut work, hub, action, "", now_ms)?;
-        self.note_listed(&mut state, &mut work, hub, now_ms)?;
-        self.finish(state, work)?;
-        self.settle_purges()?;
-        Ok(id)
+        self.govern(|state, work| {
+            let settled = self.known_hub(state, hub)?;
+            check_open(&settled, &me, invite, now_ms)?;
+            drop(settled);
+            let message = HubAction::join_message(hub, invite, &me);
+            let proof = key.map(|key| key.sign(Domain::Invite, &message));
+            let action = HubAction::Join { invite: *invite, proof };
+            let id = self.operate(state, work, hub, action, "", now_ms)?;
+            self.note_listed(state, work, hub, now_ms)?;
+            Ok(id)
+        })
     }
 
     /// Gives up all own roles in a hub: what was written stays. The hub stays listed.
@@ -144,16 +132,13 @@ impl Replica {
     /// As [`Replica::hub_operation`].
     pub fn leave_hub(&self, hub: &HubId, now_ms: u64) -> Result<ChangeId, EngineError> {
         let me = self.account()?;
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        if self.known_hub(&mut state, hub)?.rank(&me) == Some(Rank::OWNER) {
-            return Err(EngineError::Denied("you own this hub: owners do not leave it".into()));
-        }
-        let mut work = Work::default();
-        let first = self
-            .remove(&mut state, &mut work, hub, &me, "", now_ms, |cut| HubAction::Leave { cut })?;
-        self.finish(state, work)?;
-        Ok(first)
+        self.govern(|state, work| {
+            if self.known_hub(state, hub)?.rank(&me) == Some(Rank::OWNER) {
+                let why = "you own this hub: owners do not leave it";
+                return Err(EngineError::Denied(why.into()));
+            }
+            self.remove(state, work, hub, &me, "", now_ms, |cut| HubAction::Leave { cut })
+        })
     }
 
     /// Removes a member for good. What is here of his channel pages stays, or (`purge`) nothing
@@ -169,22 +154,16 @@ impl Replica {
         reason: &str,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let mut work = Work::default();
         let account = *account;
-        let id = match purge {
+        self.govern(|state, work| match purge {
             true => {
                 let action = HubAction::Ban { account, cut: Vec::new(), purge };
-                self.operate(&mut state, &mut work, hub, action, reason, now_ms)?
+                self.operate(state, work, hub, action, reason, now_ms)
             }
-            false => self.remove(&mut state, &mut work, hub, &account, reason, now_ms, |cut| {
+            false => self.remove(state, work, hub, &account, reason, now_ms, |cut| {
                 HubAction::Ban { account, cut, purge }
-            })?,
-        };
-        self.finish(state, work)?;
-        self.settle_purges()?;
-        Ok(id)
+            }),
+        })
     }
 
     /// Takes all roles from a member, who may be invited again. What is here of his stays.
@@ -198,16 +177,13 @@ impl Replica {
         reason: &str,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let mut work = Work::default();
         let account = *account;
-        let id = self.remove(&mut state, &mut work, hub, &account, reason, now_ms, |cut| {
-            HubAction::Kick { account, cut }
-        })?;
-        self.finish(state, work)?;
-        self.settle_purges()?;
-        Ok(id)
+        self.govern(|state, work| {
+            self.remove(state, work, hub, &account, reason, now_ms, |cut| HubAction::Kick {
+                account,
+                cut,
+            })
+        })
     }
 
     /// Takes one role from a member. What he wrote under it and is here stays.
@@ -222,16 +198,14 @@ impl Replica {
         reason: &str,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
-        let mut state = self.lock();
-        self.check_writer(&mut state)?;
-        let mut work = Work::default();
         let account = *account;
-        let id = self.remove(&mut state, &mut work, hub, &account, reason, now_ms, |cut| {
-            HubAction::Revoke { account, role, cut }
-        })?;
-        self.finish(state, work)?;
-        self.settle_purges()?;
-        Ok(id)
+        self.govern(|state, work| {
+            self.remove(state, work, hub, &account, reason, now_ms, |cut| HubAction::Revoke {
+                account,
+                role,
+                cut,
+            })
+        })
     }
 
     /// Writes a removal with its cut: what does not fit into one operation extends it.
@@ -413,6 +387,29 @@ impl Replica {
         let edits = vec![(hub.to_string(), Some(Value::from("")))];
         self.edit_map(state, work, &description, &edits, now_ms)?;
         Ok(())
+    }
+}
+
+/// Refuses to take up an invitation that an honest program does not take up.
+fn check_open(
+    hub: &Hub,
+    me: &AccountId,
+    invite: &ChangeId,
+    now_ms: u64,
+) -> Result<(), EngineError> {
+    if hub.rank(me).is_some() {
+        return Err(EngineError::Denied("you are a member of this hub already".into()));
+    }
+    if hub.settings().joins_closed {
+        let why = "this hub lets nobody join at the moment; ask a moderator to let you in";
+        return Err(EngineError::Denied(why.into()));
+    }
+    let invitation = hub.invites().into_iter().find(|known| known.id == *invite);
+    match invitation.map(|known| known.expires_ms) {
+        Some(ends_ms) if ends_ms != 0 && now_ms > ends_ms => {
+            Err(EngineError::Denied("the invitation has expired; ask for another".into()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -27,6 +27,9 @@ pub struct ChannelCursor {
     pub id: ChangeId,
 }
 
+/// Rows of a channel that are read at once.
+pub(super) const STEP: usize = 256;
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageState {
@@ -122,24 +125,20 @@ impl Replica {
         limit: usize,
         all: bool,
     ) -> Result<Vec<MessageView>, EngineError> {
-        let prefix = keys::messages(channel);
-        let mut start = cursor.map(|cursor| {
+        let mut place = cursor.map(|cursor| {
             let mut key = keys::message(channel, cursor.time_ms, &cursor.account, &cursor.id);
             key.push(0);
             key
         });
         let mut out = Vec::new();
         while out.len() < limit {
-            let step = limit.min(256);
-            let rows = self.store.scan(Table::Rows, &prefix, start.as_deref(), false, step)?;
-            let Some((last, _)) = rows.last() else { break };
-            let mut next = last.to_vec();
-            next.push(0);
-            start = Some(next);
+            let rows = self.next_messages(channel, &mut place, limit.min(STEP))?;
+            if rows.is_empty() {
+                break;
+            }
             let mut state = self.lock();
             let mut reading = Reading::of(self.known_hub(&mut state, hub)?);
-            for (key, _) in &rows {
-                let Some((_, _, id)) = keys::parse_message(key) else { continue };
+            for (_, _, id) in rows {
                 let view = self.message_in(&mut state, &mut reading, &id)?;
                 let Some(view) = view.filter(|view| all || view.counts()) else { continue };
                 out.push(view);
@@ -149,6 +148,21 @@ impl Replica {
             }
         }
         Ok(out)
+    }
+
+    /// Times, authors and ids of the next messages of a channel, newest first; `place` moves on.
+    pub(super) fn next_messages(
+        &self,
+        channel: &ChangeId,
+        place: &mut Option<Vec<u8>>,
+        step: usize,
+    ) -> Result<Vec<(u64, AccountId, ChangeId)>, EngineError> {
+        let prefix = keys::messages(channel);
+        let rows = self.store.scan(Table::Rows, &prefix, place.as_deref(), false, step)?;
+        if let Some((last, _)) = rows.last() {
+            *place = Some([last.as_ref(), &[0]].concat());
+        }
+        Ok(rows.iter().filter_map(|(key, _)| keys::parse_message(key)).collect())
     }
 
     /// One message of a hub that is here.

@@ -1,14 +1,10 @@
 //! What of a hub's channels was not read yet. Marks are times in a private map, as for the feed.
 
-use super::page::{Reading, entry_needs};
+use super::page::{Reading, STEP, entry_needs};
 use crate::hash::{ChangeId, HubId};
 use crate::hub::ContentStanding;
 use crate::model::entry::{Entry, EntryRef, RoleRef, Who};
 use crate::replica::{BLOCKS, EngineError, MUTES, Replica};
-use crate::store::{Table, keys};
-
-/// Rows of a channel looked at under one lock.
-const STEP: usize = 256;
 
 /// What is unread in one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +43,15 @@ impl Replica {
             let since_ms = self.read_mark(&mark_of(&channel))?;
             let mut unread =
                 UnreadChannel { channel, since_ms, messages: 0, mentions: 0, newest_ms: since_ms };
-            let mut start: Option<Vec<u8>> = None;
+            let mut place = None;
             'rows: loop {
-                let prefix = keys::messages(&channel);
-                let rows = self.store.scan(Table::Rows, &prefix, start.as_deref(), false, STEP)?;
-                let Some((last, _)) = rows.last() else { break };
-                let mut next = last.to_vec();
-                next.push(0);
-                start = Some(next);
+                let rows = self.next_messages(&channel, &mut place, STEP)?;
+                if rows.is_empty() {
+                    break;
+                }
                 let mut state = self.lock();
                 let mut reading = Reading::of(self.known_hub(&mut state, hub)?);
-                for (key, _) in &rows {
-                    let Some((time_ms, account, id)) = keys::parse_message(key) else { continue };
+                for (time_ms, account, id) in rows {
                     if time_ms <= since_ms {
                         break 'rows;
                     }

@@ -6,7 +6,9 @@ use super::replicas::{Home, NOW, person};
 use crate::entropy::SeededEntropy;
 use crate::hash::{AccountId, ChangeId, HubId};
 use crate::identity::DeviceSecret;
-use crate::model::entry::{ChannelFields, HubAction, Permissions, RoleRef};
+use crate::model::entry::{
+    ChannelChange, ChannelFields, EntryRef, HubAction, HubSetting, Permissions, Rank, RoleRef,
+};
 use crate::replica::{
     EngineError, HubStart, MessageDraft, MessageState, MessageView, Text, Ticket,
 };
@@ -92,6 +94,16 @@ pub(super) fn hub_of(people: u64, seed: u64) -> Village {
     (network, accounts, hub, channel, lines)
 }
 
+/// Has the founder make somebody a moderator who may do everything below his rank.
+fn appoint(founder: &Home, hub: &HubId, account: &AccountId) {
+    let founder = &founder.replica;
+    let (rank, permissions) = (Rank::of_role(5).unwrap(), Permissions::ALL);
+    let role = HubAction::DefineRole { name: "mod".into(), rank, permissions };
+    let role = RoleRef::Role(founder.hub_operation(hub, role, "", NOW + 50).unwrap());
+    let grant = HubAction::Grant { account: *account, role };
+    founder.hub_operation(hub, grant, "", NOW + 51).unwrap();
+}
+
 #[test]
 fn who_joins_by_a_ticket_reads_and_writes() {
     let (mut network, accounts, hub, channel, _) = hub_of(3, 1);
@@ -169,17 +181,8 @@ fn a_hub_outlives_its_founder() {
 #[test]
 fn a_ban_leaves_what_its_cut_holds_and_nothing_else() {
     let (mut network, accounts, hub, channel, lines) = hub_of(4, 3);
-    let [founder, other, guest, _] = &network.parties[..] else { panic!("four") };
-    let role = HubAction::DefineRole {
-        name: "mod".into(),
-        rank: crate::model::entry::Rank::of_role(5).unwrap(),
-        permissions: Permissions::ALL,
-    };
-    let role = RoleRef::Role(founder.replica.hub_operation(&hub, role, "", NOW + 50).unwrap());
-    let grant = HubAction::Grant { account: accounts[1], role };
-    founder.replica.hub_operation(&hub, grant, "", NOW + 51).unwrap();
-    say(guest, &hub, &channel, "seen by both", NOW + 60).unwrap();
-    let _ = other;
+    appoint(&network.parties[0], &hub, &accounts[1]);
+    say(&network.parties[2], &hub, &channel, "seen by both", NOW + 60).unwrap();
     network.spread_news();
     network.run_for(10_000).unwrap();
     // The founder sees one more than the moderator, and the guest goes on alone.
@@ -235,15 +238,7 @@ fn what_a_member_wrote_before_leaving_stays_and_nothing_after() {
 #[test]
 fn what_is_purged_is_dropped_everywhere_and_comes_back_if_the_purge_is_void() {
     let (mut network, accounts, hub, channel, _) = hub_of(3, 5);
-    let founder = &network.parties[0].replica;
-    let role = HubAction::DefineRole {
-        name: "mod".into(),
-        rank: crate::model::entry::Rank::of_role(5).unwrap(),
-        permissions: Permissions::ALL,
-    };
-    let role = RoleRef::Role(founder.hub_operation(&hub, role, "", NOW + 50).unwrap());
-    let grant = HubAction::Grant { account: accounts[1], role };
-    founder.hub_operation(&hub, grant, "", NOW + 51).unwrap();
+    appoint(&network.parties[0], &hub, &accounts[1]);
     let guest = &network.parties[2];
     let message = say(guest, &hub, &channel, "a home address", NOW + 60).unwrap();
     guest.replica.edit(message, "a better home address", NOW + 61).unwrap();
@@ -258,7 +253,7 @@ fn what_is_purged_is_dropped_everywhere_and_comes_back_if_the_purge_is_void() {
         held.contains("home address")
     };
     assert!(network.parties.iter().all(held));
-    let entry = crate::model::entry::EntryRef { account: accounts[2], entry: message };
+    let entry = EntryRef { account: accounts[2], entry: message };
     let moderator = &network.parties[1].replica;
     moderator.hub_operation(&hub, HubAction::Purge { entry }, "", NOW + 70).unwrap();
     network.spread_news();
@@ -284,21 +279,13 @@ fn what_is_purged_is_dropped_everywhere_and_comes_back_if_the_purge_is_void() {
 #[test]
 fn who_blocks_a_member_follows_the_hub_all_the_same() {
     let (mut network, accounts, hub, channel, _) = hub_of(3, 6);
-    let founder = &network.parties[0].replica;
-    let role = HubAction::DefineRole {
-        name: "mod".into(),
-        rank: crate::model::entry::Rank::of_role(5).unwrap(),
-        permissions: Permissions::ALL,
-    };
-    let role = RoleRef::Role(founder.hub_operation(&hub, role, "", NOW + 50).unwrap());
-    let grant = HubAction::Grant { account: accounts[1], role };
-    founder.hub_operation(&hub, grant, "", NOW + 51).unwrap();
+    appoint(&network.parties[0], &hub, &accounts[1]);
     network.spread_news();
     network.run_for(10_000).unwrap();
     let blocking = &network.parties[2].replica;
     blocking.set_listed(crate::replica::BLOCKS, accounts[1], true, NOW + 60).unwrap();
     // What the blocked one does is named by what the founder does next.
-    let topic = crate::model::entry::ChannelChange::Topic("plants".into());
+    let topic = ChannelChange::Topic("plants".into());
     let change = HubAction::ChangeChannel { channel, change: topic };
     network.parties[1].replica.hub_operation(&hub, change, "", NOW + 70).unwrap();
     network.spread_news();
@@ -329,7 +316,7 @@ fn what_strangers_write_is_named_by_nobody_until_they_are_members() {
     let before = named(&network.parties[0]);
     network.parties[2].replica.write_unasked(
         &hub,
-        HubAction::Set(crate::model::entry::HubSetting::Name("Mine".into())),
+        HubAction::Set(HubSetting::Name("Mine".into())),
         NOW + 60,
     );
     network.spread_news();
