@@ -89,8 +89,8 @@ pub use files::FileIntake;
 pub use find::Found;
 pub use garbage::{Garbage, GarbageKind};
 pub use hubs::{
-    ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageState, MessageView, PollView,
-    Ticket, UnreadChannel,
+    ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageImport, MessageState, MessageView,
+    PollView, Ticket, UnreadChannel,
 };
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};
 pub use index::IndexRebuilt;

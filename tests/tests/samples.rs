@@ -161,6 +161,7 @@ fn writing(all: &mut Samples, ada: &Home, root: &std::path::Path) -> String {
     let outbox = out("outbox.json");
     std::fs::write(&outbox, r#"{"orderedItems":[]}"#).unwrap();
     all.take(ada, &["import", "mastodon", &outbox]);
+    into_a_hub(all, ada, root);
     for kind in ["atom", "json", "html"] {
         all.take(ada, &["export", kind, "--output", &out(kind)]);
     }
@@ -240,6 +241,19 @@ fn nodes(all: &mut Samples, ada: &Home, bob: &Home, post: &str) {
     hubs(all, ada, bob);
     devices(all, ada, bob);
     all.take(ada, &["node", "stop"]);
+}
+
+fn into_a_hub(all: &mut Samples, ada: &Home, root: &std::path::Path) {
+    ada.ok(&["hub", "create", "Archive", "--channel", "old"]);
+    for (kind, text) in [
+        ("mbox", "From a Tue Jan  5 10:00:00 2021\nSubject: boats\n\nboats\n"),
+        ("discord", r#"{"messages":[{"id":"1","content":"boats"},{}]}"#),
+    ] {
+        let file = root.join(kind);
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        all.take(ada, &["import", kind, file, "--hub", "Archive/old"]);
+    }
 }
 
 fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {

@@ -1,9 +1,14 @@
 //! `import`: posts that were written elsewhere, read here and written by the node.
 
 mod archive;
+mod channel;
+mod discord;
 mod feed;
+mod mail;
 mod mastodon;
+mod mbox;
 mod mosaic;
+mod objects;
 mod tarball;
 mod text;
 
@@ -57,6 +62,19 @@ pub(crate) enum Import {
         #[arg(long)]
         keep_metadata: bool,
     },
+    /// Import mail into a channel of a hub
+    #[command(after_help = MBOX_HELP)]
+    Mbox {
+        /// The file and the channel.
+        #[command(flatten)]
+        into: channel::Into,
+        /// Show the addresses of authors beside their names
+        #[arg(long)]
+        addresses: bool,
+    },
+    /// Import a channel of Discord, as DiscordChatExporter writes it in JSON
+    #[command(after_help = DISCORD_HELP)]
+    Discord(channel::Into),
     /// Make this home, which must be empty, from an archive of your whole account
     #[command(after_help = mosaic::HELP)]
     Mosaic(mosaic::Account),
@@ -79,6 +97,23 @@ So is a picture whose metadata cannot be removed; its post comes in without it.
 Examples:
   mosaic import mastodon --dry-run archive-20261122.zip
   mosaic import mastodon unpacked/outbox.json";
+
+const MBOX_HELP: &str = "\
+Mails become messages of yours that say who wrote them and when, as a claim.
+What they answer is found by In-Reply-To and References; parts become files.
+Importing again adds what is new. A mail that cannot be read is named and left out.
+
+Examples:
+  mosaic import mbox --dry-run list.mbox --hub 'Book club/mail'
+  git log --pretty=mboxrd | mosaic import mbox - --hub 'Book club/code'";
+
+const DISCORD_HELP: &str = "\
+Messages become ones of yours that say who wrote them and when, as a claim.
+Files come along if they lie beside the export (--media); else the link stays.
+Reactions and notices are left out. Importing again adds what is new.
+
+Examples:
+  mosaic import discord --dry-run general.json --hub 'Book club/general'";
 
 /// What to import.
 #[derive(Debug, Args)]
@@ -133,6 +168,10 @@ impl Import {
         let (from, replies, keep_metadata) = match self {
             Self::Feed(from) => (from, None, false),
             Self::Mastodon { from, replies, keep_metadata } => (from, Some(replies), keep_metadata),
+            Self::Mbox { into, addresses } => {
+                return into.run(context, mbox::Mbox { addresses }).await;
+            }
+            Self::Discord(into) => return into.run(context, discord::Discord::default()).await,
             Self::Mosaic(account) => return account.run(context).await,
         };
         let file = from.file.clone();

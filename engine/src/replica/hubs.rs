@@ -18,6 +18,7 @@ use crate::model::entry::{Entry, HubAction, HubGenesis};
 use crate::store::{Batch, Table, keys};
 
 mod admission;
+mod import;
 mod messages;
 mod operations;
 mod page;
@@ -25,6 +26,7 @@ mod polls;
 mod purges;
 mod unread;
 
+pub use self::import::MessageImport;
 pub use self::messages::MessageDraft;
 pub use self::operations::{HubStart, Ticket};
 pub use self::page::{ChannelCursor, MessageState, MessageView};

@@ -123,7 +123,9 @@ impl Replica {
 
     fn find_origin(&self, me: &AccountId, id: &str) -> Result<Option<ChangeId>, EngineError> {
         let rows = self.scan_all(Table::Rows, &keys::origins(me, &origin_of(id)))?;
-        Ok(rows.first().and_then(|(key, _)| keys::parse_last(key)))
+        // Messages in channels have such rows too.
+        let post = rows.iter().find(|(_, kind)| kind.as_ref() == [0x02]);
+        Ok(post.and_then(|(key, _)| keys::parse_last(key)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod channel;
 mod govern;
+mod import;
 mod invite;
 mod message;
 mod name;
@@ -38,6 +39,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = invite::routes(router);
     let router = channel::routes(router);
     let router = message::routes(router);
+    let router = import::routes(router);
     govern::routes(router)
 }
 

@@ -21,7 +21,7 @@ mod request;
 pub mod schema;
 mod time;
 
-pub use argument::{AttachFile, BlobRule, ImportPost, ReplyRule};
+pub use argument::{AttachFile, BlobRule, ImportMessage, ImportPost, ReplyRule};
 pub use error::{ErrorKind, ErrorRecord, Hint};
 pub use line::is_hidden;
 pub use openapi::{answers, media_type, openapi};

@@ -34,7 +34,7 @@ pub(super) struct Media {
 
 /// What became of a file of an archive.
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     Here(PathBuf),
     TooLarge,
     Linked,
@@ -42,7 +42,7 @@ enum Place {
 
 /// A folder for what is unpacked; one import at a time has it.
 #[derive(Debug)]
-struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     /// Its lock goes with the process, so that what a killed one left behind is found.
     _lock: Disk,
@@ -159,7 +159,7 @@ impl Kind {
 
 impl Place {
     /// A file of a folder; `None` if it is not there.
-    fn below(root: &Path, name: &str) -> Option<Self> {
+    pub(super) fn below(root: &Path, name: &str) -> Option<Self> {
         let path = root.join(name);
         let real = path.canonicalize().ok()?;
         if real != path {
@@ -178,16 +178,16 @@ impl Place {
 }
 
 impl Folder {
-    fn new(state: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(state: &Path) -> Result<Self, Failure> {
         let path = state.join("import");
         let cannot = |error: io::Error| {
-            let message = format!("cannot unpack to {}: {error}", path.display());
+            let message = format!("cannot use {}: {error}", path.display());
             Failure::hinted(ErrorKind::Error, message, HINT)
         };
         std::fs::create_dir_all(state).map_err(cannot)?;
         let lock = Disk::create(state.join("import.lock")).map_err(cannot)?;
         if lock.try_lock().is_err() {
-            let message = "another import unpacks an archive".to_owned();
+            let message = "another import is under way here".to_owned();
             return Err(Failure::hinted(ErrorKind::Conflict, message, "mosaic status"));
         }
         match std::fs::remove_dir_all(&path) {
@@ -197,6 +197,10 @@ impl Folder {
         mosaic_node::home::private_folder(&path)
             .map_err(|error| cannot(io::Error::other(error)))?;
         Ok(Self { path, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

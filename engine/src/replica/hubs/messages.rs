@@ -64,7 +64,7 @@ impl Replica {
         Ok(id)
     }
 
-    fn write_message(
+    pub(super) fn write_message(
         &self,
         state: &mut State,
         work: &mut Work,

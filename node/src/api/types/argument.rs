@@ -73,6 +73,34 @@ pub struct ImportPost {
     pub attachments: Vec<AttachFile>,
 }
 
+/// A message of a channel that was written elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportMessage {
+    /// The text; if it is empty and no file is attached, it is the link or the id.
+    #[serde(default)]
+    pub text: String,
+    /// When it was written, RFC 3339; absent or yet to come = now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// Who wrote it there, for people.
+    #[serde(default)]
+    pub author: String,
+    /// Name of what it comes from, for people.
+    pub source: String,
+    /// What it is called there: under the same one nothing is written again in this channel.
+    pub id: String,
+    /// Where it was read there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// `id`s of messages that it may answer; it answers the first that was imported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Files, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachFile>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 const fn is_false(flag: &bool) -> bool {
     !*flag

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{AttachFile, BlobRule, ErrorRecord, Flag, ImportPost, ReplyRule};
+use super::{AttachFile, BlobRule, ErrorRecord, Flag, ImportMessage, ImportPost, ReplyRule};
 
 /// A type of the API that knows how it looks as JSON.
 pub trait Shape {
@@ -175,6 +175,21 @@ plain! {
             "id": { "type": "string" },
             "link": { "type": "string" },
             "after": { "type": "string" },
+            "attachments": { "type": "array", "items": AttachFile::schema() },
+        },
+        "required": ["source", "id"],
+        "additionalProperties": false,
+    };
+    ImportMessage => {
+        "type": "object",
+        "properties": {
+            "text": { "type": "string" },
+            "created_at": { "type": "string" },
+            "author": { "type": "string" },
+            "source": { "type": "string" },
+            "id": { "type": "string" },
+            "link": { "type": "string" },
+            "after": { "type": "array", "items": { "type": "string" } },
             "attachments": { "type": "array", "items": AttachFile::schema() },
         },
         "required": ["source", "id"],

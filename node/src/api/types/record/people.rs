@@ -210,13 +210,13 @@ records! {
         /// Where it was read there.
         link: Option<String>,
     }
-    /// What became of a post to import.
+    /// What became of a post or message to import.
     Imported {
         /// What it is called where it comes from.
         origin: String,
         /// `added`, `known`, `refused`, or `new` if nothing was to be written.
         state: String,
-        /// The post.
+        /// The post or message.
         id: Option<String>,
         /// Why it is refused, or files of it are left out.
         reasons: Option<Vec<String>>,

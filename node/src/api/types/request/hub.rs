@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::absent::Absent;
 use super::{Field, Operation, Request, Shape};
-use crate::api::types::AttachFile;
+use crate::api::types::{AttachFile, ImportMessage};
 
 requests! { HUB_PATHS HUB_OPERATIONS;
     /// Creates a hub of ours. Answers one `hub`.
@@ -134,6 +134,18 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         wait_replicas: Option<u64>,
         /// How long to wait for them, two minutes by default; then `timeout`.
         timeout_ms: Option<u64>,
+    }
+    /// Writes messages that were written elsewhere into a channel, in one commit, at most 256.
+    /// Answers one `imported` for each, in order. What is there already is not written again, be
+    /// it deleted since. A file that cannot be attached is left out, and a message that cannot be
+    /// written is refused; the others are written. Errors: `denied` if we may not write there.
+    "/v1/message/import" any MessageImport {
+        /// The channel.
+        channel: String,
+        /// The messages; those that others answer first.
+        messages: Vec<ImportMessage>,
+        /// Write nothing, only say what would become of them; files are not looked at.
+        dry_run: bool,
     }
     /// Answers the messages of a channel that count, newest first, as `message`. A pure function
     /// of the signed set unless `names` is asked for.
