@@ -159,7 +159,7 @@ pub enum Entry {
     ClosePoll {
         /// The poll.
         target: ChangeId,
-        /// Versions of channel pages up to which votes count; of several closings all of them.
+        /// Versions of channel pages up to which votes count; more are in closings of the same time.
         cut: Vec<Tip>,
     },
     /// New text for an own post, reply or message in this document.

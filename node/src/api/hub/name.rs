@@ -164,12 +164,13 @@ pub(super) fn parse_permissions(names: &[String]) -> Result<Permissions, ErrorRe
     Ok(all)
 }
 
-/// A refusal of the hub, with the way to see what one may do there.
+/// A refusal of the hub, with the way to see what one may do there, or how it is asked for.
 pub(super) fn refused(hub: HubId) -> impl Fn(EngineError) -> ErrorRecord {
     move |error| match error {
         EngineError::Denied(_) => {
             ErrorRecord::from(error).with_hint(format!("mosaic hub show {}", hub.short()))
         }
+        EngineError::Invalid(_) => ErrorRecord::from(error).with_hint("mosaic hub --help"),
         other => other.into(),
     }
 }
