@@ -22,7 +22,7 @@ const CHECK_MS: u64 = 60_000;
 const QUIET_TICKS: u32 = 12;
 
 /// Names of the messages by their type byte.
-pub const MESSAGES: [&str; 15] = [
+pub const MESSAGES: [&str; 22] = [
     "?",
     "Open",
     "Answer",
@@ -38,16 +38,24 @@ pub const MESSAGES: [&str; 15] = [
     "Taken",
     "Again",
     "Close",
+    "Cells",
+    "More",
+    "Compared",
+    "Sums",
+    "Meet",
+    "Met",
+    "Newest",
 ];
 
 const GIVE: u8 = 7;
 const BODIES: u8 = 9;
+const NEWEST: u8 = 21;
 
 /// What went over the line from one side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes of frames by type, length included.
-    pub bytes: [u64; 16],
+    pub bytes: [u64; MESSAGES.len()],
     /// Frames.
     pub frames: u64,
     /// Bytes of packs given.
@@ -65,7 +73,8 @@ impl Traffic {
     /// those that carry chains and bodies.
     #[must_use]
     pub fn finding(&self) -> u64 {
-        self.all() - self.bytes[usize::from(GIVE)] - self.bytes[usize::from(BODIES)]
+        let carries = [GIVE, BODIES, NEWEST].map(|kind| self.bytes[usize::from(kind)]);
+        self.all() - carries.iter().sum::<u64>()
     }
 
     fn since(&self, before: &Self) -> Self {
@@ -96,6 +105,9 @@ pub struct Met {
     pub equal: bool,
     /// Why a session closed.
     pub closed: Option<CloseReason>,
+    /// Legs until the newest of what is asked for was there, before the rest of it, and all bytes
+    /// until then.
+    pub newest: Option<(u64, u64)>,
 }
 
 impl Met {
@@ -300,6 +312,7 @@ impl<'a> Meeting<'a> {
             rounds: whole.rounds - begun.rounds,
             equal: self.last.iter().all(equal),
             closed: whole.closed,
+            newest: whole.newest,
         };
         // What comes after a rest counts from there.
         self.silenced = false;
@@ -344,8 +357,11 @@ impl<'a> Meeting<'a> {
                     self.arrived = now + 1;
                 }
                 let sent = &mut self.told.sent[side];
-                sent.bytes[usize::from(kind.min(15))] += frame.len() as u64;
+                sent.bytes[usize::from(kind).min(MESSAGES.len() - 1)] += frame.len() as u64;
                 sent.frames += 1;
+                if kind == NEWEST {
+                    self.told.newest = Some((now + 1, self.told.total()));
+                }
                 let body = frame.slice(FRAME_PREFIX_BYTES..);
                 let body = match &mut self.tamper {
                     Some(tamper) => tamper(side, body),

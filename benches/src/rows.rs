@@ -4,6 +4,7 @@ mod e1;
 mod e2;
 mod e3;
 mod e9;
+mod h1;
 mod live;
 mod m1;
 mod m2;
@@ -162,6 +163,7 @@ pub const ALL: &[Benchmark] = &[
     ("E7", storage::size),
     ("E8", storage::known),
     ("E9", e9::run),
+    ("H1", h1::run),
     ("M1", m1::run),
     ("M2", m2::run),
     ("M3", storage::opening),

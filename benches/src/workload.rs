@@ -4,6 +4,7 @@
 //! reports is then the code.
 
 pub mod author;
+pub mod community;
 pub mod documents;
 pub mod hub;
 pub mod messages;

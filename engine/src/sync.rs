@@ -15,6 +15,7 @@ mod list;
 mod meet;
 mod meter;
 mod missing;
+mod newest;
 mod outbox;
 pub mod outcome;
 mod plan;

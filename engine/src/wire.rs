@@ -7,12 +7,14 @@
 mod carried;
 mod decode;
 mod encode;
+mod excerpt;
 mod message;
 mod pack;
 mod range;
 mod reason;
 
 pub use carried::{CarriedChain, ChainBundler, read_bundle};
+pub use excerpt::Excerpt;
 pub use message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
     SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, Told, WantItem, WantName,
@@ -29,7 +31,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 /// The protocol's name in the TLS handshake.
 pub const ALPN: &[u8] = b"mosaic/sync/1";
 /// Version of the messages, in the first frame of a session.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 /// Bytes of an encoded signed head.
 pub const HEAD_BYTES: usize = 217;
 /// Bytes of an encoded certificate path.
@@ -40,6 +42,8 @@ pub const FRAME_PREFIX_BYTES: usize = 4;
 pub const PATH_SLOTS: usize = 256;
 /// Hashes in one request for bodies.
 pub const WANT_BODIES_MAX: usize = 1024;
+/// Ends of chains in one frame.
+pub const EXCERPTS_MAX: usize = 128;
 /// Causes spelled out in one [`Message::Done`]; the others are counted.
 pub const CAUSES_MAX: usize = 64;
 

@@ -87,7 +87,7 @@ impl Replica {
     }
 
     /// The link after change `n` of a chain; `n` is held.
-    pub(super) fn link_at(
+    pub(in crate::replica) fn link_at(
         &self,
         description: &Description,
         key: &ChainKey,

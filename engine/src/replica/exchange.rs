@@ -17,7 +17,7 @@ use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
     BodyReceipt, Exchange, ExchangeError, ExchangeResult, Incomplete, Introduction, KnownTip,
-    PackRef, PagePack, Receipt, Received, Section,
+    Newest, PackRef, PagePack, Receipt, Received, Section,
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part};
@@ -401,6 +401,15 @@ impl Exchange for Replica {
 
     fn is_crowded(&self) -> bool {
         self.packs.crowded()
+    }
+
+    fn newest(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<Vec<Newest>> {
+        self.newest_of(remote, section)
+    }
+
+    fn receive_newest(&self, newest: Newest, now_ms: u64) -> ExchangeResult<(u64, u32)> {
+        self.lock().now_ms = now_ms;
+        Ok(self.take_newest(newest)?)
     }
 
     fn receive_with(

@@ -18,14 +18,17 @@ use crate::model::entry::{Entry, HubAction, HubGenesis};
 use crate::store::{Batch, Table, keys};
 
 mod admission;
+mod glimpses;
 mod import;
 mod messages;
+mod newest;
 mod operations;
 mod page;
 mod polls;
 mod purges;
 mod unread;
 
+pub(super) use self::glimpses::Glimpses;
 pub use self::import::MessageImport;
 pub use self::messages::MessageDraft;
 pub use self::operations::{HubStart, Ticket};

@@ -12,7 +12,7 @@ use crate::chain::ChainKey;
 use crate::description::Description;
 use crate::hash::{BlobHash, DeviceId, DocumentId, Link};
 use crate::model::entry::BodyRef;
-use crate::wire::{HeadBytes, Part};
+use crate::wire::{Excerpt, HeadBytes, Part};
 
 pub use crate::description::Section;
 pub use crate::wire::{PackRef, Reason};
@@ -142,6 +142,15 @@ pub struct BodyReceipt {
     pub bytes: u64,
     /// Not wanted: unknown, deleted, never to be stored, over quota.
     pub refused: u64,
+}
+
+/// The newest of a space, before all the rest of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// Ends of chains, nothing in them verified; at most [`crate::wire::EXCERPTS_MAX`].
+    pub excerpts: Vec<Excerpt>,
+    /// Bodies that they name.
+    pub bodies: Vec<Bytes>,
 }
 
 /// A chain whose head is known but whose bytes are not all held, and that the replica
@@ -343,6 +352,24 @@ pub trait Exchange {
         bodies: Vec<Bytes>,
         now_ms: u64,
     ) -> ExchangeResult<Receipt>;
+
+    /// The newest of the space of a section, for `remote`, which asked for much of it: what people
+    /// look at first, in messages.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn newest(&self, _remote: &DeviceId, _section: &Section) -> ExchangeResult<Vec<Newest>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes the newest of a space before the rest comes. Returns how many signatures were
+    /// checked, and how much of it was false.
+    ///
+    /// # Errors
+    /// If the store fails: then nothing of it is kept.
+    fn receive_newest(&self, _newest: Newest, _now_ms: u64) -> ExchangeResult<(u64, u32)> {
+        Ok((0, 0))
+    }
 
     /// [`Exchange::receive_with`] without bodies.
     ///

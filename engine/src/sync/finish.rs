@@ -26,7 +26,7 @@ pub(super) const DIGESTS_PER_FRAME: usize = 2000;
 /// Chains of an equal section that the remote need not be told of again.
 const EQUAL_NOTED_MAX: usize = 1024;
 /// Chains with a false form, signature, certificate or link at which a session ends.
-const FAULTS_MAX: u32 = 256;
+pub(super) const FAULTS_MAX: u32 = 256;
 
 impl Session {
     /// Returns what was not taken here since the last call, by reason.

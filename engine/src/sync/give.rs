@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 
-use crate::hash::{BlobHash, DeviceId};
+use crate::hash::{BlobHash, DeviceId, SpaceId};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::sync::exchange::{
     Exchange, ExchangeResult, Introduction, KnownTip, PackRef, PagePack, Section,
@@ -61,6 +61,8 @@ pub enum Job {
 #[derive(Debug)]
 struct Batch {
     scope: Scope,
+    /// Sections of which the newest goes first.
+    newest: Vec<Section>,
     jobs: VecDeque<Job>,
     bodies: VecDeque<WantedBody>,
     changes_left: usize,
@@ -87,7 +89,7 @@ struct Prepared {
 /// What is on its way to the other side.
 #[derive(Debug)]
 pub struct Giver {
-    remote: DeviceId,
+    pub(super) remote: DeviceId,
     batches: VecDeque<Batch>,
     waiting: usize,
     prepared: Option<Prepared>,
@@ -96,6 +98,8 @@ pub struct Giver {
     unread: VecDeque<Vec<PackRef>>,
     unread_bytes: u64,
     unfetched_bytes: u64,
+    /// Spaces of which the newest was given.
+    pub(super) newest: HashSet<SpaceId>,
 }
 
 impl Giver {
@@ -110,6 +114,7 @@ impl Giver {
             unread: VecDeque::new(),
             unread_bytes: 0,
             unfetched_bytes: 0,
+            newest: HashSet::new(),
         }
     }
 
@@ -130,8 +135,10 @@ impl Giver {
         }
         sort(&mut jobs);
         self.waiting += jobs.len();
+        let newest = self.large(scope, &jobs);
         self.batches.push_back(Batch {
             scope,
+            newest,
             jobs: jobs.into(),
             bodies: VecDeque::new(),
             changes_left: INLINE_CHANGES_MAX,
@@ -179,7 +186,9 @@ impl Giver {
     /// Sends one or a few frames.
     pub fn step(&mut self, exchange: &dyn Exchange, out: &mut Outbox) -> ExchangeResult<()> {
         let Some(mut batch) = self.batches.pop_front() else { return Ok(()) };
-        if !batch.bodies.is_empty() {
+        if let Some(section) = batch.newest.pop() {
+            self.send_newest(&section, exchange, out)?;
+        } else if !batch.bodies.is_empty() {
             self.send_bodies(&mut batch, exchange, out)?;
         } else if self.prepared.is_some() || matches!(batch.jobs.front(), Some(Job::Chain(_))) {
             self.send_chains(&mut batch, exchange, out)?;

@@ -19,7 +19,7 @@ use crate::chain::ChainKey;
 use crate::hash::{BlobHash, DeviceId};
 use crate::sketch::sums::SUMS_MAX;
 use crate::sync::agreed::Standing;
-use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
+use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, Newest, PackRef, Section};
 use crate::sync::give::Giver;
 use crate::sync::keys::{Salt, SessionKey};
 use crate::sync::ledger::Ledger;
@@ -209,6 +209,8 @@ pub struct Session {
     pub(super) requests: u64,
     /// Chains the remote gave that nobody may give.
     pub(super) faults: u32,
+    /// Messages with the newest of something that it gave.
+    pub(super) newest: u32,
     pub(super) news: Vec<News>,
     pub(super) received: Ledger,
     pub(super) peer_has: HashMap<ChainKey, u64>,
@@ -257,6 +259,7 @@ impl Session {
             out: Outbox::default(),
             requests: 0,
             faults: 0,
+            newest: 0,
             news: Vec::new(),
             received: Ledger::default(),
             peer_has: HashMap::new(),
@@ -417,6 +420,9 @@ impl Session {
             Message::Want { request, items } => self.on_want(request, &items, exchange),
             Message::WantBodies { request, section, hashes } => {
                 self.on_want_bodies(request, section, hashes, exchange)
+            }
+            Message::Newest { excerpts, bodies } => {
+                self.on_newest(now_ms, Newest { excerpts, bodies }, exchange)
             }
             message @ (Message::Give { .. } | Message::Bodies { .. } | Message::End { .. }) => {
                 if self.taker.push(message, bytes) {

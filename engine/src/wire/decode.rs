@@ -5,15 +5,15 @@ use bytes::Bytes;
 use super::encode::{
     AGAIN, ANSWER, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL, FLAG_COMMITTED,
     FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK, FLAG_LAST, FLAG_MORE,
-    FLAG_SUMS, GIVE, MEET, MET, MORE, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES,
-    WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
+    FLAG_SUMS, GIVE, MEET, MET, MORE, NEWEST, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE,
+    WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
     SectionDigest, SectionRef, Then, TipGroup, Told, WantItem, WantName,
 };
 use super::range::{PARTS_MAX, read_part};
-use super::{CAUSES_MAX, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX};
+use super::{CAUSES_MAX, EXCERPTS_MAX, Excerpt, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX};
 use crate::codec::{DecodeError, Reader};
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
@@ -85,6 +85,10 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
             })?,
             packs: list(r, "packs", read_pack)?,
             chains: list(r, "chains", |r| read_chain(frame, r))?,
+            bodies: list(r, "bodies", |r| read_body(frame, r))?,
+        },
+        NEWEST => Message::Newest {
+            excerpts: list_of(r, EXCERPTS_MAX, "excerpts", |r| Excerpt::read(frame, r))?,
             bodies: list(r, "bodies", |r| read_body(frame, r))?,
         },
         WANT_BODIES => Message::WantBodies {

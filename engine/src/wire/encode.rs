@@ -31,6 +31,7 @@ pub(super) const COMPARED: u8 = 17;
 pub(super) const SUMS: u8 = 18;
 pub(super) const MEET: u8 = 19;
 pub(super) const MET: u8 = 20;
+pub(super) const NEWEST: u8 = 21;
 
 pub(super) const FLAG_MORE: u8 = 1;
 pub(super) const FLAG_FIRST: u8 = 2;
@@ -78,6 +79,7 @@ impl Message {
             Self::Compared { .. } => COMPARED,
             Self::Want { .. } => WANT,
             Self::Give { .. } => GIVE,
+            Self::Newest { .. } => NEWEST,
             Self::WantBodies { .. } => WANT_BODIES,
             Self::Bodies { .. } => BODIES,
             Self::End { .. } => END,
@@ -120,6 +122,11 @@ impl Message {
             Self::Give { scope, paths, packs, chains, bodies } => {
                 write_scope(w, scope);
                 write_give(w, paths, packs, chains, bodies);
+            }
+            Self::Newest { excerpts, bodies } => {
+                w.varint(excerpts.len() as u64);
+                excerpts.iter().for_each(|excerpt| excerpt.write(w));
+                write_bodies(w, bodies);
             }
             Self::WantBodies { request, section, hashes } => {
                 w.varint(*request);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{HeadBytes, Part, Reason, head_route};
+use super::{Excerpt, HeadBytes, Part, Reason, head_route};
 use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
@@ -362,6 +362,13 @@ pub enum Message {
         /// The chains.
         chains: Vec<ChainGive>,
         /// Bodies that their changes name, so that both are committed together.
+        bodies: Vec<Bytes>,
+    },
+    /// The newest of a space of which much is asked for, before all the rest.
+    Newest {
+        /// Ends of chains; at most [`super::EXCERPTS_MAX`].
+        excerpts: Vec<Excerpt>,
+        /// Bodies that they name.
         bodies: Vec<Bytes>,
     },
     /// A request for bodies.

@@ -2,7 +2,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::description::{Description, DocumentKind, SectionClass};
-use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, Incarnation};
+use crate::hash::{
+    AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, Incarnation, Link,
+};
 use crate::limits::{ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, PACK_BYTES_MAX};
 use crate::sketch::{CELL_BYTES, COUNTERS, Cell, Estimate, Item};
 
@@ -36,6 +38,16 @@ fn chain_give() -> ChainGive {
             Part { first_n: 3, content: raw },
             Part { first_n: 4, content: ids },
         ],
+    }
+}
+
+fn excerpt(first_n: u64, previous: Option<[u8; 32]>) -> Excerpt {
+    Excerpt {
+        path: b"path".as_slice().into(),
+        description: Description::own(AccountId::from_bytes([9; 32]), DocumentKind::Wall, 5),
+        head: [6; HEAD_BYTES],
+        previous: previous.map(|of| (Link::from_bytes(of), ChangeHash::from_bytes(of))),
+        part: log(first_n, &[1000, 990], b"entry"),
     }
 }
 
@@ -95,6 +107,10 @@ fn given() -> Vec<Message> {
             paths: vec![(0, b"path".as_slice().into())],
             packs: vec![pack],
             chains: vec![chain_give()],
+            bodies: vec![b"0123456789abcdefbody".as_slice().into()],
+        },
+        Message::Newest {
+            excerpts: vec![excerpt(1, None), excerpt(7, Some([5; 32]))],
             bodies: vec![b"0123456789abcdefbody".as_slice().into()],
         },
         Message::WantBodies { request: 2, section: section(0), hashes: vec![pack.hash] },
@@ -227,16 +243,16 @@ fn what_decodes_encodes_to_the_same_bytes() {
 #[test]
 fn golden_bytes() {
     let golden = [
-        "01010204040105050505050505050988010101010101010101010101010101010303030303030303\
+        "01010205040105050505050505050988010101010101010101010101010101010303030303030303\
          030303030303030303030303030303030303030303030303030303030303",
         "0201010001310201",
         "030200ac02 0909090909090909",
-        "030203040404040404040404ac02 0909090909090909 0707070707070707070707070707070707070707\
+        "030203050404040404040404ac02 0909090909090909 0707070707070707070707070707070707070707\
          070707070707070707070707070707070707",
-        "030206040404040404040404ac02 0909090909090909 02 0000000000000008 ffffffffffffffff",
+        "030206050404040404040404ac02 0909090909090909 02 0000000000000008 ffffffffffffffff",
         "030208ac02 0909090909090909",
         "040201010909090909090909",
-        "13010304ac02 02 0000000000000008 ffffffffffffffff 0303030303030303030303030303030303030303\
+        "13010305ac02 02 0000000000000008 ffffffffffffffff 0303030303030303030303030303030303030303\
          030303030303030303030303030303030303 01 0000000000000009",
         "140101040909090909090909 01 ac02310001",
     ];
@@ -369,4 +385,4 @@ fn a_wall_post_costs_at_most_45_bytes() {
     assert!(packer.finish().len() <= 45 * 1024);
 }
 
-const GOLDEN_ALL: &str = "1d5411732107e872f0c8245de652d40bb6c7e49f016f79cf3d178f55b941f1f1";
+const GOLDEN_ALL: &str = "cabb7e62d34b47c1a20c45d0808e3ddf6e974844a3f5d2921a76333226a1af01";

@@ -27,6 +27,13 @@ pub struct ChannelCursor {
     pub id: ChangeId,
 }
 
+impl ChannelCursor {
+    /// Its place in the list of a channel.
+    pub(super) fn order(&self, channel: &ChangeId) -> Vec<u8> {
+        keys::message(channel, self.time_ms, &self.account, &self.id)
+    }
+}
+
 /// Rows of a channel that are read at once.
 pub(super) const STEP: usize = 256;
 
@@ -45,6 +52,8 @@ pub enum MessageState {
         /// The operation.
         by: ChangeId,
     },
+    /// It is signed, and all that its author's role follows from is still on its way.
+    Unproven,
     /// It names operations that are not here: nobody can tell yet.
     Deferred,
     /// It counts for nothing.
@@ -126,7 +135,7 @@ impl Replica {
         all: bool,
     ) -> Result<Vec<MessageView>, EngineError> {
         let mut place = cursor.map(|cursor| {
-            let mut key = keys::message(channel, cursor.time_ms, &cursor.account, &cursor.id);
+            let mut key = cursor.order(channel);
             key.push(0);
             key
         });
@@ -147,6 +156,7 @@ impl Replica {
                 }
             }
         }
+        self.add_glimpses(hub, channel, cursor, limit, &mut out)?;
         Ok(out)
     }
 
@@ -172,7 +182,9 @@ impl Replica {
     pub fn message(&self, id: &ChangeId) -> Result<MessageView, EngineError> {
         let mut state = self.lock();
         let missing = || EngineError::NotFound { what: "message", text: id.to_string() };
-        let (hub, _) = self.channel_of(&mut state, id)?.ok_or_else(missing)?;
+        let Some((hub, _)) = self.channel_of(&mut state, id)? else {
+            return self.glimpse(id).ok_or_else(missing);
+        };
         let mut reading = Reading::of(self.known_hub(&mut state, &hub)?);
         self.message_in(&mut state, &mut reading, id)?.ok_or_else(missing)
     }
@@ -254,7 +266,7 @@ impl Replica {
     fn bare_message(
         &self,
         description: &Description,
-        (hub, channel): (HubId, ChangeId),
+        place: (HubId, ChangeId),
         id: &ChangeId,
         row: &EntryRow,
         entry: &Entry,
@@ -264,35 +276,9 @@ impl Replica {
             Entry::Poll(poll) => poll.body,
             _ => return Ok(None),
         };
-        let mut view = MessageView {
-            id: *id,
-            hub,
-            channel,
-            account: description.account,
-            device: row.device,
-            doc: row.doc,
-            time_ms: row.time_ms,
-            target: None,
-            text: self.text(&body, &row.doc)?,
-            attachments: Vec::new(),
-            mentions: Vec::new(),
-            claimed: None,
-            poll: None,
-            edited_ms: None,
-            deleted: false,
-            state: MessageState::Shown,
-            late: false,
-            disputed: false,
-            reactions: BTreeMap::new(),
-            replies: 0,
-        };
-        if let Entry::Message(message) = entry {
-            view.target = message.target;
-            view.attachments.clone_from(&message.attachments);
-            view.mentions.clone_from(&message.mentions);
-            view.claimed.clone_from(&message.claimed);
-        }
-        Ok(Some(view))
+        let text = self.text(&body, &row.doc)?;
+        let author = (description.account, row.device, row.doc);
+        Ok(MessageView::bare(place, author, *id, row.time_ms, entry, |_| text.clone()))
     }
 
     /// Edits and withdrawals of a message.
@@ -431,10 +417,63 @@ impl Replica {
 }
 
 impl MessageView {
+    /// A message or a poll as it was written; `None` of anything else.
+    pub(super) fn bare(
+        (hub, channel): (HubId, ChangeId),
+        (account, device, doc): (AccountId, DeviceId, DocumentId),
+        id: ChangeId,
+        time_ms: u64,
+        entry: &Entry,
+        text: impl Fn(&BodyRef) -> Text,
+    ) -> Option<Self> {
+        let mut view = Self {
+            id,
+            hub,
+            channel,
+            account,
+            device,
+            doc,
+            time_ms,
+            target: None,
+            text: Text::Missing,
+            attachments: Vec::new(),
+            mentions: Vec::new(),
+            claimed: None,
+            poll: None,
+            edited_ms: None,
+            deleted: false,
+            state: MessageState::Shown,
+            late: false,
+            disputed: false,
+            reactions: BTreeMap::new(),
+            replies: 0,
+        };
+        match entry {
+            Entry::Message(message) => {
+                view.text = text(&message.body);
+                view.target = message.target;
+                view.attachments.clone_from(&message.attachments);
+                view.mentions.clone_from(&message.mentions);
+                view.claimed.clone_from(&message.claimed);
+            }
+            Entry::Poll(poll) => view.text = text(&poll.body),
+            _ => return None,
+        }
+        Some(view)
+    }
+
     /// Whether it counts, be it hidden.
     #[must_use]
     pub const fn counts(&self) -> bool {
-        !matches!(self.state, MessageState::Deferred | MessageState::Void { .. })
+        !matches!(
+            self.state,
+            MessageState::Unproven | MessageState::Deferred | MessageState::Void { .. }
+        )
+    }
+
+    /// Its place in the list of its channel, newest first.
+    pub(super) fn order(&self) -> Vec<u8> {
+        self.cursor().order(&self.channel)
     }
 
     /// Where a list goes on after it.

@@ -1,5 +1,6 @@
 //! Hubs over whole replicas: what members do apart comes to the same everywhere.
 
+mod newest;
 mod random;
 
 use super::replicas::{Home, NOW, person};

@@ -191,10 +191,11 @@ fn record(
         MessageState::Shown => ("shown", None),
         MessageState::Hidden { by } => ("hidden", Some(by.to_string())),
         MessageState::Purged { by } => ("purged", Some(by.to_string())),
+        MessageState::Unproven => ("unproven", None),
         MessageState::Deferred => ("deferred", None),
         MessageState::Void { why } => ("void", Some(why.name().to_owned())),
     };
-    let told = all || matches!(view.state, MessageState::Shown);
+    let told = all || matches!(view.state, MessageState::Shown | MessageState::Unproven);
     let origin = view.claimed.as_ref().map(|claimed| &claimed.origin);
     let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     Ok(Record::Message(Message {

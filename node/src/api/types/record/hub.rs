@@ -125,7 +125,8 @@ records! {
         reactions: BTreeMap<String, u64>,
         /// Messages that answer it.
         replies: u64,
-        /// `shown`, `hidden`, `purged`, `deferred` (what it builds on is not here), `void`.
+        /// `shown`, `hidden`, `purged`, `unproven` (signed, and its author's role is still on its
+        /// way), `deferred` (what it builds on is not here), `void`.
         state: String,
         /// Why it is void, or the operation that hid or purged it.
         why: Option<String>,

@@ -1,0 +1,157 @@
+//! What a newcomer sees before all the rest is there.
+
+use super::*;
+use crate::description::{SectionClass, Space};
+use crate::hash::DeviceId;
+use crate::sync::exchange::{Newest, Section};
+
+fn channels_of(hub: &HubId) -> Section {
+    Section { space: Space::Hub(*hub).id(), class: SectionClass::Public }
+}
+
+fn newcomer(hub: &HubId) -> Home {
+    let (newcomer, _) = person(777, "phone");
+    newcomer.replica.serve_hub(hub, true).unwrap();
+    newcomer
+}
+
+fn given(home: &Home, hub: &HubId) -> Vec<Newest> {
+    home.replica.newest(&DeviceId::from_bytes([1; 32]), &channels_of(hub)).unwrap()
+}
+
+/// What is shown of the newest messages: text, author, time.
+fn screen(home: &Home, hub: &HubId, channel: &ChangeId) -> Vec<(ChangeId, AccountId, u64, Text)> {
+    let views = home.replica.channel(hub, channel, None, 50, false).unwrap();
+    views.into_iter().map(|v| (v.id, v.account, v.time_ms, v.text)).collect()
+}
+
+/// A hub in which everybody wrote, in turns, and changed some of it.
+fn busy(seed: u64, messages: u64) -> Village {
+    let (mut network, accounts, hub, channel, lines) = hub_of(4, seed);
+    for n in 0..messages {
+        let home = &network.parties[(n % 4) as usize];
+        let said = say(home, &hub, &channel, &format!("message {n}"), NOW + 1000 + n).unwrap();
+        match n {
+            _ if n + 3 == messages => drop(home.replica.delete(said, NOW + 9000)),
+            _ if n + 5 == messages => {
+                home.replica.edit(said, "better words", NOW + 9001).map(drop).unwrap();
+            }
+            _ => {}
+        }
+    }
+    network.spread_news();
+    network.run_for(60_000).unwrap();
+    (network, accounts, hub, channel, lines)
+}
+
+#[test]
+fn the_newest_is_shown_before_the_rest_and_says_that_it_is_not_proven() {
+    let (mut network, _, hub, channel, _) = busy(21, 900);
+    let source = screen(&network.parties[0], &hub, &channel);
+    let home = newcomer(&hub);
+    for newest in given(&network.parties[0], &hub) {
+        let (signatures, faults) = home.replica.receive_newest(newest, NOW).unwrap();
+        assert!((1..=5).contains(&signatures) && faults == 0, "{signatures} {faults}");
+    }
+    // The owner's log is there, and so the hub's name and channels.
+    assert_eq!(home.replica.hub(&hub, |hub| hub.channels()[0].id).unwrap(), channel);
+    let shown = screen(&home, &hub, &channel);
+    let some = shown.len();
+    let counted: Vec<_> = source.iter().filter(|(.., text)| *text != Text::Deleted).collect();
+    assert!(some >= 49, "{some}");
+    assert!(shown.iter().zip(counted).all(|(a, b)| a == b), "{shown:?}");
+    assert!(shown.iter().any(|(.., text)| *text == Text::Here("better words".into())));
+    let views = home.replica.channel(&hub, &channel, None, 50, false).unwrap();
+    let foreign = views.iter().filter(|view| view.state == MessageState::Unproven).count();
+    assert_eq!(foreign, some);
+    // Pages of a list are the same list.
+    let first = home.replica.channel(&hub, &channel, None, 20, false).unwrap();
+    let rest = home.replica.channel(&hub, &channel, Some(first[19].cursor()), 50, false).unwrap();
+    let pages: Vec<ChangeId> = first.iter().chain(&rest).map(|view| view.id).collect();
+    assert_eq!(pages, shown.iter().map(|(id, ..)| *id).collect::<Vec<_>>());
+    assert_eq!(home.replica.message(&pages[3]).unwrap(), first[3]);
+    // Then the rest comes, and nothing is unproven any more.
+    network.parties.push(home);
+    network.connect(4, 1);
+    network.run_for(60_000).unwrap();
+    let home = &network.parties[4];
+    assert_eq!(screen(home, &hub, &channel), source);
+    let views = home.replica.channel(&hub, &channel, None, 1000, true).unwrap();
+    assert_eq!(views.len(), 900);
+    assert!(views.iter().all(|view| view.state == MessageState::Shown));
+}
+
+#[test]
+fn a_session_brings_the_newest_first_where_much_is_missing() {
+    for (messages, told) in [(900, true), (100, false)] {
+        let (mut network, _, hub, _, _) = busy(22, messages);
+        network.parties.push(newcomer(&hub));
+        let line = network.connect(4, 0);
+        network.run_for(60_000).unwrap();
+        let signatures = network.counters(line, 0).unwrap().signatures_checked;
+        // Four logs with three proofs of an invitation, four pages; the ends of pages once more.
+        assert_eq!(signatures > 4 + 3 + 4 + 4, told, "{messages}: {signatures}");
+    }
+}
+
+#[test]
+fn what_is_false_in_the_newest_is_not_shown() {
+    let (network, _, hub, channel, _) = busy(23, 900);
+    let whole = given(&network.parties[0], &hub);
+    let mut spoilt = 0;
+    let mut spoil = |change: &dyn Fn(&mut crate::wire::Excerpt)| {
+        let home = newcomer(&hub);
+        let mut faults = 0;
+        for mut newest in whole.clone() {
+            newest.excerpts.retain(|excerpt| excerpt.previous.is_some());
+            newest.excerpts.iter_mut().for_each(change);
+            faults += home.replica.receive_newest(newest, NOW).unwrap().1;
+        }
+        spoilt += 1;
+        assert!(faults >= 4, "{spoilt}: {faults}");
+        assert!(home.replica.glimpsed(&hub).unwrap().is_empty(), "{spoilt}");
+    };
+    spoil(&|excerpt| excerpt.head[210] ^= 1);
+    spoil(&|excerpt| excerpt.head[120] ^= 1);
+    spoil(&|excerpt| excerpt.part.first_n += 1);
+    spoil(&|excerpt| {
+        let (link, _) = excerpt.previous.as_mut().unwrap();
+        *link = crate::hash::Link::from_bytes([7; 32]);
+    });
+    spoil(&|excerpt| {
+        let (_, hash) = excerpt.previous.as_mut().unwrap();
+        *hash = crate::hash::ChangeHash::from_bytes([7; 32]);
+    });
+    spoil(&|excerpt| {
+        let crate::wire::Content::Changes(crate::wire::Changes::Log(items)) =
+            &mut excerpt.part.content
+        else {
+            panic!("log changes")
+        };
+        items[0].time_ms += 1;
+    });
+    spoil(&|excerpt| {
+        excerpt.description = crate::description::Description::channel(
+            hub,
+            &ChangeId::from_bytes([3; 32]),
+            excerpt.description.account,
+            0,
+        );
+    });
+    // A text that is not the one that is named is nobody's.
+    let home = newcomer(&hub);
+    for mut newest in whole.clone() {
+        for body in &mut newest.bodies {
+            *body = [&body[..], b"!"].concat().into();
+        }
+        home.replica.receive_newest(newest, NOW).unwrap();
+    }
+    let views = home.replica.channel(&hub, &channel, None, 50, false).unwrap();
+    assert!(!views.is_empty() && views.iter().all(|view| view.text == Text::Missing));
+    // Nobody's hub is looked at who does not keep it.
+    let (stranger, _) = person(778, "pc");
+    for newest in whole {
+        stranger.replica.receive_newest(newest, NOW).unwrap();
+    }
+    assert!(stranger.replica.glimpsed(&hub).unwrap().is_empty());
+}
