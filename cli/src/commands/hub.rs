@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    Hub as HubRecord, HubCreate, HubInvite, HubInvites, HubJoin, HubLeave, HubList, HubServe,
-    HubShow, HubUninvite, HubUnread, Record,
+    Hub as HubRecord, HubCreate, HubInvite, HubInvites, HubJoin, HubLeave, HubList, HubOwners,
+    HubServe, HubShow, HubUninvite, HubUnread, Record,
 };
 
 use crate::context::{Context, Print};
@@ -31,6 +31,9 @@ pub(crate) enum Hub {
         /// What it says about itself
         #[arg(long, value_name = "TEXT", default_value = "")]
         about: String,
+        /// Split it off from a hub: channels and roles as there, and nobody in it but you
+        #[arg(long, value_name = "HUB")]
+        from: Option<String>,
     },
     /// List the hubs that are kept here, or what of them you have not read
     List {
@@ -89,13 +92,13 @@ pub(crate) enum Hub {
     /// Ask, vote and close polls
     #[command(subcommand, disable_help_subcommand = true)]
     Poll(message::Poll),
-    /// List, let in, kick and ban members
+    /// List, let in, kick and ban members; say who owns the hub
     #[command(subcommand, disable_help_subcommand = true)]
     Member(govern::Member),
-    /// List and create roles
+    /// List, create and change roles
     #[command(subcommand, disable_help_subcommand = true)]
     Role(govern::Role),
-    /// Hide, purge and pin messages, undo a moderator, read the log
+    /// Hide, purge and pin messages, undo a moderator, set the hub, read the log
     #[command(subcommand, disable_help_subcommand = true)]
     Mod(govern::Mod),
 }
@@ -133,8 +136,8 @@ impl Hub {
 
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Self::Create { name, channels, about } => {
-                let request = HubCreate { name, about, channels };
+            Self::Create { name, channels, about, from } => {
+                let request = HubCreate { name, about, channels, from };
                 let say = |record: &Record| {
                     said(record, |hub| {
                         let invite = format!("mosaic hub invite {}", short(&hub.id));

@@ -343,7 +343,7 @@ impl Replica {
         Ok(pages.into_values().collect())
     }
 
-    fn document_use(
+    pub(in crate::replica) fn document_use(
         &self,
         state: &mut State,
         doc: &DocumentId,

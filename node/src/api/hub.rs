@@ -1,5 +1,6 @@
 //! Hubs: making, listing, leaving and serving them.
 
+mod change;
 mod channel;
 mod govern;
 mod import;
@@ -37,6 +38,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<HubLeave, _>(router, leave);
     let router = blocking::<HubServe, _>(router, serve);
     let router = invite::routes(router);
+    let router = change::routes(router);
     let router = channel::routes(router);
     let router = message::routes(router);
     let router = import::routes(router);
@@ -45,7 +47,8 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 
 fn create(app: &App, request: HubCreate) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
-    let names = match request.channels.is_empty() {
+    let from = request.from.as_deref().map(|from| name::hub(&replica, from)).transpose()?;
+    let names = match request.channels.is_empty() && from.is_none() {
         true => vec!["general".to_owned()],
         false => request.channels,
     };
@@ -57,8 +60,13 @@ fn create(app: &App, request: HubCreate) -> Result<Record, ErrorRecord> {
     }
     name::check(&request.name, "hub")?;
     let (name, about) = (request.name, request.about);
-    let start = HubStart { name, about, everyone: everyone(), channels, forked_from: None };
+    let mut start = HubStart { name, about, everyone: everyone(), channels, forked_from: None };
+    let mut roles = Vec::new();
+    if let Some(from) = &from {
+        (start, roles) = change::split_off(&replica, from, start)?;
+    }
     let hub = replica.create_hub(start, clock::now_ms())?;
+    change::take_over(&replica, &hub, roles)?;
     app.kept_changed();
     of_id(&replica, &hub)
 }

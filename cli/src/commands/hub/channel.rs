@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mosaic_node::api::types::{ChannelCreate, ChannelEdit, ChannelList, Record};
+use mosaic_node::api::types::{ChannelCreate, ChannelEdit, ChannelList, ChannelRules, Record};
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
@@ -34,6 +34,24 @@ pub(crate) enum Channel {
     },
     /// Change a channel
     Change(Change),
+    /// Say what a role or a member may and may not do in a channel, whatever roles say
+    Rules {
+        /// Channel
+        #[arg(value_name = "HUB/CHANNEL")]
+        channel: String,
+        /// role:NAME, where role:everyone are all members, or an account id or @petname
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Permissions that they have there, with commas between
+        #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',')]
+        allow: Vec<String>,
+        /// Permissions that they lack there, with commas between
+        #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',')]
+        deny: Vec<String>,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +89,9 @@ impl Channel {
                     matches!(record, Record::Channel(_)).then(|| "The channel is there.".to_owned())
                 };
                 context.answer(&request, Print::Value, &say).await
+            }
+            Self::Rules { channel, who, allow, deny, reason } => {
+                context.show(&ChannelRules { channel, who, allow, deny, reason }).await
             }
             Self::Change(change) => {
                 let request = ChannelEdit {

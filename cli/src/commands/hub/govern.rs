@@ -1,13 +1,15 @@
 //! `hub member`, `hub role`, `hub mod`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    MemberBan, MemberGrant, MemberKick, MemberList, MemberRevoke, MemberUnban, ModerationAct,
-    ModerationAdopt, ModerationLog, ModerationUndo, Record, RoleCreate, RoleList,
+    HubChange, HubOwners, MemberBan, MemberGrant, MemberKick, MemberList, MemberRevoke,
+    MemberUnban, ModerationAct, ModerationAdopt, ModerationExtend, ModerationLog, ModerationUndo,
+    Record, RoleChange, RoleCreate, RoleList,
 };
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
+use crate::quantity;
 use crate::render::short;
 
 const CREATE_HELP: &str = "\
@@ -19,6 +21,46 @@ const UNDO_HELP: &str = "\
 Bans, kicks, grants and whatever else the member did count for nothing from then on, on every
 replica, and so does what followed from them. What is listed stays: texts that were purged are gone,
 and what a higher rank adopted counts by that.";
+
+const OWNERS_HELP: &str = "\
+A change takes place when more than half of the owners have said the same, each with this command.
+Until then nothing is different. Owners may do everything, and nobody acts on them.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// Hub
+    #[arg(value_name = "HUB")]
+    hub: String,
+    /// A new name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// What it says about itself
+    #[arg(long, value_name = "TEXT")]
+    about: Option<String>,
+    /// Whether nobody can join, whatever ticket he has: true or false
+    #[arg(long, value_name = "BOOL")]
+    closed: Option<bool>,
+    /// What nodes keep of one member's messages at most, for example 50MB; 0 for no limit
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    member_quota: Option<u64>,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+impl Set {
+    async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let request = HubChange {
+            hub: self.hub,
+            name: self.name,
+            about: self.about,
+            joins_closed: self.closed,
+            member_quota_bytes: self.member_quota,
+            reason: self.reason,
+        };
+        context.show(&request).await
+    }
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Member {
@@ -85,6 +127,19 @@ pub(crate) enum Member {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Say who is to own the hub
+    #[command(after_long_help = OWNERS_HELP)]
+    Owners {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// All owners that it is to have: account ids or @petnames
+        #[arg(value_name = "WHO", required = true)]
+        owners: Vec<String>,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// End the bans and removals of somebody
     Unban {
         /// Hub
@@ -120,6 +175,22 @@ pub(crate) enum Role {
         #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',')]
         allow: Vec<String>,
     },
+    /// Change what a role gives, or its name
+    #[command(after_long_help = CREATE_HELP)]
+    Change {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Role; everyone is that of every member
+        #[arg(value_name = "ROLE")]
+        role: String,
+        /// A new name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// All that its holders may do from now on, with commas between
+        #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',', num_args = 0..)]
+        allow: Option<Vec<String>>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +205,8 @@ pub(crate) enum Mod {
     Pin(Target),
     /// Take pins down
     Unpin(Target),
+    /// Change the hub's name or settings, or close it to newcomers
+    Set(Set),
     /// Make all that a member of lower rank did count for nothing
     #[command(after_long_help = UNDO_HELP)]
     Undo {
@@ -149,6 +222,18 @@ pub(crate) enum Mod {
     },
     /// Make an operation of another your own, so that it counts by your power
     Adopt {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Operation, as the log lists it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Have a ban, kick or revocation leave all that is here of the one it removed
+    Extend {
         /// Hub
         #[arg(value_name = "HUB")]
         hub: String,
@@ -204,6 +289,9 @@ impl Member {
                 let request = MemberBan { hub, who, purge, with_invitees, reason };
                 context.answer(&request, print, &said).await
             }
+            Self::Owners { hub, owners, reason } => {
+                context.list(&HubOwners { hub, owners, reason }).await
+            }
             Self::Unban { hub, who } => {
                 context.answer(&MemberUnban { hub, who }, print, &said).await
             }
@@ -221,6 +309,9 @@ impl Role {
                     .answer(&RoleCreate { hub, name, rank, allow }, Print::Value, &|_| None)
                     .await
             }
+            Self::Change { hub, role, name, allow } => {
+                context.show(&RoleChange { hub, role, name, allow }).await
+            }
         }
     }
 }
@@ -233,11 +324,16 @@ impl Mod {
             Self::Purge(target) => target.run(context, "purge").await,
             Self::Pin(target) => target.run(context, "pin").await,
             Self::Unpin(target) => target.run(context, "unpin").await,
+            Self::Set(set) => set.run(context).await,
             Self::Undo { hub, who, reason } => {
                 context.show(&ModerationUndo { hub, who, reason }).await
             }
             Self::Adopt { hub, id, reason } => {
                 let request = ModerationAdopt { hub, id, reason };
+                context.answer(&request, Print::Nothing, &said).await
+            }
+            Self::Extend { hub, id, reason } => {
+                let request = ModerationExtend { hub, id, reason };
                 context.answer(&request, Print::Nothing, &said).await
             }
             Self::Log { hub, limit } => context.list(&ModerationLog { hub, limit }).await,

@@ -208,6 +208,45 @@ impl Replica {
         })
     }
 
+    /// Has a removal leave all that is here of what its subject wrote.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] if the operation removes nobody; as [`Replica::hub_operation`].
+    pub fn extend_cut(
+        &self,
+        hub: &HubId,
+        removal: &ChangeId,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Vec<ChangeId>, EngineError> {
+        self.govern(|state, work| {
+            let known = self.known_hub(state, hub)?;
+            let subject = known.record_of(removal).and_then(|record| match record.action {
+                HubAction::Revoke { account, .. }
+                | HubAction::Kick { account, .. }
+                | HubAction::Ban { account, purge: false, .. } => Some(*account),
+                HubAction::Leave { .. } => Some(record.account),
+                _ => None,
+            });
+            drop(known);
+            let subject = subject.ok_or_else(|| {
+                EngineError::Invalid(format!("{} removes nobody", removal.short()))
+            })?;
+            let tips = self.channel_tips(state, hub, &subject)?;
+            if tips.is_empty() {
+                let message = format!("nothing of {} is here", subject.short());
+                return Err(EngineError::Invalid(message));
+            }
+            let mut extensions = Vec::new();
+            for cut in tips.chunks(CUT_PART) {
+                let (removal, operations) = (*removal, Vec::new());
+                let action = HubAction::ExtendCut { removal, operations, cut: cut.to_vec() };
+                extensions.push(self.operate(state, work, hub, action, reason, now_ms)?);
+            }
+            Ok(extensions)
+        })
+    }
+
     /// Writes a removal with its cut: what does not fit into one operation extends it.
     #[expect(clippy::too_many_arguments, reason = "four removals differ in their action alone")]
     fn remove(

@@ -67,7 +67,11 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     })
 }
 
-fn member(replica: &Replica, hub: &str, who: &str) -> Result<(HubId, AccountId), ErrorRecord> {
+pub(super) fn member(
+    replica: &Replica,
+    hub: &str,
+    who: &str,
+) -> Result<(HubId, AccountId), ErrorRecord> {
     let hub = name::hub(replica, hub)?;
     // Of members of a hub no more than their ids may be known here.
     let prefix = who.trim().to_ascii_lowercase();
@@ -79,7 +83,7 @@ fn member(replica: &Replica, hub: &str, who: &str) -> Result<(HubId, AccountId),
     }
 }
 
-fn act(
+pub(super) fn act(
     replica: &Replica,
     hub: &HubId,
     action: HubAction,
@@ -126,7 +130,7 @@ fn members(app: &App, request: MemberList) -> Result<Vec<Record>, ErrorRecord> {
     Ok(records)
 }
 
-fn roles(replica: &Replica, hub: &HubId) -> Result<Vec<Record>, ErrorRecord> {
+pub(super) fn roles(replica: &Replica, hub: &HubId) -> Result<Vec<Record>, ErrorRecord> {
     let roles = replica.hub(hub, |hub| hub.roles())?;
     let records = roles.into_iter().map(|role| {
         let (id, name) = match role.role {
@@ -305,7 +309,7 @@ fn undo(app: &App, request: ModerationUndo) -> Result<Vec<Record>, ErrorRecord> 
 }
 
 /// An operation by its id prefix.
-fn found(replica: &Replica, hub: &HubId, text: &str) -> Result<ChangeId, ErrorRecord> {
+pub(super) fn found(replica: &Replica, hub: &HubId, text: &str) -> Result<ChangeId, ErrorRecord> {
     let prefix = text.trim().to_ascii_lowercase();
     let ids = replica.hub(hub, |known| {
         let audit = known.audit();
@@ -357,6 +361,17 @@ fn role(role: &RoleRef) -> String {
     }
 }
 
+fn said(setting: &HubSetting) -> String {
+    match setting {
+        HubSetting::Name(name) => name.clone(),
+        HubSetting::About(about) => format!("about: {about}"),
+        HubSetting::JoinsClosed(true) => "joins closed".to_owned(),
+        HubSetting::JoinsClosed(false) => "joins open".to_owned(),
+        HubSetting::MemberQuotaBytes(bytes) => format!("{bytes} bytes a member"),
+        _ => String::new(),
+    }
+}
+
 /// Whom or what an operation is about, and what else it says.
 fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
     match action {
@@ -376,15 +391,22 @@ fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
         | HubAction::CloseInvite { invite: id }
         | HubAction::Join { invite: id, .. }
         | HubAction::ChangeChannel { channel: id, .. } => (Some(id.to_string()), None),
-        HubAction::ChannelRules { channel, who, .. } => {
+        HubAction::ChannelRules { channel, who, allow, deny } => {
             let who = match who {
                 Who::Role(of) => role(of),
                 Who::Account(account) => account.to_string(),
             };
-            (Some(channel.to_string()), Some(who))
+            let sign = |sign: &str, of| {
+                name::permissions(of)
+                    .iter()
+                    .map(|name| format!(" {sign}{name}"))
+                    .collect::<String>()
+            };
+            let rules = format!("{who}{}{}", sign("+", *allow), sign("-", *deny));
+            (Some(channel.to_string()), Some(rules))
         }
         HubAction::CreateChannel(fields) => (None, Some(fields.name.clone())),
-        HubAction::Set(HubSetting::Name(name)) => (None, Some(name.clone())),
+        HubAction::Set(setting) => (None, Some(said(setting))),
         HubAction::Pin { entry, .. } | HubAction::Hide { entry } | HubAction::Purge { entry } => {
             (Some(entry.entry.to_string()), None)
         }

@@ -16,6 +16,34 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         about: String,
         /// Names of the channels that it begins with; `general` if there are none.
         channels: Vec<String>,
+        /// Split it off from this hub: it begins with the channels and roles of that one, and says
+        /// where it came from. Nobody is in it but us, and what was written stays there.
+        from: Option<String>,
+    }
+    /// Changes a hub. Answers one `hub`.
+    "/v1/hub/change" any HubChange {
+        /// The hub.
+        hub: String,
+        /// A new name.
+        name: Option<String>,
+        /// What it says about itself.
+        about: Option<String>,
+        /// Whether nodes let nobody join, whatever invitation he has: the answer to a raid.
+        joins_closed: Option<bool>,
+        /// How many bytes nodes keep of what one member writes into channels; 0 = no limit.
+        member_quota_bytes: Option<u64>,
+        /// Why, for the audit log.
+        reason: String,
+    }
+    /// Says who is to own a hub from now on. It takes place when more than half of the owners have
+    /// said the same. Answers one `operation`, then one `hub`.
+    "/v1/hub/owners" any HubOwners {
+        /// The hub.
+        hub: String,
+        /// All owners that it is to have.
+        owners: Vec<String>,
+        /// Why, for the audit log.
+        reason: String,
     }
     /// Answers the hubs that are kept here as `hub`.
     "/v1/hub/list" any HubList {}
@@ -113,6 +141,20 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         archived: Option<bool>,
         /// Time that a member waits between two messages.
         slow_ms: Option<u64>,
+    }
+    /// Says what some may and may not do in one channel, whatever their roles say, in place of what
+    /// was said before. Answers one `operation`.
+    "/v1/channel/rules" any ChannelRules {
+        /// The channel.
+        channel: String,
+        /// `role:NAME`, where `role:everyone` are all members, or a member.
+        who: String,
+        /// Permissions that they have there.
+        allow: Vec<String>,
+        /// Permissions that they lack there.
+        deny: Vec<String>,
+        /// Why, for the audit log.
+        reason: String,
     }
     /// Writes a message into a channel. Answers one `message`.
     "/v1/message/send" any MessageSend {
@@ -260,6 +302,17 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         /// Permissions, by name.
         allow: Vec<String>,
     }
+    /// Has a role give other permissions, to all who hold it. Answers one `role`.
+    "/v1/role/change" any RoleChange {
+        /// The hub.
+        hub: String,
+        /// The role, by name or id prefix; `everyone` is that of every member.
+        role: String,
+        /// A new name.
+        name: Option<String>,
+        /// All permissions that it gives from now on; absent = as before.
+        allow: Option<Vec<String>>,
+    }
     /// Hides a message from everybody, shows it again, drops its text, pins it or takes it down.
     /// Answers one `operation`.
     "/v1/moderation/act" any ModerationAct {
@@ -286,6 +339,16 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         /// The hub.
         hub: String,
         /// The operation, by id prefix.
+        id: String,
+        /// Why, for the audit log.
+        reason: String,
+    }
+    /// Has a removal leave all that is here of the one it removed: what came since, or was not here
+    /// when it was written. Answers an `operation` for each part.
+    "/v1/moderation/extend" any ModerationExtend {
+        /// The hub.
+        hub: String,
+        /// The ban, kick or revocation, by id prefix.
         id: String,
         /// Why, for the audit log.
         reason: String,
