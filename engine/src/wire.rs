@@ -14,7 +14,7 @@ mod range;
 mod reason;
 
 pub use carried::{CarriedChain, ChainBundler, read_bundle};
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, Newest};
 pub use message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
     SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, Told, WantItem, WantName,

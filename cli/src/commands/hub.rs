@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    Hub as HubRecord, HubCreate, HubInvite, HubInvites, HubJoin, HubLeave, HubList, HubOwners,
-    HubServe, HubShow, HubUninvite, HubUnread, Record,
+    Hub as HubRecord, HubCreate, HubInvite, HubInvites, HubJoin, HubLeave, HubList, HubServe,
+    HubShow, HubUninvite, HubUnread, Record,
 };
 
 use crate::context::{Context, Print};

@@ -12,10 +12,10 @@ use crate::chain::ChainKey;
 use crate::description::Description;
 use crate::hash::{BlobHash, DeviceId, DocumentId, Link};
 use crate::model::entry::BodyRef;
-use crate::wire::{Excerpt, HeadBytes, Part};
+use crate::wire::{HeadBytes, Part};
 
 pub use crate::description::Section;
-pub use crate::wire::{PackRef, Reason};
+pub use crate::wire::{Newest, PackRef, Reason};
 
 /// The newest known head of a chain. Where a chain is forked each branch has one, with
 /// the same `chain` and another `link`.
@@ -142,15 +142,6 @@ pub struct BodyReceipt {
     pub bytes: u64,
     /// Not wanted: unknown, deleted, never to be stored, over quota.
     pub refused: u64,
-}
-
-/// The newest of a space, before all the rest of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Newest {
-    /// Ends of chains, nothing in them verified; at most [`crate::wire::EXCERPTS_MAX`].
-    pub excerpts: Vec<Excerpt>,
-    /// Bodies that they name.
-    pub bodies: Vec<Bytes>,
 }
 
 /// A chain whose head is known but whose bytes are not all held, and that the replica

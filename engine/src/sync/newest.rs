@@ -45,8 +45,8 @@ impl Giver {
         exchange: &dyn Exchange,
         out: &mut Outbox,
     ) -> ExchangeResult<()> {
-        for Newest { excerpts, bodies } in exchange.newest(&self.remote, section)? {
-            out.send(&Message::Newest { excerpts, bodies });
+        for newest in exchange.newest(&self.remote, section)? {
+            out.send(&Message::Newest(newest));
         }
         Ok(())
     }

@@ -70,9 +70,9 @@ fn payload(message: &Message) -> (usize, usize) {
             let changes = parts.map(crate::wire::Part::encoded_len).sum();
             (changes, bodies.iter().map(Bytes::len).sum())
         }
-        Message::Newest { excerpts, bodies } => {
-            let changes = excerpts.iter().map(|excerpt| excerpt.part.encoded_len()).sum();
-            (changes, bodies.iter().map(Bytes::len).sum())
+        Message::Newest(newest) => {
+            let changes = newest.excerpts.iter().map(|excerpt| excerpt.part.encoded_len()).sum();
+            (changes, newest.bodies.iter().map(Bytes::len).sum())
         }
         Message::Bodies { inline, .. } => (0, inline.iter().map(Bytes::len).sum()),
         _ => (0, 0),

@@ -19,7 +19,7 @@ use crate::chain::ChainKey;
 use crate::hash::{BlobHash, DeviceId};
 use crate::sketch::sums::SUMS_MAX;
 use crate::sync::agreed::Standing;
-use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, Newest, PackRef, Section};
+use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
 use crate::sync::give::Giver;
 use crate::sync::keys::{Salt, SessionKey};
 use crate::sync::ledger::Ledger;
@@ -421,9 +421,7 @@ impl Session {
             Message::WantBodies { request, section, hashes } => {
                 self.on_want_bodies(request, section, hashes, exchange)
             }
-            Message::Newest { excerpts, bodies } => {
-                self.on_newest(now_ms, Newest { excerpts, bodies }, exchange)
-            }
+            Message::Newest(newest) => self.on_newest(now_ms, newest, exchange),
             message @ (Message::Give { .. } | Message::Bodies { .. } | Message::End { .. }) => {
                 if self.taker.push(message, bytes) {
                     Ok(())

@@ -13,7 +13,9 @@ use super::message::{
     SectionDigest, SectionRef, Then, TipGroup, Told, WantItem, WantName,
 };
 use super::range::{PARTS_MAX, read_part};
-use super::{CAUSES_MAX, EXCERPTS_MAX, Excerpt, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX};
+use super::{
+    CAUSES_MAX, EXCERPTS_MAX, Excerpt, Newest, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX,
+};
 use crate::codec::{DecodeError, Reader};
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
@@ -87,10 +89,10 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
             chains: list(r, "chains", |r| read_chain(frame, r))?,
             bodies: list(r, "bodies", |r| read_body(frame, r))?,
         },
-        NEWEST => Message::Newest {
+        NEWEST => Message::Newest(Newest {
             excerpts: list_of(r, EXCERPTS_MAX, "excerpts", |r| Excerpt::read(frame, r))?,
             bodies: list(r, "bodies", |r| read_body(frame, r))?,
-        },
+        }),
         WANT_BODIES => Message::WantBodies {
             request: number(r, "request")?,
             section: read_section(r)?,

@@ -7,7 +7,7 @@ use super::message::{
     WantItem, WantName,
 };
 use super::range::write_part;
-use super::{FRAME_PREFIX_BYTES, VERSION};
+use super::{FRAME_PREFIX_BYTES, Newest, VERSION};
 use crate::codec::Writer;
 use crate::sketch::Estimate;
 
@@ -79,7 +79,7 @@ impl Message {
             Self::Compared { .. } => COMPARED,
             Self::Want { .. } => WANT,
             Self::Give { .. } => GIVE,
-            Self::Newest { .. } => NEWEST,
+            Self::Newest(_) => NEWEST,
             Self::WantBodies { .. } => WANT_BODIES,
             Self::Bodies { .. } => BODIES,
             Self::End { .. } => END,
@@ -123,7 +123,7 @@ impl Message {
                 write_scope(w, scope);
                 write_give(w, paths, packs, chains, bodies);
             }
-            Self::Newest { excerpts, bodies } => {
+            Self::Newest(Newest { excerpts, bodies }) => {
                 w.varint(excerpts.len() as u64);
                 excerpts.iter().for_each(|excerpt| excerpt.write(w));
                 write_bodies(w, bodies);

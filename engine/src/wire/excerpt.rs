@@ -23,6 +23,15 @@ pub struct Excerpt {
     pub part: Part,
 }
 
+/// The newest of a space of which much is asked for, before all the rest of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// Ends of chains; at most [`super::EXCERPTS_MAX`].
+    pub excerpts: Vec<Excerpt>,
+    /// Bodies that they name.
+    pub bodies: Vec<Bytes>,
+}
+
 impl Excerpt {
     /// Bytes it takes in a message.
     #[must_use]

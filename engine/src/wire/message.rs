@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Excerpt, HeadBytes, Part, Reason, head_route};
+use super::{HeadBytes, Newest, Part, Reason, head_route};
 use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
@@ -365,12 +365,7 @@ pub enum Message {
         bodies: Vec<Bytes>,
     },
     /// The newest of a space of which much is asked for, before all the rest.
-    Newest {
-        /// Ends of chains; at most [`super::EXCERPTS_MAX`].
-        excerpts: Vec<Excerpt>,
-        /// Bodies that they name.
-        bodies: Vec<Bytes>,
-    },
+    Newest(Newest),
     /// A request for bodies.
     WantBodies {
         /// Number of the request, the sender's own count.

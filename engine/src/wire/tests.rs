@@ -109,10 +109,10 @@ fn given() -> Vec<Message> {
             chains: vec![chain_give()],
             bodies: vec![b"0123456789abcdefbody".as_slice().into()],
         },
-        Message::Newest {
+        Message::Newest(Newest {
             excerpts: vec![excerpt(1, None), excerpt(7, Some([5; 32]))],
             bodies: vec![b"0123456789abcdefbody".as_slice().into()],
-        },
+        }),
         Message::WantBodies { request: 2, section: section(0), hashes: vec![pack.hash] },
         Message::Bodies {
             scope: Scope { kind: ScopeKind::Answer, id: 2 },
