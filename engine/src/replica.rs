@@ -86,7 +86,7 @@ pub use damage::DamageListener;
 pub use drafts::{DRAFT_TURN_MS, DraftEdit, DueDrafts, SavedDraft};
 pub use error::EngineError;
 pub use files::FileIntake;
-pub use find::Found;
+pub use find::{Found, Hit};
 pub use garbage::{Garbage, GarbageKind};
 pub use hubs::{
     ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageImport, MessageState, MessageView,

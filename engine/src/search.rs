@@ -5,12 +5,12 @@
 mod query;
 mod words;
 
-pub use query::{Condition, Filter, Has, Kind, Phrase, Query, QueryError, Wish};
+pub use query::{Condition, Filter, Has, Inside, Kind, Phrase, Query, QueryError, Wish};
 pub use words::Words;
 
 use std::collections::BTreeSet;
 
-use crate::hash::AccountId;
+use crate::hash::{AccountId, ChangeId, HubId};
 
 /// Bytes of a query.
 pub const QUERY_BYTES_MAX: usize = 1024;
@@ -26,12 +26,18 @@ pub const MENTION_DIGITS_MIN: usize = 8;
 /// What an entry is found by besides its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
-    /// It is a post or comment.
+    /// It is a post, a comment or a message.
     Any,
     /// Who wrote it.
     From(AccountId),
-    /// It is a comment.
+    /// It is a comment, or a message that answers one.
     Comment,
+    /// It is a message or a poll in a channel.
+    Message,
+    /// It stands in this hub.
+    Hub(HubId),
+    /// It stands in this channel.
+    Channel(ChangeId),
     /// It quotes another entry.
     Quote,
     /// It has a file, of this kind if one is given.
@@ -74,14 +80,15 @@ impl Fact {
     /// The term it is kept under; no word begins like it.
     #[must_use]
     pub fn term(&self) -> Vec<u8> {
-        let of = |letter: char, account: &AccountId| {
-            let id = account.to_string();
-            format!("\u{1}{letter}{}", id.get(..16).unwrap_or(&id))
-        };
+        let named = |letter: char, id: &str| format!("\u{1}{letter}{}", id.get(..16).unwrap_or(id));
+        let of = |letter: char, account: &AccountId| named(letter, &account.to_string());
         let term = match self {
             Self::Any => "\u{1}*".to_owned(),
             Self::From(account) => of('f', account),
             Self::Comment => "\u{1}c".to_owned(),
+            Self::Message => "\u{1}m".to_owned(),
+            Self::Hub(hub) => named('h', &hub.to_string()),
+            Self::Channel(channel) => named('i', &channel.to_string()),
             Self::Quote => "\u{1}q".to_owned(),
             Self::File(None) => "\u{1}a".to_owned(),
             Self::File(Some(FileKind::Image)) => "\u{1}ai".to_owned(),

@@ -44,6 +44,8 @@ mod races;
 mod recovery;
 #[path = "replica/search.rs"]
 mod search;
+#[path = "replica/search_hubs.rs"]
+mod search_hubs;
 #[path = "replica/standing.rs"]
 mod standing;
 #[path = "replica/stored.rs"]

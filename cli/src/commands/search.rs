@@ -9,26 +9,27 @@ use crate::error::Failure;
 use crate::quantity;
 
 const LONG_ABOUT: &str = "\
-Search posts and comments that are here, newest first
+Search posts, comments and messages of hubs that are here, newest first
 
   word            texts with this word; case and accents make no difference
   \"two words\"     one after the other
   wor*            words that begin so
   -word           texts without it (after -- if it comes first)
   from:WHO        by this account: id or @petname
+  in:HUB/CHANNEL  in this channel, or in any of a hub: in:HUB
   has:WHAT        attachment, image, audio, video, link, reply, reaction
-  is:KIND         post, comment, quote, edited
+  is:KIND         post, comment, quote, edited, message
   after:TIME      since then: 2h, yesterday, 2026-11-22 or RFC 3339
   before:TIME     before then
 
-All must hold, but of several from: any will do; -from:, -has: and -is: exclude. What was
-deleted or hidden is not found, nor is what blocked or muted people wrote, unless from:
-names them. The order is that of time, always: nothing is ranked.";
+All must hold, but of several from: or in: any will do; -from:, -in:, -has: and -is:
+exclude. What was deleted or hidden is not found, nor is what blocked or muted people
+wrote, unless from: names them. The order is that of time, always: nothing is ranked.";
 
 #[derive(Debug, Args)]
 #[command(long_about = LONG_ABOUT)]
 pub(crate) struct Search {
-    /// Words, "phrases", beginnings*, -excluded, from: has: is: before: after:
+    /// Words, "phrases", beginnings*, -excluded, from: in: has: is: before: after:
     #[arg(value_name = "QUERY", required = true)]
     query: Vec<String>,
     #[command(flatten)]
@@ -40,7 +41,8 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let mut query = self.query.join(" ");
+        let words: Vec<String> = self.query.iter().map(|word| quoted(word)).collect();
+        let mut query = words.join(" ");
         let since = take_time(&mut query, "after:")?;
         let until = take_time(&mut query, "before:")?;
         let request = SearchFind {
@@ -52,6 +54,20 @@ impl Search {
             names: self.names || !context.output.is_json(),
         };
         context.show(&request).await
+    }
+}
+
+/// A channel of several words, which the shell gives as one argument, with quotation marks.
+fn quoted(word: &str) -> String {
+    let place = word.strip_prefix('-').unwrap_or(word).strip_prefix("in:");
+    // Of several words that end in no channel the rest is looked for.
+    let channel = |place: &&str| {
+        let last = place.rsplit(char::is_whitespace).next().filter(|last| last.len() < place.len());
+        last.is_some_and(|last| last.contains('/')) && !place.contains('"')
+    };
+    match place.filter(channel) {
+        Some(place) => format!("{}in:\"{place}\"", if word.starts_with('-') { "-" } else { "" }),
+        None => word.to_owned(),
     }
 }
 
@@ -94,6 +110,14 @@ mod tests {
         let mut query = "\"see after:2d there\" -after:2d after:".to_owned();
         assert_eq!(take_time(&mut query, "after:"), Ok(None));
         assert_eq!(query, "\"see after:2d there\" -after:2d after:");
+    }
+
+    #[test]
+    fn a_channel_of_several_words_is_one_value() {
+        assert_eq!(quoted("-in:Book club/general"), "-in:\"Book club/general\"");
+        for same in ["in:club/general", "in:club boats", "in:\"Book club/x y/z\"", "boats/x y/z"] {
+            assert_eq!(quoted(same), same);
+        }
     }
 
     #[test]

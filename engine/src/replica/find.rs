@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{BLOCKS, Cursor, EngineError, MUTES, PostView, Replica, State, Text};
+use super::{BLOCKS, Cursor, EngineError, MUTES, MessageView, PostView, Replica, State, Text};
 use crate::hash::{AccountId, ChangeId};
-use crate::search::{Fact, FileKind, Filter, Has, Kind, Phrase, has_link, word_term};
+use crate::search::{Fact, FileKind, Filter, Has, Inside, Kind, Phrase, has_link, word_term};
 use crate::store::{Table, keys};
 
 /// Entries read for one search before it stops and says how far it came.
@@ -18,11 +18,20 @@ const KEYS_READ_MAX: usize = 512;
 /// Comments one below the other, as far as they are followed up.
 const DEPTH_MAX: usize = 1024;
 
+/// Something that a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hit {
+    /// A post or comment.
+    Wall(Box<PostView>),
+    /// A message or poll in a channel of a hub.
+    Channel(Box<MessageView>),
+}
+
 /// What a search found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Entries that fit, newest first.
-    pub views: Vec<PostView>,
+    pub hits: Vec<Hit>,
     /// The last entry that was read, if that were too many before the end was reached.
     pub stopped: Option<Cursor>,
 }
@@ -138,7 +147,7 @@ impl Unseen {
 }
 
 impl Replica {
-    /// Posts and comments that fit, newest first, strictly after `cursor`. Blocked and muted
+    /// Posts, comments and messages that fit, newest first, strictly after `cursor`. Blocked and muted
     /// authors are found by name only, as their walls are shown by name only.
     ///
     /// # Errors
@@ -158,7 +167,7 @@ impl Replica {
         let mut lists = self.lists(filter)?;
         let (mut read, mut last) = (0, None);
         self.walk(&mut lists, newest, cursor, |state, at| {
-            if at.time_ms < filter.since_ms || found.views.len() >= limit {
+            if at.time_ms < filter.since_ms || found.hits.len() >= limit {
                 return Ok(false);
             }
             if read == READ_MAX {
@@ -167,7 +176,14 @@ impl Replica {
             }
             read += 1;
             last = Some(at);
-            found.views.extend(self.fitting(state, filter, &unseen, &at.id)?);
+            let hit = match self.fitting_message(state, filter, &unseen, &at.id)? {
+                Some(message) => Some(Hit::Channel(Box::new(message))),
+                None if filter.inside.is_empty() => self
+                    .fitting(state, filter, &unseen, &at.id)?
+                    .map(|view| Hit::Wall(Box::new(view))),
+                None => None,
+            };
+            found.hits.extend(hit);
             Ok(true)
         })?;
         Ok(found)
@@ -229,6 +245,13 @@ impl Replica {
         if !filter.from.is_empty() {
             let from = filter.from.iter().map(|account| Listing::new(&Fact::From(*account).term()));
             lists.push(AnyOf(from.collect()));
+        }
+        if !filter.inside.is_empty() {
+            let inside = filter.inside.iter().map(|inside| match inside {
+                Inside::Hub(hub) => Listing::new(&Fact::Hub(*hub).term()),
+                Inside::Channel(channel) => Listing::new(&Fact::Channel(*channel).term()),
+            });
+            lists.push(AnyOf(inside.collect()));
         }
         lists.extend(filter.facts().iter().map(|fact| AnyOf(vec![Listing::new(&fact.term())])));
         if lists.is_empty() {
@@ -348,6 +371,7 @@ fn is(view: &PostView, kind: Kind) -> bool {
         Kind::Comment => view.target.is_some(),
         Kind::Quote => view.quote.is_some(),
         Kind::Edited => view.edited_ms.is_some(),
+        Kind::Message => false,
     }
 }
 

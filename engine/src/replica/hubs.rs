@@ -26,6 +26,7 @@ mod operations;
 mod page;
 mod polls;
 mod purges;
+mod search;
 mod unread;
 
 pub(super) use self::glimpses::Glimpses;

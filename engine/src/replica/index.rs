@@ -27,7 +27,7 @@ use crate::view::{EntryRow, bodies_of};
 /// Marks that are worked off under one lock and one commit.
 const STEP: usize = 256;
 /// Way of making the index; another one is built anew.
-const INDEX_FORMAT: &[u8] = &[2];
+const INDEX_FORMAT: &[u8] = &[3];
 const SETTING_INDEX: &str = "index";
 /// Texts that one entry waits for, the newest first.
 const ENTRY_TEXTS_MAX: usize = 1024;
@@ -99,7 +99,7 @@ impl Replica {
         for operation in work.batch.operations() {
             match operation {
                 Operation::Put { table: Table::Rows, key, value } => match key.first() {
-                    Some(b'e') if matches!(value.last(), Some(0x02..=0x05)) => {
+                    Some(b'e') if value.last().copied().is_some_and(is_found) => {
                         let Some(id) = keys::parse_last(key) else { continue };
                         let Some((row, _)) = work.entries.get(&id) else { continue };
                         let run = runs.entry(row.chain()).or_insert((row.n, row.n, id));
@@ -123,6 +123,12 @@ impl Replica {
                     Some(b'm') => marks.extend(target(key)),
                     _ => {}
                 },
+                Operation::Put { table: Table::Meta, key, .. }
+                | Operation::Delete { table: Table::Meta, key } => {
+                    // A moderator had a message purged, or that came to nothing.
+                    gone.extend(keys::parse_purged(key));
+                    marks.extend(keys::parse_purged(key));
+                }
                 _ => {}
             }
         }
@@ -357,9 +363,13 @@ impl Replica {
         let mut wanted = FoundBy::default();
         let Some((row, entry)) = self.entry(id)? else { return Ok(wanted) };
         let Some(description) = self.description(state, &row.doc)? else { return Ok(wanted) };
-        let is_text = matches!(entry, Entry::Post { .. } | Entry::Reply { .. });
+        let is_text = matches!(
+            entry,
+            Entry::Post { .. } | Entry::Reply { .. } | Entry::Message(_) | Entry::Poll(_)
+        );
         let is_other = matches!(entry, Entry::Repost { .. } | Entry::Reaction { .. });
-        let gone = self.is_withdrawn(state, &Work::default(), id, &row.doc)?;
+        let gone = self.is_withdrawn(state, &Work::default(), id, &row.doc)?
+            || self.is_purged(state, &Work::default(), id, &row.doc)?;
         if gone || !(is_text || is_other) || self.is_hidden_now(state, id, &row)? {
             return Ok(wanted);
         }
@@ -367,6 +377,10 @@ impl Replica {
         let mut terms: BTreeSet<_> = self.facts_of(state, &entry)?.iter().map(Fact::term).collect();
         if is_text {
             terms.extend([Fact::Any, Fact::From(description.account)].iter().map(Fact::term));
+            if let Some((hub, channel)) = description.space.hub().zip(description.channel_id()) {
+                let places = [Fact::Message, Fact::Hub(hub), Fact::Channel(channel)];
+                terms.extend(places.iter().map(Fact::term));
+            }
             for body in self.texts_of(id, &row, &entry)? {
                 let Text::Here(text) = self.text(&body, &row.doc)? else {
                     if wanted.missing.len() < ENTRY_TEXTS_MAX {
@@ -421,6 +435,8 @@ impl Replica {
         texts.sort_by_key(|(time_ms, edit, _)| std::cmp::Reverse((*time_ms, *edit)));
         let own = match entry {
             Entry::Post { body, .. } | Entry::Reply { body, .. } => Some(*body),
+            Entry::Message(message) => Some(message.body),
+            Entry::Poll(poll) => Some(poll.body),
             _ => None,
         };
         Ok(texts.into_iter().map(|(_, _, body)| body).chain(own).collect())
@@ -437,6 +453,10 @@ impl Replica {
                 let author = self.author(state, target)?;
                 let answers = author.map(Fact::AnswerTo);
                 [Fact::Comment].into_iter().chain(answers).chain(files(attachments)).collect()
+            }
+            Entry::Message(message) => {
+                let answer = message.target.is_some().then_some(Fact::Comment);
+                answer.into_iter().chain(files(&message.attachments)).collect()
             }
             Entry::Reaction { target, .. } => {
                 self.author(state, target)?.map(Fact::ReactionTo).into_iter().collect()
@@ -517,7 +537,7 @@ impl Replica {
             let mut batch = Batch::new();
             for (key, value) in &rows {
                 let Some(id) = keys::parse_last(key) else { continue };
-                if matches!(value.last(), Some(0x02..=0x05)) {
+                if value.last().copied().is_some_and(is_found) {
                     batch.put(Table::Meta, keys::unindexed_entry(&id), Vec::new());
                 }
             }
@@ -528,6 +548,11 @@ impl Replica {
         self.store.commit(set)?;
         Ok(())
     }
+}
+
+/// Whether entries of a kind are found: posts, reposts, comments, reactions, messages, polls.
+const fn is_found(kind: u8) -> bool {
+    matches!(kind, 0x02..=0x05 | 0x07 | 0x08)
 }
 
 /// The entry that a modification row is about.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{Fact, FileKind, QUERY_BYTES_MAX, QUERY_CONDITIONS_MAX, Words, has_link};
-use crate::hash::AccountId;
+use crate::hash::{AccountId, ChangeId, HubId};
 
 /// Why a query cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,21 +54,34 @@ pub enum Has {
 pub enum Kind {
     /// A post.
     Post,
-    /// A comment.
+    /// A comment, or a message that answers one.
     Comment,
     /// A post that quotes.
     Quote,
-    /// A post or comment whose text was changed.
+    /// One of them whose text was changed.
     Edited,
+    /// A message or a poll in a channel of a hub.
+    Message,
 }
 
-/// What one condition asks for. People and times are still as they were typed.
+/// Where in a hub an entry may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// In any of its channels.
+    Hub(HubId),
+    /// In this one.
+    Channel(ChangeId),
+}
+
+/// What one condition asks for. People, channels and times are still as they were typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     /// Words.
     Phrase(Phrase),
     /// An author.
     From(String),
+    /// A hub or channel.
+    In(String),
     /// Something it has.
     Has(Has),
     /// Something it is.
@@ -97,7 +110,7 @@ pub struct Query {
     pub conditions: Vec<Condition>,
 }
 
-/// A query with people and times known.
+/// A query with people, channels and times known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Words it must have, or must not have.
@@ -106,6 +119,10 @@ pub struct Filter {
     pub from: Vec<AccountId>,
     /// Authors that will not do.
     pub not_from: Vec<AccountId>,
+    /// Hubs and channels, any of which will do; none means that it may stand on a wall as well.
+    pub inside: Vec<Inside>,
+    /// Hubs and channels that will not do.
+    pub not_inside: Vec<Inside>,
     /// What it must have, or must not have.
     pub has: Vec<(bool, Has)>,
     /// What it must be, or must not be.
@@ -141,15 +158,16 @@ impl Filter {
         let is = self.is.iter().filter(|(wanted, _)| *wanted).filter_map(|(_, kind)| match kind {
             Kind::Comment => Some(Fact::Comment),
             Kind::Quote => Some(Fact::Quote),
+            Kind::Message => Some(Fact::Message),
             Kind::Post | Kind::Edited => None,
         });
         has.chain(is).collect()
     }
 }
 
-const FILTERS: &str = "from: has: is: before: after:";
+const FILTERS: &str = "from: in: has: is: before: after:";
 /// Their names.
-const FILTER_NAMES: [&str; 5] = ["from", "has", "is", "before", "after"];
+const FILTER_NAMES: [&str; 6] = ["from", "in", "has", "is", "before", "after"];
 
 impl Query {
     /// Reads a query.
@@ -184,13 +202,14 @@ impl Query {
         Ok(Self { conditions })
     }
 
-    /// Looks up people and times.
+    /// Looks up people, hubs or channels, and times.
     ///
     /// # Errors
-    /// What `who` or `when` fail with; they are told where in the query the text stands.
+    /// What `who`, `place` or `when` fail with; they are told where in the query the text stands.
     pub fn resolve<E>(
         &self,
         mut who: impl FnMut(&str, usize) -> Result<AccountId, E>,
+        mut place: impl FnMut(&str, usize) -> Result<Inside, E>,
         mut when: impl FnMut(&str, usize) -> Result<u64, E>,
     ) -> Result<Filter, E> {
         let mut filter = Filter::default();
@@ -203,6 +222,11 @@ impl Query {
                     let account = who(text, *at)?;
                     let list = if *wanted { &mut filter.from } else { &mut filter.not_from };
                     list.push(account);
+                }
+                Wish::In(text) => {
+                    let inside = place(text, *at)?;
+                    let list = if *wanted { &mut filter.inside } else { &mut filter.not_inside };
+                    list.push(inside);
                 }
                 Wish::Before(text) => {
                     let time = when(text, *at)?;
@@ -229,8 +253,7 @@ fn condition(chars: &[char], start: usize) -> Result<(Condition, usize), QueryEr
         let wish = phrase(&text, at, false)?;
         return Ok((Condition { at, wanted, wish }, next));
     }
-    let end = (begin..chars.len()).find(|n| chars.get(*n).is_none_or(|c| c.is_whitespace()));
-    let end = end.unwrap_or(chars.len());
+    let end = token_end(chars, begin);
     let token: String = chars.get(begin..end).unwrap_or_default().iter().collect();
     if token.is_empty() {
         let hint = "write the word right after it: -word";
@@ -241,6 +264,22 @@ fn condition(chars: &[char], start: usize) -> Result<(Condition, usize), QueryEr
         None => word(&token, at)?,
     };
     Ok((Condition { at, wanted, wish }, end))
+}
+
+/// Where a word, or a filter and its value, ends. A value between quotation marks may have blanks.
+fn token_end(chars: &[char], begin: usize) -> usize {
+    let find = |from: usize, fits: fn(char) -> bool| {
+        let rest = chars.get(from..).unwrap_or_default();
+        rest.iter().position(|c| fits(*c)).map(|at| from + at)
+    };
+    let end = |from| find(from, char::is_whitespace).unwrap_or(chars.len());
+    let named = |colon: &usize| {
+        let name: String = chars.get(begin..*colon).unwrap_or_default().iter().collect();
+        FILTER_NAMES.iter().any(|filter| filter.eq_ignore_ascii_case(&name))
+    };
+    let value = find(begin, |c| c == ':').filter(named).map(|colon| colon + 1);
+    let open = value.filter(|open| chars.get(*open) == Some(&'"'));
+    end(open.and_then(|open| find(open + 1, |c| c == '"')).unwrap_or(begin))
 }
 
 /// What stands between two quotation marks, and where it goes on after them.
@@ -287,6 +326,7 @@ fn filter(name: &str, value: &str, at: usize, wanted: bool) -> Result<Wish, Quer
     }
     match name.to_ascii_lowercase().as_str() {
         "from" => Ok(Wish::From(value.to_owned())),
+        "in" => Ok(Wish::In(value.to_owned())),
         "has" => has(value, at).map(Wish::Has),
         "is" => kind(value, at).map(Wish::Is),
         "before" if wanted => Ok(Wish::Before(value.to_owned())),
@@ -325,8 +365,9 @@ fn kind(value: &str, at: usize) -> Result<Kind, QueryError> {
         "comment" | "reply" => Ok(Kind::Comment),
         "quote" => Ok(Kind::Quote),
         "edited" => Ok(Kind::Edited),
+        "message" => Ok(Kind::Message),
         _ => {
-            let hint = "is: takes post, comment, quote or edited";
+            let hint = "is: takes post, comment, quote, edited or message";
             Err(wrong(at, format!("nothing is '{value}'"), hint))
         }
     }
@@ -367,6 +408,10 @@ mod tests {
                 (true, Wish::Before("2d".into())),
                 (true, Wish::After("2026-11-22".into())),
             ]
+        );
+        assert_eq!(
+            wishes("in:\"Book club/general\" -in:club"),
+            [(true, Wish::In("Book club/general".into())), (false, Wish::In("club".into()))]
         );
         for word in ["https://example.org/a:b", "12:30", "note:", "e-mail", "东京"] {
             assert_eq!(wishes(word), [(true, words(word, false))], "{word}");

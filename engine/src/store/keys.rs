@@ -386,6 +386,13 @@ pub fn purged(hub: &HubId, entry: &ChangeId) -> Vec<u8> {
     join(b'w', &[hub.as_bytes(), entry.as_bytes()])
 }
 
+/// The message that a key says was purged.
+#[must_use]
+pub fn parse_purged(key: &[u8]) -> Option<ChangeId> {
+    let rest = key.strip_prefix(b"w").filter(|rest| rest.len() == 64)?;
+    Some(ChangeId::from_bytes(*rest.last_chunk::<32>()?))
+}
+
 /// What a hub began with.
 #[must_use]
 pub fn hub_genesis(hub: &HubId) -> Vec<u8> {

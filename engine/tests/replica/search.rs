@@ -2,7 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "helpers of tests")]
 
 use mosaic_engine::model::entry::EntryRef;
-use mosaic_engine::replica::{Catchup, Cursor, GroupKind, MUTES, PostView};
+use mosaic_engine::replica::{Catchup, Cursor, Found, GroupKind, Hit, MUTES, PostView};
 use mosaic_engine::search::{Filter, Query, mentions};
 use mosaic_engine::store::Table;
 use proptest::prelude::*;
@@ -15,11 +15,22 @@ type Names<'a> = &'a [(&'a str, AccountId)];
 pub(super) fn filter(text: &str, names: Names<'_>) -> Filter {
     let who = |name: &str, _| names.iter().find(|(known, _)| *known == name).map(|(_, id)| *id);
     let query = Query::parse(text).unwrap();
-    query.resolve(|name, at| who(name, at).ok_or(()), |text, _| text.parse().map_err(drop)).unwrap()
+    let place = |_: &str, _| Err(());
+    let when = |text: &str, _| text.parse().map_err(drop);
+    query.resolve(|name, at| who(name, at).ok_or(()), place, when).unwrap()
+}
+
+/// Posts and comments among what a search found.
+pub(super) fn posts(found: Found) -> Vec<PostView> {
+    let post = |hit| match hit {
+        Hit::Wall(view) => Some(*view),
+        Hit::Channel(_) => None,
+    };
+    found.hits.into_iter().filter_map(post).collect()
 }
 
 fn found(replica: &Replica, text: &str, names: Names<'_>) -> Vec<String> {
-    let views = replica.search(&filter(text, names), None, 1000).unwrap().views;
+    let views = posts(replica.search(&filter(text, names), None, 1000).unwrap());
     views.into_iter().map(|view| said(&view)).collect()
 }
 
@@ -238,7 +249,7 @@ fn check(replica: &Replica, accounts: &[AccountId], names: Names<'_>) {
     for query in QUERIES {
         let wanted = expected(replica, accounts, query, names);
         let sought = filter(query, names);
-        let views = replica.search(&sought, None, usize::MAX).unwrap().views;
+        let views = posts(replica.search(&sought, None, usize::MAX).unwrap());
         let ids: Vec<ChangeId> = views.iter().map(|view| view.id).collect();
         assert_eq!(ids, wanted, "{query}");
         for view in &views {
@@ -248,7 +259,7 @@ fn check(replica: &Replica, accounts: &[AccountId], names: Names<'_>) {
         let mut paged = Vec::new();
         let mut cursor = None;
         loop {
-            let page = replica.search(&sought, cursor, 2).unwrap().views;
+            let page = posts(replica.search(&sought, cursor, 2).unwrap());
             let Some(last) = page.last() else { break };
             cursor = Some(replica.cursor_at(&last.id).unwrap());
             paged.extend(page.iter().map(|view| view.id));

@@ -128,7 +128,7 @@ fn a_long_post_is_shown_edited_found_and_merged() {
     hub.settle_index().unwrap();
     for (words, found) in [("whales end", 1), ("about sea", 1), ("secret", 0)] {
         let filter = search::filter(words, &[]);
-        assert_eq!(hub.search(&filter, None, 10).unwrap().views.len(), found, "{words}");
+        assert_eq!(hub.search(&filter, None, 10).unwrap().hits.len(), found, "{words}");
     }
     let stranger = hub.edit(post, "mine", NOW + 30);
     assert!(matches!(stranger, Err(EngineError::Denied(_))), "{stranger:?}");

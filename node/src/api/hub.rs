@@ -11,9 +11,9 @@ mod name;
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::hash::HubId;
+use mosaic_engine::hash::{ChangeId, HubId};
 use mosaic_engine::model::entry::{ChannelFields, Permissions, Rank};
-use mosaic_engine::replica::{EngineError, HubStart, KeptHub, Replica};
+use mosaic_engine::replica::{EngineError, HubStart, KeptHub, MessageView, Replica};
 
 use super::answer::blocking;
 use super::types::{
@@ -161,4 +161,21 @@ fn record(replica: &Replica, kept: &KeptHub) -> Result<Record, ErrorRecord> {
 /// A hub that is kept here, as people name it.
 pub(super) fn resolved(replica: &Replica, text: &str) -> Result<HubId, ErrorRecord> {
     name::hub(replica, text)
+}
+
+/// A channel of one, as people name it.
+pub(super) fn resolved_channel(
+    replica: &Replica,
+    text: &str,
+) -> Result<(HubId, ChangeId), ErrorRecord> {
+    name::channel(replica, text)
+}
+
+/// A message as a record.
+pub(super) fn message(
+    replica: &Replica,
+    view: &MessageView,
+    names: bool,
+) -> Result<Record, ErrorRecord> {
+    message::record(replica, view, names, false)
 }

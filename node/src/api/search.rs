@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::replica::{Cursor, GroupKind, Item, PostView, Replica};
-use mosaic_engine::search::{Filter, Query, QueryError};
+use mosaic_engine::replica::{Cursor, GroupKind, Hit, Item, PostView, Replica};
+use mosaic_engine::search::{Filter, Inside, Query, QueryError};
 
 use super::answer::blocking;
 use super::types::{
@@ -12,7 +12,7 @@ use super::types::{
     parse_rfc3339, rfc3339,
 };
 use super::view::{self, Extras};
-use super::{resolve, wall};
+use super::{hub, resolve, wall};
 use crate::app::App;
 use crate::clock;
 
@@ -42,8 +42,11 @@ fn find(app: &App, request: SearchFind) -> Result<Vec<Record>, ErrorRecord> {
     let mut records = Vec::new();
     loop {
         let found = replica.search(&filter, cursor, limit.unwrap_or(usize::MAX))?;
-        for view in &found.views {
-            records.push(text(&replica, view, extras)?);
+        for hit in &found.hits {
+            records.push(match hit {
+                Hit::Wall(view) => text(&replica, view, extras)?,
+                Hit::Channel(view) => hub::message(&replica, view, request.names)?,
+            });
         }
         let Some(stopped) = found.stopped else { break };
         cursor = Some(stopped);
@@ -71,13 +74,15 @@ fn filter(replica: &Replica, request: &SearchFind) -> Result<Filter, ErrorRecord
     let mut filter = if bounded && request.query.trim().is_empty() {
         Filter::default()
     } else {
+        let told = |at: usize| {
+            move |error: ErrorRecord| {
+                let message = format!("character {at} of the query: {}", error.message);
+                ErrorRecord { message, ..error }
+            }
+        };
         Query::parse(&request.query)?.resolve(
-            |who, at| {
-                resolve::account(replica, Some(who)).map_err(|error| {
-                    let message = format!("character {at} of the query: {}", error.message);
-                    ErrorRecord { message, ..error }
-                })
-            },
+            |who, at| resolve::account(replica, Some(who)).map_err(told(at)),
+            |place, at| inside(replica, place).map_err(told(at)),
             |time, at| {
                 parse_rfc3339(time).ok_or_else(|| {
                     let message =
@@ -90,6 +95,14 @@ fn filter(replica: &Replica, request: &SearchFind) -> Result<Filter, ErrorRecord
     filter.since_ms = filter.since_ms.max(since.unwrap_or(0));
     filter.until_ms = filter.until_ms.into_iter().chain(until).min();
     Ok(filter)
+}
+
+/// `HUB/CHANNEL`, or `HUB` with all of its channels.
+fn inside(replica: &Replica, text: &str) -> Result<Inside, ErrorRecord> {
+    Ok(match text.contains('/') {
+        true => Inside::Channel(hub::resolved_channel(replica, text)?.1),
+        false => Inside::Hub(hub::resolved(replica, text)?),
+    })
 }
 
 fn text(replica: &Replica, view: &PostView, extras: Extras) -> Result<Record, ErrorRecord> {

@@ -180,7 +180,7 @@ pub(super) fn shown(replica: &Replica, id: &ChangeId, names: bool) -> Result<Rec
     record(replica, &replica.message(id)?, names, false)
 }
 
-fn record(
+pub(super) fn record(
     replica: &Replica,
     view: &MessageView,
     names: bool,

@@ -357,11 +357,11 @@ requests! { OWN_PATHS OWN_OPERATIONS;
         mark_read: bool,
     }
 
-    /// Searches posts and comments that are here, strictly newest first. Answers each as `post`
-    /// or `comment`; a `notice` if it stopped before the end.
+    /// Searches posts, comments and messages of hubs that are here, strictly newest first. Answers
+    /// each as `post`, `comment` or `message`; a `notice` if it stopped before the end.
     "/v1/search/find" any SearchFind {
-        /// Words, "phrases", beginnings*, -excluded, `from:WHO`, `has:link`, `is:comment`,
-        /// `before:TIME`, `after:TIME`.
+        /// Words, "phrases", beginnings*, -excluded, `from:WHO`, `in:HUB/CHANNEL`, `has:link`,
+        /// `is:comment`, `before:TIME`, `after:TIME`.
         query: String,
         /// At most so many; absent = all.
         limit: Option<u64>,
