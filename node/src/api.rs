@@ -9,6 +9,7 @@ mod draft;
 mod event;
 mod export;
 mod failure;
+mod feed;
 mod hub;
 mod identity;
 mod import;

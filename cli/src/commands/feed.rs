@@ -12,6 +12,9 @@ pub(crate) struct Feed {
     /// Only posts by this account: id or @petname
     #[arg(long, value_name = "WHO")]
     from: Option<String>,
+    /// Also messages of this channel, or of all in a hub; may be repeated
+    #[arg(long = "in", value_name = "HUB/CHANNEL")]
+    channels: Vec<String>,
     #[command(flatten)]
     part: Part,
     /// Only what you have not read, and remember it as read
@@ -23,6 +26,7 @@ impl Feed {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let request = FeedList {
             from: self.from,
+            channels: self.channels,
             limit: self.part.limit(context),
             before: self.part.before,
             since: self.part.since,

@@ -179,3 +179,23 @@ pub(super) fn message(
 ) -> Result<Record, ErrorRecord> {
     message::record(replica, view, names, false)
 }
+
+/// What is unread in the channels of a hub.
+pub(super) fn unread(
+    replica: &Replica,
+    hub: &HubId,
+    mark_read: bool,
+) -> Result<Vec<Record>, ErrorRecord> {
+    channel::unread_of(replica, hub, mark_read)
+}
+
+/// The channels that `HUB/CHANNEL` or `HUB` names.
+pub(super) fn places(replica: &Replica, text: &str) -> Result<(HubId, Vec<ChangeId>), ErrorRecord> {
+    if text.contains('/') {
+        let (hub, channel) = name::channel(replica, text)?;
+        return Ok((hub, vec![channel]));
+    }
+    let hub = name::hub(replica, text)?;
+    let channels = replica.hub(&hub, |hub| hub.channels())?;
+    Ok((hub, channels.into_iter().map(|view| view.id).collect()))
+}

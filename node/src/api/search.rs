@@ -139,6 +139,9 @@ fn catchup(app: &App, request: CatchupList) -> Result<Vec<Record>, ErrorRecord> 
             });
         }
     }
+    for kept in replica.hubs()?.into_iter().filter(|kept| kept.listed) {
+        records.extend(hub::unread(&replica, &kept.id, request.mark_read)?);
+    }
     if request.mark_read {
         replica.mark_caught_up(&unread, clock::now_ms())?;
     }

@@ -75,14 +75,14 @@ fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
 }
 
 /// Bounds of a list.
-struct Window {
-    limit: usize,
-    since_ms: u64,
-    until_ms: u64,
+pub(super) struct Window {
+    pub(super) limit: usize,
+    pub(super) since_ms: u64,
+    pub(super) until_ms: u64,
 }
 
 impl Window {
-    fn new(
+    pub(super) fn new(
         limit: Option<u64>,
         since: Option<&str>,
         until: Option<&str>,
@@ -155,6 +155,9 @@ pub(super) fn list(
 }
 
 fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
+    if !request.channels.is_empty() {
+        return super::feed::with_channels(app, &request);
+    }
     let replica = app.replica()?;
     let from = match &request.from {
         Some(who) => Some(resolve::account(&replica, Some(who))?),
@@ -180,7 +183,7 @@ fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
     posts(app, &replica, &views, extras)
 }
 
-fn posts(
+pub(super) fn posts(
     app: &App,
     replica: &Replica,
     views: &[PostView],

@@ -81,6 +81,14 @@ impl Replica {
         Ok(out)
     }
 
+    /// Up to which time a channel was read.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn channel_read_ms(&self, channel: &ChangeId) -> Result<u64, EngineError> {
+        self.read_mark(&mark_of(channel))
+    }
+
     /// Remembers a channel as read up to a time, on every own device.
     ///
     /// # Errors

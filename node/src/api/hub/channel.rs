@@ -74,27 +74,37 @@ fn unread(app: &App, request: HubUnread) -> Result<Vec<Record>, ErrorRecord> {
     };
     let mut records = Vec::new();
     for hub in hubs {
-        let counted = match replica.unread_channels(&hub) {
-            // Listed, and its beginning is not here yet.
-            Err(EngineError::NotFound { .. }) => continue,
-            counted => counted?,
-        };
-        let (of, channels) = replica.hub(&hub, |hub| (hub.settings().name, hub.channels()))?;
-        for unread in counted.iter().filter(|unread| unread.messages > 0) {
-            let found = channels.iter().find(|channel| channel.id == unread.channel);
-            let channel = found.map(|channel| channel.name.as_str()).unwrap_or_default();
-            records.push(Record::Unread(Unread {
-                hub: hub.to_string(),
-                channel: unread.channel.to_string(),
-                name: format!("{of}/{channel}"),
-                messages: unread.messages,
-                mentions: unread.mentions,
-                since: (unread.since_ms != 0).then(|| rfc3339(unread.since_ms)),
-            }));
-            if request.mark_read {
-                let now_ms = clock::now_ms();
-                replica.mark_channel_read(&unread.channel, unread.newest_ms, now_ms)?;
-            }
+        records.extend(unread_of(&replica, &hub, request.mark_read)?);
+    }
+    Ok(records)
+}
+
+/// What is unread in the channels of a hub, which counts as read from now on if that is asked.
+pub(super) fn unread_of(
+    replica: &Replica,
+    hub: &HubId,
+    mark_read: bool,
+) -> Result<Vec<Record>, ErrorRecord> {
+    let counted = match replica.unread_channels(hub) {
+        // Listed, and its beginning is not here yet.
+        Err(EngineError::NotFound { .. }) => return Ok(Vec::new()),
+        counted => counted?,
+    };
+    let (of, channels) = replica.hub(hub, |hub| (hub.settings().name, hub.channels()))?;
+    let mut records = Vec::new();
+    for unread in counted.iter().filter(|unread| unread.messages > 0) {
+        let found = channels.iter().find(|channel| channel.id == unread.channel);
+        let channel = found.map(|channel| channel.name.as_str()).unwrap_or_default();
+        records.push(Record::Unread(Unread {
+            hub: hub.to_string(),
+            channel: unread.channel.to_string(),
+            name: format!("{of}/{channel}"),
+            messages: unread.messages,
+            mentions: unread.mentions,
+            since: (unread.since_ms != 0).then(|| rfc3339(unread.since_ms)),
+        }));
+        if mark_read {
+            replica.mark_channel_read(&unread.channel, unread.newest_ms, clock::now_ms())?;
         }
     }
     Ok(records)

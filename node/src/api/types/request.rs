@@ -339,10 +339,13 @@ requests! { OWN_PATHS OWN_OPERATIONS;
         path: String,
     }
 
-    /// Answers posts of the walls we follow and of ours, strictly newest first, as `post`.
+    /// Answers posts of the walls we follow and of ours, strictly newest first, as `post`, and
+    /// with them what stands in some channels, as `message`.
     "/v1/feed/list" any FeedList {
         /// Only by this account.
         from: Option<String>,
+        /// Channels whose messages stand among the posts: `HUB/CHANNEL`, or `HUB` with all of its.
+        channels: Vec<String>,
         /// At most so many; absent = all.
         limit: Option<u64>,
         /// Only posts that sort after (are older than) this one.
@@ -353,7 +356,7 @@ requests! { OWN_PATHS OWN_OPERATIONS;
         until: Option<String>,
         /// Only what was not listed with `mark_read` before.
         unread: bool,
-        /// Remember the newest listed post as read.
+        /// Remember the newest listed post, and the newest message of each channel, as read.
         mark_read: bool,
     }
 
@@ -375,7 +378,8 @@ requests! { OWN_PATHS OWN_OPERATIONS;
         names: bool,
     }
     /// Answers what was not read yet: for each group one `catchup`, then its newest entries as
-    /// `post`, `comment` or `reaction`.
+    /// `post`, `comment` or `reaction`; then an `unread` for each channel with something, of the
+    /// hubs that we list.
     "/v1/catchup/list" any CatchupList {
         /// At most so many of each group; absent = 20.
         limit: Option<u64>,
