@@ -303,7 +303,23 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
     ] {
         all.take(ada, args);
     }
+    rules_of_hubs(all, ada, &who);
     all.take(bob, &["hub", "leave", "makers", "--forget"]);
+}
+
+fn rules_of_hubs(all: &mut Samples, ada: &Home, who: &str) {
+    let log = ada.json(&["hub", "mod", "log", "Makers"]);
+    let kick = log.iter().find(|one| one["action"] == "kick").unwrap();
+    ada.ok(&["hub", "create", "Menders"]);
+    for args in [
+        &["hub", "role", "change", "Makers", "mods", "--name", "keepers"][..],
+        &["hub", "channel", "rules", "Makers/general", "role:everyone", "--deny", "attach"],
+        &["hub", "mod", "set", "Makers", "--about", "We make"],
+        &["hub", "mod", "extend", "Makers", &field(kick, "id")],
+        &["hub", "member", "owners", "Menders", &ada.account(), who],
+    ] {
+        all.take(ada, args);
+    }
 }
 
 fn devices(all: &mut Samples, ada: &Home, bob: &Home) {
