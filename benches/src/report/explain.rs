@@ -57,6 +57,13 @@ const REASONS: &[(&[&str], &str, &str)] = &[
         "two chains an account, its log and its wall, and one head for each: 2 an account. Next: \
          a head that covers several chains of one device.",
     ),
+    (
+        &["H1"],
+        "signatures checked",
+        "three a member: the head of the log, the head of the page, and the proof that the ticket was \
+         there; and one for each end of a chain that is shown first. Next: a head that covers several \
+         chains of one device, and heads of ends remembered until their chains come.",
+    ),
     (&["E2"], "fsyncs until it is there and known to be", "one at each side for the post."),
     (
         &["E2"],
