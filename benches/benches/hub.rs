@@ -11,7 +11,7 @@ use mosaic_benches::measure::process::peak_rss;
 use mosaic_benches::workload::community::{self, Community};
 use mosaic_benches::{disk_store, replica};
 use mosaic_node::api::types::{
-    HubServe, IdentityCreate, MessageList, NodeStop, NodeTicket, Request, SyncRun,
+    HubServe, IdentityCreate, MessageList, NodeStop, NodeTicket, Request, SearchFind, SyncRun,
 };
 use mosaic_node::client::Client;
 use mosaic_node::{App, AppOptions, ServeOptions, serve, socket_path};
@@ -134,6 +134,32 @@ async fn read(folder: &Path, community: &Community) {
     );
 }
 
+/// Looks for words in the hub: the first time its index is made.
+async fn search(folder: &Path, community: &Community) {
+    const WORDS: [&str; 5] =
+        ["river", "\"morning bridge\"", "harbour ferry", "winter -bread", "lett*"];
+    let mut took = Vec::new();
+    let (mut found, mut indexed) = (0, Duration::ZERO);
+    for n in 0..=READS {
+        let query = format!("in:{} {}", community.hub, WORDS[n % WORDS.len()]);
+        let begun = Instant::now();
+        let lines = ask(folder, &SearchFind { query, limit: Some(20), ..SearchFind::default() });
+        let lines = lines.await;
+        let fault = lines.iter().find(|line| line["type"] == "error");
+        assert!(fault.is_none(), "{fault:?}");
+        match n {
+            0 => indexed = begun.elapsed(),
+            _ => took.push(begun.elapsed()),
+        }
+        found += lines.len();
+    }
+    println!(
+        "{}",
+        json!({"type": "search", "queries": READS, "found": found,
+        "index_ms": indexed.as_millis() as u64, "took": percentiles(took)})
+    );
+}
+
 /// A node that comes new reads while it syncs.
 async fn join(folder: &Path, from: &Path, community: &Community) {
     let ticket = ask(from, &NodeTicket::default()).await;
@@ -173,6 +199,7 @@ async fn measure(folder: &Path, (messages, members): (u64, u64)) {
     let community = fill(&keeper, messages, members);
     let node = Node::start(&keeper);
     read(&keeper, &community).await;
+    search(&keeper, &community).await;
     let new = Node::start(&newcomer);
     join(&newcomer, &keeper, &community).await;
     read(&newcomer, &community).await;
