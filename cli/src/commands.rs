@@ -7,6 +7,7 @@ mod completion;
 mod config;
 mod demo;
 mod device;
+mod dm;
 mod doc;
 mod doctor;
 mod draft;
@@ -72,6 +73,9 @@ pub(crate) enum Command {
     /// Found, join, read and moderate hubs: communities with channels
     #[command(subcommand, disable_help_subcommand = true)]
     Hub(hub::Hub),
+    /// Write and read direct messages, sealed to those they are for
+    #[command(subcommand, disable_help_subcommand = true)]
+    Dm(dm::Dm),
     /// Read the walls you follow, newest first
     Feed(feed::Feed),
     /// List what you have not read: posts, replies, mentions, reactions
@@ -162,6 +166,7 @@ impl Command {
             Self::Post(post) => post.waits(),
             Self::Wall(wall) => wall.waits(),
             Self::Hub(hub) => hub.waits(),
+            Self::Dm(dm) => dm.waits(),
             _ => false,
         };
         if waits { Duration::from_secs(1) } else { Duration::ZERO }
@@ -217,6 +222,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Wall(command) => command.run(context).await,
         Command::Draft(command) => command.run(context).await,
         Command::Hub(command) => command.run(context).await,
+        Command::Dm(command) => command.run(context).await,
         Command::Feed(command) => command.run(context).await,
         Command::Catchup(command) => command.run(context).await,
         Command::Search(command) => command.run(context).await,

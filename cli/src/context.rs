@@ -478,6 +478,8 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Hub(hub) => Some(&hub.id),
         Record::Channel(channel) => Some(&channel.id),
         Record::Message(message) => Some(&message.id),
+        Record::DirectMessage(message) => Some(&message.id),
+        Record::Conversation(conversation) => Some(&conversation.id),
         Record::Role(role) => Some(&role.id),
         _ => None,
     }

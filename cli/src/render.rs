@@ -1,5 +1,6 @@
 //! How records look to people: pure functions from records to cells.
 
+mod dm;
 mod hub;
 mod network;
 mod people;
@@ -148,6 +149,10 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Channel(record) => hub::channel(record),
         Record::Message(record) => hub::message(record),
         Record::Unread(record) => hub::unread(record),
+        Record::Conversation(record) => dm::conversation(record),
+        Record::DirectMessage(record) => dm::message(record),
+        Record::BundleExported(record) => dm::exported(record),
+        Record::BundleImported(record) => dm::imported(record),
         Record::Member(record) => hub::member(record),
         Record::Role(record) => hub::role(record),
         Record::Operation(record) => hub::operation(record),

@@ -5,7 +5,7 @@
 //! head of a chain travels with the description.
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::hash::{AccountId, ChangeId, DocumentId, HubId, SpaceId, derive};
+use crate::hash::{AccountId, ChangeId, ConversationId, DocumentId, HubId, SpaceId, derive};
 use crate::limits::{LABEL_BYTES_MAX, PAGE_NUMBER_MAX, TEXT_LABEL_BYTES};
 
 /// What tells the texts of an account apart.
@@ -19,8 +19,8 @@ pub enum Space {
     Account(AccountId),
     /// A hub, by the hash of its genesis.
     Hub(HubId),
-    /// A conversation, by its random secret's hash.
-    Conversation([u8; 32]),
+    /// A conversation, by the hash of its genesis.
+    Conversation(ConversationId),
 }
 
 impl Space {
@@ -30,7 +30,7 @@ impl Space {
         match self {
             Self::Account(id) => (1, id.as_bytes()),
             Self::Hub(id) => (2, id.as_bytes()),
-            Self::Conversation(id) => (3, id),
+            Self::Conversation(id) => (3, id.as_bytes()),
         }
     }
 
@@ -44,7 +44,7 @@ impl Space {
         match kind {
             1 => Ok(Self::Account(AccountId::from_bytes(root))),
             2 => Ok(Self::Hub(HubId::from_bytes(root))),
-            3 => Ok(Self::Conversation(root)),
+            3 => Ok(Self::Conversation(ConversationId::from_bytes(root))),
             value => Err(DecodeError::Unknown { reading: "space kind", value }),
         }
     }
@@ -71,6 +71,15 @@ impl Space {
         }
     }
 
+    /// Returns the conversation whose space this is.
+    #[must_use]
+    pub const fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::Conversation(id) => Some(*id),
+            Self::Account(_) | Self::Hub(_) => None,
+        }
+    }
+
     /// Returns the account whose own space this is.
     #[must_use]
     pub const fn account(&self) -> Option<AccountId> {
@@ -90,9 +99,11 @@ pub enum Audience {
     Public = 1,
     /// The account's own devices; sealed.
     OwnDevices = 2,
+    /// The participants of a conversation; sealed.
+    Participants = 3,
 }
 
-/// What kind of document this is. Byte 7 is reserved for conversations.
+/// What kind of document this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -109,6 +120,8 @@ pub enum DocumentKind {
     HubLog = 5,
     /// A page of what a member wrote into a channel of a hub.
     Channel = 6,
+    /// A page of what a participant wrote into a conversation, sealed.
+    Conversation = 7,
     /// A private map of the account's own devices, sealed.
     Private = 8,
     /// A long text, written character by character.
@@ -119,7 +132,15 @@ impl DocumentKind {
     /// Whether the document is an append-only log; otherwise it is a map or a text.
     #[must_use]
     pub const fn is_log(self) -> bool {
-        matches!(self, Self::AccountLog | Self::Wall | Self::Guest | Self::HubLog | Self::Channel)
+        matches!(
+            self,
+            Self::AccountLog
+                | Self::Wall
+                | Self::Guest
+                | Self::HubLog
+                | Self::Channel
+                | Self::Conversation
+        )
     }
 
     /// Name for people and JSON.
@@ -132,6 +153,7 @@ impl DocumentKind {
             Self::Guest => "guest",
             Self::HubLog => "hub",
             Self::Channel => "channel",
+            Self::Conversation => "conversation",
             Self::Private => "private",
             Self::Text => "text",
         }
@@ -148,7 +170,7 @@ pub enum SectionClass {
     Public = 2,
     /// Guests the owner has not admitted: best effort, outside "in sync".
     Visitors = 3,
-    /// Sealed documents of the account's own devices.
+    /// Sealed documents: of the account's own devices, or of a conversation.
     Private = 4,
 }
 
@@ -244,6 +266,20 @@ impl Description {
         Self { kind: DocumentKind::Channel, label, ..Self::hub_log(hub, member, page) }
     }
 
+    /// Describes a page of what `account` wrote into a conversation.
+    #[must_use]
+    pub const fn conversation(id: ConversationId, account: AccountId, page: u64) -> Self {
+        Self {
+            space: Space::Conversation(id),
+            audience: Audience::Participants,
+            account,
+            kind: DocumentKind::Conversation,
+            label: Vec::new(),
+            page,
+            generation: 0,
+        }
+    }
+
     /// Another page of the same row of pages.
     #[must_use]
     pub fn at_page(&self, page: u64) -> Self {
@@ -302,6 +338,7 @@ impl Description {
         let audience = match reader.u8("audience")? {
             1 => Audience::Public,
             2 => Audience::OwnDevices,
+            3 => Audience::Participants,
             value => return Err(DecodeError::Unknown { reading: "audience", value }),
         };
         let account = AccountId::from_bytes(reader.array("account")?);
@@ -312,6 +349,7 @@ impl Description {
             4 => DocumentKind::Guest,
             5 => DocumentKind::HubLog,
             6 => DocumentKind::Channel,
+            7 => DocumentKind::Conversation,
             8 => DocumentKind::Private,
             9 => DocumentKind::Text,
             value => return Err(DecodeError::Unknown { reading: "document kind", value }),
@@ -327,7 +365,13 @@ impl Description {
     fn check(&self) -> Result<(), DecodeError> {
         let own = self.space.account() == Some(self.account);
         let private = self.kind == DocumentKind::Private;
-        if private != (self.audience == Audience::OwnDevices) {
+        let spoken = self.kind == DocumentKind::Conversation;
+        let fits = match self.audience {
+            Audience::Public => !private && !spoken,
+            Audience::OwnDevices => private,
+            Audience::Participants => spoken,
+        };
+        if !fits {
             return Err(DecodeError::Rule("audience does not fit the document kind"));
         }
         let of_hub = matches!(self.kind, DocumentKind::HubLog | DocumentKind::Channel);
@@ -341,10 +385,13 @@ impl Description {
             Space::Hub(_) if !of_hub => {
                 return Err(DecodeError::Rule("a hub has logs and channels only"));
             }
-            Space::Conversation(_) => {
-                return Err(DecodeError::Rule("documents of this space kind are not known yet"));
+            Space::Conversation(_) if !spoken => {
+                return Err(DecodeError::Rule("a conversation has pages of its own kind only"));
             }
-            Space::Account(_) | Space::Hub(_) => {}
+            Space::Account(_) | Space::Hub(_) if spoken => {
+                return Err(DecodeError::Rule("a page of a conversation outside of one"));
+            }
+            Space::Account(_) | Space::Hub(_) | Space::Conversation(_) => {}
         }
         let channel = self.kind == DocumentKind::Channel;
         if channel && self.label.len() != size_of::<ChangeId>() {
@@ -385,6 +432,7 @@ mod tests {
             Description::text(ada, &[9; TEXT_LABEL_BYTES]),
             Description::hub_log(HubId::from_bytes([3; 32]), bob, 2),
             Description::channel(HubId::from_bytes([3; 32]), &ChangeId::of(b"c"), bob, 5),
+            Description::conversation(ConversationId::from_bytes([3; 32]), bob, 1),
         ];
         for description in &all {
             let bytes = description.encode();
@@ -411,7 +459,12 @@ mod tests {
         misfits.push(Description::own(ada, DocumentKind::Wall, 0));
         misfits[3].space = Space::Hub(hub);
         misfits.push(Description::hub_log(hub, ada, 0));
-        misfits[4].space = Space::Conversation([3; 32]);
+        misfits[4].space = Space::Conversation(ConversationId::from_bytes([3; 32]));
+        let id = ConversationId::from_bytes([3; 32]);
+        misfits.extend(std::iter::repeat_n(Description::conversation(id, ada, 0), 3));
+        misfits[5].audience = Audience::Public;
+        misfits[6].space = Space::Account(ada);
+        misfits[7].space = Space::Hub(hub);
         for misfit in misfits {
             assert!(Description::decode(&mut Reader::new(&misfit.encode())).is_err(), "{misfit:?}");
         }

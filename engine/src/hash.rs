@@ -108,6 +108,9 @@ id_type!(
     /// A hub: `derive_key("mosaic hub 1", genesis bytes)`; the root of its space.
     HubId, 32);
 id_type!(
+    /// A conversation: `derive_key("mosaic conversation 1", genesis bytes)`; the root of its space.
+    ConversationId, 32);
+id_type!(
     /// One set of a hub's owners, with all sets before it.
     OwnersId, 32);
 id_type!(

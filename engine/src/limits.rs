@@ -121,3 +121,11 @@ pub const MENTIONS_MAX: usize = 32;
 pub const POLL_OPTIONS_MAX: usize = 32;
 /// Bytes of one option.
 pub const POLL_OPTION_BYTES_MAX: usize = 100;
+/// Members of one conversation: each of their devices gets each new key.
+pub const CONVERSATION_MEMBERS_MAX: usize = 64;
+/// Times that a member of a conversation comes and goes.
+pub const MEMBERSHIP_ROUNDS_MAX: u64 = 1 << 32;
+/// Bodies of one sealed entry: the text.
+pub const SEALED_BODIES_MAX: usize = 1;
+/// Bytes of what one sealed entry says, sealed; its text is a body of its own.
+pub const SEALED_BYTES_MAX: usize = 1024;

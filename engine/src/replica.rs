@@ -28,6 +28,7 @@ mod catchup;
 mod changes;
 mod check;
 mod commit;
+mod conversations;
 mod cuts;
 mod damage;
 mod digests;
@@ -82,6 +83,10 @@ pub use carry::{CarriedBodies, CarriedReceipt, CarriedTip, LeftChain};
 pub use catchup::{Catchup, Group, GroupKind, Item};
 pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
+pub use conversations::{
+    BUNDLE_BYTES_MAX, BundleReceipt, CONVERSATIONS, ConversationStanding, ConversationView,
+    Delivery, DirectDraft, DirectMessage, MessageStanding,
+};
 pub use damage::DamageListener;
 pub use drafts::{DRAFT_TURN_MS, DraftEdit, DueDrafts, SavedDraft};
 pub use error::EngineError;

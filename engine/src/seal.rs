@@ -28,8 +28,10 @@ use crate::hash::{AccountId, EpochId, Link, SealKey, SpaceId, derive};
 use crate::identity::{DeviceSecret, RecoverySecret};
 use crate::limits::CHANGE_BYTES_MAX;
 
+mod entry;
 mod rest;
 
+pub use entry::{BODY_SEAL_BYTES, EPOCH_HINT_BYTES, SealedEntry, hint_of, open_body, seal_body};
 pub use rest::{open_at_rest, seal_at_rest};
 
 /// Bytes that sealing adds to a change.
@@ -44,6 +46,7 @@ const KEY_CHECK_LEN: usize = 16;
 const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 const WRAP_INFO: &[u8] = b"mosaic epoch wrap 1";
+const SPACE_WRAP_INFO: &[u8] = b"mosaic conversation wrap 1";
 
 /// Why something was not sealed or opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -96,7 +99,7 @@ impl SealError {
     }
 }
 
-/// A key of an account's private sector; wiped from memory when dropped.
+/// A key of an account's private sector, or of a conversation; wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct EpochKey([u8; 32]);
 
@@ -135,13 +138,35 @@ impl EpochKey {
         seal_key: &SealKey,
         entropy: &dyn Entropy,
     ) -> Result<Vec<u8>, SealError> {
+        self.wrap_as(&wrap_info(account), seal_key, entropy)
+    }
+
+    /// [`EpochKey::wrap`] for a key of a conversation.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wrap_in(
+        &self,
+        space: &SpaceId,
+        seal_key: &SealKey,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, SealError> {
+        self.wrap_as(&space_wrap_info(space), seal_key, entropy)
+    }
+
+    fn wrap_as(
+        &self,
+        info: &[u8],
+        seal_key: &SealKey,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, SealError> {
         let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(seal_key.as_bytes())
             .map_err(|_| SealError::SealKey)?;
         let (encapsulated, ciphertext) =
             hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
                 &OpModeS::Base,
                 &public,
-                &wrap_info(account),
+                info,
                 &self.0,
                 &[],
                 &mut Rng(entropy),
@@ -161,7 +186,7 @@ impl EpochKey {
         account: &AccountId,
         secret: &DeviceSecret,
     ) -> Result<Self, SealError> {
-        Self::unwrap_with(wrap, epoch, account, secret.sealing())
+        Self::unwrap_with(wrap, epoch, &wrap_info(account), secret.sealing())
     }
 
     /// [`EpochKey::unwrap`] for a wrap that is for recovery words.
@@ -174,13 +199,26 @@ impl EpochKey {
         account: &AccountId,
         words: &RecoverySecret,
     ) -> Result<Self, SealError> {
-        Self::unwrap_with(wrap, epoch, account, words.sealing())
+        Self::unwrap_with(wrap, epoch, &wrap_info(account), words.sealing())
+    }
+
+    /// [`EpochKey::unwrap`] for a key of a conversation.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unwrap_in(
+        wrap: &[u8],
+        epoch: &EpochId,
+        space: &SpaceId,
+        secret: &DeviceSecret,
+    ) -> Result<Self, SealError> {
+        Self::unwrap_with(wrap, epoch, &space_wrap_info(space), secret.sealing())
     }
 
     fn unwrap_with(
         wrap: &[u8],
         epoch: &EpochId,
-        account: &AccountId,
+        info: &[u8],
         sealing: &[u8; 32],
     ) -> Result<Self, SealError> {
         if wrap.len() != WRAP_BYTES {
@@ -199,7 +237,7 @@ impl EpochKey {
             &OpModeR::Base,
             &private,
             &encapsulated,
-            &wrap_info(account),
+            info,
             r.rest(),
             &[],
         );
@@ -346,6 +384,10 @@ fn key_check(message_key: &[u8; 32]) -> [u8; KEY_CHECK_LEN] {
 
 fn wrap_info(account: &AccountId) -> Vec<u8> {
     [WRAP_INFO, account.as_bytes()].concat()
+}
+
+fn space_wrap_info(space: &SpaceId) -> Vec<u8> {
+    [SPACE_WRAP_INFO, space.as_bytes()].concat()
 }
 
 /// Our entropy under the trait that the sealing library asks for.

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod exchange;
 mod finish;
 mod give;
+mod introduce;
 pub mod keys;
 mod ledger;
 mod list;

@@ -224,6 +224,7 @@ pub fn bodies_of(entry: &Entry) -> Vec<BodyRef> {
         Entry::Message(message) => all(&message.body, &message.attachments),
         Entry::Poll(poll) => vec![poll.body],
         Entry::Edit { body, .. } => vec![*body],
+        Entry::Sealed(sealed) => sealed.bodies.clone(),
         _ => Vec::new(),
     }
 }
@@ -238,8 +239,19 @@ pub const fn fits(kind: DocumentKind, entry: &Entry) -> bool {
         }
         Entry::Reply { .. } => matches!(kind, DocumentKind::Guest),
         Entry::Reaction { .. } => matches!(kind, DocumentKind::Guest | DocumentKind::Channel),
-        Entry::Edit { .. } | Entry::Tombstone { .. } => {
+        Entry::Edit { .. } => {
             matches!(kind, DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Channel)
+        }
+        Entry::Tombstone { .. } => matches!(
+            kind,
+            DocumentKind::Wall
+                | DocumentKind::Guest
+                | DocumentKind::Channel
+                | DocumentKind::Conversation
+        ),
+        Entry::Sealed(_) | Entry::Membership(_) => matches!(kind, DocumentKind::Conversation),
+        Entry::Epoch { .. } => {
+            matches!(kind, DocumentKind::AccountLog | DocumentKind::Conversation)
         }
         Entry::Seen { .. }
         | Entry::Message(_)

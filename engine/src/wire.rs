@@ -47,6 +47,11 @@ pub const EXCERPTS_MAX: usize = 128;
 /// Causes spelled out in one [`Message::Done`]; the others are counted.
 pub const CAUSES_MAX: usize = 64;
 
+/// Conversations that one message introduces.
+pub const INTRODUCED_MAX: usize = 16;
+/// Bytes of what a conversation began with.
+pub const INTRODUCED_BYTES_MAX: usize = 4096;
+
 /// An encoded signed head, not verified.
 pub type HeadBytes = [u8; HEAD_BYTES];
 

@@ -4,6 +4,7 @@ mod answer;
 mod attach;
 mod backup;
 mod create;
+mod dm;
 mod doc;
 mod draft;
 mod event;
@@ -58,6 +59,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = wall::routes(router);
     let router = draft::routes(router);
     let router = hub::routes(router);
+    let router = dm::routes(router);
     let router = import::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);

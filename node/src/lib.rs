@@ -34,6 +34,7 @@ pub mod kept;
 pub mod keys;
 pub mod link;
 mod media;
+mod mending;
 mod network;
 mod peers;
 mod places;

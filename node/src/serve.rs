@@ -17,6 +17,7 @@ use crate::endpoint::NetOptions;
 use crate::error::NodeError;
 use crate::home::{Home, read_bounded, replace, socket_path};
 use crate::indexing::keep_indexed;
+use crate::mending::keep_mended;
 use crate::network::Network;
 use crate::reload::{Apply, reload};
 use crate::service;
@@ -96,6 +97,7 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     replace(&pid_file, std::process::id().to_string().as_bytes())?;
     network.keep_connected();
     let indexing = tokio::spawn(keep_indexed(app.clone()));
+    let mending = tokio::spawn(keep_mended(app.clone()));
     drafts::keep_posting(app);
     keep_to_limits(app)?;
     let stop = app.stopping().clone();
@@ -116,6 +118,7 @@ async fn run(app: &Arc<App>, options: ServeOptions) -> Result<(), ErrorRecord> {
     // from now on a command waits for the store instead of asking a node that ends
     drop(socket);
     indexing.abort();
+    mending.abort();
     if timeout(DRAIN_TIMEOUT, &mut serving).await.is_err() {
         tracing::warn!("some requests were cut off");
         serving.abort();

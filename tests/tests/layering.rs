@@ -23,6 +23,8 @@ const BESIDE: &[(&str, &str)] = &[
     ("change", "chain"),
     // rows are built under the keys that the store gives them
     ("view", "store"),
+    // an entry of a conversation has the form that sealing gives it
+    ("model", "seal"),
 ];
 
 /// Who may name a foreign crate: (crate, where paths may start, in which folders it is held).

@@ -9,11 +9,12 @@ use serde_json::Value;
 
 /// Commands that print no records: files, words, scripts, a log, what only changes a file, and a
 /// node that runs until stopped.
-const NO_RECORDS: [&str; 8] = [
+const NO_RECORDS: [&str; 9] = [
     "completion",
     "config edit",
     "config set",
     "config unset",
+    "dm block",
     "identity recovery",
     "man",
     "node logs",
@@ -239,6 +240,7 @@ fn nodes(all: &mut Samples, ada: &Home, bob: &Home, post: &str) {
     all.take(bob, &["node", "forget", "ada"]);
     bob.ok(&["node", "stop"]);
     hubs(all, ada, bob);
+    letters(all, ada);
     devices(all, ada, bob);
     all.take(ada, &["node", "stop"]);
 }
@@ -254,6 +256,37 @@ fn into_a_hub(all: &mut Samples, ada: &Home, root: &std::path::Path) {
         let file = file.to_str().unwrap();
         all.take(ada, &["import", kind, file, "--hub", "Archive/old"]);
     }
+}
+
+fn letters(all: &mut Samples, ada: &Home) {
+    let folder = tempfile::tempdir().unwrap();
+    let eve = Home::new(folder.path(), "eve");
+    eve.ok(&["init", "--name", "Eve"]);
+    let (me, who) = (ada.account(), eve.account());
+    let (card, letters) = (folder.path().join("card"), folder.path().join("letters"));
+    let (card, letters) = (card.to_str().unwrap(), letters.to_str().unwrap());
+    all.take(ada, &["dm", "bundle", "export", card]);
+    eve.ok(&["follow", &me]);
+    eve.ok(&["dm", "bundle", "import", card]);
+    eve.ok(&["dm", "send", &me, "ahoy"]);
+    eve.ok(&["dm", "bundle", "export", letters]);
+    all.take(ada, &["dm", "bundle", "import", letters]);
+    for act in ["requests", "ignore", "accept"] {
+        let args = ["dm", act, &who];
+        all.take(ada, if act == "requests" { &args[..2] } else { &args });
+    }
+    let id = field(&all.take(ada, &["dm", "send", &who, "and who are you?"]), "id");
+    for args in [
+        &["dm", "list"][..],
+        &["dm", "read", &who],
+        &["dm", "edit", &id, "who are you?"],
+        &["dm", "delete", &id],
+        &["dm", "group", "create", "Sea", "--with", &who],
+        &["dm", "group", "change", "Sea", "--title", "Sky"],
+    ] {
+        all.take(ada, args);
+    }
+    ada.ok(&["dm", "block", &who]);
 }
 
 fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {

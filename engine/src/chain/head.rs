@@ -34,7 +34,8 @@ impl ChainKind {
             | DocumentKind::Wall
             | DocumentKind::Guest
             | DocumentKind::HubLog
-            | DocumentKind::Channel => Self::Log,
+            | DocumentKind::Channel
+            | DocumentKind::Conversation => Self::Log,
             DocumentKind::Profile => Self::Map,
             DocumentKind::Private => Self::SealedMap,
             DocumentKind::Text => Self::Text,

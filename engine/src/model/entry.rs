@@ -1,5 +1,6 @@
 //! Entries: the values that log changes carry, and their bytes.
 
+pub use self::conversation::{ConversationGenesis, Membership, Sealed, Spoken};
 pub use self::hub::{
     ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
     Rank, RoleRef, Who,
@@ -238,7 +239,8 @@ pub enum Entry {
         /// The policy.
         reply: ReplyPolicy,
     },
-    /// A new epoch key of the private sector, sealed to devices.
+    /// An epoch key of the private sector or of a conversation, sealed to devices. One without
+    /// sealed copies asks for the key.
     Epoch {
         /// Hash of the key.
         epoch: EpochId,
@@ -267,6 +269,10 @@ pub enum Entry {
         /// The devices recovered so far, which the rotation names by their digest.
         seen: Vec<DeviceId>,
     },
+    /// Something said in a conversation, which its participants alone can read.
+    Sealed(Box<Sealed>),
+    /// A member of a conversation comes or goes.
+    Membership(Box<Membership>),
     /// An operation of a hub: who may do what there, its channels, its moderation.
     Hub(Box<HubOperation>),
 }
@@ -314,6 +320,7 @@ impl Entry {
             Self::Message(_) => 0x07,
             Self::Poll(_) => 0x08,
             Self::Vote { .. } => 0x0a,
+            Self::Sealed(_) => 0x0b,
             Self::Edit { .. } => 0x10,
             Self::Tombstone { .. } => 0x11,
             Self::Hide { .. } => 0x12,
@@ -321,6 +328,7 @@ impl Entry {
             Self::Cut { .. } => 0x14,
             Self::ClosePoll { .. } => 0x15,
             Self::Seen { .. } => 0x16,
+            Self::Membership(_) => 0x17,
             Self::AddDevice { .. } => 0x20,
             Self::RenameDevice { .. } => 0x21,
             Self::Suspend { .. } => 0x22,
@@ -366,6 +374,7 @@ impl Entry {
                 write_tips(&mut w, tips);
             }
             Self::Hub(operation) => operation.encode(&mut w),
+            Self::Sealed(_) | Self::Membership(_) => conversation::write(&mut w, self),
             Self::Seen { .. }
             | Self::Message(_)
             | Self::Poll(_)
@@ -419,6 +428,8 @@ fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
             }
             Entry::Reaction { target, emoji }
         }
+        0x0b => conversation::read_sealed(r)?,
+        0x17 => conversation::read_membership(r)?,
         0x10 => Entry::Edit {
             target: ChangeId::from_bytes(r.array("target")?),
             body: read_body(r, BODY_SIZE_MAX)?,
@@ -508,6 +519,7 @@ fn read_tips(r: &mut Reader<'_>, max: usize) -> Result<Vec<Tip>, DecodeError> {
 }
 
 mod account;
+mod conversation;
 mod hub;
 mod message;
 mod post;

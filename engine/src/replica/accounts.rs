@@ -199,7 +199,7 @@ impl Replica {
         self.remember_device(state, work, KnownDevice { device: verified, path });
         state.own = Some(Own { secret, account, incarnation, ring: HashMap::new() });
         // What is kept was worked out for nobody.
-        state.kept = None;
+        (state.kept, state.conversations) = (None, None);
         state.blocked = None;
         Ok(())
     }

@@ -176,13 +176,19 @@ impl Replica {
         chain.link = extend(&chain.link, n, &id);
         chain.last = Some(change.hash);
         let target = self.target_of(work, &change.entry)?;
-        work.events.push(Event::Entry {
-            id,
-            kind: row.kind,
-            account: description.account,
-            doc: key.doc,
-            local,
-            target,
+        // What comes from strangers, or is carried for others, is not for the journal.
+        let quiet = description.kind == DocumentKind::Conversation
+            && !(local || Self::is_heard(state, &space));
+        work.events.push(match quiet {
+            true => Event::Head { chain: key },
+            false => Event::Entry {
+                id,
+                kind: row.kind,
+                account: description.account,
+                doc: key.doc,
+                local,
+                target,
+            },
         });
         work.entries.insert(id, (row, change.entry));
         work.spaces.insert(space);

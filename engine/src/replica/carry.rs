@@ -294,6 +294,7 @@ fn order(account: &AccountId, description: &Description) -> u8 {
         DocumentKind::Wall | DocumentKind::Guest | DocumentKind::Text => 6,
         DocumentKind::HubLog => 7,
         DocumentKind::Channel => 8,
+        DocumentKind::Conversation => 9,
     }
 }
 

@@ -86,6 +86,11 @@ fn action(entry: &Entry) -> (&'static str, Option<String>) {
         Entry::ClosePoll { target, .. } => ("close-poll", Some(target.to_string())),
         Entry::Cut { device, .. } => ("cut", Some(device.to_string())),
         Entry::Hub(operation) => (operation.action.name(), None),
+        Entry::Sealed(_) => ("sealed", None),
+        Entry::Membership(change) => {
+            let what = if change.present { "add-member" } else { "remove-member" };
+            (what, Some(change.account.to_string()))
+        }
         Entry::AddDevice { name, .. } => ("add-device", Some(name.clone())),
         Entry::RenameDevice { device, .. } => ("rename-device", Some(device.to_string())),
         Entry::Suspend { device } => ("suspend-device", Some(device.to_string())),

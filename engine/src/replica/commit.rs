@@ -43,6 +43,7 @@ impl Replica {
         let docs: BTreeSet<DocumentId> = work.chains.iter().map(|key| key.doc).collect();
         state.forget_uses(&docs);
         Self::mark_hubs(&mut state, &work);
+        Self::mark_talks(&mut state, &work);
         self.sign_heads(&mut state, &mut work)?;
         let journal_before = state.journal;
         self.write_journal(&mut state, &mut work)?;

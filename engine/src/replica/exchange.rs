@@ -275,6 +275,19 @@ impl Exchange for Replica {
         Ok(self.readable(remote, section)?)
     }
 
+    fn introductions(&self, remote: &DeviceId) -> ExchangeResult<(Bytes, Vec<Bytes>)> {
+        Ok(self.introductions_to(remote)?)
+    }
+
+    fn take_introductions(
+        &self,
+        remote: &DeviceId,
+        path: &[u8],
+        spaces: &[Bytes],
+    ) -> ExchangeResult<bool> {
+        Ok(self.take_introductions_of(remote, path, spaces)?)
+    }
+
     fn digest(&self, section: &Section) -> ExchangeResult<[u8; 32]> {
         Ok(self.section_digest(&mut self.lock(), section)?)
     }

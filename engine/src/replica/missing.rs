@@ -97,7 +97,7 @@ impl Replica {
         }
         // Followed accounts come with an own map, guests with their documents: see there.
         if Self::changes_lists(state, work) {
-            state.kept = None;
+            (state.kept, state.conversations) = (None, None);
             state.blocked = None;
         }
     }

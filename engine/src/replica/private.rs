@@ -1,5 +1,5 @@
-//! Who may have the private section of an account: its own devices, and, sealed as it is,
-//! whoever keeps it for them.
+//! Who may have what is sealed: the private section of an account its own devices, and whoever
+//! keeps it for them; a conversation the devices of those who take part, and who carries it.
 
 use super::{EngineError, Replica, State};
 use crate::description::{SectionClass, Space};
@@ -39,6 +39,13 @@ impl Replica {
             return Ok(true);
         }
         let mut state = self.lock();
+        if let Some(kept) = self.conversations_kept(&mut state)?.get(&section.space) {
+            return self.may_converse(&mut state, remote, kept);
+        }
+        if let Some(Space::Conversation(_)) = self.space_of(&mut state, &section.space)? {
+            // It is kept no more: nobody is told of it.
+            return Ok(false);
+        }
         let own = state.own.as_ref().map(|own| own.account);
         let Some(owner) = self.owner_of(&mut state, &section.space)? else {
             // Nothing of it is here that anybody could read.

@@ -115,6 +115,9 @@ impl Replica {
                 each_max = subscription.map_or(u64::MAX, |s| s.body_bytes_max);
                 room = budget.as_ref().map_or(room, |b| b.room(description.page));
             }
+            if let Some(most) = self.request_body_limit(state, &description)? {
+                each_max = each_max.min(most);
+            }
             if room.bytes > 0 || room.small_max > 0 {
                 // What is on no page shares its room with nothing.
                 let page = if is_paged(&description) { description.page } else { u64::MAX };

@@ -29,7 +29,7 @@ const UNHELD_CHAINS_MAX: usize = 64;
 const UNNAMED_CHAINS_MAX: usize = 512;
 
 /// Up to which change a chain is stored, and the verdict about what lies beyond.
-type Limit = (u64, Verdict);
+pub(super) type Limit = (u64, Verdict);
 
 const UNLIMITED: Limit = (u64::MAX, Verdict::Accepted { held_n: u64::MAX });
 
@@ -230,16 +230,7 @@ impl Replica {
         if limit.0 == 0 && arrival.chain.known == 0 && self.too_many_unheld(state, &arrival)? {
             return Err(refused(Reason::Quota));
         }
-        match self.visitor_limit(state, &arrival)? {
-            Some(Verdict::Refused(reason)) => return Err(refused(reason)),
-            Some(verdict) if limit.0 > arrival.chain.held => limit = (arrival.chain.held, verdict),
-            _ => {}
-        }
-        match self.hub_limit(state, &arrival)? {
-            Some(Verdict::Refused(reason)) => return Err(refused(reason)),
-            Some(verdict) if limit.0 > arrival.chain.held => limit = (arrival.chain.held, verdict),
-            _ => {}
-        }
+        limit = self.narrowed(state, &arrival, limit)?;
         if !steps.is_empty() && !self.takes_page(state, &arrival.description)? {
             limit = (arrival.chain.held, Verdict::Deferred(Reason::Quota));
         }
@@ -575,7 +566,7 @@ impl Replica {
             | DocumentKind::Wall
             | DocumentKind::Text
             | DocumentKind::Channel => SectionClass::Public,
-            DocumentKind::Private => SectionClass::Private,
+            DocumentKind::Private | DocumentKind::Conversation => SectionClass::Private,
             DocumentKind::Guest => {
                 let admitted = match description.space.account() {
                     Some(owner) => self

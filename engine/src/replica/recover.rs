@@ -152,7 +152,7 @@ impl Replica {
         state.shown.clear();
         state.texts.clear();
         state.shown_texts.clear();
-        state.kept = None;
+        (state.kept, state.conversations) = (None, None);
         state.blocked = None;
         state.forget_missing(None);
         Ok(keys)

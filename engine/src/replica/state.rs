@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::budget::DocumentUse;
+use super::conversations::{KeptConversation, KnownTalk};
 use super::digests::Digest;
 use super::forks::Branch;
 use super::hubs::KnownHub;
@@ -18,8 +19,8 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, Space};
 use crate::document::{MapDocument, TextDocument};
 use crate::hash::{
-    AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, EpochId, HubId, Incarnation,
-    Link, SpaceId,
+    AccountId, BlobHash, ChangeHash, ChangeId, ConversationId, DeviceId, DocumentId, EpochId,
+    HubId, Incarnation, Link, SpaceId,
 };
 use crate::identity::{CertificatePath, DeviceSecret, VerifiedDevice};
 use crate::limits::HEAD_AHEAD_MAX;
@@ -204,6 +205,12 @@ pub(crate) struct State {
     pub admitted: Admitted,
     /// Sections kept; worked out again when something about it changes.
     pub kept: Option<Arc<BTreeSet<Section>>>,
+    /// Conversations that are kept; worked out again with `kept`.
+    pub conversations: Option<Arc<BTreeMap<SpaceId, KeptConversation>>>,
+    /// Who takes part in conversations, worked out when it is asked for.
+    pub talks: HashMap<ConversationId, KnownTalk>,
+    /// Keys of conversations that this device could open.
+    pub conversation_keys: HashMap<EpochId, EpochKey>,
     /// Accounts that are blocked; worked out again with `kept`.
     pub blocked: Option<Arc<BTreeSet<AccountId>>>,
     /// What visitors have on each wall.

@@ -150,7 +150,7 @@ impl Replica {
         let durable = pending.wait();
         // Whoever asked meanwhile was told what was on the disk.
         let mut state = self.lock();
-        state.kept = None;
+        (state.kept, state.conversations) = (None, None);
         state.limits = None;
         state.forget_missing(None);
         drop(state);
@@ -305,8 +305,7 @@ impl Replica {
         let mut accounts = self.listed(state, FOLLOWS)?;
         let subscriptions = self.subscriptions()?;
         accounts.extend(subscriptions.iter().map(|subscription| subscription.account));
-        let whole = subscriptions.iter().filter(|subscription| !subscription.is_limited());
-        let whole: BTreeSet<AccountId> = whole.map(|subscription| subscription.account).collect();
+        let whole = whole_of(&subscriptions);
         let own = state.own.as_ref().map(|own| own.account);
         accounts.extend(own);
         let mut guests = BTreeSet::new();
@@ -334,6 +333,7 @@ impl Replica {
                 guests.insert(description.account);
             }
         }
+        guests.extend(self.keep_conversations(state, &mut kept)?);
         for guest in guests.difference(&accounts) {
             let space = Space::Account(*guest).id();
             kept.insert(Section { space, class: SectionClass::Authority });
@@ -343,7 +343,17 @@ impl Replica {
         Ok(kept)
     }
 
+    /// Accounts that this replica keeps whole, for their own sake.
+    pub(super) fn whole_accounts(&self) -> Result<BTreeSet<AccountId>, EngineError> {
+        Ok(whole_of(&self.subscriptions()?))
+    }
+
     pub(crate) fn keeps(&self, state: &mut State, section: &Section) -> Result<bool, EngineError> {
         Ok(self.sections_kept(state)?.contains(section))
     }
+}
+
+fn whole_of(subscriptions: &[Subscription]) -> BTreeSet<AccountId> {
+    let whole = subscriptions.iter().filter(|subscription| !subscription.is_limited());
+    whole.map(|subscription| subscription.account).collect()
 }

@@ -30,6 +30,7 @@
 //! | Meta | `s ‖ account` | subscription |
 //! | Meta | `S ‖ hub` | empty: this node keeps the hub |
 //! | Meta | `B ‖ hub` | what the hub began with |
+//! | Meta | `C ‖ conversation` | what a conversation began with |
 //! | Meta | `w ‖ hub ‖ entry` | who wrote a message that a moderator purged |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
@@ -56,7 +57,9 @@
 use crate::chain::ChainKey;
 use crate::codec::Reader;
 use crate::description::{Section, Space};
-use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, HubId, PolicyId, SpaceId};
+use crate::hash::{
+    AccountId, BlobHash, ChangeId, ConversationId, DeviceId, DocumentId, HubId, PolicyId, SpaceId,
+};
 
 mod rows;
 mod runs;
@@ -399,6 +402,14 @@ pub fn hub_genesis(hub: &HubId) -> Vec<u8> {
     join(b'B', &[hub.as_bytes()])
 }
 
+/// What conversations that were told of here began with.
+pub const CONVERSATIONS: &[u8] = b"C";
+/// What a conversation began with.
+#[must_use]
+pub fn conversation(id: &ConversationId) -> Vec<u8> {
+    join(b'C', &[id.as_bytes()])
+}
+
 /// All subscriptions.
 pub const SUBSCRIPTIONS: &[u8] = b"s";
 
@@ -447,6 +458,8 @@ pub const JOURNAL: &[u8] = b"j";
 /// All states of bodies.
 pub const BODIES: &[u8] = b"r";
 
+/// Peers that may keep what is private here, sealed.
+pub const KEEPERS: &[u8] = b"K";
 /// A peer that may keep what is private here, sealed.
 #[must_use]
 pub fn keeper(device: &DeviceId) -> Vec<u8> {

@@ -210,6 +210,29 @@ pub trait Exchange {
     /// If the store fails.
     fn may_read(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<bool>;
 
+    /// The own certificate path, and what conversations began with that `remote` may read and is
+    /// not known to have.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn introductions(&self, _remote: &DeviceId) -> ExchangeResult<(Bytes, Vec<Bytes>)> {
+        Ok((Bytes::new(), Vec::new()))
+    }
+
+    /// Takes what `remote` introduces, as far as it is anything to this replica and there is room;
+    /// whether more is kept since. Strangers' bytes: nothing in them is an error.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn take_introductions(
+        &self,
+        _remote: &DeviceId,
+        _path: &[u8],
+        _spaces: &[Bytes],
+    ) -> ExchangeResult<bool> {
+        Ok(false)
+    }
+
     /// Digest over all known heads of the section: a pure function of the set of
     /// (chain, n, link), the same on every replica that knows the same heads.
     ///

@@ -103,7 +103,7 @@ impl Session {
         Ok(Some((spaces, sums, sums == 0 || tips >= self.options.sketch_from)))
     }
 
-    /// Takes a message of who begins with sums of a list.
+    /// Takes a message of who begins with sums of a list, or tells of conversations.
     pub(super) fn on_meeting(
         &mut self,
         now_ms: u64,
@@ -117,6 +117,9 @@ impl Session {
             }
             Message::Met { round, missing, then, digest, answers } => {
                 self.on_met(now_ms, round, (missing, then), digest, &answers, exchange)
+            }
+            Message::Introduce { path, spaces } => {
+                self.on_introduce(now_ms, &path, &spaces, exchange)
             }
             _ => Err(PROTOCOL),
         }

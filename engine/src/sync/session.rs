@@ -21,6 +21,7 @@ use crate::sketch::sums::SUMS_MAX;
 use crate::sync::agreed::Standing;
 use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
 use crate::sync::give::Giver;
+use crate::sync::introduce::Introduced;
 use crate::sync::keys::{Salt, SessionKey};
 use crate::sync::ledger::Ledger;
 use crate::sync::list::ListEntry;
@@ -233,6 +234,7 @@ pub struct Session {
     pub(super) round_ms: u64,
     pub(super) tally: Tally,
     pub(super) meter: Meter,
+    pub(super) introduced: Introduced,
     heard_ms: u64,
     closed: bool,
     error: Option<ExchangeError>,
@@ -278,6 +280,7 @@ impl Session {
             round_ms: 0,
             tally: Tally::default(),
             meter: Meter::default(),
+            introduced: Introduced::default(),
             heard_ms: 0,
             closed: false,
             error: None,
@@ -359,6 +362,7 @@ impl Session {
             Input::News(news) => self.note_news(now_ms, news),
             Input::Refresh => {
                 self.reopen = true;
+                self.introduced.look_again();
                 self.retried = false;
                 self.ask_for_round(now_ms);
             }
@@ -402,7 +406,7 @@ impl Session {
             Message::Check { round, list, missing, digest, told } => {
                 self.on_check(round, list, missing, (digest, told), exchange)
             }
-            message @ (Message::Meet { .. } | Message::Met { .. }) => {
+            message @ (Message::Meet { .. } | Message::Met { .. } | Message::Introduce { .. }) => {
                 self.on_meeting(now_ms, message, exchange)
             }
             Message::Total { round, missing, then, digest } => {
@@ -466,6 +470,7 @@ impl Session {
         self.taker.acknowledge(&mut self.out);
         self.advance_round(now_ms, exchange)?;
         self.note_growth(now_ms, exchange)?;
+        self.introduce(exchange)?;
         self.advance_push(now_ms, exchange)?;
         while self.out.bytes() < OUT_BYTES_MAX {
             if self.send_tips() {
@@ -523,7 +528,10 @@ impl Session {
     }
 
     fn note_news(&mut self, now_ms: u64, news: Vec<News>) {
-        self.grown |= news.iter().any(|news| news.from_n == 1);
+        if news.iter().any(|news| news.from_n == 1) {
+            self.grown = true;
+            self.introduced.look_again();
+        }
         if self.news.len() + news.len() > NEWS_MAX {
             self.news.clear();
             self.reopen = true;

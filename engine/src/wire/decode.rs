@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::encode::{
     AGAIN, ANSWER, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL, FLAG_COMMITTED,
     FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK, FLAG_LAST, FLAG_MORE,
-    FLAG_SUMS, GIVE, MEET, MET, MORE, NEWEST, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE,
-    WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
+    FLAG_SUMS, GIVE, INTRODUCE, MEET, MET, MORE, NEWEST, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT,
+    WANT_BARE, WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
@@ -14,7 +14,8 @@ use super::message::{
 };
 use super::range::{PARTS_MAX, read_part};
 use super::{
-    CAUSES_MAX, EXCERPTS_MAX, Excerpt, Newest, PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX,
+    CAUSES_MAX, EXCERPTS_MAX, Excerpt, INTRODUCED_BYTES_MAX, INTRODUCED_MAX, Newest,
+    PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX,
 };
 use crate::codec::{DecodeError, Reader};
 use crate::description::{Description, SectionClass};
@@ -107,10 +108,19 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
         END => Message::End { scope: read_scope(r)? },
         DONE => Message::Done(read_done(r)?),
         TAKEN => Message::Taken { count: number(r, "taken")? },
+        INTRODUCE => read_introduction(frame, r)?,
         AGAIN => Message::Again,
         CLOSE => Message::Close { code: r.u8("close code")? },
         value => return Err(DecodeError::Unknown { reading: "message type", value }),
     })
+}
+
+fn read_introduction(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    let path = frame.slice_ref(r.bytes(PATH_BYTES_MAX, "certificate path")?);
+    let spaces = list_of(r, INTRODUCED_MAX, "conversations", |r| {
+        Ok(frame.slice_ref(r.bytes(INTRODUCED_BYTES_MAX, "conversation")?))
+    })?;
+    Ok(Message::Introduce { path, spaces })
 }
 
 /// The messages by which tips are told apart.

@@ -32,6 +32,7 @@ pub(super) const SUMS: u8 = 18;
 pub(super) const MEET: u8 = 19;
 pub(super) const MET: u8 = 20;
 pub(super) const NEWEST: u8 = 21;
+pub(super) const INTRODUCE: u8 = 22;
 
 pub(super) const FLAG_MORE: u8 = 1;
 pub(super) const FLAG_FIRST: u8 = 2;
@@ -85,6 +86,7 @@ impl Message {
             Self::End { .. } => END,
             Self::Done(_) => DONE,
             Self::Taken { .. } => TAKEN,
+            Self::Introduce { .. } => INTRODUCE,
             Self::Again => AGAIN,
             Self::Close { .. } => CLOSE,
         }
@@ -149,6 +151,12 @@ impl Message {
             Self::Done(done) => write_done(w, done),
             Self::Taken { count } => {
                 w.varint(*count);
+            }
+            Self::Introduce { path, spaces } => {
+                w.bytes(path).varint(spaces.len() as u64);
+                for space in spaces {
+                    w.bytes(space);
+                }
             }
             Self::Again => {}
             Self::Close { code } => {

@@ -399,6 +399,14 @@ pub enum Message {
         /// How many.
         count: u64,
     },
+    /// Conversations that the sender has and that the receiver may take part in, or carry: of
+    /// these alone a list would tell it nothing, as names of spaces cannot be read back.
+    Introduce {
+        /// The sender's certificate path: whose device tells this.
+        path: Bytes,
+        /// What each began with; at most [`super::INTRODUCED_MAX`].
+        spaces: Vec<Bytes>,
+    },
     /// The responder asks for a round.
     Again,
     /// The session ends; the code is for the log.

@@ -125,6 +125,10 @@ fn given() -> Vec<Message> {
         Message::Taken { count: 8 },
         Message::Again,
         Message::Close { code: 2 },
+        Message::Introduce {
+            path: b"path".as_slice().into(),
+            spaces: vec![b"one".as_slice().into(), b"two".as_slice().into()],
+        },
     ]
 }
 
@@ -385,4 +389,4 @@ fn a_wall_post_costs_at_most_45_bytes() {
     assert!(packer.finish().len() <= 45 * 1024);
 }
 
-const GOLDEN_ALL: &str = "cabb7e62d34b47c1a20c45d0808e3ddf6e974844a3f5d2921a76333226a1af01";
+const GOLDEN_ALL: &str = "2f5a8dcbf22e5ea2c312263dc4bdaf89d845bc8f271004a2e791f7529be51c3a";

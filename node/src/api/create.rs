@@ -18,7 +18,7 @@ use super::answer::{Answer, Outcome, Sink, route};
 use super::sync;
 use super::sync_status::failed;
 use super::types::{
-    ErrorKind, ErrorRecord, MessageSend, Notice, PostCreate, Record, Request, WallComment,
+    DmSend, ErrorKind, ErrorRecord, MessageSend, Notice, PostCreate, Record, Request, WallComment,
 };
 use crate::app::App;
 use crate::clock;
@@ -60,6 +60,7 @@ macro_rules! creates {
 creates!(PostCreate);
 creates!(WallComment);
 creates!(MessageSend);
+creates!(DmSend);
 
 /// Returns the key of a request, with what is asked for under it.
 pub(super) fn once<R: Creates>(request: &R) -> Result<Option<Once>, ErrorRecord> {
@@ -127,6 +128,7 @@ fn id_of(record: &Record) -> Option<ChangeId> {
         Record::Post(post) => ChangeId::parse_hex(&post.id),
         Record::Comment(comment) => ChangeId::parse_hex(&comment.id),
         Record::Message(message) => ChangeId::parse_hex(&message.id),
+        Record::DirectMessage(message) => ChangeId::parse_hex(&message.id),
         _ => None,
     }
 }

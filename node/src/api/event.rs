@@ -207,7 +207,7 @@ pub(crate) fn note(replica: &Replica, event: &str, data: &[(&str, String)]) {
 }
 
 /// Every event there is.
-const EVENTS: [&str; 43] = [
+const EVENTS: [&str; 46] = [
     "channel.changed",
     "comment.created",
     "comment.deleted",
@@ -221,6 +221,9 @@ const EVENTS: [&str; 43] = [
     "device.restored",
     "device.revoked",
     "device.suspended",
+    "direct.changed",
+    "direct.created",
+    "direct.removed",
     "entry.created",
     "gap",
     "guest.admitted",
@@ -264,17 +267,20 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x07 | 0x08, _) => "message.created",
         (0x09, _) => "text.changed",
         (0x0a, _) => "poll.voted",
+        (0x0b, _) => "direct.created",
         (0x10, Some(0x04)) => "comment.edited",
         (0x10, Some(0x07 | 0x08)) => "message.edited",
         (0x10, _) => "post.edited",
         (0x11, Some(0x04)) => "comment.deleted",
         (0x11, Some(0x05)) => "reaction.removed",
         (0x11, Some(0x07 | 0x08)) => "message.removed",
+        (0x11, Some(0x0b)) => "direct.removed",
         (0x11, _) => "post.deleted",
         (0x12, _) => "comment.hidden",
         (0x13, _) => "comment.shown",
         (0x14, _) => "device.cut",
         (0x15, _) => "poll.closed",
+        (0x17, _) => "direct.changed",
         (0x20, _) => "device.linked",
         (0x21, _) => "device.renamed",
         (0x22, _) => "device.suspended",
@@ -306,7 +312,7 @@ mod tests {
 
     #[test]
     fn every_event_is_named_and_documented() {
-        let targets = [None, Some(0x04), Some(0x05), Some(0x07)];
+        let targets = [None, Some(0x04), Some(0x05), Some(0x07), Some(0x0b)];
         let named = (0..=u8::MAX).flat_map(|kind| targets.map(|target| event_name(kind, target)));
         let own = ["gap", "node.ready", "node.stopping"];
         let named = named.chain(own);

@@ -80,7 +80,7 @@ pub(super) fn person(seed: u64, name: &str) -> (Home, AccountId) {
     (Home::new(replica), account)
 }
 
-fn link(first: &Home, seed: u64, name: &str) -> Home {
+pub(super) fn link(first: &Home, seed: u64, name: &str) -> Home {
     let second = replica(seed);
     let secret = DeviceSecret::generate(&SeededEntropy::new(seed + 1000));
     let first = &first.replica;

@@ -75,12 +75,14 @@ macro_rules! record_types {
     };
 }
 
+mod dm;
 mod hub;
 mod network;
 mod people;
 mod settings;
 mod store;
 
+pub use dm::*;
 pub use hub::*;
 pub use network::*;
 pub use people::*;
@@ -144,6 +146,14 @@ record_types! {
     Message(Message),
     /// What was not read in a channel.
     Unread(Unread),
+    /// A conversation.
+    Conversation(Conversation),
+    /// A message of a conversation.
+    DirectMessage(DirectMessage),
+    /// What was taken from a file of conversations.
+    BundleImported(BundleImported),
+    /// A file of conversations that was written.
+    BundleExported(BundleExported),
     /// A member of a hub.
     Member(Member),
     /// A role in a hub.

@@ -3,6 +3,7 @@
 mod absent;
 #[macro_use]
 mod table;
+mod dm;
 mod hub;
 mod joined;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use absent::Absent;
+pub use dm::*;
 pub use hub::*;
 pub use joined::{OPERATIONS, PATHS, Request};
 

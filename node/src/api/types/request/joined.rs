@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::dm::{DM_OPERATIONS, DM_PATHS};
 use super::hub::{HUB_OPERATIONS, HUB_PATHS};
 use super::{OWN_OPERATIONS, OWN_PATHS};
 use crate::api::types::schema::Operation;
@@ -16,10 +17,15 @@ pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Path of every operation.
-pub const PATHS: &[&str] = &join::<_, { OWN_PATHS.len() + HUB_PATHS.len() }>(OWN_PATHS, HUB_PATHS);
+pub const PATHS: &[&str] =
+    &join::<_, { OWN_AND_DM_PATHS.len() + HUB_PATHS.len() }>(OWN_AND_DM_PATHS, HUB_PATHS);
+const OWN_AND_DM_PATHS: &[&str] =
+    &join::<_, { OWN_PATHS.len() + DM_PATHS.len() }>(OWN_PATHS, DM_PATHS);
 /// Every operation with its arguments.
 pub const OPERATIONS: &[Operation] =
-    &join::<_, { OWN_OPERATIONS.len() + HUB_OPERATIONS.len() }>(OWN_OPERATIONS, HUB_OPERATIONS);
+    &join::<_, { OWN_AND_DM.len() + HUB_OPERATIONS.len() }>(OWN_AND_DM, HUB_OPERATIONS);
+const OWN_AND_DM: &[Operation] =
+    &join::<_, { OWN_OPERATIONS.len() + DM_OPERATIONS.len() }>(OWN_OPERATIONS, DM_OPERATIONS);
 
 /// Joins two tables, neither of which is empty.
 #[expect(clippy::indexing_slicing, reason = "worked out when this is compiled, or not at all")]

@@ -1,0 +1,258 @@
+//! What participants write into conversations, and its bytes.
+
+use super::{BODY_SIZE_MAX, BodyRef, Entry};
+use super::{Tip, read_body, read_tips, write_body, write_tips};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::hash::{AccountId, ChangeId, ConversationId, derive};
+use crate::limits::{
+    CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX, HUB_NAME_BYTES_MAX,
+    MEMBERSHIP_ROUNDS_MAX, SEALED_BODIES_MAX, SEALED_BYTES_MAX,
+};
+use crate::seal::{EPOCH_HINT_BYTES, SealedEntry};
+
+/// Who a conversation began with. Its id is the hash of this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationGenesis {
+    /// Tells groups of the same people apart; zeros between two people.
+    pub nonce: [u8; 16],
+    /// Who adds and removes members; `None` between two people, who stay the same for ever.
+    pub founder: Option<AccountId>,
+    /// Who it began with, rising: two, or 1 to [`CONVERSATION_MEMBERS_MAX`] with a founder.
+    pub members: Vec<AccountId>,
+}
+
+impl ConversationGenesis {
+    /// The one conversation between two accounts: both can name it before they met.
+    #[must_use]
+    pub fn between(a: AccountId, b: AccountId) -> Self {
+        let mut members = vec![a, b];
+        members.sort_unstable();
+        Self { nonce: [0; 16], founder: None, members }
+    }
+
+    /// Returns the id: `derive_key("mosaic conversation 1", encoded genesis)`.
+    #[must_use]
+    pub fn id(&self) -> ConversationId {
+        ConversationId::from_bytes(derive("mosaic conversation 1", &[&self.encode()]))
+    }
+
+    /// Encodes: `version 1 ‖ nonce ‖ founder ‖ members`.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(1).raw(&self.nonce);
+        match &self.founder {
+            None => w.u8(0),
+            Some(founder) => w.u8(1).raw(founder.as_bytes()),
+        };
+        w.varint(self.members.len() as u64);
+        for member in &self.members {
+            w.raw(member.as_bytes());
+        }
+        w.finish()
+    }
+
+    /// Decodes exactly one genesis.
+    ///
+    /// # Errors
+    /// If malformed, of another version, or its members do not fit together.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let version = r.u8("conversation version")?;
+        if version != 1 {
+            return Err(DecodeError::Unknown { reading: "conversation version", value: version });
+        }
+        let nonce: [u8; 16] = r.array("nonce")?;
+        let founder = match r.u8("founder flag")? {
+            0 => None,
+            1 => Some(AccountId::from_bytes(r.array("founder")?)),
+            value => return Err(DecodeError::Unknown { reading: "founder flag", value }),
+        };
+        let count = r.count(CONVERSATION_MEMBERS_MAX, "members")?;
+        let mut members: Vec<AccountId> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let member = AccountId::from_bytes(r.array("member")?);
+            if members.last().is_some_and(|last| *last >= member) {
+                return Err(DecodeError::Rule("members are not in strictly rising order"));
+            }
+            members.push(member);
+        }
+        r.end()?;
+        let fits = match &founder {
+            None => members.len() == 2 && nonce == [0; 16],
+            Some(founder) => members.contains(founder),
+        };
+        if !fits {
+            return Err(DecodeError::Rule("members of a conversation do not fit its kind"));
+        }
+        Ok(Self { nonce, founder, members })
+    }
+}
+
+/// What only the participants can read, with what relays have to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The texts that it brings, sealed themselves; at most [`SEALED_BODIES_MAX`].
+    pub bodies: Vec<BodyRef>,
+    /// What it says; a [`Spoken`] once it is open.
+    pub entry: SealedEntry,
+}
+
+impl Sealed {
+    /// What of the entry stands in the clear and is sealed along.
+    #[must_use]
+    pub fn header(bodies: &[BodyRef]) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(0x0b).varint(bodies.len() as u64);
+        for body in bodies {
+            write_body(&mut w, body);
+        }
+        w.finish()
+    }
+}
+
+/// A member comes or goes. Of several the highest round counts, and of those of one round that he
+/// goes. A founder writes it of others, everybody of himself that he leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Who.
+    pub account: AccountId,
+    /// One more than before where he comes, as before where he goes.
+    pub round: u64,
+    /// Whether he is a member from then on.
+    pub present: bool,
+    /// Where he goes: versions of his pages up to which he is heard.
+    pub cut: Vec<Tip>,
+}
+
+/// What a sealed entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoken {
+    /// A message; its text is the first body.
+    Message {
+        /// The message that it answers.
+        target: Option<ChangeId>,
+    },
+    /// New text for an own message; the text is the first body.
+    Edit {
+        /// The message.
+        target: ChangeId,
+    },
+    /// What the conversation is called.
+    Title {
+        /// At most [`HUB_NAME_BYTES_MAX`] bytes.
+        title: String,
+    },
+    /// An emoji on a message.
+    Reaction {
+        /// The message.
+        target: ChangeId,
+        /// The emoji.
+        emoji: String,
+    },
+    /// The author has read everything up to a message of somebody else.
+    Read {
+        /// The message.
+        target: ChangeId,
+    },
+}
+
+impl Spoken {
+    /// Encodes: kind byte, then the fields in order.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Message { target: None } => w.u8(1),
+            Self::Message { target: Some(target) } => w.u8(2).raw(target.as_bytes()),
+            Self::Edit { target } => w.u8(3).raw(target.as_bytes()),
+            Self::Title { title } => w.u8(4).text(title),
+            Self::Reaction { target, emoji } => w.u8(5).raw(target.as_bytes()).text(emoji),
+            Self::Read { target } => w.u8(6).raw(target.as_bytes()),
+        };
+        w.finish()
+    }
+
+    /// Decodes exactly one, which brings so many bodies.
+    ///
+    /// # Errors
+    /// If malformed, over a limit, of unknown kind, or with other bodies than it has.
+    pub fn decode(bytes: &[u8], bodies: usize) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let spoken = match r.u8("kind of a sealed entry")? {
+            1 => Self::Message { target: None },
+            2 => Self::Message { target: Some(ChangeId::from_bytes(r.array("target")?)) },
+            3 => Self::Edit { target: ChangeId::from_bytes(r.array("target")?) },
+            4 => Self::Title { title: r.text(HUB_NAME_BYTES_MAX, "title")?.to_owned() },
+            5 => {
+                let target = ChangeId::from_bytes(r.array("target")?);
+                Self::Reaction { target, emoji: r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned() }
+            }
+            6 => Self::Read { target: ChangeId::from_bytes(r.array("target")?) },
+            value => return Err(DecodeError::Unknown { reading: "kind of a sealed entry", value }),
+        };
+        r.end()?;
+        let brings = usize::from(matches!(spoken, Self::Message { .. } | Self::Edit { .. }));
+        if bodies != brings {
+            return Err(DecodeError::Rule("a sealed entry with bodies that it does not have"));
+        }
+        Ok(spoken)
+    }
+}
+
+/// Appends the fields of an entry of a conversation; of others nothing.
+pub(super) fn write(w: &mut Writer, entry: &Entry) {
+    match entry {
+        Entry::Sealed(sealed) => {
+            w.varint(sealed.bodies.len() as u64);
+            for body in &sealed.bodies {
+                write_body(w, body);
+            }
+            let SealedEntry { epoch, check, salt, ciphertext } = &sealed.entry;
+            w.raw(epoch).raw(check).raw(salt).raw(ciphertext);
+        }
+        Entry::Membership(change) => {
+            w.raw(change.account.as_bytes()).varint(change.round).u8(u8::from(change.present));
+            write_tips(w, &change.cut);
+        }
+        _ => {}
+    }
+}
+
+/// Reads a sealed entry.
+pub(super) fn read_sealed(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    let count = r.count(SEALED_BODIES_MAX, "bodies")?;
+    let mut bodies = Vec::with_capacity(count);
+    for _ in 0..count {
+        bodies.push(read_body(r, BODY_SIZE_MAX)?);
+    }
+    let epoch: [u8; EPOCH_HINT_BYTES] = r.array("epoch")?;
+    let (check, salt) = (r.array("key check")?, r.array("salt")?);
+    let ciphertext = r.rest();
+    if ciphertext.len() > SEALED_BYTES_MAX {
+        return Err(DecodeError::TooLarge {
+            reading: "sealed entry",
+            value: ciphertext.len() as u64,
+            max: SEALED_BYTES_MAX as u64,
+        });
+    }
+    let ciphertext = r.take(ciphertext.len(), "sealed entry")?.to_vec();
+    let entry = SealedEntry { epoch, check, salt, ciphertext };
+    Ok(Entry::Sealed(Box::new(Sealed { bodies, entry })))
+}
+
+/// Reads that a member comes or goes.
+pub(super) fn read_membership(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    let account = AccountId::from_bytes(r.array("member")?);
+    let round = r.varint(MEMBERSHIP_ROUNDS_MAX, "round")?;
+    let present = match r.u8("presence")? {
+        0 => false,
+        1 => true,
+        value => return Err(DecodeError::Unknown { reading: "presence", value }),
+    };
+    let cut = read_tips(r, CUT_ITEMS_MAX)?;
+    if present && !cut.is_empty() {
+        return Err(DecodeError::Rule("who comes has no cut"));
+    }
+    Ok(Entry::Membership(Box::new(Membership { account, round, present, cut })))
+}

@@ -1,0 +1,486 @@
+//! Conversations: who takes part, which are kept here and how the own account stands to them.
+//!
+//! A conversation is a space of its own. Each participant writes pages of his own there: keys and
+//! membership in the clear, since whoever carries them has to know whom they are for; all that is
+//! said is sealed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{EngineError, FOLLOWS, PETNAMES, Replica, State, Work};
+use crate::chain::{ChainKey, extend};
+use crate::change::value::Value;
+use crate::description::{Section, SectionClass, Space};
+use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, Link, SpaceId};
+use crate::model::entry::{ConversationGenesis, Entry, Tip};
+use crate::store::{Table, keys};
+
+mod admission;
+mod bundle;
+mod epochs;
+mod list;
+mod meet;
+mod read;
+mod write;
+
+pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
+pub use self::list::ConversationView;
+pub use self::read::{Delivery, DirectMessage, MessageStanding};
+pub use self::write::DirectDraft;
+
+/// Name of the private map of conversations that this account takes part in.
+pub const CONVERSATIONS: &str = "conversations";
+
+/// Conversations of which it is remembered who takes part.
+const TALKS_CACHED_MAX: usize = 256;
+
+/// How the own account stands to a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConversationStanding {
+    /// It takes part.
+    Accepted,
+    /// Somebody it does not know wrote to it.
+    Requested,
+    /// As that, and it does not want to hear of it.
+    Ignored,
+    /// It does not take part: this node carries it for others.
+    Carried,
+}
+
+impl ConversationStanding {
+    /// Stable name for JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Requested => "requested",
+            Self::Ignored => "ignored",
+            Self::Carried => "carried",
+        }
+    }
+}
+
+/// A conversation that is kept here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptConversation {
+    pub id: ConversationId,
+    pub genesis: ConversationGenesis,
+    pub standing: ConversationStanding,
+}
+
+/// Somebody who takes part in a conversation, or did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub round: u64,
+    pub present: bool,
+    /// Versions up to which he is heard, once he has gone.
+    pub cut: BTreeSet<Tip>,
+}
+
+/// A key of a conversation, as its entries tell of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownEpoch {
+    /// When it was opened, as claimed.
+    pub since_ms: u64,
+    /// Devices that wrote copies of it: they hold it.
+    pub openers: BTreeSet<DeviceId>,
+    /// Copies, by the device that they are for, with who wrote them.
+    pub wraps: BTreeMap<DeviceId, Vec<(DeviceId, Vec<u8>)>>,
+    /// Devices that it is not for, as whoever opened it knew: they were revoked.
+    pub excluded: BTreeSet<DeviceId>,
+    /// Devices for which no copy opened.
+    pub asks: BTreeSet<DeviceId>,
+}
+
+impl KnownEpoch {
+    /// Devices that hold the key, as far as was said.
+    pub(crate) fn holders(&self) -> BTreeSet<DeviceId> {
+        self.wraps.keys().chain(&self.openers).copied().collect()
+    }
+}
+
+/// What the clear entries of a conversation come to.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    pub members: BTreeMap<AccountId, Member>,
+    pub epochs: BTreeMap<EpochId, KnownEpoch>,
+    /// Keys of which those alone tell who are not heard there. Somebody may have used them
+    /// before he knew.
+    pub lost: BTreeMap<EpochId, KnownEpoch>,
+}
+
+impl Talk {
+    /// Whether somebody takes part now.
+    pub(crate) fn is_member(&self, account: &AccountId) -> bool {
+        self.members.get(account).is_some_and(|member| member.present)
+    }
+
+    /// Who takes part now.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &AccountId> {
+        self.members.iter().filter(|(_, member)| member.present).map(|(account, _)| account)
+    }
+
+    /// Whether change `n` of a chain of somebody is heard.
+    pub(crate) fn hears(&self, account: &AccountId, key: &ChainKey, n: u64) -> bool {
+        match self.members.get(account) {
+            None => false,
+            Some(member) if member.present => true,
+            Some(member) => n <= cut_at(&member.cut, key),
+        }
+    }
+}
+
+/// Up to which change of a chain a cut reaches.
+pub(crate) fn cut_at(cut: &BTreeSet<Tip>, key: &ChainKey) -> u64 {
+    let of_chain = |tip: &&Tip| {
+        tip.doc == key.doc && tip.device == key.device && tip.incarnation == key.incarnation
+    };
+    cut.iter().filter(of_chain).map(|tip| tip.n).max().unwrap_or(0)
+}
+
+/// A clear entry, and where it stands.
+#[derive(Debug)]
+struct TalkItem {
+    account: AccountId,
+    key: ChainKey,
+    n: u64,
+    time_ms: u64,
+    entry: Entry,
+}
+
+/// What is remembered of a conversation.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTalk {
+    fed: BTreeMap<ChainKey, (u64, Link)>,
+    items: Vec<TalkItem>,
+    stale: bool,
+    talk: Arc<Talk>,
+}
+
+impl Replica {
+    /// Notes what a commit changes about conversations that are in memory.
+    pub(super) fn mark_talks(state: &mut State, work: &Work) {
+        if !work.accounts.is_empty() || !work.cuts.is_empty() {
+            state.talks.values_mut().for_each(|known| known.stale = true);
+        }
+        let moves = |entry: &Entry| matches!(entry, Entry::Membership(_));
+        if work.entries.values().any(|(_, entry)| moves(entry)) {
+            (state.kept, state.conversations) = (None, None);
+        }
+        for key in &work.chains {
+            let description = state.descriptions.get(&key.doc);
+            let id = description.and_then(|description| description.space.conversation());
+            if let Some(known) = id.and_then(|id| state.talks.get_mut(&id)) {
+                known.stale = true;
+            }
+        }
+    }
+
+    /// Who takes part in a conversation, and its keys.
+    pub(crate) fn talk_of(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+        genesis: &ConversationGenesis,
+    ) -> Result<Arc<Talk>, EngineError> {
+        if let Some(known) = state.talks.get(id).filter(|known| !known.stale) {
+            return Ok(known.talk.clone());
+        }
+        // Taken out: what fails on the way is worked out from the beginning.
+        let mut known = state.talks.remove(id).unwrap_or_default();
+        if !self.feed_talk(state, id, &mut known)? {
+            known = KnownTalk::default();
+            self.feed_talk(state, id, &mut known)?;
+        }
+        known.talk = Arc::new(self.fold_talk(state, genesis, &known.items)?);
+        known.stale = false;
+        let talk = known.talk.clone();
+        if state.talks.len() >= TALKS_CACHED_MAX {
+            let other = state.talks.keys().next().copied();
+            other.and_then(|other| state.talks.remove(&other));
+        }
+        state.talks.insert(*id, known);
+        Ok(talk)
+    }
+
+    /// Reads what came since. False if it has to be read again from the beginning.
+    fn feed_talk(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+        known: &mut KnownTalk,
+    ) -> Result<bool, EngineError> {
+        let space = Space::Conversation(*id).id();
+        for (doc, description) in self.documents(state, &space)? {
+            for (key, chain) in self.chains_of(state, &doc)? {
+                let origin = (0, key.origin(&space));
+                let (fed, mut link) = known.fed.get(&key).copied().unwrap_or(origin);
+                if chain.held < fed || (chain.held == fed && chain.link != link) {
+                    return Ok(false);
+                }
+                let mut last = fed;
+                for item in self.log_items(&key, fed + 1, chain.held)? {
+                    link = extend(&link, item.n, &item.id);
+                    last = item.n;
+                    if matches!(item.entry, Entry::Epoch { .. } | Entry::Membership(_)) {
+                        let (account, n, time_ms) = (description.account, item.n, item.time_ms);
+                        known.items.push(TalkItem { account, key, n, time_ms, entry: item.entry });
+                    }
+                }
+                known.fed.insert(key, (last, link));
+            }
+        }
+        Ok(true)
+    }
+
+    fn fold_talk(
+        &self,
+        state: &mut State,
+        genesis: &ConversationGenesis,
+        items: &[TalkItem],
+    ) -> Result<Talk, EngineError> {
+        let mut talk = Talk::default();
+        for account in &genesis.members {
+            let member = Member { present: true, ..Member::default() };
+            talk.members.insert(*account, member);
+        }
+        let mut counting = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(page) = self.description(state, &item.key.doc)? else { continue };
+            counting.push((item, !self.is_hidden(state, &page, &item.key, item.n)?));
+        }
+        for (item, counts) in &counting {
+            let Entry::Membership(change) = &item.entry else { continue };
+            if !counts {
+                continue;
+            }
+            let leaves = change.account == item.account && !change.present;
+            if genesis.founder != Some(item.account) && !(genesis.founder.is_some() && leaves) {
+                continue;
+            }
+            let member = talk.members.entry(change.account).or_default();
+            let rank = |round: u64, present: bool| (round, !present);
+            let (old, new) =
+                (rank(member.round, member.present), rank(change.round, change.present));
+            if new > old {
+                let cut = change.cut.iter().copied().collect();
+                *member = Member { round: change.round, present: change.present, cut };
+            } else if new == old {
+                member.cut.extend(&change.cut);
+            }
+        }
+        for (item, counts) in counting {
+            if !talk.members.contains_key(&item.account) {
+                continue;
+            }
+            let heard = counts && talk.hears(&item.account, &item.key, item.n);
+            note_epoch(if heard { &mut talk.epochs } else { &mut talk.lost }, item);
+        }
+        let Talk { epochs, lost, .. } = &mut talk;
+        lost.retain(|epoch, _| !epochs.contains_key(epoch));
+        Ok(talk)
+    }
+
+    /// Conversations that are kept here, by space.
+    pub(crate) fn conversations_kept(
+        &self,
+        state: &mut State,
+    ) -> Result<Arc<BTreeMap<SpaceId, KeptConversation>>, EngineError> {
+        if let Some(kept) = &state.conversations {
+            return Ok(kept.clone());
+        }
+        let own = state.own.as_ref().map(|own| own.account);
+        let mut chosen: BTreeMap<ConversationId, (ConversationStanding, ConversationGenesis)> =
+            BTreeMap::new();
+        if let Some(description) = self.private_description(state, CONVERSATIONS)? {
+            for field in self.fields(state, &description)? {
+                let Some((standing, genesis)) = chosen_of(&field.value) else { continue };
+                chosen.insert(genesis.id(), (standing, genesis));
+            }
+        }
+        let mut kept = BTreeMap::new();
+        for (key, value) in self.scan_all(Table::Meta, keys::CONVERSATIONS)? {
+            let genesis = ConversationGenesis::decode(&value).map_err(EngineError::corrupt)?;
+            let Some(id) = key.last_chunk::<32>().map(|id| ConversationId::from_bytes(*id)) else {
+                continue;
+            };
+            if !chosen.contains_key(&id) {
+                let standing = self.standing_of_stranger(state, own, &id, &genesis)?;
+                kept.insert(
+                    Space::Conversation(id).id(),
+                    KeptConversation { id, genesis, standing },
+                );
+            }
+        }
+        for (id, (standing, genesis)) in chosen {
+            let space = Space::Conversation(id);
+            state.spaces.insert(space.id(), space);
+            kept.insert(space.id(), KeptConversation { id, genesis, standing });
+        }
+        let kept = Arc::new(kept);
+        state.conversations = Some(kept.clone());
+        Ok(kept)
+    }
+
+    /// How the own account stands to a conversation about which it said nothing.
+    fn standing_of_stranger(
+        &self,
+        state: &mut State,
+        own: Option<AccountId>,
+        id: &ConversationId,
+        genesis: &ConversationGenesis,
+    ) -> Result<ConversationStanding, EngineError> {
+        let Some(own) = own else { return Ok(ConversationStanding::Carried) };
+        let takes_part = genesis.members.contains(&own)
+            || self.talk_of(state, id, genesis)?.members.contains_key(&own);
+        if !takes_part {
+            return Ok(ConversationStanding::Carried);
+        }
+        let mut known = self.listed(state, FOLLOWS)?;
+        known.extend(self.listed(state, PETNAMES)?);
+        let by = genesis.founder.or_else(|| genesis.members.iter().copied().find(|m| *m != own));
+        Ok(match by.is_some_and(|by| known.contains(&by)) {
+            true => ConversationStanding::Accepted,
+            false => ConversationStanding::Requested,
+        })
+    }
+
+    /// Adds the sections of conversations to those that are kept; returns whose account logs they
+    /// need.
+    pub(super) fn keep_conversations(
+        &self,
+        state: &mut State,
+        kept: &mut BTreeSet<Section>,
+    ) -> Result<BTreeSet<AccountId>, EngineError> {
+        let mut accounts = BTreeSet::new();
+        let conversations = self.conversations_kept(state)?;
+        for (space, conversation) in &*conversations {
+            kept.insert(Section { space: *space, class: SectionClass::Private });
+            let talk = self.talk_of(state, &conversation.id, &conversation.genesis)?;
+            accounts.extend(talk.members.keys());
+        }
+        Ok(accounts)
+    }
+
+    /// Whether the own account is told of what comes in a conversation.
+    pub(crate) fn is_heard(state: &State, space: &SpaceId) -> bool {
+        let kept = state.conversations.as_ref().and_then(|kept| kept.get(space));
+        kept.is_some_and(|kept| kept.standing == ConversationStanding::Accepted)
+    }
+
+    /// A conversation that the own account takes part in.
+    pub(crate) fn known_conversation(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+    ) -> Result<(KeptConversation, Arc<Talk>), EngineError> {
+        let kept = self.conversations_kept(state)?;
+        let found = kept.get(&Space::Conversation(*id).id()).cloned();
+        let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        if let Some(found) = found {
+            let talk = self.talk_of(state, id, &found.genesis)?;
+            if talk.members.contains_key(&own) {
+                return Ok((found, talk));
+            }
+        }
+        Err(EngineError::NotFound { what: "conversation", text: id.to_string() })
+    }
+
+    /// Begins the conversation with somebody, if there is none yet, or accepts it; for all own
+    /// devices.
+    ///
+    /// # Errors
+    /// If it is the own account, or as [`Replica::edit_private`].
+    pub fn converse_with(
+        &self,
+        account: AccountId,
+        now_ms: u64,
+    ) -> Result<ConversationId, EngineError> {
+        let me = self.account()?;
+        if account == me {
+            return Err(EngineError::Invalid("there is no conversation with yourself".into()));
+        }
+        if self.accounts_in(super::BLOCKS)?.contains(&account) {
+            return Err(EngineError::Denied(
+                "you have blocked this account: unblock it first".into(),
+            ));
+        }
+        let genesis = ConversationGenesis::between(me, account);
+        self.choose_conversation(&genesis, ConversationStanding::Accepted, now_ms)?;
+        Ok(genesis.id())
+    }
+
+    /// Takes part in a conversation that somebody began, or does not want to hear of it. Nobody
+    /// else learns of either.
+    ///
+    /// # Errors
+    /// If it is not known here, or as [`Replica::edit_private`].
+    pub fn answer_request(
+        &self,
+        id: &ConversationId,
+        accepts: bool,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let (kept, _) = self.known_conversation(&mut self.lock(), id)?;
+        let standing = match accepts {
+            true => ConversationStanding::Accepted,
+            false => ConversationStanding::Ignored,
+        };
+        self.choose_conversation(&kept.genesis, standing, now_ms)
+    }
+
+    /// Remembers how the own account stands to a conversation, on all its devices.
+    pub(super) fn choose_conversation(
+        &self,
+        genesis: &ConversationGenesis,
+        standing: ConversationStanding,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let id = genesis.id();
+        let value = Value::Bytes([&[standing_byte(standing)][..], &genesis.encode()].concat());
+        let known = self.private_map(CONVERSATIONS)?;
+        let key = id.to_string();
+        if known.iter().any(|field| field.key == key && field.value == value) {
+            return Ok(());
+        }
+        self.edit_private(CONVERSATIONS, vec![(key, Some(value))], now_ms)?;
+        Ok(())
+    }
+}
+
+const fn standing_byte(standing: ConversationStanding) -> u8 {
+    match standing {
+        ConversationStanding::Accepted => 1,
+        _ => 2,
+    }
+}
+
+fn chosen_of(value: &Value) -> Option<(ConversationStanding, ConversationGenesis)> {
+    let (standing, genesis) = value.as_bytes()?.split_first()?;
+    let standing = match standing {
+        1 => ConversationStanding::Accepted,
+        _ => ConversationStanding::Ignored,
+    };
+    Some((standing, ConversationGenesis::decode(genesis).ok()?))
+}
+
+/// Notes what an entry tells of a key, if it tells of one.
+fn note_epoch(epochs: &mut BTreeMap<EpochId, KnownEpoch>, item: &TalkItem) {
+    let Entry::Epoch { epoch, wraps } = &item.entry else { return };
+    let known = epochs
+        .entry(*epoch)
+        .or_insert_with(|| KnownEpoch { since_ms: item.time_ms, ..KnownEpoch::default() });
+    known.since_ms = known.since_ms.min(item.time_ms);
+    let by = item.key.device;
+    if wraps.is_empty() {
+        known.asks.insert(by);
+    }
+    for wrap in wraps {
+        if wrap.sealed.is_empty() {
+            known.excluded.insert(wrap.device);
+            continue;
+        }
+        known.openers.insert(by);
+        known.wraps.entry(wrap.device).or_default().push((by, wrap.sealed.clone()));
+    }
+}

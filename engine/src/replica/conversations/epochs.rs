@@ -1,0 +1,292 @@
+//! Keys of conversations: opening them, choosing one to seal with, passing them on.
+//!
+//! A key is passed on to devices of accounts that hold it already: a device that is linked later
+//! reads what its account may, and who joins reads from then on. Whoever opens a key says which
+//! devices were revoked by then: somebody who has not heard of that yet does not pass it on to them,
+//! and somebody who knows of more does not use it, to whomever it was passed on meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{ConversationStanding, KeptConversation, KnownEpoch, Talk};
+use crate::description::Space;
+use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, SealKey};
+use crate::limits::DEVICES_MAX;
+use crate::model::entry::{Entry, Wrap};
+use crate::replica::{EngineError, Replica, State, Work};
+use crate::seal::{EpochKey, hint_of};
+
+/// Keys passed on along with one write.
+const PASSED_ON_MAX: usize = 64;
+
+/// Devices to seal to, with their accounts.
+type Recipients = BTreeMap<DeviceId, (AccountId, SealKey)>;
+
+/// Devices of those who take part or did, as far as they are known here.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    /// In good standing, of who takes part now.
+    good: Recipients,
+    /// Revoked, of who takes part now.
+    revoked: BTreeSet<DeviceId>,
+    /// Whose a device is, revoked ones too.
+    owner: BTreeMap<DeviceId, AccountId>,
+    /// Who takes part and whose devices are not known here.
+    unknown: Vec<AccountId>,
+}
+
+impl Devices {
+    /// Accounts that hold a key, as far as was said.
+    pub(super) fn accounts(&self, epoch: &KnownEpoch) -> BTreeSet<AccountId> {
+        epoch.holders().iter().filter_map(|device| self.owner.get(device)).copied().collect()
+    }
+
+    /// Devices in good standing that lack a key which their account holds.
+    fn lacking(&self, epoch: &KnownEpoch) -> Vec<(DeviceId, SealKey)> {
+        let (holders, accounts) = (epoch.holders(), self.accounts(epoch));
+        let lacks = |(device, (account, _)): &(&DeviceId, &(AccountId, SealKey))| {
+            let lacks = !holders.contains(device) && !epoch.excluded.contains(device);
+            lacks && accounts.contains(account)
+        };
+        self.good.iter().filter(lacks).map(|(device, (_, key))| (*device, *key)).collect()
+    }
+
+    /// Whether a key is one to seal with: all who take part hold it, and nobody else can.
+    fn suits(&self, epoch: &KnownEpoch) -> bool {
+        let everybody: BTreeSet<AccountId> =
+            self.good.values().map(|(account, _)| *account).collect();
+        epoch.holders().iter().all(|device| self.good.contains_key(device))
+            && self.revoked.is_subset(&epoch.excluded)
+            && !epoch.excluded.iter().any(|device| self.good.contains_key(device))
+            && self.accounts(epoch) == everybody
+    }
+}
+
+impl Replica {
+    pub(super) fn devices_of(
+        &self,
+        state: &mut State,
+        talk: &Talk,
+    ) -> Result<Devices, EngineError> {
+        let mut devices = Devices::default();
+        for (account, member) in &talk.members {
+            let authority = self.authority_of(state, account)?;
+            let known = authority.as_ref().map(|authority| &authority.devices);
+            if member.present && known.is_none_or(BTreeMap::is_empty) {
+                devices.unknown.push(*account);
+            }
+            for (device, standing) in known.into_iter().flatten() {
+                devices.owner.insert(*device, *account);
+                if member.present && standing.revoked.is_some() {
+                    devices.revoked.insert(*device);
+                }
+                if member.present && standing.revoked.is_none() && !standing.suspended {
+                    devices.good.insert(*device, (*account, standing.verified.seal_key()));
+                }
+            }
+        }
+        Ok(devices)
+    }
+
+    /// A key of a conversation, if a copy for this device opens.
+    pub(super) fn conversation_key(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+        epoch: &EpochId,
+        known: &KnownEpoch,
+    ) -> Option<EpochKey> {
+        if let Some(key) = state.conversation_keys.get(epoch) {
+            return Some(key.clone());
+        }
+        let own = state.own.as_ref()?;
+        let space = Space::Conversation(*id).id();
+        let copies = known.wraps.get(&own.device())?;
+        let key = copies
+            .iter()
+            .find_map(|(_, copy)| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).ok())?;
+        state.conversation_keys.insert(*epoch, key.clone());
+        Some(key)
+    }
+
+    /// The key to seal with now: the newest that everybody who takes part holds, and nobody
+    /// else. Opens one if there is none.
+    pub(super) fn current_conversation_key(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        (kept, talk): (&KeptConversation, &Arc<Talk>),
+        now_ms: u64,
+    ) -> Result<EpochKey, EngineError> {
+        let devices = self.devices_of(state, talk)?;
+        if let Some(account) = devices.unknown.first() {
+            return Err(EngineError::Denied(format!(
+                "the devices of {} are not known here yet, so nothing can be sealed to them: sync \
+                 with somebody who knows that account",
+                account.short()
+            )));
+        }
+        let mut epochs: Vec<(&EpochId, &KnownEpoch)> = talk.epochs.iter().collect();
+        epochs.sort_by_key(|(epoch, known)| std::cmp::Reverse((known.since_ms, **epoch)));
+        for (epoch, known) in epochs {
+            if !devices.suits(known) {
+                continue;
+            }
+            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
+            let lacking = devices.lacking(known);
+            let wraps = self.copies(&kept.id, &key, &lacking)?;
+            self.pass_on(state, work, &kept.id, key.id(), wraps, now_ms)?;
+            return Ok(key);
+        }
+        let key = EpochKey::generate(&*self.entropy);
+        let all: Vec<_> = devices.good.iter().map(|(device, (_, key))| (*device, *key)).collect();
+        let mut wraps = self.copies(&kept.id, &key, &all)?;
+        let excluded = devices.revoked.iter();
+        wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
+        self.pass_on(state, work, &kept.id, key.id(), wraps, now_ms)?;
+        state.conversation_keys.insert(key.id(), key.clone());
+        Ok(key)
+    }
+
+    /// Copies of a key for devices.
+    fn copies(
+        &self,
+        id: &ConversationId,
+        key: &EpochKey,
+        devices: &[(DeviceId, SealKey)],
+    ) -> Result<Vec<Wrap>, EngineError> {
+        let space = Space::Conversation(*id).id();
+        let copies = devices.iter().map(|(device, seal_key)| {
+            let sealed = key
+                .wrap_in(&space, seal_key, &*self.entropy)
+                .map_err(|error| EngineError::Denied(error.to_string()))?;
+            Ok(Wrap { device: *device, sealed })
+        });
+        copies.collect()
+    }
+
+    /// Writes copies of a key, and for whom there are none.
+    fn pass_on(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        id: &ConversationId,
+        epoch: EpochId,
+        wraps: Vec<Wrap>,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        for part in wraps.chunks(DEVICES_MAX) {
+            let entry = Entry::Epoch { epoch, wraps: part.to_vec() };
+            self.append_to_conversation(state, work, id, entry, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Passes keys on to devices that were linked since, answers who asks for one, and asks for
+    /// those of which the copies do not open. Doing it twice writes nothing more.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn mend_conversations(&self, now_ms: u64) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if state.own.is_none() || self.check_writer(&mut state).is_err() {
+            return Ok(());
+        }
+        let kept = self.conversations_kept(&mut state)?;
+        let mut work = Work::default();
+        for conversation in kept.values() {
+            if conversation.standing == ConversationStanding::Accepted {
+                self.mend_conversation(&mut state, &mut work, conversation, now_ms)?;
+            }
+        }
+        if work.events.is_empty() {
+            return Ok(());
+        }
+        self.finish(state, work)
+    }
+
+    /// Tells again of keys of which only somebody tells who is not heard there, because he was
+    /// taken out or his device revoked, and that somebody who is heard has used before he knew.
+    fn recover_lost(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        kept: &KeptConversation,
+        (talk, devices): (&Talk, &Devices),
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        if talk.lost.is_empty() {
+            return Ok(());
+        }
+        let used = self.hints_used(state, kept, talk)?;
+        for (epoch, known) in &talk.lost {
+            if !used.contains(&hint_of(epoch)) {
+                continue;
+            }
+            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
+            let accounts = devices.accounts(known);
+            let to = devices.good.iter().filter(|(device, (account, _))| {
+                accounts.contains(account) && !known.excluded.contains(device)
+            });
+            let to: Vec<_> = to.map(|(device, (_, key))| (*device, *key)).collect();
+            let mut wraps = self.copies(&kept.id, &key, &to)?;
+            let excluded = devices.revoked.union(&known.excluded);
+            wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
+            self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn mend_conversation(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        kept: &KeptConversation,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let Some((me, device)) = state.own.as_ref().map(|own| (own.account, own.device())) else {
+            return Ok(());
+        };
+        let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
+        if !talk.is_member(&me) {
+            return Ok(());
+        }
+        let devices = self.devices_of(state, &talk)?;
+        self.recover_lost(state, work, kept, (&talk, &devices), now_ms)?;
+        let mut room = PASSED_ON_MAX;
+        for (epoch, known) in &talk.epochs {
+            if room == 0 {
+                break;
+            }
+            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else {
+                if known.wraps.contains_key(&device) && !known.asks.contains(&device) {
+                    let entry = Entry::Epoch { epoch: *epoch, wraps: Vec::new() };
+                    self.append_to_conversation(state, work, &kept.id, entry, now_ms)?;
+                    room -= 1;
+                }
+                continue;
+            };
+            let mut lacking = devices.lacking(known);
+            let by_me = |asks: &DeviceId| {
+                let copies = known.wraps.get(asks).into_iter().flatten();
+                copies.into_iter().any(|(by, _)| *by == device)
+            };
+            let accounts = devices.accounts(known);
+            for asks in known.asks.iter().filter(|asks| !by_me(asks) && **asks != device) {
+                if let Some((account, seal_key)) = devices.good.get(asks)
+                    && accounts.contains(account)
+                    && !known.excluded.contains(asks)
+                    && !lacking.iter().any(|(other, _)| other == asks)
+                {
+                    lacking.push((*asks, *seal_key));
+                }
+            }
+            if !lacking.is_empty() {
+                let wraps = self.copies(&kept.id, &key, &lacking)?;
+                self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
+                room -= 1;
+            }
+        }
+        Ok(())
+    }
+}

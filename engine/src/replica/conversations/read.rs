@@ -1,0 +1,481 @@
+//! Reading conversations: what opens, in the order of time, and why the rest does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{KeptConversation, Talk};
+use crate::chain::{ChainKey, extend};
+use crate::description::{Description, Section, SectionClass, Space};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId};
+use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
+use crate::replica::{BodyState, EngineError, Replica, State, Text, Work};
+use crate::seal::{EPOCH_HINT_BYTES, EpochKey, SealError, SealPlace, hint_of, open_body};
+use crate::store::{Table, keys};
+
+/// Whether a message can be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageStanding {
+    /// It is open.
+    Open,
+    /// Its author withdrew it.
+    Deleted,
+    /// Its key is not here yet.
+    Waiting,
+    /// It was said to others: before the own account came, or after it had gone.
+    ToOthers,
+    /// It is not shown, for this reason.
+    Refused(&'static str),
+}
+
+/// How far an own message has come. Nothing is claimed of which nothing was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delivery {
+    /// On this device alone.
+    Queued,
+    /// On another own device, or on a node that carries it.
+    Stored,
+    /// On a device of somebody it is for.
+    Fetched,
+    /// Somebody it is for says that he read it.
+    Read,
+}
+
+impl Delivery {
+    /// Stable name for JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Stored => "stored",
+            Self::Fetched => "fetched",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// A message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectMessage {
+    /// The entry.
+    pub id: ChangeId,
+    /// Who wrote it.
+    pub account: AccountId,
+    /// On which device.
+    pub device: DeviceId,
+    /// When, as claimed.
+    pub time_ms: u64,
+    /// Whether it can be shown.
+    pub standing: MessageStanding,
+    /// The text in force, if it can.
+    pub text: Text,
+    /// When it was edited last, as claimed.
+    pub edited_ms: Option<u64>,
+    /// The message that it answers.
+    pub target: Option<ChangeId>,
+    /// Reactions: emoji and who.
+    pub reactions: Vec<(String, AccountId)>,
+    /// How far it has come, if it is an own one.
+    pub delivery: Option<Delivery>,
+    /// Who read it, if it is an own one.
+    pub read_by: Vec<AccountId>,
+}
+
+/// What is known of a key.
+enum KeyHere {
+    Open(EpochKey),
+    Waiting,
+    /// It is no key of the own account.
+    ToOthers,
+}
+
+/// Keys by what entries tell of them.
+type Keys = BTreeMap<[u8; EPOCH_HINT_BYTES], Vec<KeyHere>>;
+
+/// A sealed entry, and what came of opening it.
+pub(super) struct Opened {
+    pub(super) id: ChangeId,
+    pub(super) key: ChainKey,
+    n: u64,
+    pub(super) account: AccountId,
+    pub(super) time_ms: u64,
+    bodies: Vec<BodyRef>,
+    pub(super) what: Result<(Spoken, EpochKey), MessageStanding>,
+}
+
+impl Replica {
+    /// All sealed entries of a conversation that count, oldest first.
+    pub(super) fn open_all(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+        talk: &Talk,
+    ) -> Result<Vec<Opened>, EngineError> {
+        let mut out = Vec::new();
+        let by_hint = self.keys_by_hint(state, kept, talk)?;
+        for (doc, description) in self.documents(state, &Space::Conversation(kept.id).id())? {
+            if !talk.members.contains_key(&description.account) {
+                continue;
+            }
+            for (key, chain) in self.chains_of(state, &doc)? {
+                self.open_chain(state, &description, &key, chain.held, (talk, &by_hint), &mut out)?;
+            }
+        }
+        out.sort_by_key(|opened: &Opened| (opened.time_ms, opened.id));
+        Ok(out)
+    }
+
+    fn keys_by_hint(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+        talk: &Talk,
+    ) -> Result<Keys, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let devices = self.devices_of(state, talk)?;
+        let mut keys = Keys::new();
+        for (epoch, known) in talk.epochs.iter().chain(&talk.lost) {
+            let key = match self.conversation_key(state, &kept.id, epoch, known) {
+                Some(key) => KeyHere::Open(key),
+                None if devices.accounts(known).contains(&me) => KeyHere::Waiting,
+                None => KeyHere::ToOthers,
+            };
+            keys.entry(hint_of(epoch)).or_default().push(key);
+        }
+        Ok(keys)
+    }
+
+    fn open_chain(
+        &self,
+        state: &mut State,
+        description: &Arc<Description>,
+        key: &ChainKey,
+        held: u64,
+        (talk, by_hint): (&Talk, &Keys),
+        out: &mut Vec<Opened>,
+    ) -> Result<(), EngineError> {
+        let space = description.space.id();
+        let mut link = key.origin(&space);
+        let mut broken = false;
+        let account = description.account;
+        for item in self.log_items(key, 1, held)? {
+            let previous_link = link;
+            link = extend(&link, item.n, &item.id);
+            let Entry::Sealed(sealed) = item.entry else { continue };
+            if self.is_hidden(state, description, key, item.n)? {
+                continue;
+            }
+            let place = SealPlace { space, chain: *key, n: item.n, previous_link };
+            let what = if !talk.hears(&account, key, item.n) {
+                Err(MessageStanding::Refused("written after its author was taken out"))
+            } else if broken {
+                Err(MessageStanding::Refused("follows one that does not open"))
+            } else {
+                open_entry(&sealed, &place, by_hint.get(&sealed.entry.epoch))
+            };
+            broken |= what.as_ref().err() == Some(&BROKEN);
+            let (id, n, time_ms) = (item.id, item.n, item.time_ms);
+            let bodies = sealed.bodies;
+            out.push(Opened { id, key: *key, n, account, time_ms, bodies, what });
+        }
+        Ok(())
+    }
+
+    /// What entries that are heard tell of the keys that they were sealed with.
+    pub(super) fn hints_used(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+        talk: &Talk,
+    ) -> Result<BTreeSet<[u8; EPOCH_HINT_BYTES]>, EngineError> {
+        let mut used = BTreeSet::new();
+        for (doc, description) in self.documents(state, &Space::Conversation(kept.id).id())? {
+            for (key, chain) in self.chains_of(state, &doc)? {
+                for item in self.log_items(&key, 1, chain.held)? {
+                    if let Entry::Sealed(sealed) = item.entry
+                        && talk.hears(&description.account, &key, item.n)
+                        && !self.is_hidden(state, &description, &key, item.n)?
+                    {
+                        used.insert(sealed.entry.epoch);
+                    }
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    /// The text that a sealed entry brings.
+    fn sealed_text(&self, opened: &Opened, key: &EpochKey) -> Result<Text, EngineError> {
+        let Some(body) = opened.bodies.first() else { return Ok(Text::Missing) };
+        let doc = opened.key.doc;
+        let row = self.store.get(Table::Meta, &keys::body(&body.hash, &doc))?.unwrap_or_default();
+        match BodyState::parse(&row) {
+            Some(BodyState::Dropped) => return Ok(Text::Deleted),
+            Some(BodyState::Held) => {}
+            _ => return Ok(Text::Missing),
+        }
+        let Some(blob) = self.held_bytes_in(&row, &body.hash)? else { return Ok(Text::Damaged) };
+        let space = match self.description(&mut self.lock(), &doc)? {
+            Some(description) => description.space.id(),
+            None => return Ok(Text::Missing),
+        };
+        // It has its hash, so whoever wrote it sealed something else.
+        Ok(match open_body(key, (&space, &doc), &blob).map(String::from_utf8) {
+            Ok(Ok(text)) => Text::Here(text),
+            _ => Text::Damaged,
+        })
+    }
+
+    /// The conversation and the page of an own message.
+    pub(super) fn own_message(
+        &self,
+        state: &mut State,
+        target: &ChangeId,
+    ) -> Result<(ConversationId, Arc<Description>), EngineError> {
+        let missing = || EngineError::NotFound { what: "message", text: target.to_string() };
+        let row = self.entry_row(target)?.ok_or_else(missing)?;
+        let page = self.description(state, &row.doc)?.ok_or_else(missing)?;
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        match page.space.conversation() {
+            Some(id) if row.kind == 0x0b && page.account == me => Ok((id, page)),
+            Some(_) => Err(EngineError::Denied(format!("{} is not yours", target.short()))),
+            None => Err(missing()),
+        }
+    }
+
+    /// The space that an entry stands in, if it is here.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn space_of_entry(&self, id: &ChangeId) -> Result<Option<Space>, EngineError> {
+        let Some(row) = self.entry_row(id)? else { return Ok(None) };
+        let page = self.description(&mut self.lock(), &row.doc)?;
+        Ok(page.map(|page| page.space))
+    }
+
+    /// Own edits of an own message.
+    pub(super) fn edits_of(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+        target: &ChangeId,
+    ) -> Result<Vec<ChangeId>, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (kept, talk) = self.known_conversation(state, id)?;
+        let all = self.open_all(state, &kept, &talk)?.into_iter();
+        let edits = all.filter(|opened| {
+            let edit = matches!(&opened.what, Ok((Spoken::Edit { target: of }, _)) if of == target);
+            opened.account == me && edit
+        });
+        Ok(edits.map(|opened| opened.id).collect())
+    }
+
+    /// The messages of a conversation, oldest first: at most the newest `limit`.
+    ///
+    /// # Errors
+    /// If it is not here, or the store fails or is damaged.
+    pub fn conversation(
+        &self,
+        id: &ConversationId,
+        limit: usize,
+    ) -> Result<Vec<DirectMessage>, EngineError> {
+        let mut state = self.lock();
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (kept, talk) = self.known_conversation(&mut state, id)?;
+        let all = self.open_all(&mut state, &kept, &talk)?;
+        let mut gone = BTreeSet::new();
+        for opened in &all {
+            if self.is_withdrawn(&mut state, &Work::default(), &opened.id, &opened.key.doc)? {
+                gone.insert(opened.id);
+            }
+        }
+        drop(state);
+        let shown = shown_of(&all);
+        let reading = Reading::of(&all);
+        let fetched = self.fetched(&Space::Conversation(*id).id(), &me, &talk)?;
+        let mut out = Vec::new();
+        let skip = shown.len().saturating_sub(limit);
+        for opened in shown.into_iter().skip(skip) {
+            let mut message = self.message_of(opened, &reading, gone.contains(&opened.id))?;
+            if opened.account == me {
+                message.read_by = reading.read_by(opened);
+                message.read_by.retain(|account| *account != me);
+                let state = fetched.iter().filter(|tip| tip.0 == opened.key && tip.1 >= opened.n);
+                let far = state.map(|tip| tip.2).max().unwrap_or(Delivery::Queued);
+                let read = !message.read_by.is_empty();
+                message.delivery = Some(if read { Delivery::Read } else { far });
+            }
+            out.push(message);
+        }
+        Ok(out)
+    }
+
+    fn message_of(
+        &self,
+        opened: &Opened,
+        reading: &Reading<'_>,
+        gone: bool,
+    ) -> Result<DirectMessage, EngineError> {
+        let mut message = DirectMessage {
+            id: opened.id,
+            account: opened.account,
+            device: opened.key.device,
+            time_ms: opened.time_ms,
+            standing: MessageStanding::Open,
+            text: Text::Missing,
+            edited_ms: None,
+            target: None,
+            reactions: Vec::new(),
+            delivery: None,
+            read_by: Vec::new(),
+        };
+        let (spoken, key) = match &opened.what {
+            Ok(open) => open,
+            Err(standing) => {
+                message.standing = *standing;
+                return Ok(message);
+            }
+        };
+        if let Spoken::Message { target } = spoken {
+            message.target = *target;
+        }
+        if gone {
+            (message.standing, message.text) = (MessageStanding::Deleted, Text::Deleted);
+            return Ok(message);
+        }
+        message.text = self.sealed_text(opened, key)?;
+        if let Some((edit, key)) = reading.edits.get(&(opened.id, opened.account)) {
+            message.edited_ms = Some(edit.time_ms);
+            message.text = self.sealed_text(edit, key)?;
+        }
+        if message.text == Text::Damaged {
+            message.standing = MessageStanding::Refused("its text is not what was sealed");
+        }
+        message.reactions = reading.reactions.get(&opened.id).cloned().unwrap_or_default();
+        Ok(message)
+    }
+
+    /// What devices showed that they have, and what that comes to.
+    fn fetched(
+        &self,
+        space: &crate::hash::SpaceId,
+        me: &AccountId,
+        talk: &Talk,
+    ) -> Result<Vec<(ChainKey, u64, Delivery)>, EngineError> {
+        let section = Section { space: *space, class: SectionClass::Private };
+        let mut devices = Vec::new();
+        let mut state = self.lock();
+        let own = state.own.as_ref().map(|own| own.device());
+        for account in talk.members.keys() {
+            let far = if account == me { Delivery::Stored } else { Delivery::Fetched };
+            let authority = self.authority_of(&mut state, account)?;
+            let known = authority.iter().flat_map(|authority| authority.devices.keys());
+            devices.extend(known.map(|device| (*device, far)));
+        }
+        drop(state);
+        for (key, _) in self.scan_all(Table::Meta, keys::KEEPERS)? {
+            let Some(device) = key.last_chunk::<32>() else { continue };
+            devices.push((DeviceId::from_bytes(*device), Delivery::Stored));
+        }
+        let mut out = Vec::new();
+        for (device, far) in devices {
+            if Some(device) != own {
+                let tips = self.peer_tips(&device, &section)?;
+                out.extend(tips.into_iter().map(|(key, n)| (key, n, far)));
+            }
+        }
+        Ok(out)
+    }
+}
+
+const BROKEN: MessageStanding = MessageStanding::Refused("does not open");
+
+fn open_entry(
+    sealed: &Sealed,
+    place: &SealPlace,
+    keys: Option<&Vec<KeyHere>>,
+) -> Result<(Spoken, EpochKey), MessageStanding> {
+    let (mut waiting, mut to_others) = (keys.is_none(), false);
+    let header = Sealed::header(&sealed.bodies);
+    for key in keys.into_iter().flatten() {
+        let key = match key {
+            KeyHere::Open(key) => key,
+            KeyHere::Waiting => {
+                waiting = true;
+                continue;
+            }
+            KeyHere::ToOthers => {
+                to_others = true;
+                continue;
+            }
+        };
+        match sealed.entry.open(key, place, &header) {
+            Ok(plain) => {
+                let spoken = Spoken::decode(&plain, sealed.bodies.len()).map_err(|_| BROKEN)?;
+                return Ok((spoken, key.clone()));
+            }
+            Err(SealError::KeyCheck | SealError::OtherEpoch { .. }) => {}
+            Err(_) => return Err(BROKEN),
+        }
+    }
+    Err(match (waiting, to_others) {
+        (true, _) => MessageStanding::Waiting,
+        (false, true) => MessageStanding::ToOthers,
+        (false, false) => MessageStanding::Refused("made with another key than it names"),
+    })
+}
+
+/// What edits, reactions and receipts of a conversation say.
+struct Reading<'a> {
+    edits: BTreeMap<(ChangeId, AccountId), (&'a Opened, &'a EpochKey)>,
+    reactions: BTreeMap<ChangeId, Vec<(String, AccountId)>>,
+    /// Up to where somebody read, by time and id of the message.
+    read: BTreeMap<AccountId, (u64, ChangeId)>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(all: &'a [Opened]) -> Self {
+        let places: BTreeMap<ChangeId, u64> =
+            all.iter().map(|opened| (opened.id, opened.time_ms)).collect();
+        let (mut edits, mut read) = (BTreeMap::new(), BTreeMap::new());
+        let mut reactions: BTreeMap<ChangeId, Vec<(String, AccountId)>> = BTreeMap::new();
+        for opened in all {
+            let Ok((spoken, key)) = &opened.what else { continue };
+            match spoken {
+                // By rising time: the latest stays.
+                Spoken::Edit { target } => {
+                    edits.insert((*target, opened.account), (opened, key));
+                }
+                Spoken::Reaction { target, emoji } => {
+                    let known = reactions.entry(*target).or_default();
+                    let reaction = (emoji.clone(), opened.account);
+                    if !known.contains(&reaction) {
+                        known.push(reaction);
+                    }
+                }
+                Spoken::Read { target } => {
+                    if let Some(time_ms) = places.get(target) {
+                        let known = read.entry(opened.account).or_insert((0, *target));
+                        *known = (*known).max((*time_ms, *target));
+                    }
+                }
+                Spoken::Message { .. } | Spoken::Title { .. } => {}
+            }
+        }
+        Self { edits, reactions, read }
+    }
+
+    fn read_by(&self, opened: &Opened) -> Vec<AccountId> {
+        let place = (opened.time_ms, opened.id);
+        let read = self.read.iter().filter(|(_, up_to)| **up_to >= place);
+        read.map(|(account, _)| *account).collect()
+    }
+}
+
+/// Messages, and what does not open and so may be one, but for what was said to others.
+pub(super) fn shown_of(all: &[Opened]) -> Vec<&Opened> {
+    let message = |opened: &&Opened| match &opened.what {
+        Ok((spoken, _)) => matches!(spoken, Spoken::Message { .. }),
+        Err(standing) => *standing != MessageStanding::ToOthers,
+    };
+    all.iter().filter(message).collect()
+}

@@ -1,0 +1,325 @@
+//! Writing into conversations: everything is sealed before it is a change.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{ConversationStanding, KeptConversation, Talk};
+use crate::description::{Description, Space};
+use crate::hash::{AccountId, BlobHash, ChangeId, ConversationId};
+use crate::limits::{
+    CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, HUB_NAME_BYTES_MAX, SEALED_BYTES_MAX,
+};
+use crate::model::entry::{BodyRef, ConversationGenesis, Entry, Membership, Sealed, Spoken, Tip};
+use crate::replica::accounts::tip;
+use crate::replica::bodies::check_body;
+use crate::replica::{EngineError, Once, Replica, State, Work};
+use crate::seal::{EpochKey, SealPlace, SealedEntry, seal_body};
+
+/// Room that is made for a sealed entry.
+const ROOM_BYTES: usize = SEALED_BYTES_MAX + 256;
+
+/// What a message in a conversation is made of.
+#[derive(Debug, Clone, Default)]
+pub struct DirectDraft {
+    /// The text; at most 256 KiB.
+    pub text: String,
+    /// The message that it answers.
+    pub target: Option<ChangeId>,
+}
+
+impl Replica {
+    /// Says something in a conversation; durable when it returns. Once under a key.
+    ///
+    /// # Errors
+    /// [`EngineError::Denied`] if the own account takes no part (any more), or the devices of
+    /// somebody who does are not known here; if the text is empty or too long, this device may
+    /// not write, or the store fails.
+    pub fn say_directly(
+        &self,
+        once: Option<&Once>,
+        id: &ConversationId,
+        draft: &DirectDraft,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        if draft.text.is_empty() {
+            return Err(EngineError::Invalid("a message without a text".into()));
+        }
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        if let Some(written) = self.find_once(once)? {
+            return Ok(written);
+        }
+        let mut work = Work::default();
+        let spoken = Spoken::Message { target: draft.target };
+        let id = self.speak(&mut state, &mut work, id, &spoken, Some(&draft.text), now_ms)?;
+        self.note_once(&mut work, once, &id)?;
+        self.finish(state, work)?;
+        Ok(id)
+    }
+
+    /// Gives an own message another text.
+    ///
+    /// # Errors
+    /// If it is not an own message, or as [`Replica::say_directly`].
+    pub fn edit_directly(
+        &self,
+        target: &ChangeId,
+        text: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        if text.is_empty() {
+            return Err(EngineError::Invalid("a message without a text".into()));
+        }
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let (id, _) = self.own_message(&mut state, target)?;
+        let mut work = Work::default();
+        let spoken = Spoken::Edit { target: *target };
+        let written = self.speak(&mut state, &mut work, &id, &spoken, Some(text), now_ms)?;
+        self.finish(state, work)?;
+        Ok(written)
+    }
+
+    /// Withdraws an own message with all its edits: its texts are dropped here at once, and by
+    /// every honest replica that learns of it.
+    ///
+    /// # Errors
+    /// If it is not an own message, this device may not write, or the store fails.
+    pub fn delete_directly(&self, target: &ChangeId, now_ms: u64) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let (id, _) = self.own_message(&mut state, target)?;
+        let edits = self.edits_of(&mut state, &id, target)?;
+        let mut work = Work::default();
+        let mut written = None;
+        // Who carries it does not know what belongs together, so each is named.
+        for target in edits.into_iter().chain([*target]) {
+            let Some(row) = self.entry_row(&target)? else { continue };
+            let Some(page) = self.description(&mut state, &row.doc)? else { continue };
+            let entry = Entry::Tombstone { target };
+            written = Some(self.append(&mut state, &mut work, &page, entry, now_ms)?);
+        }
+        let written =
+            written.ok_or(EngineError::NotFound { what: "message", text: target.to_string() })?;
+        self.finish(state, work)?;
+        Ok(written)
+    }
+
+    /// Begins a conversation of several, which the own account founds.
+    ///
+    /// # Errors
+    /// If there are too many members, the title is too long, or as [`Replica::say_directly`].
+    pub fn found_group(
+        &self,
+        title: &str,
+        members: &[AccountId],
+        now_ms: u64,
+    ) -> Result<ConversationId, EngineError> {
+        check_title(title)?;
+        let me = self.account()?;
+        let mut all = members.to_vec();
+        all.push(me);
+        all.sort_unstable();
+        all.dedup();
+        if all.len() > CONVERSATION_MEMBERS_MAX {
+            return Err(EngineError::Invalid(format!(
+                "{} members, limit {CONVERSATION_MEMBERS_MAX}",
+                all.len()
+            )));
+        }
+        let mut nonce = [0; 16];
+        self.entropy.fill(&mut nonce);
+        let genesis = ConversationGenesis { nonce, founder: Some(me), members: all };
+        self.choose_conversation(&genesis, ConversationStanding::Accepted, now_ms)?;
+        let id = genesis.id();
+        self.title_group(&id, title, now_ms)?;
+        Ok(id)
+    }
+
+    /// Gives a conversation of several another title.
+    ///
+    /// # Errors
+    /// If it is one of two people, the title is too long, or as [`Replica::say_directly`].
+    pub fn title_group(
+        &self,
+        id: &ConversationId,
+        title: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        check_title(title)?;
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let (kept, _) = self.known_conversation(&mut state, id)?;
+        if kept.genesis.founder.is_none() {
+            return Err(EngineError::Denied("a conversation of two has no title".into()));
+        }
+        let mut work = Work::default();
+        let spoken = Spoken::Title { title: title.to_owned() };
+        let written = self.speak(&mut state, &mut work, id, &spoken, None, now_ms)?;
+        self.finish(state, work)?;
+        Ok(written)
+    }
+
+    /// Brings somebody into a conversation of several, or takes him out of it; oneself, that is
+    /// leaving. Who comes reads what is said from then on; who goes reads nothing of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Denied`] if the own account is not the founder, or as
+    /// [`Replica::say_directly`].
+    pub fn change_member(
+        &self,
+        id: &ConversationId,
+        account: AccountId,
+        present: bool,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let mut state = self.lock();
+        self.check_writer(&mut state)?;
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (kept, talk) = self.known_conversation(&mut state, id)?;
+        let leaves = account == me && !present;
+        if kept.genesis.founder.is_none() {
+            return Err(EngineError::Denied("nobody joins or leaves a conversation of two".into()));
+        }
+        if !leaves && kept.genesis.founder != Some(me) {
+            return Err(EngineError::Denied("only who began it adds and removes members".into()));
+        }
+        let known = talk.members.get(&account).cloned().unwrap_or_default();
+        if known.present == present {
+            let is = if present { "already a member" } else { "no member" };
+            return Err(EngineError::Invalid(format!("{} is {is}", account.short())));
+        }
+        if present && talk.present().count() >= CONVERSATION_MEMBERS_MAX {
+            return Err(EngineError::Invalid(format!("limit {CONVERSATION_MEMBERS_MAX} members")));
+        }
+        let round = if present { known.round + 1 } else { known.round };
+        let heard = if present { Vec::new() } else { self.heard_of(&mut state, id, &account)? };
+        let mut work = Work::default();
+        // What does not fit one entry stands in more of the same: they add up.
+        let mut parts: Vec<Vec<Tip>> = heard.chunks(CUT_ITEMS_MAX).map(<[Tip]>::to_vec).collect();
+        let mut cut = parts.pop().unwrap_or_default();
+        loop {
+            let change = Membership { account, round, present, cut };
+            let entry = Entry::Membership(Box::new(change));
+            let written = self.append_to_conversation(&mut state, &mut work, id, entry, now_ms)?;
+            let Some(part) = parts.pop() else {
+                self.finish(state, work)?;
+                return Ok(written);
+            };
+            cut = part;
+        }
+    }
+
+    /// Versions of somebody's pages as they are here.
+    fn heard_of(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+        account: &AccountId,
+    ) -> Result<Vec<Tip>, EngineError> {
+        let mut tips = Vec::new();
+        for (doc, description) in self.documents(state, &Space::Conversation(*id).id())? {
+            if description.account == *account {
+                let chains = self.chains_of(state, &doc)?.into_iter();
+                let held = chains.filter(|(_, chain)| chain.held > 0);
+                tips.extend(held.map(|(key, chain)| tip(&key, chain.held, chain.link)));
+            }
+        }
+        tips.sort_unstable();
+        Ok(tips)
+    }
+
+    /// Seals what is said and writes it.
+    pub(super) fn speak(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        id: &ConversationId,
+        spoken: &Spoken,
+        text: Option<&str>,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (kept, talk) = self.known_conversation(state, id)?;
+        if !talk.is_member(&me) {
+            return Err(EngineError::Denied("you take part in this conversation no more".into()));
+        }
+        let known: (&KeptConversation, &Arc<Talk>) = (&kept, &talk);
+        let key = self.current_conversation_key(state, work, known, now_ms)?;
+        let page = self.conversation_page(state, work, id, ROOM_BYTES, now_ms)?;
+        let bodies = match text {
+            None => Vec::new(),
+            Some(text) => vec![self.put_sealed_body(work, &key, &page, text)?],
+        };
+        let (chain_key, chain) = self.own_chain(state, &page)?;
+        let place = SealPlace {
+            space: page.space.id(),
+            chain: chain_key,
+            n: chain.held + 1,
+            previous_link: chain.link,
+        };
+        let header = Sealed::header(&bodies);
+        let entry = SealedEntry::seal(&key, &place, &header, &spoken.encode(), &*self.entropy)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let entry = Entry::Sealed(Box::new(Sealed { bodies, entry }));
+        self.append(state, work, &page, entry, now_ms)
+    }
+
+    fn put_sealed_body(
+        &self,
+        work: &mut Work,
+        key: &EpochKey,
+        page: &Description,
+        text: &str,
+    ) -> Result<BodyRef, EngineError> {
+        let (space, doc) = (page.space.id(), page.id());
+        let blob = seal_body(key, (&space, &doc), text.as_bytes(), &*self.entropy)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        check_body(blob.get(crate::limits::BODY_SALT_BYTES..).unwrap_or_default())?;
+        let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };
+        work.arriving.insert(body.hash, Bytes::from(blob));
+        Ok(body)
+    }
+
+    /// The own page to write to next, begun if it is a new one.
+    fn conversation_page(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        id: &ConversationId,
+        room: usize,
+        now_ms: u64,
+    ) -> Result<Description, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let row = Description::conversation(*id, me, 0);
+        let (page, start) = self.page_for(state, &row, room)?;
+        if let Some(start) = start {
+            self.append(state, work, &page, start, now_ms)?;
+        }
+        Ok(page)
+    }
+
+    /// Writes a clear entry to the newest own page.
+    pub(super) fn append_to_conversation(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        id: &ConversationId,
+        entry: Entry,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let room = entry.encode().len();
+        let page = self.conversation_page(state, work, id, room, now_ms)?;
+        self.append(state, work, &page, entry, now_ms)
+    }
+}
+
+fn check_title(title: &str) -> Result<(), EngineError> {
+    match title.len() {
+        1..=HUB_NAME_BYTES_MAX => Ok(()),
+        length => Err(EngineError::Invalid(format!(
+            "a title has 1 to {HUB_NAME_BYTES_MAX} bytes, this one {length}"
+        ))),
+    }
+}

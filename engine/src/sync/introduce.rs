@@ -1,0 +1,73 @@
+//! Telling of conversations. The list of spaces names them by keyed tags, in which a participant who
+//! does not know a conversation yet finds nothing; so who has it tells him what it began with. Only
+//! who may read a conversation is told of it.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use crate::hash::derive;
+use crate::sync::exchange::{Exchange, ExchangeResult};
+use crate::sync::session::{Fault, Session};
+use crate::wire::{INTRODUCED_BYTES_MAX, INTRODUCED_MAX, Message};
+
+/// Messages of introductions taken in one session.
+const TAKEN_MAX: u32 = 256;
+
+/// What was introduced in a session.
+#[derive(Debug, Default)]
+pub(super) struct Introduced {
+    /// It is to be looked at what there is to tell.
+    due: bool,
+    /// The first look was taken.
+    begun: bool,
+    told: HashSet<[u8; 32]>,
+    taken: u32,
+}
+
+impl Introduced {
+    /// There may be something new to tell.
+    pub(super) const fn look_again(&mut self) {
+        self.due = true;
+    }
+}
+
+impl Session {
+    /// Tells of conversations, once the session has a key.
+    pub(super) fn introduce(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
+        if self.key.is_none() || (self.introduced.begun && !self.introduced.due) {
+            return Ok(());
+        }
+        (self.introduced.begun, self.introduced.due) = (true, false);
+        let (path, mut spaces) = exchange.introductions(&self.remote)?;
+        let told = &mut self.introduced.told;
+        spaces.retain(|space| {
+            let fits = space.len() <= INTRODUCED_BYTES_MAX;
+            fits && told.insert(derive("mosaic introduced 1", &[space]))
+        });
+        for spaces in spaces.chunks(INTRODUCED_MAX / 2) {
+            let (path, spaces) = (path.clone(), spaces.to_vec());
+            self.out.send(&Message::Introduce { path, spaces });
+        }
+        Ok(())
+    }
+
+    /// Takes what the remote tells of, and talks about it in a round.
+    pub(super) fn on_introduce(
+        &mut self,
+        now_ms: u64,
+        path: &Bytes,
+        spaces: &[Bytes],
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        self.introduced.taken += 1;
+        if self.introduced.taken > TAKEN_MAX {
+            return Err(super::session::PROTOCOL);
+        }
+        if exchange.take_introductions(&self.remote, path, spaces)? {
+            self.reopen = true;
+            self.ask_for_round(now_ms);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Direct messages.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use mosaic_engine::description::Space;
+use mosaic_engine::hash::{ChangeId, ConversationId};
+use mosaic_engine::model::entry::ConversationGenesis;
+use mosaic_engine::replica::{
+    BLOCKS, BUNDLE_BYTES_MAX, ConversationStanding, ConversationView, DirectDraft,
+    DirectMessage as Message, MessageStanding, Replica, Text,
+};
+
+use super::answer::{blocking, raw};
+use super::create::{creating, once};
+use super::resolve;
+use super::types::{
+    BundleImported, Conversation, Deleted, DirectMessage, DmAnswer, DmChange, DmDelete, DmEdit,
+    DmExport, DmGroup, DmImport, DmList, DmRead, DmSend, ErrorKind, ErrorRecord, Record, rfc3339,
+};
+use crate::app::App;
+use crate::clock;
+use crate::home::read_bounded;
+
+/// Messages that are looked through for one that was just written.
+const LATELY: usize = usize::MAX;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    let router = creating::<DmSend>(router, send);
+    let router = blocking::<DmList, _>(router, list);
+    let router = blocking::<DmRead, _>(router, read);
+    let router = blocking::<DmEdit, _>(router, |app, r: DmEdit| {
+        let replica = app.replica()?;
+        let id = resolve::entry(&replica, &r.id)?;
+        replica.edit_directly(&id, &r.text, clock::now_ms())?;
+        shown(&replica, &id)
+    });
+    let router = blocking::<DmDelete, _>(router, |app, r: DmDelete| {
+        let replica = app.replica()?;
+        let id = resolve::entry(&replica, &r.id)?;
+        replica.delete_directly(&id, clock::now_ms())?;
+        Ok(Record::Deleted(Deleted { id: id.to_string() }))
+    });
+    let router = blocking::<DmAnswer, _>(router, answer);
+    let router = blocking::<DmGroup, _>(router, group);
+    let router = blocking::<DmChange, _>(router, change);
+    let router = blocking::<DmImport, _>(router, import);
+    raw::<DmExport, _, _>(router, |app, request| async move {
+        let made = tokio::task::spawn_blocking(move || export(&app, &request)).await;
+        made.map_err(|error| ErrorRecord::new(ErrorKind::Error, error.to_string()))?
+    })
+}
+
+fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let once = once(&request)?;
+    if let Some(once) = &once
+        && let Some(written) = replica.written_once(once)?
+    {
+        return shown(&replica, &written);
+    }
+    let now_ms = clock::now_ms();
+    let id = match conversation(&replica, &request.who) {
+        Ok(view) if view.founder.is_some() => view.id,
+        // Whoever writes takes part, whatever he said of it before.
+        _ => {
+            let account = resolve::account(&replica, Some(&request.who))?;
+            replica.converse_with(account, now_ms)?
+        }
+    };
+    let target = request.reply_to.as_deref().map(|id| resolve::entry(&replica, id)).transpose()?;
+    replica.mend_conversations(now_ms)?;
+    let draft = DirectDraft { text: request.text, target };
+    let written = replica.say_directly(once.as_ref(), &id, &draft, now_ms);
+    app.kept_changed();
+    shown(&replica, &written?)
+}
+
+fn list(app: &App, request: DmList) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let mut records = Vec::new();
+    for view in replica.conversations()? {
+        let wanted = match view.standing {
+            ConversationStanding::Accepted => !request.requests,
+            ConversationStanding::Requested => request.requests,
+            ConversationStanding::Ignored => request.ignored,
+            ConversationStanding::Carried => false,
+        };
+        // What was announced and brought nothing yet is nothing to answer.
+        let empty = view.standing == ConversationStanding::Requested && view.newest_ms == 0;
+        if wanted && !empty {
+            records.push(record(&replica, &view, request.names)?);
+        }
+    }
+    Ok(records)
+}
+
+fn read(app: &App, request: DmRead) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    replica.mend_conversations(clock::now_ms())?;
+    let id = conversation(&replica, &request.who)?.id;
+    let limit = request.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let messages = replica.conversation(&id, limit)?;
+    let records = messages.iter().map(|message| told(&replica, &id, message, request.names));
+    let records = records.collect::<Result<Vec<_>, _>>()?;
+    if request.mark_read {
+        replica.mark_conversation_read(&id, request.tell, clock::now_ms())?;
+    }
+    Ok(records)
+}
+
+fn answer(app: &App, request: DmAnswer) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let view = conversation(&replica, &request.who)?;
+    let now_ms = clock::now_ms();
+    match request.act.as_str() {
+        "accept" => replica.answer_request(&view.id, true, now_ms)?,
+        "ignore" => replica.answer_request(&view.id, false, now_ms)?,
+        "block" => {
+            let me = replica.account()?;
+            let by = view.founder.filter(|founder| *founder != me);
+            let Some(account) = by.or_else(|| view.others.first().copied()) else {
+                return Err(ErrorRecord::new(ErrorKind::Denied, "there is nobody to block")
+                    .with_hint("mosaic dm list"));
+            };
+            replica.answer_request(&view.id, false, now_ms)?;
+            replica.set_listed(BLOCKS, account, true, now_ms)?;
+            app.kept_changed();
+            return Ok(Vec::new());
+        }
+        other => {
+            let message =
+                format!("'{}' is no answer: accept, ignore or block", other.escape_debug());
+            return Err(
+                ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help dm requests")
+            );
+        }
+    }
+    app.kept_changed();
+    Ok(vec![record(&replica, &conversation(&replica, &request.who)?, false)?])
+}
+
+fn group(app: &App, request: DmGroup) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let members = request.members.iter().map(|who| resolve::account(&replica, Some(who)));
+    let members = members.collect::<Result<Vec<_>, _>>()?;
+    let id = replica.found_group(&request.title, &members, clock::now_ms())?;
+    app.kept_changed();
+    record(&replica, &conversation(&replica, &id.to_string())?, false)
+}
+
+fn change(app: &App, request: DmChange) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let id = conversation(&replica, &request.who)?.id;
+    let DmChange { title, add, remove, leave, .. } = request;
+    if title.is_none() && add.is_empty() && remove.is_empty() && !leave {
+        return Err(ErrorRecord::new(ErrorKind::Usage, "nothing to change was named")
+            .with_hint("mosaic help dm group change"));
+    }
+    let now_ms = clock::now_ms();
+    for (who, present) in add.iter().map(|w| (w, true)).chain(remove.iter().map(|w| (w, false))) {
+        let account = resolve::account(&replica, Some(who))?;
+        replica.change_member(&id, account, present, now_ms)?;
+    }
+    if let Some(title) = title {
+        replica.title_group(&id, &title, now_ms)?;
+    }
+    if leave {
+        replica.change_member(&id, replica.account()?, false, now_ms)?;
+    }
+    app.kept_changed();
+    record(&replica, &conversation(&replica, &id.to_string())?, false)
+}
+
+fn export(app: &App, request: &DmExport) -> Result<Response, ErrorRecord> {
+    let replica = app.replica()?;
+    let ids = request.who.iter().map(|who| Ok(conversation(&replica, who)?.id));
+    let ids = ids.collect::<Result<Vec<ConversationId>, ErrorRecord>>()?;
+    let bytes = replica.bundle_conversations(&ids)?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+fn import(app: &App, request: DmImport) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let bytes = read_bounded(Path::new(&request.path), BUNDLE_BYTES_MAX)?;
+    let taken = replica.take_bundle(&bytes.into(), clock::now_ms())?;
+    replica.mend_conversations(clock::now_ms())?;
+    app.kept_changed();
+    Ok(Record::BundleImported(BundleImported {
+        conversations: taken.conversations,
+        refused: taken.refused,
+        changes: taken.changes,
+        texts: taken.bodies,
+        left: taken.left,
+    }))
+}
+
+/// A conversation by the other account, by its id, or by its title.
+fn conversation(replica: &Replica, who: &str) -> Result<ConversationView, ErrorRecord> {
+    let views = replica.conversations()?;
+    let account = resolve::account(replica, Some(who));
+    if let Ok(account) = &account {
+        let me = replica.account()?;
+        let id = ConversationGenesis::between(me, *account).id();
+        if let Some(view) = views.iter().find(|view| view.id == id) {
+            return Ok(view.clone());
+        }
+    }
+    let prefix = who.trim().to_ascii_lowercase();
+    let named = |view: &&ConversationView| {
+        view.title.as_deref() == Some(who)
+            || (prefix.len() >= 4 && view.id.to_string().starts_with(&prefix))
+    };
+    let found: Vec<_> = views.iter().filter(named).collect();
+    match (found.as_slice(), account) {
+        ([only], _) => Ok((*only).clone()),
+        ([], Ok(account)) => {
+            let message = format!("there is no conversation with {} yet", account.short());
+            Err(ErrorRecord::new(ErrorKind::NotFound, message)
+                .with_hint(format!("mosaic dm send {} TEXT", account.short())))
+        }
+        ([], Err(error)) => Err(error),
+        (several, _) => {
+            let message = format!("'{who}' fits {} conversations", several.len());
+            let candidates = several.iter().map(|view| view.id.to_string()).collect();
+            let error = ErrorRecord::new(ErrorKind::Ambiguous, message);
+            Err(ErrorRecord { candidates, ..error }.with_hint("mosaic dm list"))
+        }
+    }
+}
+
+fn record(replica: &Replica, view: &ConversationView, names: bool) -> Result<Record, ErrorRecord> {
+    let who = view.others.first().filter(|_| view.founder.is_none());
+    let who_name = match who {
+        Some(who) if names => resolve::name(replica, who)?,
+        _ => None,
+    };
+    Ok(Record::Conversation(Conversation {
+        id: view.id.to_string(),
+        who: who.map(ToString::to_string),
+        who_name,
+        title: view.title.clone(),
+        standing: view.standing.name().to_owned(),
+        founder: view.founder.map(|founder| founder.to_string()),
+        members: view.others.iter().map(ToString::to_string).collect(),
+        left: (!view.present).into(),
+        messages: view.messages,
+        unread: view.unread,
+        waiting: view.waiting,
+        newest_at: (view.newest_ms != 0).then(|| rfc3339(view.newest_ms)),
+    }))
+}
+
+/// A message by its entry.
+fn shown(replica: &Replica, id: &ChangeId) -> Result<Record, ErrorRecord> {
+    let missing = || ErrorRecord::new(ErrorKind::NotFound, format!("no message is {}", id.short()));
+    let place = replica.space_of_entry(id)?;
+    let Some(Space::Conversation(of)) = place else { return Err(missing()) };
+    let messages = replica.conversation(&of, LATELY)?;
+    let message = messages.iter().find(|message| message.id == *id).ok_or_else(missing)?;
+    told(replica, &of, message, false)
+}
+
+fn told(
+    replica: &Replica,
+    of: &ConversationId,
+    message: &Message,
+    names: bool,
+) -> Result<Record, ErrorRecord> {
+    let author_name = if names { resolve::name(replica, &message.account)? } else { None };
+    let (state, why) = match (message.standing, &message.text) {
+        (MessageStanding::Open, Text::Here(_)) => ("shown", None),
+        (MessageStanding::Open, Text::Deleted) | (MessageStanding::Deleted, _) => ("deleted", None),
+        (MessageStanding::Open, _) => ("missing", None),
+        (MessageStanding::Waiting | MessageStanding::ToOthers, _) => ("waiting", None),
+        (MessageStanding::Refused(why), _) => ("refused", Some(why.to_owned())),
+    };
+    let text = match &message.text {
+        Text::Here(text) if state == "shown" => Some(text.clone()),
+        _ => None,
+    };
+    let mut reactions = std::collections::BTreeMap::new();
+    for (emoji, _) in &message.reactions {
+        *reactions.entry(emoji.clone()).or_insert(0) += 1;
+    }
+    Ok(Record::DirectMessage(DirectMessage {
+        id: message.id.to_string(),
+        conversation: of.to_string(),
+        author: message.account.to_string(),
+        author_name,
+        text,
+        created_at: rfc3339(message.time_ms),
+        edited_at: message.edited_ms.map(rfc3339),
+        reply_to: message.target.map(|target| target.to_string()),
+        reactions,
+        state: state.to_owned(),
+        why,
+        delivery: message.delivery.map(|delivery| delivery.name().to_owned()),
+        read_by: message.read_by.iter().map(ToString::to_string).collect(),
+    }))
+}
