@@ -12,9 +12,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use absent::Absent;
-pub use dm::*;
-pub use hub::*;
 pub use joined::{OPERATIONS, PATHS, Request};
+pub use {dm::*, hub::*};
 
 use super::schema::{Field, Operation, Shape};
 use super::{AttachFile, BlobRule, ImportPost, ReplyRule};
