@@ -143,8 +143,8 @@ async fn search(folder: &Path, community: &Community) {
     for n in 0..=READS {
         let query = format!("in:{} {}", community.hub, WORDS[n % WORDS.len()]);
         let begun = Instant::now();
-        let lines = ask(folder, &SearchFind { query, limit: Some(20), ..SearchFind::default() });
-        let lines = lines.await;
+        let request = SearchFind { query, limit: Some(20), ..SearchFind::default() };
+        let lines = ask(folder, &request).await;
         let fault = lines.iter().find(|line| line["type"] == "error");
         assert!(fault.is_none(), "{fault:?}");
         match n {
