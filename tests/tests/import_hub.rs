@@ -78,20 +78,26 @@ fn a_killed_import_goes_on_with_nothing_twice_and_nothing_lost() {
 }
 
 #[test]
-fn files_come_along_and_only_those_beside_the_export() {
+fn files_come_along_and_only_those_of_the_export() {
     let root = tempfile::tempdir().unwrap();
     let ada = Home::init(root.path(), "ada");
     ada.ok(&["hub", "create", "Boats", "--channel", "chat"]);
     let folder = root.path().join("export");
-    std::fs::create_dir_all(folder.join("media")).unwrap();
-    write(&folder, "media/a.txt", b"oars");
+    std::fs::create_dir_all(folder.join("chat.json_Files/.git")).unwrap();
+    write(&folder, "chat.json_Files/a.txt", b"oars");
+    write(&folder, "chat.json_Files/.git/config", b"secret");
+    write(&folder, "notes.txt", b"secret");
     let outside = write(root.path(), "key", b"secret");
-    std::os::unix::fs::symlink(&outside, folder.join("media/link")).unwrap();
+    std::os::unix::fs::symlink(&outside, folder.join("chat.json_Files/link")).unwrap();
     let attachment = |url: &str| json!({ "url": url, "fileName": "x/../y.txt" });
-    let urls = ["media/a.txt", "media/link", "../key", outside.to_str().unwrap(), "media/none"];
-    let many: Vec<Value> = vec![attachment("media/a.txt"); 20];
+    let own = ["a.txt", "link", "none", ".git/config", "../notes.txt", "none/a.txt"];
+    let mut urls = own.map(|name| format!("chat.json_Files/{name}")).to_vec();
+    let others = ["notes.txt", "./notes.txt", "../key", outside.to_str().unwrap()];
+    urls.extend(others.map(str::to_owned));
+    let all: Vec<Value> = urls.iter().map(|url| attachment(url)).collect();
+    let many: Vec<Value> = vec![attachment("chat.json_Files/a.txt"); 20];
     let list = json!([
-        { "id": "1", "content": "all", "attachments": urls.map(attachment) },
+        { "id": "1", "content": "all", "attachments": all },
         { "id": "2", "content": "", "attachments": many },
         { "id": "3", "content": "é".repeat(200_000) },
         { "id": "4", "content": "later", "timestamp": "2999-01-01T00:00:00Z" },
@@ -105,7 +111,7 @@ fn files_come_along_and_only_those_beside_the_export() {
     let left = json!({
         "dates before 1970, to come or missing": 4, "ends of long texts, which are attached": 1,
         "files behind symbolic links": 1, "files more than a message may have": 4,
-        "files that are not there": 3, "twice in the file": 1,
+        "files outside the folder of the export": 6, "files that are not there": 2, "twice in the file": 1,
     });
     assert_eq!((&done["added"], &done["skipped"]), (&json!(4), &left), "{done}");
     let shown = ada.json(&["hub", "read", "Boats/chat"]);

@@ -109,7 +109,8 @@ Examples:
 
 const DISCORD_HELP: &str = "\
 Messages become ones of yours that say who wrote them and when, as a claim.
-Files come along if they lie beside the export (--media); else the link stays.
+Files come along if they lie where --media puts them, for general.json in the folder
+general.json_Files beside it; else the link stays.
 Reactions and notices are left out. Importing again adds what is new.
 
 Examples:

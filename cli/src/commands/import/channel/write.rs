@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
@@ -36,8 +37,9 @@ pub(super) struct Writing<F> {
     format: F,
     file: File,
     folder: Folder,
-    /// The folder of the file.
-    beside: Option<PathBuf>,
+    /// The folder of the file, and the name of the one in it that the exporter makes for what it
+    /// downloads.
+    beside: Option<(PathBuf, OsString)>,
     source: String,
     left: LeftOut,
     progress: Progress,
@@ -64,7 +66,7 @@ impl<F: Format> Writing<F> {
         cut(&mut source, ORIGIN_SOURCE_BYTES_MAX);
         // The node, which opens what is in it, may run elsewhere.
         let file_of = into.file.canonicalize().ok().filter(|_| into.file != Path::new("-"));
-        let beside = file_of.and_then(|path| path.parent().map(Path::to_owned));
+        let beside = file_of.as_deref().and_then(place_of_files);
         let (left, progress) = (LeftOut::default(), Progress::default());
         let (found, new, added, known) = (0, 0, 0, 0);
         Self {
@@ -252,10 +254,12 @@ impl<F: Format> Writing<F> {
             }
             Part::Beside { name, path } => {
                 // Whoever made the export chose it, and what is imported is public.
-                let inside =
-                    Path::new(&path).components().all(|c| matches!(c, Component::Normal(_)));
-                let root = self.beside.as_deref().filter(|_| inside);
-                match root.and_then(|root| FilePlace::below(root, &path)) {
+                let beside = self.beside.as_ref();
+                if beside.is_some_and(|(_, files)| !is_of_export(Path::new(&path), files)) {
+                    self.left.count("files outside the folder of the export", 1);
+                    return Ok(None);
+                }
+                match beside.and_then(|(root, _)| FilePlace::below(root, &path)) {
                     Some(FilePlace::Here(path)) => (name, None, path),
                     Some(FilePlace::TooLarge) => {
                         self.left.count("files larger than an attachment may be", 1);
@@ -314,6 +318,23 @@ impl<F: Format> Writing<F> {
         context.output.talk(&format!("{sentence}."));
         Ok(())
     }
+}
+
+/// Where the files of an export lie: its folder, and the name of theirs in it.
+fn place_of_files(export: &Path) -> Option<(PathBuf, OsString)> {
+    let mut files = export.file_name()?.to_owned();
+    files.push("_Files");
+    Some((export.parent()?.to_owned(), files))
+}
+
+/// Whether a path leads into the folder of files, and to nothing hidden there.
+fn is_of_export(path: &Path, files: &OsStr) -> bool {
+    let shown = |part: Component<'_>| match part {
+        Component::Normal(name) => !name.as_encoded_bytes().starts_with(b"."),
+        _ => false,
+    };
+    let mut parts = path.components();
+    parts.next() == Some(Component::Normal(files)) && parts.all(shown)
 }
 
 /// A name that can stand in a list.
