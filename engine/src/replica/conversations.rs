@@ -170,7 +170,14 @@ impl Replica {
         for key in &work.chains {
             let description = state.descriptions.get(&key.doc);
             let id = description.and_then(|description| description.space.conversation());
-            if let Some(known) = id.and_then(|id| state.talks.get_mut(&id)) {
+            let Some(id) = id else { continue };
+            // It may be a page of the founder's, who is known.
+            let space = Space::Conversation(id).id();
+            let asked = state.conversations.as_ref().and_then(|kept| kept.get(&space));
+            if asked.is_some_and(|kept| kept.standing == ConversationStanding::Requested) {
+                (state.kept, state.conversations) = (None, None);
+            }
+            if let Some(known) = state.talks.get_mut(&id) {
                 known.stale = true;
             }
         }
@@ -339,7 +346,20 @@ impl Replica {
         let mut known = self.listed(state, FOLLOWS)?;
         known.extend(self.listed(state, PETNAMES)?);
         let by = genesis.founder.or_else(|| genesis.members.iter().copied().find(|m| *m != own));
-        Ok(match by.is_some_and(|by| known.contains(&by)) {
+        let proven = match genesis.founder {
+            None => true,
+            // Anybody can write that somebody founded a group: a page of his is proof.
+            Some(founder) => {
+                let space = Space::Conversation(*id).id();
+                let pages = self.documents(state, &space)?;
+                let mut by_founder = false;
+                for (doc, _) in pages.iter().filter(|(_, page)| page.account == founder) {
+                    by_founder |= self.chains_of(state, doc)?.iter().any(|(_, c)| c.held > 0);
+                }
+                by_founder
+            }
+        };
+        Ok(match proven && by.is_some_and(|by| known.contains(&by)) {
             true => ConversationStanding::Accepted,
             false => ConversationStanding::Requested,
         })

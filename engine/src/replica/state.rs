@@ -210,7 +210,7 @@ pub(crate) struct State {
     /// Who takes part in conversations, worked out when it is asked for.
     pub talks: HashMap<ConversationId, KnownTalk>,
     /// Keys of conversations that this device could open.
-    pub conversation_keys: HashMap<EpochId, EpochKey>,
+    pub conversation_keys: HashMap<(ConversationId, EpochId), EpochKey>,
     /// Accounts that are blocked; worked out again with `kept`.
     pub blocked: Option<Arc<BTreeSet<AccountId>>>,
     /// What visitors have on each wall.

@@ -63,14 +63,7 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
         return shown(&replica, &written);
     }
     let now_ms = clock::now_ms();
-    let id = match conversation(&replica, &request.who) {
-        Ok(view) if view.founder.is_some() => view.id,
-        // Whoever writes takes part, whatever he said of it before.
-        _ => {
-            let account = resolve::account(&replica, Some(&request.who))?;
-            replica.converse_with(account, now_ms)?
-        }
-    };
+    let id = receiver(&replica, &request.who, now_ms)?;
     let target = request.reply_to.as_deref().map(|id| resolve::entry(&replica, id)).transpose()?;
     replica.mend_conversations(now_ms)?;
     let draft = DirectDraft { text: request.text, target };
@@ -198,16 +191,44 @@ fn import(app: &App, request: DmImport) -> Result<Record, ErrorRecord> {
     }))
 }
 
+/// Where a message goes: to somebody, or into a conversation that was accepted. What others call
+/// their groups is nobody's name.
+fn receiver(replica: &Replica, who: &str, now_ms: u64) -> Result<ConversationId, ErrorRecord> {
+    let view = match conversation(replica, who) {
+        Ok(view) => view,
+        // There is none yet with somebody who is known.
+        Err(fault) if fault.code == ErrorKind::NotFound.code() => {
+            return Ok(replica.converse_with(resolve::account(replica, Some(who))?, now_ms)?);
+        }
+        Err(fault) => return Err(fault),
+    };
+    if let (None, [other]) = (view.founder, view.others.as_slice()) {
+        // Whoever writes takes part, whatever he said of it before.
+        return Ok(replica.converse_with(*other, now_ms)?);
+    }
+    if view.standing == ConversationStanding::Accepted {
+        return Ok(view.id);
+    }
+    let message = format!("{} is a request that you did not accept", view.id.short());
+    let hint = format!("mosaic dm accept {}", view.id.short());
+    Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint))
+}
+
 /// A conversation by the other account, by its id, or by its title.
 fn conversation(replica: &Replica, who: &str) -> Result<ConversationView, ErrorRecord> {
     let views = replica.conversations()?;
+    if let Some(exact) = views.iter().find(|view| view.id.to_string() == who.trim()) {
+        return Ok(exact.clone());
+    }
     let account = resolve::account(replica, Some(who));
     if let Ok(account) = &account {
         let me = replica.account()?;
         let id = ConversationGenesis::between(me, *account).id();
-        if let Some(view) = views.iter().find(|view| view.id == id) {
-            return Ok(view.clone());
-        }
+        return views.iter().find(|view| view.id == id).cloned().ok_or_else(|| {
+            let message = format!("there is no conversation with {} yet", account.short());
+            ErrorRecord::new(ErrorKind::NotFound, message)
+                .with_hint(format!("mosaic dm send {} TEXT", account.short()))
+        });
     }
     let prefix = who.trim().to_ascii_lowercase();
     let named = |view: &&ConversationView| {
@@ -217,11 +238,7 @@ fn conversation(replica: &Replica, who: &str) -> Result<ConversationView, ErrorR
     let found: Vec<_> = views.iter().filter(named).collect();
     match (found.as_slice(), account) {
         ([only], _) => Ok((*only).clone()),
-        ([], Ok(account)) => {
-            let message = format!("there is no conversation with {} yet", account.short());
-            Err(ErrorRecord::new(ErrorKind::NotFound, message)
-                .with_hint(format!("mosaic dm send {} TEXT", account.short())))
-        }
+        ([], Ok(_)) => Err(ErrorRecord::new(ErrorKind::NotFound, "there is no such conversation")),
         ([], Err(error)) => Err(error),
         (several, _) => {
             let message = format!("'{who}' fits {} conversations", several.len());

@@ -19,6 +19,9 @@ use crate::seal::{EpochKey, hint_of};
 /// Keys passed on along with one write.
 const PASSED_ON_MAX: usize = 64;
 
+/// Copies for this device of one key that are looked at.
+const OWN_COPIES_MAX: usize = 64;
+
 /// Devices to seal to, with their accounts.
 type Recipients = BTreeMap<DeviceId, (AccountId, SealKey)>;
 
@@ -41,9 +44,50 @@ impl Devices {
         epoch.holders().iter().filter_map(|device| self.owner.get(device)).copied().collect()
     }
 
-    /// Devices in good standing that lack a key which their account holds.
-    fn lacking(&self, epoch: &KnownEpoch) -> Vec<(DeviceId, SealKey)> {
-        let (holders, accounts) = (epoch.holders(), self.accounts(epoch));
+    /// Accounts that hold a key for sure: the own one, whoever wrote a copy that opens here, and
+    /// those for whom one of them wrote a copy. That somebody wrote a copy proves nothing.
+    fn proven(
+        &self,
+        epoch: &KnownEpoch,
+        me: AccountId,
+        opens: impl Fn(&[u8]) -> bool,
+        device: &DeviceId,
+    ) -> BTreeSet<AccountId> {
+        let mut proven = BTreeSet::from([me]);
+        let own = epoch.wraps.get(device).into_iter().flatten().take(OWN_COPIES_MAX);
+        for (by, copy) in own {
+            if let Some(account) = self.owner.get(by)
+                && !proven.contains(account)
+                && opens(copy)
+            {
+                proven.insert(*account);
+            }
+        }
+        loop {
+            let mut more = BTreeSet::new();
+            for (to, copies) in &epoch.wraps {
+                let Some(account) = self.owner.get(to).filter(|to| !proven.contains(to)) else {
+                    continue;
+                };
+                let by = |(by, _): &(DeviceId, Vec<u8>)| self.owner.get(by);
+                if copies.iter().filter_map(by).any(|by| proven.contains(by)) {
+                    more.insert(*account);
+                }
+            }
+            if more.is_empty() {
+                return proven;
+            }
+            proven.extend(more);
+        }
+    }
+
+    /// Devices in good standing that lack a key which their account holds, as is proven.
+    fn lacking(
+        &self,
+        epoch: &KnownEpoch,
+        proven: &BTreeSet<AccountId>,
+    ) -> Vec<(DeviceId, SealKey)> {
+        let (holders, accounts) = (epoch.holders(), proven);
         let lacks = |(device, (account, _)): &(&DeviceId, &(AccountId, SealKey))| {
             let lacks = !holders.contains(device) && !epoch.excluded.contains(device);
             lacks && accounts.contains(account)
@@ -52,13 +96,13 @@ impl Devices {
     }
 
     /// Whether a key is one to seal with: all who take part hold it, and nobody else can.
-    fn suits(&self, epoch: &KnownEpoch) -> bool {
+    fn suits(&self, epoch: &KnownEpoch, proven: &BTreeSet<AccountId>) -> bool {
         let everybody: BTreeSet<AccountId> =
             self.good.values().map(|(account, _)| *account).collect();
         epoch.holders().iter().all(|device| self.good.contains_key(device))
             && self.revoked.is_subset(&epoch.excluded)
             && !epoch.excluded.iter().any(|device| self.good.contains_key(device))
-            && self.accounts(epoch) == everybody
+            && *proven == everybody
     }
 }
 
@@ -96,7 +140,7 @@ impl Replica {
         epoch: &EpochId,
         known: &KnownEpoch,
     ) -> Option<EpochKey> {
-        if let Some(key) = state.conversation_keys.get(epoch) {
+        if let Some(key) = state.conversation_keys.get(&(*id, *epoch)) {
             return Some(key.clone());
         }
         let own = state.own.as_ref()?;
@@ -105,8 +149,21 @@ impl Replica {
         let key = copies
             .iter()
             .find_map(|(_, copy)| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).ok())?;
-        state.conversation_keys.insert(*epoch, key.clone());
+        state.conversation_keys.insert((*id, *epoch), key.clone());
         Some(key)
+    }
+
+    /// Accounts that hold a key of a conversation for sure: see [`Devices::proven`].
+    fn proven_holders(
+        state: &State,
+        id: &ConversationId,
+        (epoch, known): (&EpochId, &KnownEpoch),
+        devices: &Devices,
+    ) -> BTreeSet<AccountId> {
+        let Some(own) = state.own.as_ref() else { return BTreeSet::new() };
+        let space = Space::Conversation(*id).id();
+        let opens = |copy: &[u8]| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).is_ok();
+        devices.proven(known, own.account, opens, &own.device())
     }
 
     /// The key to seal with now: the newest that everybody who takes part holds, and nobody
@@ -129,11 +186,12 @@ impl Replica {
         let mut epochs: Vec<(&EpochId, &KnownEpoch)> = talk.epochs.iter().collect();
         epochs.sort_by_key(|(epoch, known)| std::cmp::Reverse((known.since_ms, **epoch)));
         for (epoch, known) in epochs {
-            if !devices.suits(known) {
+            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
+            let proven = Self::proven_holders(state, &kept.id, (epoch, known), &devices);
+            if !devices.suits(known, &proven) {
                 continue;
             }
-            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
-            let lacking = devices.lacking(known);
+            let lacking = devices.lacking(known, &proven);
             let wraps = self.copies(&kept.id, &key, &lacking)?;
             self.pass_on(state, work, &kept.id, key.id(), wraps, now_ms)?;
             return Ok(key);
@@ -144,7 +202,7 @@ impl Replica {
         let excluded = devices.revoked.iter();
         wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
         self.pass_on(state, work, &kept.id, key.id(), wraps, now_ms)?;
-        state.conversation_keys.insert(key.id(), key.clone());
+        state.conversation_keys.insert((kept.id, key.id()), key.clone());
         Ok(key)
     }
 
@@ -224,13 +282,24 @@ impl Replica {
                 continue;
             }
             let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
-            let accounts = devices.accounts(known);
+            let accounts = Self::proven_holders(state, &kept.id, (epoch, known), devices);
             let to = devices.good.iter().filter(|(device, (account, _))| {
                 accounts.contains(account) && !known.excluded.contains(device)
             });
             let to: Vec<_> = to.map(|(device, (_, key))| (*device, *key)).collect();
             let mut wraps = self.copies(&kept.id, &key, &to)?;
+            // Who is out and holds it is named as a holder, with a copy that he had or one that is of
+            // no use to him: so nobody ever seals with it again.
+            let mut outside = known.holders();
+            outside.retain(|device| !devices.good.contains_key(device));
+            let some = known.wraps.values().flatten().next().map(|(_, copy)| copy.clone());
+            for device in &outside {
+                let own = known.wraps.get(device).and_then(|copies| copies.first());
+                let sealed = own.map(|(_, copy)| copy.clone()).or_else(|| some.clone());
+                wraps.extend(sealed.map(|sealed| Wrap { device: *device, sealed }));
+            }
             let excluded = devices.revoked.union(&known.excluded);
+            let excluded = excluded.filter(|device| !outside.contains(device));
             wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
             self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
         }
@@ -266,12 +335,12 @@ impl Replica {
                 }
                 continue;
             };
-            let mut lacking = devices.lacking(known);
+            let accounts = Self::proven_holders(state, &kept.id, (epoch, known), &devices);
+            let mut lacking = devices.lacking(known, &accounts);
             let by_me = |asks: &DeviceId| {
                 let copies = known.wraps.get(asks).into_iter().flatten();
                 copies.into_iter().any(|(by, _)| *by == device)
             };
-            let accounts = devices.accounts(known);
             for asks in known.asks.iter().filter(|asks| !by_me(asks) && **asks != device) {
                 if let Some((account, seal_key)) = devices.good.get(asks)
                     && accounts.contains(account)

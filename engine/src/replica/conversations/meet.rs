@@ -109,7 +109,9 @@ impl Replica {
             let Ok(genesis) = ConversationGenesis::decode(genesis) else { continue };
             let named = account
                 .is_some_and(|account| genesis.members.contains(&account) || own == Some(account));
-            if (named || keeper) && self.takes_up(&mut state, &mut work, &genesis, taken)? {
+            if (named || keeper)
+                && self.takes_up(&mut state, &mut work, &genesis, account, taken)?
+            {
                 put(&mut work, &genesis);
                 taken += 1;
             }
@@ -136,7 +138,7 @@ impl Replica {
             return Ok(true);
         }
         let mut work = Work::default();
-        if !self.takes_up(&mut state, &mut work, genesis, 0)? {
+        if !self.takes_up(&mut state, &mut work, genesis, None, 0)? {
             return Ok(false);
         }
         put(&mut work, genesis);
@@ -170,6 +172,7 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
         genesis: &ConversationGenesis,
+        teller: Option<AccountId>,
         taken: usize,
     ) -> Result<bool, EngineError> {
         let kept = self.conversations_kept(state)?;
@@ -189,11 +192,14 @@ impl Replica {
         let me = own.unwrap_or(AccountId::from_bytes([0; 32]));
         let by = genesis.founder.or_else(|| genesis.members.iter().copied().find(|m| *m != me));
         let Some(by) = by else { return Ok(false) };
-        if self.listed(state, BLOCKS)?.contains(&by) {
+        let blocked = self.listed(state, BLOCKS)?;
+        if blocked.contains(&by) || teller.is_some_and(|teller| blocked.contains(&teller)) {
             return Ok(false);
         }
-        if self.listed(state, FOLLOWS)?.contains(&by) || self.listed(state, PETNAMES)?.contains(&by)
-        {
+        let known = self.listed(state, FOLLOWS)?.contains(&by)
+            || self.listed(state, PETNAMES)?.contains(&by);
+        // Anybody can write that somebody founded a group.
+        if known && (genesis.founder.is_none() || teller == Some(by)) {
             return Ok(true);
         }
         let mut waiting = 0;

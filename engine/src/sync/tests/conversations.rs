@@ -1,6 +1,7 @@
 //! Conversations over whole replicas: what is sealed here opens there, and nowhere else.
 
 mod hostile;
+mod keys;
 mod policy;
 
 use super::replicas::{Home, NOW, link, person};

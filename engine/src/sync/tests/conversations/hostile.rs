@@ -14,7 +14,7 @@ use crate::sync::exchange::Exchange;
 use crate::sync::tests::replicas::{Home, NOW, person};
 
 /// Writes an entry of the author's choice into his page.
-fn forge(replica: &Replica, id: &ConversationId, entry: Entry, now: u64) {
+pub(super) fn forge(replica: &Replica, id: &ConversationId, entry: Entry, now: u64) {
     let me = replica.account().unwrap();
     let page = Description::conversation(*id, me, 0);
     let mut state = replica.lock();
@@ -37,7 +37,7 @@ fn seal(replica: &Replica, id: &ConversationId, plain: &[u8]) -> Sealed {
     Sealed { bodies: Vec::new(), entry }
 }
 
-fn sealed_entries(replica: &Replica, id: &ConversationId) -> Vec<Sealed> {
+pub(super) fn sealed_entries(replica: &Replica, id: &ConversationId) -> Vec<Sealed> {
     let mut state = replica.lock();
     let mut out = Vec::new();
     for (doc, _) in replica.documents(&mut state, &Space::Conversation(*id).id()).unwrap() {
