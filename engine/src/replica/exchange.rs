@@ -425,6 +425,10 @@ impl Exchange for Replica {
         Ok(self.take_newest(newest)?)
     }
 
+    fn settle_newest(&self) -> ExchangeResult<()> {
+        self.drop_settled_glimpses()
+    }
+
     fn receive_with(
         &self,
         _remote: &DeviceId,

@@ -327,7 +327,10 @@ impl Replica {
         let mut batch = Batch::new();
         match serves {
             true => batch.put(Table::Meta, keys::hub(hub), Vec::new()),
-            false => batch.delete(Table::Meta, keys::hub(hub)),
+            false => {
+                self.drop_glimpses(hub);
+                batch.delete(Table::Meta, keys::hub(hub));
+            }
         };
         self.change_kept(batch)
     }

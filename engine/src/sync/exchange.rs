@@ -85,6 +85,16 @@ pub enum Verdict {
     Deferred(Reason),
 }
 
+impl Verdict {
+    /// Whether it says that what came was made falsely: none of that is due to where two replicas
+    /// stand.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        let Self::Refused(reason) = self else { return false };
+        matches!(reason, Reason::Signature | Reason::Certificate | Reason::Malformed | Reason::Link)
+    }
+}
+
 /// What became of one received chain, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainReceipt {
@@ -383,6 +393,15 @@ pub trait Exchange {
     /// If the store fails: then nothing of it is kept.
     fn receive_newest(&self, _newest: Newest, _now_ms: u64) -> ExchangeResult<(u64, u32)> {
         Ok((0, 0))
+    }
+
+    /// Lets go of what was taken as the newest of spaces of which all the rest is here. Called when
+    /// a round is over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn settle_newest(&self) -> ExchangeResult<()> {
+        Ok(())
     }
 
     /// [`Exchange::receive_with`] without bodies.

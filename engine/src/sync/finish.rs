@@ -374,6 +374,7 @@ impl Session {
         if (round.opened || round.met) && outcome.is_equal() {
             self.note_list(round.number, exchange)?;
         }
+        exchange.settle_newest()?;
         self.plain |= !doubt && !outcome.is_equal();
         self.after_round(now_ms, &outcome, exchange)?;
         self.out.finished(outcome);

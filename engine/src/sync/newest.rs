@@ -7,6 +7,7 @@ use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, Newest, Sec
 use crate::sync::finish::FAULTS_MAX;
 use crate::sync::give::{Giver, Job};
 use crate::sync::outbox::Outbox;
+use crate::sync::round::Stage;
 use crate::sync::session::{Fault, PROTOCOL, Session};
 use crate::wire::{Message, Scope, ScopeKind};
 
@@ -14,8 +15,10 @@ use crate::wire::{Message, Scope, ScopeKind};
 const CHANGES_MIN: u64 = 500;
 /// Chains, likewise.
 const CHAINS_MIN: u64 = 100;
-/// Messages with the newest of something that are looked at in one session.
-const MESSAGES_MAX: u32 = 64;
+/// Messages with the newest of one space that are looked at in one session.
+const MESSAGES_MAX: u8 = 4;
+/// Spaces of which they are.
+const SPACES_MAX: usize = 64;
 
 impl Giver {
     /// Spaces of which much is asked for that was not shown before, for the first time: a section
@@ -60,8 +63,9 @@ impl Session {
         newest: Newest,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        self.newest += 1;
-        if self.newest > MESSAGES_MAX {
+        // Who gives it was asked for the rest just now.
+        let asked = self.round.as_ref().is_some_and(|round| round.stage == Stage::Exchange);
+        if !asked || !self.has_room_for(&newest) {
             return Ok(());
         }
         match exchange.receive_newest(newest, now_ms) {
@@ -75,5 +79,19 @@ impl Session {
             Err(ExchangeError::Store(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether it is about one space, and not too much of it.
+    fn has_room_for(&mut self, newest: &Newest) -> bool {
+        let mut spaces = newest.excerpts.iter().map(|excerpt| excerpt.description.space.id());
+        let Some(space) = spaces.next().filter(|first| spaces.all(|other| other == *first)) else {
+            return false;
+        };
+        if !self.newest.contains_key(&space) && self.newest.len() >= SPACES_MAX {
+            return false;
+        }
+        let taken = self.newest.entry(space).or_default();
+        *taken = taken.saturating_add(1);
+        *taken <= MESSAGES_MAX
     }
 }

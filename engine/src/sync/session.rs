@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
-use crate::hash::{BlobHash, DeviceId};
+use crate::hash::{BlobHash, DeviceId, SpaceId};
 use crate::sketch::sums::SUMS_MAX;
 use crate::sync::agreed::Standing;
 use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
@@ -210,8 +210,8 @@ pub struct Session {
     pub(super) requests: u64,
     /// Chains the remote gave that nobody may give.
     pub(super) faults: u32,
-    /// Messages with the newest of something that it gave.
-    pub(super) newest: u32,
+    /// Messages with the newest of a space that it gave.
+    pub(super) newest: BTreeMap<SpaceId, u8>,
     pub(super) news: Vec<News>,
     pub(super) received: Ledger,
     pub(super) peer_has: HashMap<ChainKey, u64>,
@@ -261,7 +261,7 @@ impl Session {
             out: Outbox::default(),
             requests: 0,
             faults: 0,
-            newest: 0,
+            newest: BTreeMap::new(),
             news: Vec::new(),
             received: Ledger::default(),
             peer_has: HashMap::new(),

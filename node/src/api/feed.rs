@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mosaic_engine::hash::{AccountId, ChangeId, HubId};
 use mosaic_engine::replica::{
-    BLOCKS, ChannelCursor, Cursor, MUTES, MessageView, PostView, Replica,
+    BLOCKS, ChannelCursor, Cursor, MUTES, MessageState, MessageView, PostView, Replica,
 };
 
 use super::types::{ErrorRecord, FeedList, Record};
@@ -102,7 +102,10 @@ impl<'a> Sources<'a> {
         }
         let mut newest = BTreeMap::new();
         for item in items {
-            if let Item::Message(view) = item {
+            // Of what is not proven nobody knows whether it stays.
+            if let Item::Message(view) = item
+                && view.state != MessageState::Unproven
+            {
                 let time_ms = newest.entry(view.channel).or_insert(view.time_ms);
                 *time_ms = view.time_ms.max(*time_ms);
             }

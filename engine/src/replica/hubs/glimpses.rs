@@ -6,16 +6,18 @@ use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::newest::{EXCERPT_CHANGES_MAX, TEXT_BYTES_MAX};
 use super::page::{ChannelCursor, MessageState, MessageView};
 use crate::chain::{ChainKey, extend};
 use crate::change::{Actor, log};
-use crate::description::DocumentKind;
+use crate::description::{DocumentKind, Section, SectionClass, Space};
 use crate::hash::{BlobHash, ChangeId, HubId};
 use crate::limits::BODY_SALT_BYTES;
-use crate::model::entry::{BodyRef, Entry};
+use crate::model::entry::{BodyRef, Entry, EntryRef};
 use crate::replica::prove::Proof;
+use crate::replica::receive::Stop;
 use crate::replica::{EngineError, Replica, Text};
-use crate::sync::exchange::{Newest, Received};
+use crate::sync::exchange::{ExchangeResult, Newest, Received};
 use crate::view::fits;
 use crate::wire::{Changes, Content, Excerpt, Part};
 
@@ -23,6 +25,10 @@ use crate::wire::{Changes, Content, Excerpt, Part};
 const HUBS_MAX: usize = 16;
 /// Messages of each.
 const MESSAGES_MAX: usize = 256;
+/// Of them, those of one account.
+const ACCOUNT_MESSAGES_MAX: usize = 16;
+/// How much later than now a message may say that it was written.
+const AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// Messages whose chains are not here, by hub.
 #[derive(Debug, Default)]
@@ -34,11 +40,25 @@ impl Glimpses {
             self.0.pop_first();
         }
         let known = self.0.entry(hub).or_default();
-        known.extend(views.into_iter().map(|view| (view.id, view)));
-        while known.len() > MESSAGES_MAX {
-            let oldest = known.values().min_by_key(|view| view.time_ms).map(|view| view.id);
-            oldest.and_then(|oldest| known.remove(&oldest));
+        for view in views {
+            let account = view.account;
+            known.insert(view.id, view);
+            drop_oldest(known, ACCOUNT_MESSAGES_MAX, |view| view.account == account);
+            drop_oldest(known, MESSAGES_MAX, |_| true);
         }
+    }
+}
+
+/// Drops the oldest of some messages if they are more than `most`.
+fn drop_oldest(
+    known: &mut BTreeMap<ChangeId, MessageView>,
+    most: usize,
+    of: impl Fn(&MessageView) -> bool,
+) {
+    let some = || known.values().filter(|view| of(view));
+    if some().count() > most {
+        let oldest = some().min_by_key(|view| (view.time_ms, view.id)).map(|view| view.id);
+        oldest.and_then(|oldest| known.remove(&oldest));
     }
 }
 
@@ -62,9 +82,13 @@ impl Replica {
         let logs: Vec<Received> = whole.map(|log| received(&log, vec![log.part.clone()])).collect();
         let mut faults = 0;
         if !logs.is_empty() {
-            self.take_chains(logs, Vec::new())?;
+            let receipt = self.take_chains(logs, Vec::new())?;
+            let false_ones = receipt.chains.iter().filter(|chain| chain.verdict.is_fault());
+            faults += u32::try_from(false_ones.count()).unwrap_or(u32::MAX);
         }
-        let bodies = newest.bodies.into_iter().map(|body| (BlobHash::of(&body), body)).collect();
+        let mut bodies = newest.bodies;
+        bodies.retain(|body| body.len() as u64 <= TEXT_BYTES_MAX);
+        let bodies = bodies.into_iter().map(|body| (BlobHash::of(&body), body)).collect();
         let ends: Vec<(Excerpt, (usize, Received))> = ends
             .into_iter()
             .map(|end| {
@@ -74,9 +98,13 @@ impl Replica {
             .collect();
         let (ends, heads): (Vec<Excerpt>, Vec<(usize, Received)>) = ends.into_iter().unzip();
         for (end, proof) in ends.iter().zip(self.prove(&heads)?) {
-            let Ok(proof) = proof else {
-                faults += 1;
-                continue;
+            let proof = match proof {
+                Ok(proof) => proof,
+                Err(Stop::Engine(error)) => return Err(error),
+                Err(Stop::Verdict(verdict)) => {
+                    faults += u32::from(verdict.is_fault());
+                    continue;
+                }
             };
             match self.glimpses_in(end, &proof, &bodies)? {
                 Some((hub, views)) => self.glimpses().note(hub, views),
@@ -99,15 +127,13 @@ impl Replica {
         let (Some((hub, channel)), Some(entries)) = (place, entries_of(end, proof)) else {
             return Ok(None);
         };
-        if self.is_blocked(&mut self.lock(), &description.account)? {
-            return Ok(Some((hub, Vec::new())));
-        }
+        let latest_ms = self.lock().now_ms.saturating_add(AHEAD_MS_MAX);
         let text = |body: &BodyRef| match bodies.get(&body.hash) {
-            Some(bytes) => {
+            Some(bytes) if bytes.len() as u64 == body.size => {
                 let text = bytes.get(BODY_SALT_BYTES..).unwrap_or_default();
                 Text::Here(String::from_utf8_lossy(text).into_owned())
             }
-            None => Text::Missing,
+            _ => Text::Missing,
         };
         let mut views: BTreeMap<ChangeId, MessageView> = BTreeMap::new();
         for Read { id, time_ms, entry } in entries {
@@ -118,8 +144,10 @@ impl Replica {
                     views.extend(view.map(|view| (id, view)));
                 }
                 Entry::Edit { target, body } => {
-                    if let Some(view) = views.get_mut(target) {
-                        (view.text, view.edited_ms) = (text(body), Some(time_ms));
+                    // Of an edit that does not count the text does not come.
+                    if let (Some(view), text @ Text::Here(_)) = (views.get_mut(target), text(body))
+                    {
+                        (view.text, view.edited_ms) = (text, Some(time_ms));
                     }
                 }
                 Entry::Tombstone { target } => drop(views.remove(target)),
@@ -127,52 +155,91 @@ impl Replica {
             }
         }
         let unproven = |view| MessageView { state: MessageState::Unproven, ..view };
+        views.retain(|_, view| view.time_ms <= latest_ms && view.text != Text::Missing);
         Ok(Some((hub, views.into_values().map(unproven).collect())))
     }
 
-    /// Adds to a list of a channel what is known of its newest messages before they are here.
-    pub(super) fn add_glimpses(
+    /// What is known of the newest messages of a channel and is not here yet, after a place.
+    pub(super) fn glimpses_of(
         &self,
         hub: &HubId,
         channel: &ChangeId,
         cursor: Option<ChannelCursor>,
-        limit: usize,
-        views: &mut Vec<MessageView>,
-    ) -> Result<(), EngineError> {
-        let mut some = self.glimpsed(hub)?;
-        some.retain(|view| {
+    ) -> Result<Vec<MessageView>, EngineError> {
+        self.glimpses_where(hub, |view| {
             view.channel == *channel
                 && cursor.is_none_or(|cursor| view.order() > cursor.order(channel))
-        });
-        if !some.is_empty() {
-            views.append(&mut some);
-            views.sort_by_key(MessageView::order);
-            views.truncate(limit);
-        }
-        Ok(())
+        })
     }
 
     /// What is known of the newest messages of a hub and is not here yet.
+    #[cfg(test)]
     pub(crate) fn glimpsed(&self, hub: &HubId) -> Result<Vec<MessageView>, EngineError> {
-        let mut glimpses = self.glimpses();
-        let Some(known) = glimpses.0.get_mut(hub) else { return Ok(Vec::new()) };
-        let mut here = Vec::new();
-        for id in known.keys() {
-            if self.entry_row(id)?.is_some() {
-                here.push(*id);
+        self.glimpses_where(hub, |_| true)
+    }
+
+    /// A message that is known before it is here.
+    pub(super) fn glimpse(&self, id: &ChangeId) -> Result<Option<MessageView>, EngineError> {
+        let hub =
+            self.glimpses().0.iter().find_map(|(hub, of)| of.contains_key(id).then_some(*hub));
+        let Some(hub) = hub else { return Ok(None) };
+        Ok(self.glimpses_where(&hub, |view| view.id == *id)?.pop())
+    }
+
+    /// Some of the newest messages of a hub, without those that are here and those that are known
+    /// to be none.
+    fn glimpses_where(
+        &self,
+        hub: &HubId,
+        wanted: impl Fn(&MessageView) -> bool,
+    ) -> Result<Vec<MessageView>, EngineError> {
+        let views: Vec<MessageView> = match self.glimpses().0.get(hub) {
+            Some(known) => known.values().filter(|view| wanted(view)).cloned().collect(),
+            None => return Ok(Vec::new()),
+        };
+        if views.is_empty() {
+            return Ok(views);
+        }
+        let mut state = self.lock();
+        let known = self.hub_of(&mut state, hub)?;
+        let mut out = Vec::with_capacity(views.len());
+        for view in views {
+            let named = EntryRef { account: view.account, entry: view.id };
+            let is_none = known.as_ref().is_some_and(|known| {
+                known.is_banned(&view.account) || known.moderation(&named).is_some()
+            });
+            if is_none || self.is_blocked(&mut state, &view.account)? {
+                continue;
+            }
+            if self.entry_row(&view.id)?.is_none() {
+                out.push(view);
             }
         }
-        for id in here {
-            known.remove(&id);
-        }
-        Ok(known.values().cloned().collect())
+        Ok(out)
     }
-}
 
-impl Replica {
-    /// A message that is known before it is here.
-    pub(super) fn glimpse(&self, id: &ChangeId) -> Option<MessageView> {
-        self.glimpses().0.values().find_map(|views| views.get(id)).cloned()
+    /// Lets go of the newest messages of a hub.
+    pub(super) fn drop_glimpses(&self, hub: &HubId) {
+        self.glimpses().0.remove(hub);
+    }
+
+    /// Lets go of the newest messages of hubs of which all that is known is here: what was not
+    /// among it is nobody's.
+    pub(in crate::replica) fn drop_settled_glimpses(&self) -> ExchangeResult<()> {
+        let hubs: Vec<HubId> = self.glimpses().0.keys().copied().collect();
+        for hub in hubs {
+            if self.hub_of(&mut self.lock(), &hub)?.is_none() {
+                continue;
+            }
+            let space = Space::Hub(hub).id();
+            let section = |class| Section { space, class };
+            let missing = self.section_missing(&section(SectionClass::Authority))?
+                + self.section_missing(&section(SectionClass::Public))?;
+            if missing == 0 {
+                self.drop_glimpses(&hub);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -196,6 +263,9 @@ struct Read {
 /// The entries of the end of a chain; `None` if it does not lead to the proven head.
 fn entries_of(end: &Excerpt, proof: &Proof) -> Option<Vec<Read>> {
     let Content::Changes(Changes::Log(items)) = &end.part.content else { return None };
+    if items.len() > EXCERPT_CHANGES_MAX {
+        return None;
+    }
     let key: &ChainKey = &proof.key;
     let origin = key.origin(&proof.description.space.id());
     let (actor, tag) = (Actor::of(key), log::tag(&origin));

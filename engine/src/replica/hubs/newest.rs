@@ -1,15 +1,18 @@
 //! What a newcomer is given of a hub before all the rest: its owners' logs, and the newest
 //! messages, each as the end of its chain.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
 use crate::change::log::LogFields;
 use crate::description::DocumentKind;
 use crate::hash::{ChangeHash, ChangeId, DeviceId, HubId, Link};
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::{BODY_SALT_BYTES, MESSAGE_BYTES_MAX};
+use crate::model::entry::Entry;
 use crate::replica::exchange::order;
-use crate::replica::{EngineError, MessageState, MessageView, Replica};
+use crate::replica::{EngineError, MessageState, MessageView, Replica, Text};
 use crate::sync::exchange::{Exchange, ExchangeResult, KnownTip, Newest, Section};
 use crate::wire::{Changes, Content, EXCERPTS_MAX, Excerpt};
 
@@ -17,14 +20,16 @@ use crate::wire::{Changes, Content, EXCERPTS_MAX, Excerpt};
 const FIRST_CHANNEL: usize = 50;
 /// Messages of each other one.
 const OTHER_CHANNELS: usize = 10;
-/// Bytes of everything.
-const BYTES_MAX: usize = 96 * 1024;
+/// Bytes of all ends of chains, with their texts.
+const BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all logs of owners.
+const LOGS_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of one end of a chain: who reacted a thousand times since is waited for.
 const EXCERPT_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of an owner's log.
-const LOG_BYTES_MAX: usize = 32 * 1024;
-/// Bytes of a text.
-const TEXT_BYTES_MAX: u64 = 4 * 1024;
+/// Changes of one.
+pub(super) const EXCERPT_CHANGES_MAX: usize = 256;
+/// Bytes of a text, salt included.
+pub(super) const TEXT_BYTES_MAX: u64 = 4 * 1024 + BODY_SALT_BYTES as u64;
 /// Bytes of one message.
 const MESSAGE_ROOM: usize = MESSAGE_BYTES_MAX - 64;
 
@@ -50,30 +55,41 @@ impl Replica {
             }
         }
         drop(state);
-        let mut giving = Giving { left: BYTES_MAX, room: 0, messages: Vec::new() };
+        let mut logs = Vec::new();
         for tip in tips {
-            if let Some(log) = self.end_of(&tip, 1, LOG_BYTES_MAX)? {
-                giving.add(log, Vec::new());
-            }
+            logs.extend(self.end_of(&tip, 1, LOGS_BYTES_MAX)?);
         }
-        for (chain, n) in self.newest_ends(&hub, channels)? {
+        logs.sort_by_cached_key(Excerpt::encoded_len);
+        let mut giving = Giving { left: LOGS_BYTES_MAX, room: 0, messages: Vec::new() };
+        for log in logs {
+            giving.add(log, Vec::new());
+        }
+        giving.left = BYTES_MAX;
+        let shown = self.newest_messages(&hub, channels)?;
+        let texts: BTreeMap<ChangeId, &str> = shown
+            .iter()
+            .filter_map(|view| match &view.text {
+                Text::Here(text) => Some((view.id, text.as_str())),
+                _ => None,
+            })
+            .collect();
+        for (chain, n) in self.newest_ends(&shown)? {
             let tips = self.chain_tips(&chain)?;
             let Some((_, tip)) = tips.first().filter(|_| tips.len() == 1) else { continue };
             if let Some(end) = self.end_of(tip, n, EXCERPT_BYTES_MAX)? {
-                giving.add(end, self.texts_of_end(remote, tip, n)?);
+                if end.part.content.len() > EXCERPT_CHANGES_MAX {
+                    continue;
+                }
+                giving.add(end, self.texts_of_end(remote, tip, n, &texts)?);
             }
         }
         Ok(giving.messages)
     }
 
     /// The chains that the newest messages stand in, each with the first of these, newest first.
-    fn newest_ends(
-        &self,
-        hub: &HubId,
-        channels: Vec<ChangeId>,
-    ) -> ExchangeResult<Vec<(ChainKey, u64)>> {
+    fn newest_ends(&self, shown: &[MessageView]) -> ExchangeResult<Vec<(ChainKey, u64)>> {
         let mut ends: Vec<(ChainKey, u64)> = Vec::new();
-        for view in self.newest_messages(hub, channels)? {
+        for view in shown {
             let Some(row) = self.entry_row(&view.id)? else { continue };
             match ends.iter_mut().find(|(chain, _)| *chain == row.chain()) {
                 Some((_, first)) => *first = row.n.min(*first),
@@ -98,7 +114,7 @@ impl Replica {
         written.sort_unstable_by(|a, b| b.cmp(a));
         let (mut views, mut limit) = (Vec::new(), FIRST_CHANNEL);
         for (_, channel) in written {
-            views.extend(self.channel(hub, &channel, None, limit, false)?);
+            views.extend(self.stored_channel(hub, &channel, None, limit, false)?);
             limit = OTHER_CHANNELS;
             if views.len() >= EXCERPTS_MAX {
                 break;
@@ -144,18 +160,29 @@ impl Replica {
         Ok((link, hash))
     }
 
-    /// Short texts that the end of a chain names.
+    /// Short texts that the end of a chain names and that are shown as they are: what moderators
+    /// hid, and what somebody wrote after he was banned, is the same in no list.
     fn texts_of_end(
         &self,
         remote: &DeviceId,
         tip: &KnownTip,
         first_n: u64,
+        shown: &BTreeMap<ChangeId, &str>,
     ) -> ExchangeResult<Vec<Bytes>> {
         let mut texts = Vec::new();
-        for body in self.bodies_of(tip, first_n, tip.n)? {
-            if body.size <= TEXT_BYTES_MAX {
-                texts.extend(self.body(remote, &body.hash)?);
-            }
+        for item in self.log_items(&tip.chain, first_n, tip.n)? {
+            let (id, body) = match &item.entry {
+                Entry::Message(message) => (item.id, message.body),
+                Entry::Poll(poll) => (item.id, poll.body),
+                Entry::Edit { target, body } => (*target, *body),
+                _ => continue,
+            };
+            let Some(text) = shown.get(&id).filter(|_| body.size <= TEXT_BYTES_MAX) else {
+                continue;
+            };
+            let bytes = self.body(remote, &body.hash)?;
+            let same = |bytes: &Bytes| bytes.get(BODY_SALT_BYTES..) == Some(text.as_bytes());
+            texts.extend(bytes.filter(same));
         }
         Ok(texts)
     }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::hash_map::Entry as Slot;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::PollView;
@@ -134,6 +134,28 @@ impl Replica {
         limit: usize,
         all: bool,
     ) -> Result<Vec<MessageView>, EngineError> {
+        // Before the rows: what comes meanwhile is in one of both.
+        let glimpses = self.glimpses_of(hub, channel, cursor)?;
+        let mut out = self.stored_channel(hub, channel, cursor, limit, all)?;
+        let known: HashSet<ChangeId> = out.iter().map(|view| view.id).collect();
+        let before = out.len();
+        out.extend(glimpses.into_iter().filter(|view| !known.contains(&view.id)));
+        if out.len() > before {
+            out.sort_by_key(MessageView::order);
+            out.truncate(limit);
+        }
+        Ok(out)
+    }
+
+    /// Those of which the chains are here.
+    pub(super) fn stored_channel(
+        &self,
+        hub: &HubId,
+        channel: &ChangeId,
+        cursor: Option<ChannelCursor>,
+        limit: usize,
+        all: bool,
+    ) -> Result<Vec<MessageView>, EngineError> {
         let mut place = cursor.map(|cursor| {
             let mut key = cursor.order(channel);
             key.push(0);
@@ -156,7 +178,6 @@ impl Replica {
                 }
             }
         }
-        self.add_glimpses(hub, channel, cursor, limit, &mut out)?;
         Ok(out)
     }
 
@@ -183,7 +204,8 @@ impl Replica {
         let mut state = self.lock();
         let missing = || EngineError::NotFound { what: "message", text: id.to_string() };
         let Some((hub, _)) = self.channel_of(&mut state, id)? else {
-            return self.glimpse(id).ok_or_else(missing);
+            drop(state);
+            return self.glimpse(id)?.ok_or_else(missing);
         };
         let mut reading = Reading::of(self.known_hub(&mut state, &hub)?);
         self.message_in(&mut state, &mut reading, id)?.ok_or_else(missing)

@@ -79,6 +79,73 @@ fn the_newest_is_shown_before_the_rest_and_says_that_it_is_not_proven() {
     let views = home.replica.channel(&hub, &channel, None, 1000, true).unwrap();
     assert_eq!(views.len(), 900);
     assert!(views.iter().all(|view| view.state == MessageState::Shown));
+    assert!(home.replica.glimpsed(&hub).unwrap().is_empty());
+}
+
+fn names(given: &[Newest], text: &str) -> bool {
+    given.iter().flat_map(|newest| &newest.bodies).any(|body| body.ends_with(text.as_bytes()))
+}
+
+#[test]
+fn what_is_not_shown_does_not_travel() {
+    let (mut network, accounts, hub, channel, lines) = busy(24, 900);
+    let bad = say(&network.parties[1], &hub, &channel, "spam for all", NOW + 2000).unwrap();
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+    assert!(names(&given(&network.parties[0], &hub), "spam for all"));
+    network.disconnect(lines[1]);
+    let founder = &network.parties[0].replica;
+    let entry = EntryRef { account: accounts[1], entry: bad };
+    founder.hub_operation(&hub, HubAction::Hide { entry }, "", NOW + 3000).unwrap();
+    founder.ban(&hub, &accounts[2], false, "", NOW + 3001).unwrap();
+    say(&network.parties[2], &hub, &channel, "never mind the ban", NOW + 3002).unwrap();
+    network.connect(0, 2);
+    network.run_for(20_000).unwrap();
+    let all = network.parties[0].replica.channel(&hub, &channel, None, 50, true).unwrap();
+    let [first, second, ..] = &all[..] else { panic!("they are here") };
+    assert!(matches!(first.state, MessageState::Void { .. }), "{first:?}");
+    assert!(matches!(second.state, MessageState::Hidden { .. }), "{second:?}");
+    let given = given(&network.parties[0], &hub);
+    assert!(!names(&given, "spam for all") && !names(&given, "never mind the ban"));
+    // Who only knows that they are there shows nothing of them.
+    let home = newcomer(&hub);
+    for newest in given {
+        assert_eq!(home.replica.receive_newest(newest, NOW).unwrap().1, 0);
+    }
+    let shown = screen(&home, &hub, &channel);
+    assert!(shown.len() >= 40, "{}", shown.len());
+    assert!(shown.iter().all(|(id, ..)| *id != first.id && *id != second.id));
+}
+
+#[test]
+fn nothing_stays_of_what_is_made_up() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let (mut network, accounts, hub, channel, lines) = hub_of(4, 25);
+    network.disconnect(lines[2]);
+    for n in 0..20 {
+        say(&network.parties[3], &hub, &channel, &format!("lie {n}"), NOW + 5000 + n).unwrap();
+    }
+    say(&network.parties[3], &hub, &channel, "later lie", NOW + 2 * DAY_MS).unwrap();
+    let lies = given(&network.parties[3], &hub);
+    let show = |home: &Home| {
+        for newest in lies.clone() {
+            home.replica.receive_newest(newest, NOW + 6000).unwrap();
+        }
+        texts(home, &hub, &channel)
+    };
+    // No more of one account than a few, and nothing of days to come.
+    let shown = show(&network.parties[1]);
+    assert_eq!(shown, vec!["Unproven"; 16]);
+    assert_eq!(network.parties[1].replica.glimpsed(&hub).unwrap().len(), 16);
+    network.refresh();
+    network.run_for(20_000).unwrap();
+    assert_eq!(texts(&network.parties[1], &hub, &channel), Vec::<String>::new());
+    // Nor of whom is banned, nor once the hub is not kept any more.
+    network.parties[0].replica.ban(&hub, &accounts[3], false, "", NOW + 7000).unwrap();
+    assert_eq!(show(&network.parties[0]), Vec::<String>::new());
+    assert_eq!(show(&network.parties[2]).len(), 16);
+    network.parties[2].replica.serve_hub(&hub, false).unwrap();
+    assert!(network.parties[2].replica.glimpsed(&hub).unwrap().is_empty());
 }
 
 #[test]
@@ -146,8 +213,7 @@ fn what_is_false_in_the_newest_is_not_shown() {
         }
         home.replica.receive_newest(newest, NOW).unwrap();
     }
-    let views = home.replica.channel(&hub, &channel, None, 50, false).unwrap();
-    assert!(!views.is_empty() && views.iter().all(|view| view.text == Text::Missing));
+    assert!(home.replica.channel(&hub, &channel, None, 50, false).unwrap().is_empty());
     // Nobody's hub is looked at who does not keep it.
     let (stranger, _) = person(778, "pc");
     for newest in whole {
