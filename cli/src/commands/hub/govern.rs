@@ -9,7 +9,6 @@ use mosaic_node::api::types::{
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
-use crate::quantity;
 use crate::render::short;
 
 const CREATE_HELP: &str = "\
@@ -40,9 +39,6 @@ pub(crate) struct Set {
     /// Whether nobody can join, whatever ticket he has: true or false
     #[arg(long, value_name = "BOOL")]
     closed: Option<bool>,
-    /// What nodes keep of one member's messages at most, for example 50MB; 0 for no limit
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
-    member_quota: Option<u64>,
     /// Why, for the log
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
@@ -55,7 +51,6 @@ impl Set {
             name: self.name,
             about: self.about,
             joins_closed: self.closed,
-            member_quota_bytes: self.member_quota,
             reason: self.reason,
         };
         context.show(&request).await

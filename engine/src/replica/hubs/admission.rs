@@ -1,5 +1,4 @@
-//! What is taken of a hub's documents: from accounts that are no members as much as joining takes,
-//! from members as much as the hub says.
+//! What is taken of a hub's documents from accounts that are no members: as much as joining takes.
 
 use crate::description::{Description, DocumentKind, Space};
 use crate::replica::receive::Arrival;
@@ -28,16 +27,8 @@ impl Replica {
         let account = description.account;
         let me = state.own.as_ref().map(|own| own.account);
         let known = self.hub_of(state, &hub)?;
-        if Some(account) == me {
+        if Some(account) == me || known.as_ref().is_some_and(|known| known.was_member(&account)) {
             return Ok(None);
-        }
-        if let Some(known) = known.as_ref().filter(|known| known.was_member(&account)) {
-            if description.kind != DocumentKind::Channel {
-                return Ok(None);
-            }
-            let quota = known.settings().member_quota_bytes;
-            let full = quota > 0 && self.channel_bytes(state, arrival)? >= quota;
-            return Ok(full.then_some(Verdict::Deferred(Reason::Quota)));
         }
         let (mut chains, mut documents, mut bytes) = (0, 0, 0);
         for (doc, other) in self.documents(state, &arrival.section.space)? {
@@ -62,19 +53,6 @@ impl Replica {
             return Ok(Some(Verdict::Deferred(Reason::Authority)));
         }
         Ok((bytes >= STRANGER_LOG_BYTES_MAX).then_some(Verdict::Deferred(Reason::Quota)))
-    }
-
-    /// Bytes of what the author of a document has in the channels of its hub, texts and files
-    /// included, also those still to come.
-    fn channel_bytes(&self, state: &mut State, arrival: &Arrival) -> Result<u64, EngineError> {
-        let mut bytes = 0;
-        for (doc, other) in self.documents(state, &arrival.section.space)? {
-            if other.account == arrival.description.account && other.kind == DocumentKind::Channel {
-                let used = self.document_use(state, &doc, u64::MAX)?;
-                bytes += used.held + used.wanted;
-            }
-        }
-        Ok(bytes)
     }
 
     /// Whether more of a document of a hub is not asked for: it is by somebody who never was a

@@ -105,6 +105,26 @@ impl Replica {
         self.govern(|state, work| self.operate(state, work, hub, action, reason, now_ms))
     }
 
+    /// Writes several operations as one commit: all of them, or none.
+    ///
+    /// # Errors
+    /// As [`Replica::hub_operation`], of the first that is refused.
+    pub fn hub_operations(
+        &self,
+        hub: &HubId,
+        actions: Vec<HubAction>,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Vec<ChangeId>, EngineError> {
+        self.govern(|state, work| {
+            let mut ids = Vec::with_capacity(actions.len());
+            for action in actions {
+                ids.push(self.operate(state, work, hub, action, reason, now_ms)?);
+            }
+            Ok(ids)
+        })
+    }
+
     /// Joins a hub by an invitation, and lists it. Who takes an invitation that others took as
     /// well, unseen, may have to wait for a human: see [`Hub::invites`].
     ///

@@ -336,35 +336,6 @@ fn what_strangers_write_is_named_by_nobody_until_they_are_members() {
 }
 
 #[test]
-fn a_member_has_as_much_room_as_the_hub_says() {
-    let (mut network, _, hub, channel, _) = hub_of(3, 31);
-    let founder = &network.parties[0].replica;
-    let quota = HubAction::Set(HubSetting::MemberQuotaBytes(4_000));
-    founder.hub_operation(&hub, quota, "", NOW + 50).unwrap();
-    network.spread_news();
-    network.run_for(10_000).unwrap();
-    for n in 0..200 {
-        say(&network.parties[1], &hub, &channel, &format!("noise {n}"), NOW + 60 + n).unwrap();
-        if n % 10 == 9 {
-            network.spread_news();
-            network.run_for(2_000).unwrap();
-        }
-    }
-    say(&network.parties[2], &hub, &channel, "something else", NOW + 300).unwrap();
-    network.spread_news();
-    network.run_for(10_000).unwrap();
-    let here = texts(&network.parties[0], &hub, &channel);
-    assert!(here.contains(&"something else".to_owned()));
-    assert!((10..60).contains(&here.len()), "{}", here.len());
-    // More room, and the rest comes.
-    let more = HubAction::Set(HubSetting::MemberQuotaBytes(0));
-    network.parties[0].replica.hub_operation(&hub, more, "", NOW + 400).unwrap();
-    network.refresh();
-    network.run_for(20_000).unwrap();
-    assert_eq!(texts(&network.parties[0], &hub, &channel).len(), 201);
-}
-
-#[test]
 fn a_cut_is_extended_to_what_came_since() {
     let (mut network, accounts, hub, channel, lines) = hub_of(3, 32);
     network.disconnect(lines[0]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::hash::HubId;
 use mosaic_engine::hub::{ChannelView, RoleView};
+use mosaic_engine::limits::{HUB_REASON_BYTES_MAX, TOPIC_BYTES_MAX};
 use mosaic_engine::model::entry::{
     ChannelFields, HubAction, HubSetting, Permissions, Rank, RoleRef, Who,
 };
@@ -43,11 +44,12 @@ fn change(app: &App, request: HubChange) -> Result<Record, ErrorRecord> {
     if let Some(name) = &request.name {
         name::check(name, "hub")?;
     }
+    check_length("text about a hub", request.about.as_deref(), TOPIC_BYTES_MAX)?;
+    check_length("reason", Some(&request.reason), HUB_REASON_BYTES_MAX)?;
     let settings = [
         request.name.map(HubSetting::Name),
         request.about.map(HubSetting::About),
         request.joins_closed.map(HubSetting::JoinsClosed),
-        request.member_quota_bytes.map(HubSetting::MemberQuotaBytes),
     ];
     let settings: Vec<HubSetting> = settings.into_iter().flatten().collect();
     if settings.is_empty() {
@@ -56,10 +58,18 @@ fn change(app: &App, request: HubChange) -> Result<Record, ErrorRecord> {
             ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub mod set --help")
         );
     }
-    for setting in settings {
-        act(&replica, &hub, HubAction::Set(setting), &request.reason)?;
-    }
+    let actions = settings.into_iter().map(HubAction::Set).collect();
+    let written = replica.hub_operations(&hub, actions, &request.reason, clock::now_ms());
+    written.map_err(name::refused(hub))?;
     of_id(&replica, &hub)
+}
+
+fn check_length(what: &str, text: Option<&str>, most: usize) -> Result<(), ErrorRecord> {
+    if text.is_none_or(|text| text.len() <= most) {
+        return Ok(());
+    }
+    let message = format!("the {what} is longer than {most} bytes");
+    Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub mod set --help"))
 }
 
 fn owners(app: &App, request: HubOwners) -> Result<Vec<Record>, ErrorRecord> {

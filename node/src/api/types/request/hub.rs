@@ -30,8 +30,6 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         about: Option<String>,
         /// Whether nodes let nobody join, whatever invitation he has: the answer to a raid.
         joins_closed: Option<bool>,
-        /// How many bytes nodes keep of what one member writes into channels; 0 = no limit.
-        member_quota_bytes: Option<u64>,
         /// Why, for the audit log.
         reason: String,
     }
