@@ -36,7 +36,9 @@ impl Replica {
                 work.unpurged.insert(*entry);
                 work.batch.delete(Table::Meta, keys::purged(&hub, entry));
             }
-            for (entry, account) in &purged {
+            for (entry, account) in
+                purged.iter().filter(|(entry, by)| before.get(entry) != Some(by))
+            {
                 let value = account.as_bytes().to_vec();
                 work.batch.put(Table::Meta, keys::purged(&hub, entry), value);
             }
