@@ -12,7 +12,8 @@ use crate::replica::{EngineError, MessageDraft, MessageState, Replica};
 use crate::sync::sim::{Chance, Network};
 use crate::sync::tests::replicas::{Home, NOW};
 
-/// Seeds of the default run, and operations of each; 200 and 5,000 were run for the record.
+/// Seeds of the default run, and operations of each; for the record `MOSAIC_HUB_SEEDS` and
+/// `MOSAIC_HUB_OPS` ask for more.
 const SEEDS: u64 = 6;
 const OPERATIONS: u64 = 250;
 const PEOPLE: u64 = 10;
