@@ -471,6 +471,7 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Recovered(recovered) => Some(&recovered.account),
         Record::Post(post) => Some(&post.id),
         Record::Draft(draft) => Some(&draft.id),
+        Record::Report(report) => Some(&report.id),
         Record::Comment(comment) => Some(&comment.id),
         Record::Imported(one) => one.id.as_deref().filter(|_| one.state == "added"),
         Record::Reaction(reaction) => reaction.id.as_deref(),

@@ -156,6 +156,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Member(record) => hub::member(record),
         Record::Role(record) => hub::role(record),
         Record::Operation(record) => hub::operation(record),
+        Record::Report(record) => hub::report(record),
         Record::Sub(record) => network::sub(record),
         Record::SyncResult(record) => network::sync_result(record),
         Record::SyncStatus(record) => network::sync_state(record),

@@ -30,6 +30,7 @@ mod invites;
 mod owners;
 mod past;
 mod power;
+mod reports;
 mod roles;
 mod settle;
 mod table;
@@ -54,6 +55,7 @@ use crate::model::entry::{Entry, HubAction, HubGenesis, Rank};
 
 pub use self::channels::ChannelView;
 pub use self::content::{Content, ContentStanding, Moderation};
+pub use self::reports::{Handled, ReportView};
 pub use self::settle::Settled;
 pub use self::verdict::{Verdict, Why};
 pub use self::view::{InviteView, Member, Record, RoleView, Settings};
@@ -117,6 +119,9 @@ pub struct Hub {
     settings: Vec<OpIx>,
     /// What hides or purges a message.
     marks: HashMap<ChangeId, Vec<OpIx>>,
+    reports: Vec<OpIx>,
+    /// By the report that is dismissed.
+    dismissals: HashMap<OpIx, Vec<OpIx>>,
     /// What accounts leave of chains of devices that they revoked.
     device_cuts: HashMap<ChainKey, Vec<Link>>,
     /// Accounts whose operations are named by others.
@@ -150,6 +155,8 @@ impl Hub {
             channels: BTreeMap::new(),
             settings: Vec::new(),
             marks: HashMap::new(),
+            reports: Vec::new(),
+            dismissals: HashMap::new(),
             device_cuts: HashMap::new(),
             named: HashSet::new(),
             touched: Vec::new(),
@@ -322,6 +329,10 @@ impl Hub {
             HubAction::Set(_) => self.settings.push(op),
             HubAction::Hide { entry } | HubAction::Purge { entry } => {
                 self.marks.entry(entry.entry).or_default().push(op);
+            }
+            HubAction::Report(_) => self.reports.push(op),
+            HubAction::Dismiss { .. } => {
+                self.dismissals.entry(deed.target.unwrap_or(op)).or_default().push(op);
             }
             _ => self.file_channel(op, deed),
         }

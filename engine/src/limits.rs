@@ -110,6 +110,14 @@ pub const HUB_NAME_BYTES_MAX: usize = 64;
 pub const TOPIC_BYTES_MAX: usize = 1024;
 /// Bytes of the reason of a hub operation.
 pub const HUB_REASON_BYTES_MAX: usize = 256;
+/// Devices that one report to moderators of a hub is sealed to.
+pub const HUB_REPORT_DEVICES_MAX: usize = 64;
+/// Bytes of the reason of a report.
+pub const HUB_REPORT_REASON_BYTES_MAX: usize = 1024;
+/// Bytes of a message's text, salt not counted, up to which a report carries it along.
+pub const HUB_REPORT_TEXT_BYTES_MAX: usize = 2048;
+/// Bytes of what a report says, sealed.
+pub const HUB_REPORT_BYTES_MAX: usize = 4096;
 /// Accounts that one invitation admits, if it is not open to any number: each join is held
 /// against all others of its invitation.
 pub const INVITE_USES_MAX: u32 = 1000;

@@ -95,7 +95,7 @@ pub use find::{Found, Hit};
 pub use garbage::{Garbage, GarbageKind};
 pub use hubs::{
     ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageImport, MessageState, MessageView,
-    PollView, Ticket, UnreadChannel,
+    OpenedReport, PollView, Reports, Ticket, UnreadChannel,
 };
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};
 pub use index::IndexRebuilt;

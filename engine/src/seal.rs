@@ -29,9 +29,11 @@ use crate::identity::{DeviceSecret, RecoverySecret};
 use crate::limits::CHANGE_BYTES_MAX;
 
 mod entry;
+mod report;
 mod rest;
 
 pub use entry::{BODY_SEAL_BYTES, EPOCH_HINT_BYTES, SealedEntry, hint_of, open_body, seal_body};
+pub use report::{open_report, seal_report};
 pub use rest::{open_at_rest, seal_at_rest};
 
 /// Bytes that sealing adds to a change.
@@ -141,7 +143,7 @@ impl EpochKey {
         self.wrap_as(&wrap_info(account), seal_key, entropy)
     }
 
-    /// [`EpochKey::wrap`] for a key of a conversation.
+    /// [`EpochKey::wrap`] for a key of a conversation, or of a report in a hub.
     ///
     /// # Errors
     /// As there.
@@ -202,7 +204,7 @@ impl EpochKey {
         Self::unwrap_with(wrap, epoch, &wrap_info(account), words.sealing())
     }
 
-    /// [`EpochKey::unwrap`] for a key of a conversation.
+    /// [`EpochKey::unwrap`] for a key of a conversation, or of a report in a hub.
     ///
     /// # Errors
     /// As there.

@@ -300,6 +300,8 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
     let invite = ada.json(&["hub", "invite", "Makers", "--list"]);
     let invite = field(&invite[0], "id");
     all.take(ada, &["hub", "invite", "Makers", "--close", &invite]);
+    let report = all.take(ada, &["hub", "report", "message", &message, "--reason", "rude"]);
+    all.take(ada, &["hub", "mod", "dismiss", "Makers", &field(&report, "id")]);
     let poll = ["hub", "poll", "create", general, "When?", "--option", "Thu", "--option", "Fri"];
     let poll = field(&all.take(ada, &poll), "id");
     let own = field(&all.take(ada, &["hub", "send", general, "mine"]), "id");
@@ -321,6 +323,9 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
         &["hub", "poll", "close", &poll],
         &["hub", "role", "list", "Makers"],
         &["hub", "member", "list", "Makers"],
+        &["hub", "report", "member", "Makers", &who, "--reason", "noise"],
+        &["hub", "report", "list", "Makers"],
+        &["hub", "mod", "reports", "Makers"],
         &["hub", "mod", "hide", &message],
         &["hub", "mod", "restore", &message],
         &["hub", "mod", "pin", &message],

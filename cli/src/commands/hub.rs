@@ -3,6 +3,7 @@
 mod channel;
 mod govern;
 mod message;
+mod report;
 
 use std::time::Duration;
 
@@ -98,7 +99,10 @@ pub(crate) enum Hub {
     /// List, create and change roles
     #[command(subcommand, disable_help_subcommand = true)]
     Role(govern::Role),
-    /// Hide, purge and pin messages, undo a moderator, set the hub, read the log
+    /// Report a message or a member to moderators
+    #[command(subcommand, disable_help_subcommand = true, after_long_help = report::HELP)]
+    Report(report::Report),
+    /// Hide, purge and pin messages, see reports, undo a moderator, set the hub, read the log
     #[command(subcommand, disable_help_subcommand = true)]
     Mod(govern::Mod),
 }
@@ -187,6 +191,7 @@ impl Hub {
             Self::Poll(command) => command.run(context).await,
             Self::Member(command) => command.run(context).await,
             Self::Role(command) => command.run(context).await,
+            Self::Report(command) => command.run(context).await,
             Self::Mod(command) => command.run(context).await,
         }
     }

@@ -1,7 +1,7 @@
 //! Hubs, their channels, and what is written there.
 
 use mosaic_node::api::types::{
-    Channel, Hub, HubOperation, Invite, Member, Message, PollCount, Role, Unread,
+    Channel, Hub, HubOperation, Invite, Member, Message, PollCount, Report, Role, Unread,
 };
 
 use super::{Cell, Fields, View, count, short};
@@ -191,5 +191,27 @@ pub(super) fn operation(operation: &HubOperation) -> View {
         Cell::Name(operation.detail.clone().unwrap_or_default()),
         Cell::Text(state),
         Cell::Text(operation.reason.clone().unwrap_or_default()),
+    ])
+}
+
+pub(super) fn report(report: &Report) -> View {
+    let state = match (&report.handled_act, &report.handled_by) {
+        (Some(act), Some(by)) => format!("{act} by {}", short(by)),
+        _ => report.state.clone(),
+    };
+    let someone = |name: &Option<String>, id: &String| match name {
+        Some(name) => Cell::Name(name.clone()),
+        None => Cell::Id(id.clone()),
+    };
+    View::Row(vec![
+        Cell::Id(report.id.clone()),
+        Cell::Time(report.created_at.clone()),
+        someone(&report.by_name, &report.by),
+        Cell::Text(report.about.clone()),
+        Cell::Id(report.message.clone().unwrap_or_default()),
+        someone(&report.account_name, &report.account),
+        Cell::Text(report.reason.clone().unwrap_or_default()),
+        Cell::Text(report.text.clone().unwrap_or_default()),
+        Cell::Text(state),
     ])
 }

@@ -77,6 +77,7 @@ impl Deed {
                 | HubAction::Hide { .. }
                 | HubAction::Pin { .. }
                 | HubAction::CloseInvite { .. }
+                | HubAction::Dismiss { .. }
         )
     }
 
@@ -90,6 +91,7 @@ impl Deed {
                 | HubAction::Join { .. }
                 | HubAction::Succession { .. }
                 | HubAction::Checkpoint { .. }
+                | HubAction::Report(_)
         )
     }
 }
@@ -108,7 +110,14 @@ impl Hub {
         match action.as_ref() {
             HubAction::Begin(genesis) if *genesis != self.genesis => deed.faulty(Why::OtherHub),
             HubAction::Checkpoint { .. } => deed.faulty(Why::Reserved),
-            HubAction::Begin(_) | HubAction::Succession { .. } => deed,
+            // Every member may report.
+            HubAction::Begin(_) | HubAction::Succession { .. } | HubAction::Report(_) => deed,
+            HubAction::Dismiss { report } => match self.known(op, report) {
+                Some(about) if matches!(*about.action, HubAction::Report(_)) => {
+                    Deed { need: Permissions::HIDE, target: self.graph.by_id(report), ..deed }
+                }
+                _ => deed.faulty(Why::Unseen),
+            },
             HubAction::Lift { operation } => match self.known(op, operation) {
                 Some(about) if Deed::can_be_lifted(&about.action) => {
                     Deed { need: about.need, target: self.graph.by_id(operation), ..deed }

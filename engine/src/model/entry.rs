@@ -3,7 +3,7 @@
 pub use self::conversation::{ConversationGenesis, Membership, Sealed, Spoken};
 pub use self::hub::{
     ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
-    Rank, RoleRef, Who,
+    Rank, Report, ReportSubject, RoleRef, SealedReport, Who,
 };
 pub use self::message::{Claimed, Message, Poll, PollKind};
 use crate::codec::{DecodeError, Reader, Writer};
@@ -41,7 +41,7 @@ pub struct Attachment {
 }
 
 /// Names an entry of some account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryRef {
     /// Who wrote it.
     pub account: AccountId,

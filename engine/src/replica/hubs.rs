@@ -26,6 +26,7 @@ mod operations;
 mod page;
 mod polls;
 mod purges;
+mod reports;
 mod search;
 mod unread;
 
@@ -35,6 +36,7 @@ pub use self::messages::MessageDraft;
 pub use self::operations::{HubStart, Ticket};
 pub use self::page::{ChannelCursor, MessageState, MessageView};
 pub use self::polls::PollView;
+pub use self::reports::{OpenedReport, Reports};
 pub use self::unread::UnreadChannel;
 
 /// Name of the private map of hubs that this account is in, with its own names for them.

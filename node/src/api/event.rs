@@ -207,7 +207,7 @@ pub(crate) fn note(replica: &Replica, event: &str, data: &[(&str, String)]) {
 }
 
 /// Every event there is.
-const EVENTS: [&str; 46] = [
+const EVENTS: [&str; 48] = [
     "channel.changed",
     "comment.created",
     "comment.deleted",
@@ -252,6 +252,8 @@ const EVENTS: [&str; 46] = [
     "reaction.removed",
     "recovery.declared",
     "recovery.rotated",
+    "report.created",
+    "report.dismissed",
     "role.changed",
     "text.changed",
 ];
@@ -300,6 +302,8 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x4f, _) => "member.joined",
         (0x50..=0x52, _) => "channel.changed",
         (0x54..=0x56, _) => "message.moderated",
+        (0x58, _) => "report.created",
+        (0x59, _) => "report.dismissed",
         (0x40..=0x57, _) => "hub.changed",
         // Of a kind that a newer version of this program wrote.
         _ => "entry.created",

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
     HubChange, HubOwners, MemberBan, MemberGrant, MemberKick, MemberList, MemberRevoke,
     MemberUnban, ModerationAct, ModerationAdopt, ModerationExtend, ModerationLog, ModerationUndo,
-    Record, RoleChange, RoleCreate, RoleList,
+    Record, ReportDismiss, ReportList, RoleChange, RoleCreate, RoleList,
 };
 
 use crate::context::{Context, Print};
@@ -20,6 +20,12 @@ const UNDO_HELP: &str = "\
 Bans, kicks, grants and whatever else the member did count for nothing from then on, on every
 replica, and so does what followed from them. What is listed stays: texts that were purged are gone,
 and what a higher rank adopted counts by that.";
+
+const REPORTS_HELP: &str = "\
+A report is dealt with when its message is hidden or purged, when its author is kicked or banned
+after it, or when somebody who may hide messages and is not reported himself dismisses it. It is open
+again when that is taken back. Reports are sealed to the devices that moderators had when they were
+made: who becomes one later, and devices linked later, do not read earlier ones.";
 
 const OWNERS_HELP: &str = "\
 A change takes place when more than half of the owners have said the same, each with this command.
@@ -239,6 +245,34 @@ pub(crate) enum Mod {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// List reports that nobody dealt with yet, newest first
+    #[command(after_long_help = REPORTS_HELP)]
+    Reports {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Also those that were dealt with
+        #[arg(long)]
+        all: bool,
+        /// Add names as this home calls people, under --json too
+        #[arg(long)]
+        names: bool,
+    },
+    /// Say that a report needs nothing more
+    Dismiss {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// Report, as reports lists it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Open it again
+        #[arg(long)]
+        reopen: bool,
+        /// Why; everybody can read it
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// List every operation, valid or not, newest first
     Log {
         /// Hub
@@ -329,6 +363,14 @@ impl Mod {
             }
             Self::Extend { hub, id, reason } => {
                 let request = ModerationExtend { hub, id, reason };
+                context.answer(&request, Print::Nothing, &said).await
+            }
+            Self::Reports { hub, all, names } => {
+                let names = names || !context.output.is_json();
+                context.list(&ReportList { hub, own: false, all, names }).await
+            }
+            Self::Dismiss { hub, id, reopen, reason } => {
+                let request = ReportDismiss { hub, id, reopen, reason };
                 context.answer(&request, Print::Nothing, &said).await
             }
             Self::Log { hub, limit } => context.list(&ModerationLog { hub, limit }).await,

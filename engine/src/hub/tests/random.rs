@@ -3,7 +3,7 @@
 
 use super::world::{Dice, World, account};
 use super::*;
-use crate::model::entry::{Permissions, RoleRef};
+use crate::model::entry::{Permissions, RoleRef, SealedReport};
 
 /// Accounts of a random hub: owners, admins of rank 50, moderators of rank 20, members.
 pub(super) const PEOPLE: u8 = 9;
@@ -13,6 +13,7 @@ pub(super) struct Things {
     roles: Vec<(usize, u16)>,
     invites: Vec<usize>,
     removals: Vec<usize>,
+    reports: Vec<usize>,
     others: Vec<usize>,
 }
 
@@ -62,6 +63,7 @@ fn populate(world: &mut World) -> Things {
         roles: vec![(admin, 50), (moderator, 20), (helper, 5)],
         invites: Vec::new(),
         removals: Vec::new(),
+        reports: Vec::new(),
         others: Vec::new(),
     }
 }
@@ -92,6 +94,7 @@ fn note(world: &World, things: &mut Things, item: usize) {
         HubAction::Revoke { .. } | HubAction::Kick { .. } | HubAction::Ban { .. } => {
             things.removals.push(item);
         }
+        HubAction::Report(_) => things.reports.push(item),
         _ => things.others.push(item),
     }
 }
@@ -149,6 +152,12 @@ pub(super) fn action(dice: &mut Dice, world: &World, things: &Things, author: u8
             name: "c".into(),
             permissions: permissions(dice),
         },
+        93..95 => HubAction::Report(SealedReport {
+            epoch: crate::hash::EpochId::from_bytes([author; 32]),
+            wraps: Vec::new(),
+            sealed: Vec::new(),
+        }),
+        95..97 => HubAction::Dismiss { report: of(dice, &things.reports) },
         _ => HubAction::Set(crate::model::entry::HubSetting::JoinsClosed(true)),
     }
 }

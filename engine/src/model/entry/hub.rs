@@ -13,8 +13,10 @@ use crate::identity::Signature;
 use crate::limits::{HUB_OWNERS_MAX, RANK_MAX};
 
 mod bytes;
+mod report;
 
 pub(super) use self::bytes::{read_who, write_who};
+pub use self::report::{Report, ReportSubject, SealedReport};
 
 /// What a member may do: a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -426,6 +428,13 @@ pub enum HubAction {
         /// Counts up.
         number: u64,
     },
+    /// Tells moderators of a message or a member.
+    Report(SealedReport),
+    /// Says that a report needs nothing more, until that is lifted.
+    Dismiss {
+        /// Which.
+        report: ChangeId,
+    },
 }
 
 /// One operation of a hub.
@@ -469,6 +478,8 @@ impl HubAction {
             Self::Hide { .. } => 0x55,
             Self::Purge { .. } => 0x56,
             Self::Checkpoint { .. } => 0x57,
+            Self::Report(_) => 0x58,
+            Self::Dismiss { .. } => 0x59,
         }
     }
 
@@ -500,6 +511,8 @@ impl HubAction {
             Self::Hide { .. } => "hide",
             Self::Purge { .. } => "purge",
             Self::Checkpoint { .. } => "checkpoint",
+            Self::Report(_) => "report",
+            Self::Dismiss { .. } => "dismiss",
         }
     }
 

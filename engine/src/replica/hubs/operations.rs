@@ -77,7 +77,7 @@ impl Replica {
     }
 
     /// Writes operations as one commit, and drops what they purge.
-    fn govern<T>(
+    pub(super) fn govern<T>(
         &self,
         write: impl FnOnce(&mut State, &mut Work) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {

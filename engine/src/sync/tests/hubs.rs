@@ -2,6 +2,7 @@
 
 mod newest;
 mod random;
+mod reports;
 
 use super::replicas::{Home, NOW, person};
 use crate::entropy::SeededEntropy;

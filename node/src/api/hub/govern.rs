@@ -407,6 +407,7 @@ fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
         }
         HubAction::CreateChannel(fields) => (None, Some(fields.name.clone())),
         HubAction::Set(setting) => (None, Some(said(setting))),
+        HubAction::Dismiss { report } => (Some(report.to_string()), None),
         HubAction::Pin { entry, .. } | HubAction::Hide { entry } | HubAction::Purge { entry } => {
             (Some(entry.entry.to_string()), None)
         }

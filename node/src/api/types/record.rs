@@ -160,6 +160,8 @@ record_types! {
     Role(Role),
     /// An operation of a hub.
     Operation(HubOperation),
+    /// A report to moderators of a hub.
+    Report(Report),
     /// A space that is kept here.
     Sub(Sub),
     /// Outcome of one session with one peer.

@@ -78,7 +78,7 @@ impl Reference<'_> {
             | HubAction::ChannelRules { .. }
             | HubAction::ChangeChannel { .. }
             | HubAction::Pin { .. } => named = self.understand_channel(x, &mut act)?,
-            HubAction::Succession { .. } => {}
+            HubAction::Succession { .. } | HubAction::Report(_) => {}
             HubAction::Checkpoint { .. } => return None,
             _ => self.understand_target(x, &mut act)?,
         }
@@ -153,7 +153,10 @@ impl Reference<'_> {
         let other = self.acts[target].as_ref()?;
         if matches!(
             other.action,
-            HubAction::Leave { .. } | HubAction::Join { .. } | HubAction::Succession { .. }
+            HubAction::Leave { .. }
+                | HubAction::Join { .. }
+                | HubAction::Succession { .. }
+                | HubAction::Report(_)
         ) {
             return None;
         }
@@ -165,6 +168,7 @@ impl Reference<'_> {
         let (HubAction::Lift { operation: id }
         | HubAction::ExtendCut { removal: id, .. }
         | HubAction::CloseInvite { invite: id }
+        | HubAction::Dismiss { report: id }
         | HubAction::Join { invite: id, .. }) = &act.action
         else {
             return None;
@@ -181,7 +185,8 @@ impl Reference<'_> {
                 | HubAction::Undo { .. }
                 | HubAction::Hide { .. }
                 | HubAction::Pin { .. }
-                | HubAction::CloseInvite { .. },
+                | HubAction::CloseInvite { .. }
+                | HubAction::Dismiss { .. },
             ) => act.need = other.need,
             (HubAction::ExtendCut { .. }, HubAction::Revoke { .. } | HubAction::Kick { .. }) => {
                 act.need = other.need;
@@ -191,6 +196,7 @@ impl Reference<'_> {
                 act.need = Permissions::BAN;
                 act.subject = other.subject;
             }
+            (HubAction::Dismiss { .. }, HubAction::Report(_)) => act.need = Permissions::HIDE,
             (HubAction::CloseInvite { .. }, HubAction::Invite { .. }) => {
                 act.need = Permissions::INVITE;
                 act.target = Some(other.object);

@@ -3,7 +3,7 @@
 use super::super::{read_ref, read_tips, write_ref, write_tips};
 use super::{
     ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
-    Rank, RoleRef, Who, read_owners,
+    Rank, RoleRef, SealedReport, Who, read_owners,
 };
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link, OwnersId};
@@ -98,7 +98,8 @@ impl HubAction {
             }
             Self::Lift { operation: id }
             | Self::Adopt { operation: id }
-            | Self::CloseInvite { invite: id } => {
+            | Self::CloseInvite { invite: id }
+            | Self::Dismiss { report: id } => {
                 w.raw(id.as_bytes());
             }
             Self::Succession { from, owners } => {
@@ -111,6 +112,7 @@ impl HubAction {
             Self::Checkpoint { number } => {
                 w.varint(*number);
             }
+            Self::Report(report) => report.encode(w),
             _ => self.encode_roles(w),
         }
     }
@@ -217,6 +219,8 @@ impl HubAction {
             },
             0x4c => Self::Leave { cut: read_tips(r, CUT_ITEMS_MAX)? },
             0x57 => Self::Checkpoint { number: r.varint(u64::MAX, "number of a checkpoint")? },
+            0x58 => Self::Report(SealedReport::decode(r)?),
+            0x59 => Self::Dismiss { report: read_id(r)? },
             0x41..=0x43 | 0x4d..=0x4f => Self::decode_roles(kind, r)?,
             _ => Self::decode_channels(kind, r)?,
         })

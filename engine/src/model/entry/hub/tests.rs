@@ -1,12 +1,13 @@
 use proptest::prelude::*;
 
-use super::super::Entry;
+use super::super::{Entry, Wrap};
 use super::*;
-use crate::hash::{DocumentId, Incarnation};
+use crate::hash::{DocumentId, EpochId, Incarnation};
 use crate::limits::{
-    CUT_ITEMS_MAX, ENTRY_BYTES_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX, HUB_SEEN_MAX,
-    INVITE_USES_MAX, TOPIC_BYTES_MAX,
+    CUT_ITEMS_MAX, ENTRY_BYTES_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX, HUB_REPORT_BYTES_MAX,
+    HUB_SEEN_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX,
 };
+use crate::seal::WRAP_BYTES;
 
 const ID: ChangeId = ChangeId::from_bytes([1; 32]);
 const ACCOUNT: AccountId = AccountId::from_bytes([2; 32]);
@@ -44,6 +45,16 @@ fn owners(count: u8) -> Vec<AccountId> {
 fn genesis(owners: Vec<AccountId>) -> HubGenesis {
     let forked_from = Some(HubId::from_bytes([6; 32]));
     HubGenesis { owners, everyone: Permissions::SEND, nonce: [7; 16], created_ms: 8, forked_from }
+}
+
+fn report(devices: u8) -> SealedReport {
+    let wrap = |n| Wrap { device: DeviceId::from_bytes([n; 32]), sealed: vec![n; WRAP_BYTES] };
+    let sealed = vec![7; HUB_REPORT_BYTES_MAX];
+    SealedReport {
+        epoch: EpochId::from_bytes([8; 32]),
+        wraps: (0..devices).map(wrap).collect(),
+        sealed,
+    }
 }
 
 fn actions() -> Vec<HubAction> {
@@ -100,6 +111,8 @@ fn actions() -> Vec<HubAction> {
         HubAction::Hide { entry: ENTRY },
         HubAction::Purge { entry: ENTRY },
         HubAction::Checkpoint { number: 7 },
+        HubAction::Report(report(3)),
+        HubAction::Dismiss { report: ID },
     ]
 }
 
@@ -147,6 +160,7 @@ fn one_more_than_a_limit_is_refused() {
         HubAction::Kick { account: ACCOUNT, cut: tips(CUT_ITEMS_MAX) },
         HubAction::Undo { account: ACCOUNT, keep: links(HUB_SEEN_MAX) },
         HubAction::Begin(genesis(owners(64))),
+        HubAction::Report(report(64)),
     ];
     let more = [
         fields(name(HUB_NAME_BYTES_MAX + 1), 0, 0),
@@ -159,6 +173,12 @@ fn one_more_than_a_limit_is_refused() {
         HubAction::Begin(genesis(owners(65))),
         HubAction::Begin(genesis(vec![])),
         HubAction::Begin(genesis(owners(2).into_iter().rev().collect())),
+        HubAction::Report(report(65)),
+        HubAction::Report(SealedReport { sealed: vec![7; HUB_REPORT_BYTES_MAX + 1], ..report(1) }),
+        HubAction::Report(SealedReport {
+            wraps: report(2).wraps.into_iter().rev().collect(),
+            ..report(1)
+        }),
     ];
     for action in most {
         assert!(Entry::decode(&entry(action).encode()).is_ok());

@@ -228,4 +228,44 @@ records! {
         /// It stands in one branch of a forked chain.
         disputed: Flag,
     }
+    /// A report to moderators of a hub.
+    Report {
+        /// Its id.
+        id: String,
+        /// The hub.
+        hub: String,
+        /// Who reports.
+        by: String,
+        /// As this home calls him; only if asked for.
+        by_name: Option<String>,
+        /// When, as claimed.
+        created_at: String,
+        /// `message` or `member`.
+        about: String,
+        /// The message that it is about.
+        message: Option<String>,
+        /// The channel that the message stands in, if it is here.
+        channel: Option<String>,
+        /// Its author, or the member that it is about.
+        account: String,
+        /// As this home calls him; only if asked for.
+        account_name: Option<String>,
+        /// The text of the message.
+        text: Option<String>,
+        /// Its author withdrew the text, or it is not here: this is what the report brought along, and
+        /// its author had signed.
+        text_kept: Flag,
+        /// Why, as who reports says.
+        reason: Option<String>,
+        /// `open` or `handled`.
+        state: String,
+        /// What was done about it: `purge`, `hide`, `ban`, `kick` or `dismiss`.
+        handled_act: Option<String>,
+        /// Who did that.
+        handled_by: Option<String>,
+        /// Why.
+        handled_reason: Option<String>,
+        /// The operation, as the log lists it.
+        operation: Option<String>,
+    }
 }

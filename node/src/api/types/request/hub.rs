@@ -358,6 +358,50 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         /// At most so many; absent = all.
         limit: Option<u64>,
     }
+    /// Reports a message to those who may hide messages of its hub. Answers one `report`. Everybody
+    /// who keeps the hub sees that we report something; what opens for moderators alone, and not
+    /// for whom it is about. Errors: `denied` if we are no member, or reported it already and
+    /// nobody dealt with it.
+    "/v1/report/message" any ReportMessage {
+        /// The message, by id prefix.
+        id: String,
+        /// Why; at most 1,024 bytes.
+        reason: String,
+    }
+    /// Reports a member to those who may hide messages of a hub, like `report/message`. Answers one
+    /// `report`.
+    "/v1/report/member" any ReportMember {
+        /// The hub.
+        hub: String,
+        /// Who.
+        who: String,
+        /// Why; at most 1,024 bytes.
+        reason: String,
+    }
+    /// Answers the open reports of a hub that this device can read as `report`, the latest first:
+    /// of one account at most 16. Errors: `denied` if we may not hide messages there.
+    "/v1/report/list" any ReportList {
+        /// The hub.
+        hub: String,
+        /// Those that we made instead, dealt with or not.
+        own: bool,
+        /// Also those that were dealt with.
+        all: bool,
+        /// Also `by_name` and `account_name` as this home calls people.
+        names: bool,
+    }
+    /// Says that a report needs nothing more, or takes that back. Answers an `operation` for each
+    /// that it makes.
+    "/v1/report/dismiss" any ReportDismiss {
+        /// The hub.
+        hub: String,
+        /// The report, by id prefix.
+        id: String,
+        /// Open it again.
+        reopen: bool,
+        /// Why; everybody can read it.
+        reason: String,
+    }
     /// Asks a question in a channel. Answers one `message`.
     "/v1/poll/create" any PollCreate {
         /// The channel.

@@ -1,0 +1,130 @@
+//! Reports to moderators: who can read them, and what becomes of them.
+
+use super::*;
+use crate::model::entry::ReportSubject;
+use crate::replica::{OpenedReport, Reports};
+
+/// What a home can read of the reports of a hub.
+fn read(home: &Home, hub: &HubId) -> Vec<OpenedReport> {
+    home.replica.reports(hub).unwrap().opened
+}
+
+fn settle(network: &mut Network<Home>) {
+    network.spread_news();
+    network.run_for(10_000).unwrap();
+}
+
+fn act_of(report: &OpenedReport) -> Option<&'static str> {
+    report.handled.as_ref().map(|handled| handled.act)
+}
+
+#[test]
+fn a_report_opens_for_moderators_and_its_author_alone() {
+    let (mut network, accounts, hub, channel, _) = hub_of(4, 40);
+    appoint(&network.parties[0], &hub, &accounts[1]);
+    settle(&mut network);
+    let insult = say(&network.parties[2], &hub, &channel, "an insult", NOW + 100).unwrap();
+    settle(&mut network);
+    let entry = EntryRef { account: accounts[2], entry: insult };
+    let about = ReportSubject::Message(entry);
+    let id = network.parties[3].replica.report(&hub, about, "rude", NOW + 101).unwrap();
+    settle(&mut network);
+    for (n, home) in network.parties.iter().enumerate() {
+        let Reports { opened, sealed, withheld } = home.replica.reports(&hub).unwrap();
+        assert_eq!((opened.len(), sealed, withheld), if n == 2 { (0, 1, 0) } else { (1, 0, 0) });
+        for report in opened {
+            assert_eq!((report.id, report.account, report.about), (id, accounts[3], about));
+            assert_eq!((report.reason.as_str(), report.handled), ("rude", None));
+            assert_eq!(report.text.as_deref(), Some("an insult"));
+        }
+    }
+    // Nothing of it stands in the clear at anybody's.
+    let items = format!("{:?}", network.parties[2].replica.hub_items(&hub));
+    assert!(!items.contains("rude") && !items.contains(&format!("{insult:?}")));
+    // What its author withdrew moderators can still judge, and no other report is open beside it.
+    network.parties[2].replica.delete(insult, NOW + 102).unwrap();
+    settle(&mut network);
+    let again = network.parties[3].replica.report(&hub, about, "rude", NOW + 103);
+    assert!(matches!(again, Err(EngineError::Denied(_))), "{again:?}");
+    assert_eq!(read(&network.parties[1], &hub)[0].text.as_deref(), Some("an insult"));
+    // Hidden, shown again, dismissed, and that taken back.
+    let moderator = &network.parties[1].replica;
+    let lift = |operation| HubAction::Lift { operation };
+    let hide = moderator.hub_operation(&hub, HubAction::Hide { entry }, "no", NOW + 110).unwrap();
+    assert_eq!(act_of(&read(&network.parties[1], &hub)[0]), Some("hide"));
+    moderator.hub_operation(&hub, lift(hide), "", NOW + 111).unwrap();
+    assert_eq!(act_of(&read(&network.parties[1], &hub)[0]), None);
+    let dismiss = HubAction::Dismiss { report: id };
+    let dismissed = moderator.hub_operation(&hub, dismiss, "fine", NOW + 112).unwrap();
+    settle(&mut network);
+    let seen = read(&network.parties[3], &hub)[0].handled.clone().unwrap();
+    assert_eq!((seen.operation, seen.by, seen.act), (dismissed, accounts[1], "dismiss"));
+    assert_eq!(seen.reason, "fine");
+    let founder = &network.parties[0].replica;
+    founder.hub_operation(&hub, lift(dismissed), "", NOW + 113).unwrap();
+    founder.ban(&hub, &accounts[2], false, "", NOW + 114).unwrap();
+    assert_eq!(act_of(&read(&network.parties[0], &hub)[0]), Some("ban"));
+    let denied = network.parties[3].replica.hub_operation(
+        &hub,
+        HubAction::Dismiss { report: id },
+        "",
+        NOW + 115,
+    );
+    assert!(matches!(denied, Err(EngineError::Denied(_))));
+}
+
+#[test]
+fn who_is_reported_reads_and_dismisses_nothing_about_himself() {
+    let (mut network, accounts, hub, _, _) = hub_of(3, 41);
+    appoint(&network.parties[0], &hub, &accounts[1]);
+    settle(&mut network);
+    let about = ReportSubject::Member(accounts[1]);
+    let id = network.parties[2].replica.report(&hub, about, "power", NOW + 100).unwrap();
+    settle(&mut network);
+    // He has a copy like the others, so that nobody can tell whom it is about; it does not open.
+    assert_eq!(network.parties[1].replica.reports(&hub).unwrap().sealed, 1);
+    let dismiss = HubAction::Dismiss { report: id };
+    network.parties[1].replica.hub_operation(&hub, dismiss, "", NOW + 101).unwrap();
+    settle(&mut network);
+    let open = read(&network.parties[0], &hub);
+    assert_eq!((open.len(), act_of(&open[0])), (1, None));
+}
+
+#[test]
+fn a_flood_of_reports_is_bounded_and_that_of_a_banned_member_void() {
+    let (mut network, accounts, hub, channel, _) = hub_of(3, 42);
+    let mut said = Vec::new();
+    for n in 0..80 {
+        said.push(
+            say(&network.parties[1], &hub, &channel, &format!("{n}"), NOW + 100 + n).unwrap(),
+        );
+    }
+    settle(&mut network);
+    for (n, entry) in (0..).zip(&said) {
+        let about = ReportSubject::Message(EntryRef { account: accounts[1], entry: *entry });
+        network.parties[2].replica.report(&hub, about, "", NOW + 200 + n).unwrap();
+    }
+    let about = ReportSubject::Member(accounts[2]);
+    network.parties[1].replica.report(&hub, about, "he reports all", NOW + 300).unwrap();
+    settle(&mut network);
+    let founder = &network.parties[0].replica;
+    let reports = founder.reports(&hub).unwrap();
+    let of = |account| reports.opened.iter().filter(|r| r.account == accounts[account]).count();
+    assert_eq!((of(1), of(2), reports.withheld), (1, 16, 64));
+    // A removal that had seen nothing of his leaves nothing, as of his operations.
+    let ban = HubAction::Ban { account: accounts[2], cut: Vec::new(), purge: true };
+    founder.hub_operation(&hub, ban, "", NOW + 301).unwrap();
+    network.parties[2].replica.write_unasked(
+        &hub,
+        HubAction::Report(crate::model::entry::SealedReport {
+            epoch: crate::hash::EpochId::from_bytes([1; 32]),
+            wraps: Vec::new(),
+            sealed: Vec::new(),
+        }),
+        NOW + 302,
+    );
+    settle(&mut network);
+    let founder = &network.parties[0].replica;
+    assert_eq!(founder.reports(&hub).unwrap().sealed, 0);
+    assert_eq!(founder.hub(&hub, |hub| hub.reports().len()).unwrap(), 81);
+}
