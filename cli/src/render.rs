@@ -160,6 +160,7 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Sub(record) => network::sub(record),
         Record::SyncResult(record) => network::sync_result(record),
         Record::SyncStatus(record) => network::sync_state(record),
+        Record::Holder(record) => network::holder(record),
         Record::Status(record) => network::status(record),
         Record::Node(record) => network::node(record),
         Record::Peer(record) => network::peer(record),

@@ -42,6 +42,7 @@ mod find;
 mod follow;
 mod forks;
 mod garbage;
+mod holds;
 mod hubs;
 mod import;
 mod index;
@@ -93,6 +94,7 @@ pub use error::EngineError;
 pub use files::FileIntake;
 pub use find::{Found, Hit};
 pub use garbage::{Garbage, GarbageKind};
+pub use holds::Holder;
 pub use hubs::{
     ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageImport, MessageState, MessageView,
     OpenedReport, PollView, Reports, Ticket, UnreadChannel,

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod exchange;
 mod finish;
 mod give;
+mod holds;
 mod introduce;
 pub mod keys;
 mod ledger;

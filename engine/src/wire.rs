@@ -8,6 +8,7 @@ mod carried;
 mod decode;
 mod encode;
 mod excerpt;
+mod hold;
 mod message;
 mod pack;
 mod range;
@@ -15,6 +16,7 @@ mod reason;
 
 pub use carried::{CarriedChain, ChainBundler, read_bundle};
 pub use excerpt::{Excerpt, Newest};
+pub use hold::{HOLDS_MAX, Hold, PROBE_BYTES_MAX, Probe, TaggedHold};
 pub use message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
     SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, Told, WantItem, WantName,

@@ -11,6 +11,7 @@ mod event;
 mod export;
 mod failure;
 mod feed;
+mod holder;
 mod hub;
 mod identity;
 mod import;
@@ -65,6 +66,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = save::routes(router);
     let router = search::routes(router);
     let router = sync::routes(router);
+    let router = holder::routes(router);
     let router = status::routes(router);
     let router = event::routes(router);
     let router = node::routes(router);

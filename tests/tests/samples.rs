@@ -297,6 +297,7 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
     let general = "Makers/general";
     let message = field(&all.take(bob, &["hub", "send", general, "hello"]), "id");
     bob.ok(&["sync"]);
+    all.take(bob, &["sync", "holders", "makers"]);
     let invite = ada.json(&["hub", "invite", "Makers", "--list"]);
     let invite = field(&invite[0], "id");
     all.take(ada, &["hub", "invite", "Makers", "--close", &invite]);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use clap::{Args, Subcommand};
-use mosaic_node::api::types::{Record, SyncRun, SyncStatus};
+use mosaic_node::api::types::{Record, SyncHolders, SyncRun, SyncStatus};
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
@@ -30,7 +30,20 @@ enum SyncCommand {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
+    /// List who signed that he holds all that you wrote, or a hub, and until when
+    #[command(after_long_help = HOLDERS_HELP)]
+    Holders {
+        /// Hub; default: what is yours
+        #[arg(value_name = "HUB")]
+        hub: Option<String>,
+    },
 }
+
+const HOLDERS_HELP: &str = "\
+A node that keeps the whole of your space, or of a hub that you are in, signs that at the end of a
+sync, for 14 days. It is then asked for a part of something that it should have: checked says when it
+last had it, failed that it had not. What is written later is not in what it signed (behind) until the
+next sync.";
 
 #[derive(Debug, Args)]
 struct Run {
@@ -51,6 +64,7 @@ impl Sync {
             Some(SyncCommand::Status { targets }) => {
                 return status(targets, context).await;
             }
+            Some(SyncCommand::Holders { hub }) => return holders(hub, context).await,
             Some(SyncCommand::Run(run)) => run,
             None => self.run,
         };
@@ -76,6 +90,19 @@ async fn status(targets: Vec<String>, context: &mut Context<'_>) -> Result<(), F
         let sentence =
             "No device that was met keeps anything of it: there is no copy but this one.";
         context.output.talk(sentence);
+    }
+    Ok(())
+}
+
+async fn holders(hub: Option<String>, context: &mut Context<'_>) -> Result<(), Failure> {
+    let seen = Cell::new(false);
+    let note = |_: &Record| {
+        seen.set(true);
+        None
+    };
+    context.answer(&SyncHolders { hub }, Print::Records, &note).await?;
+    if !seen.get() {
+        context.output.talk("Nobody signed that he holds all of it.");
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mosaic_node::api::types::{BlobRule, Node, Peer, Status, Sub, SyncResult, SyncState};
+use mosaic_node::api::types::{BlobRule, Holder, Node, Peer, Status, Sub, SyncResult, SyncState};
 
 use super::{Cell, Fields, View, count, short};
 use crate::quantity::{show_age, show_bytes};
@@ -47,6 +47,22 @@ fn need(state: &str, changes: u64, bodies: u64) -> String {
         needs.push(count(bodies, "body"));
     }
     if needs.is_empty() { state.to_owned() } else { format!("{state}: need {}", needs.join(", ")) }
+}
+
+pub(super) fn holder(holder: &Holder) -> View {
+    let peer = match &holder.peer_name {
+        Some(name) => Cell::Name(name.clone()),
+        None => Cell::Id(holder.peer.clone()),
+    };
+    let time = |at: &Option<String>| Cell::Time(at.clone().unwrap_or_default());
+    View::Row(vec![
+        peer,
+        Cell::Text(holder.state.clone()),
+        Cell::Text(if holder.private.0 { "with what is private" } else { "" }.to_owned()),
+        Cell::Time(holder.signed_at.clone()),
+        Cell::Time(holder.until.clone()),
+        time(&holder.checked_at),
+    ])
 }
 
 pub(super) fn sync_result(result: &SyncResult) -> View {

@@ -24,6 +24,8 @@ pub enum Domain {
     Recovery,
     /// An account that takes up an invitation to a hub, signed by the key of its ticket.
     Invite,
+    /// That a device holds all of a space.
+    Hold,
 }
 
 impl Domain {
@@ -35,6 +37,7 @@ impl Domain {
             Self::Head => b"mosaic head 1\0",
             Self::Recovery => b"mosaic recovery 1\0",
             Self::Invite => b"mosaic invite 1\0",
+            Self::Hold => b"mosaic hold 1\0",
         }
     }
 

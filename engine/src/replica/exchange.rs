@@ -16,8 +16,8 @@ use crate::limits::PAGE_ENTRIES_MAX;
 use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
-    BodyReceipt, Exchange, ExchangeError, ExchangeResult, Incomplete, Introduction, KnownTip,
-    Newest, PackRef, PagePack, Receipt, Received, Section,
+    BodyReceipt, Exchange, ExchangeError, ExchangeResult, Hold, Incomplete, Introduction, KnownTip,
+    Look, Newest, PackRef, PagePack, Receipt, Received, Section,
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part};
@@ -187,7 +187,7 @@ impl Replica {
 
     /// Bodies (not attachments) that changes of a chain name. Whether they are here is seen when
     /// they are read.
-    fn chain_bodies(
+    pub(super) fn chain_bodies(
         &self,
         key: &ChainKey,
         first_n: u64,
@@ -427,6 +427,44 @@ impl Exchange for Replica {
 
     fn settle_newest(&self) -> ExchangeResult<()> {
         self.drop_settled_glimpses()
+    }
+
+    fn holds_due(
+        &self,
+        remote: &DeviceId,
+        first: bool,
+        now_ms: u64,
+    ) -> ExchangeResult<Vec<SpaceId>> {
+        Ok(self.receipts_due(remote, first, now_ms)?)
+    }
+
+    fn hold(
+        &self,
+        remote: &DeviceId,
+        space: &SpaceId,
+        now_ms: u64,
+    ) -> ExchangeResult<Option<Hold>> {
+        Ok(self.sign_hold(remote, space, now_ms)?)
+    }
+
+    fn take_hold(
+        &self,
+        remote: &DeviceId,
+        space: &SpaceId,
+        hold: &Hold,
+        now_ms: u64,
+    ) -> ExchangeResult<Option<Option<Look>>> {
+        Ok(self.note_hold(remote, space, hold, now_ms)?)
+    }
+
+    fn note_probed(
+        &self,
+        remote: &DeviceId,
+        space: &SpaceId,
+        held: bool,
+        now_ms: u64,
+    ) -> ExchangeResult<()> {
+        Ok(self.note_probe(remote, space, held, now_ms)?)
     }
 
     fn receive_with(

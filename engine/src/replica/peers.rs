@@ -193,6 +193,7 @@ impl Replica {
         for (key, _) in self.scan_all(Table::Meta, &keys::shown_by(device))? {
             batch.delete(Table::Meta, key);
         }
+        self.forget_receipts(device, &mut batch)?;
         for row in [keys::peer(device), keys::agreed(device, false), keys::agreed(device, true)] {
             if self.store.get(Table::Meta, &row)?.is_some() {
                 batch.delete(Table::Meta, row);

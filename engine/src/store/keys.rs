@@ -25,6 +25,7 @@
 //! | Meta | `o ‖ device` | what is known of a peer |
 //! | Meta | `a ‖ peer ‖ space ‖ class ‖ doc ‖ device ‖ incarnation` | the highest n this peer showed |
 //! | Meta | `L ‖ peer ‖ opener` | the list of sections that both talk about |
+//! | Meta | `H ‖ space ‖ device` | what a device signed that it holds of a space |
 //! | Meta | `g ‖ account` | genesis record |
 //! | Meta | `R ‖ policy ‖ account` | empty: words claim the account |
 //! | Meta | `s ‖ account` | subscription |
@@ -61,9 +62,11 @@ use crate::hash::{
     AccountId, BlobHash, ChangeId, ConversationId, DeviceId, DocumentId, HubId, PolicyId, SpaceId,
 };
 
+mod peers;
 mod rows;
 mod runs;
 
+pub use self::peers::{HOLDS, PEERS, agreed, hold, holds, parse_hold, peer};
 pub use self::runs::{
     chain_bytes, chain_name, parse_wall_owner, parse_wall_run, wall_run, wall_runs,
 };
@@ -310,15 +313,6 @@ pub fn pack(hash: &BlobHash) -> Vec<u8> {
     join(b'k', &[hash.as_bytes()])
 }
 
-/// What is known of a peer.
-#[must_use]
-pub fn peer(device: &DeviceId) -> Vec<u8> {
-    join(b'o', &[device.as_bytes()])
-}
-
-/// All records about peers.
-pub const PEERS: &[u8] = b"o";
-
 /// What a peer showed of one chain.
 #[must_use]
 pub fn shown(peer: &DeviceId, section: &Section, chain: &ChainKey) -> Vec<u8> {
@@ -339,12 +333,6 @@ pub fn shown_prefix(peer: &DeviceId, section: &Section) -> Vec<u8> {
 #[must_use]
 pub fn shown_by(peer: &DeviceId) -> Vec<u8> {
     join(b'a', &[peer.as_bytes()])
-}
-
-/// What sections are talked about with a peer, where this side opened the session or where not.
-#[must_use]
-pub fn agreed(peer: &DeviceId, opener: bool) -> Vec<u8> {
-    join(b'L', &[peer.as_bytes(), &[u8::from(opener)]])
 }
 
 /// Reads the chain at the end of a key.

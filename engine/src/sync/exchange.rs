@@ -10,12 +10,12 @@ use thiserror::Error;
 
 use crate::chain::ChainKey;
 use crate::description::Description;
-use crate::hash::{BlobHash, DeviceId, DocumentId, Link};
+use crate::hash::{BlobHash, DeviceId, DocumentId, Link, SpaceId};
 use crate::model::entry::BodyRef;
 use crate::wire::{HeadBytes, Part};
 
 pub use crate::description::Section;
-pub use crate::wire::{Newest, PackRef, Reason};
+pub use crate::wire::{Hold, Newest, PackRef, Probe, Reason};
 
 /// The newest known head of a chain. Where a chain is forked each branch has one, with
 /// the same `chain` and another `link`.
@@ -178,6 +178,9 @@ pub enum ExchangeError {
 
 /// Answer of a replica.
 pub type ExchangeResult<T> = Result<T, ExchangeError>;
+
+/// A probe, and the only right answer.
+pub type Look = (Probe, [u8; 32]);
 
 /// A replica as a session sees it.
 pub trait Exchange {
@@ -401,6 +404,63 @@ pub trait Exchange {
     /// # Errors
     /// If the store fails.
     fn settle_newest(&self) -> ExchangeResult<()> {
+        Ok(())
+    }
+
+    /// Spaces of which a receipt of `remote` is wanted: that it holds what the own account wrote, or a
+    /// hub that it is in. With `first` also those of which there is a good one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn holds_due(
+        &self,
+        _remote: &DeviceId,
+        _first: bool,
+        _now_ms: u64,
+    ) -> ExchangeResult<Vec<SpaceId>> {
+        Ok(Vec::new())
+    }
+
+    /// Signs for `remote` what is held here of a space; `None` if it is not all of it, or not for
+    /// `remote`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn hold(
+        &self,
+        _remote: &DeviceId,
+        _space: &SpaceId,
+        _now_ms: u64,
+    ) -> ExchangeResult<Option<Hold>> {
+        Ok(None)
+    }
+
+    /// Notes what `remote` signed that it holds; whether it is good for anything. Then also what to
+    /// look at there, and what it has to answer.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn take_hold(
+        &self,
+        _remote: &DeviceId,
+        _space: &SpaceId,
+        _hold: &Hold,
+        _now_ms: u64,
+    ) -> ExchangeResult<Option<Option<Look>>> {
+        Ok(None)
+    }
+
+    /// Notes whether `remote` held what it was asked for.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn note_probed(
+        &self,
+        _remote: &DeviceId,
+        _space: &SpaceId,
+        _held: bool,
+        _now_ms: u64,
+    ) -> ExchangeResult<()> {
         Ok(())
     }
 

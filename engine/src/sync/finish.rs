@@ -250,6 +250,7 @@ impl Session {
             return Ok(());
         }
         self.compare_touched();
+        self.tell_holds(exchange)?;
         let (Some(round), Some(key)) = (&self.round, &self.key) else { return Ok(()) };
         let missing = self.missing(exchange)?.counted;
         let whole = round.ledger.causes_total == 0 && !round.ledger.store_failed;
@@ -321,6 +322,7 @@ impl Session {
     /// Ends the round with its verdict; tries once more where that may help.
     fn finish(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
         let Some(mut round) = self.round.take() else { return Ok(()) };
+        self.tell_holds(exchange)?;
         let theirs = round.theirs.take();
         let their_before = match self.role {
             Role::Initiator => round.missing.1,

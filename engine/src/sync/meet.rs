@@ -121,7 +121,7 @@ impl Session {
             Message::Introduce { path, spaces } => {
                 self.on_introduce(now_ms, &path, &spaces, exchange)
             }
-            _ => Err(PROTOCOL),
+            message => self.on_holding(now_ms, message, exchange),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::sketch::sums::SUMS_MAX;
 use crate::sync::agreed::Standing;
 use crate::sync::exchange::{Exchange, ExchangeError, ExchangeResult, PackRef, Section};
 use crate::sync::give::Giver;
+use crate::sync::holds::Holds;
 use crate::sync::introduce::Introduced;
 use crate::sync::keys::{Salt, SessionKey};
 use crate::sync::ledger::Ledger;
@@ -73,6 +74,8 @@ pub struct Options {
     pub meet_sums: usize,
     /// Spaces in a list from which on it is not listed again where it still stands.
     pub recall_from: usize,
+    /// Ask who holds what, and look whether it is true.
+    pub receipts: bool,
 }
 
 impl Default for Options {
@@ -86,6 +89,7 @@ impl Default for Options {
             sums_max: SUMS_MAX,
             meet_sums: 44,
             recall_from: 4,
+            receipts: false,
         }
     }
 }
@@ -235,7 +239,8 @@ pub struct Session {
     pub(super) tally: Tally,
     pub(super) meter: Meter,
     pub(super) introduced: Introduced,
-    heard_ms: u64,
+    pub(super) holds: Holds,
+    pub(super) heard_ms: u64,
     closed: bool,
     error: Option<ExchangeError>,
 }
@@ -281,6 +286,7 @@ impl Session {
             tally: Tally::default(),
             meter: Meter::default(),
             introduced: Introduced::default(),
+            holds: Holds::default(),
             heard_ms: 0,
             closed: false,
             error: None,
@@ -406,9 +412,6 @@ impl Session {
             Message::Check { round, list, missing, digest, told } => {
                 self.on_check(round, list, missing, (digest, told), exchange)
             }
-            message @ (Message::Meet { .. } | Message::Met { .. } | Message::Introduce { .. }) => {
-                self.on_meeting(now_ms, message, exchange)
-            }
             Message::Total { round, missing, then, digest } => {
                 self.on_total(now_ms, round, (missing, then), digest, exchange)
             }
@@ -455,6 +458,7 @@ impl Session {
                 Ok(())
             }
             Message::Close { .. } => Err(Fault::Close(CloseReason::Remote)),
+            message => self.on_meeting(now_ms, message, exchange),
         }
     }
 
@@ -471,6 +475,7 @@ impl Session {
         self.advance_round(now_ms, exchange)?;
         self.note_growth(now_ms, exchange)?;
         self.introduce(exchange)?;
+        self.ask_for_holds(now_ms, exchange)?;
         self.advance_push(now_ms, exchange)?;
         while self.out.bytes() < OUT_BYTES_MAX {
             if self.send_tips() {

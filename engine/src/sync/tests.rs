@@ -6,6 +6,7 @@ mod hubs;
 mod limits;
 mod meetings;
 mod model;
+mod receipts;
 mod replicas;
 mod sketches;
 

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use super::encode::{
-    AGAIN, ANSWER, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL, FLAG_COMMITTED,
-    FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK, FLAG_LAST, FLAG_MORE,
-    FLAG_SUMS, GIVE, INTRODUCE, MEET, MET, MORE, NEWEST, OPEN, SUMS, TAKEN, TIPS, TOTAL, WANT,
-    WANT_BARE, WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
+    AGAIN, ANSWER, ASK_HOLDS, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL,
+    FLAG_COMMITTED, FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK,
+    FLAG_HELD, FLAG_LAST, FLAG_MORE, FLAG_SUMS, GIVE, HOLDS, INTRODUCE, MEET, MET, MORE, NEWEST,
+    OPEN, PROBE, PROBED, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES, WANT_FORK,
+    WANT_FOUND, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
     AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
@@ -14,8 +15,8 @@ use super::message::{
 };
 use super::range::{PARTS_MAX, read_part};
 use super::{
-    CAUSES_MAX, EXCERPTS_MAX, Excerpt, INTRODUCED_BYTES_MAX, INTRODUCED_MAX, Newest,
-    PATH_BYTES_MAX, Reason, VERSION, WANT_BODIES_MAX,
+    CAUSES_MAX, EXCERPTS_MAX, Excerpt, HOLDS_MAX, Hold, INTRODUCED_BYTES_MAX, INTRODUCED_MAX,
+    Newest, PATH_BYTES_MAX, Probe, Reason, VERSION, WANT_BODIES_MAX,
 };
 use crate::codec::{DecodeError, Reader};
 use crate::description::{Description, SectionClass};
@@ -109,6 +110,7 @@ fn read_message(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, DecodeErro
         DONE => Message::Done(read_done(r)?),
         TAKEN => Message::Taken { count: number(r, "taken")? },
         INTRODUCE => read_introduction(frame, r)?,
+        kind @ (ASK_HOLDS | HOLDS | PROBE | PROBED) => read_holding(kind, r)?,
         AGAIN => Message::Again,
         CLOSE => Message::Close { code: r.u8("close code")? },
         value => return Err(DecodeError::Unknown { reading: "message type", value }),
@@ -121,6 +123,27 @@ fn read_introduction(frame: &Bytes, r: &mut Reader<'_>) -> Result<Message, Decod
         Ok(frame.slice_ref(r.bytes(INTRODUCED_BYTES_MAX, "conversation")?))
     })?;
     Ok(Message::Introduce { path, spaces })
+}
+
+/// Receipts, and looking whether they are true.
+fn read_holding(kind: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    Ok(match kind {
+        ASK_HOLDS => {
+            Message::AskHolds { spaces: list_of(r, HOLDS_MAX, "spaces", |r| r.array("space tag"))? }
+        }
+        HOLDS => Message::Holds {
+            holds: list_of(r, HOLDS_MAX, "receipts", |r| {
+                Ok((r.array("space tag")?, Hold::decode(r)?))
+            })?,
+        },
+        PROBE => Message::Probe { number: number(r, "probe")?, probe: Probe::decode(r)? },
+        _ => {
+            let number = number(r, "probe")?;
+            let held = flags(r, FLAG_HELD)? != 0;
+            let answer = if held { Some(r.array("answer to a probe")?) } else { None };
+            Message::Probed { number, answer }
+        }
+    })
 }
 
 /// The messages by which tips are told apart.

@@ -33,6 +33,10 @@ pub(super) const MEET: u8 = 19;
 pub(super) const MET: u8 = 20;
 pub(super) const NEWEST: u8 = 21;
 pub(super) const INTRODUCE: u8 = 22;
+pub(super) const ASK_HOLDS: u8 = 23;
+pub(super) const HOLDS: u8 = 24;
+pub(super) const PROBE: u8 = 25;
+pub(super) const PROBED: u8 = 26;
 
 pub(super) const FLAG_MORE: u8 = 1;
 pub(super) const FLAG_FIRST: u8 = 2;
@@ -42,6 +46,7 @@ pub(super) const FLAG_FOLLOWS: u8 = 8;
 pub(super) const FLAG_COMMITTED: u8 = 2;
 pub(super) const FLAG_ALL: u8 = 4;
 pub(super) const FLAG_LAST: u8 = 1;
+pub(super) const FLAG_HELD: u8 = 1;
 pub(super) const FLAG_DESCRIPTION: u8 = 1;
 pub(super) const FLAG_FORK: u8 = 2;
 pub(super) const WANT_LISTED: u8 = 0;
@@ -87,6 +92,10 @@ impl Message {
             Self::Done(_) => DONE,
             Self::Taken { .. } => TAKEN,
             Self::Introduce { .. } => INTRODUCE,
+            Self::AskHolds { .. } => ASK_HOLDS,
+            Self::Holds { .. } => HOLDS,
+            Self::Probe { .. } => PROBE,
+            Self::Probed { .. } => PROBED,
             Self::Again => AGAIN,
             Self::Close { .. } => CLOSE,
         }
@@ -107,7 +116,13 @@ impl Message {
                 w.varint(entries.len() as u64);
                 entries.iter().for_each(|entry| write_answer(w, entry));
             }
-            Self::Meet { .. } | Self::Met { .. } => self.write_meeting(w),
+            Self::Meet { .. }
+            | Self::Met { .. }
+            | Self::Introduce { .. }
+            | Self::AskHolds { .. }
+            | Self::Holds { .. }
+            | Self::Probe { .. }
+            | Self::Probed { .. } => self.write_meeting(w),
             Self::Total { round, missing, then, digest } => {
                 w.varint(*round).varint(*missing).u8(*then as u8).raw(digest);
             }
@@ -152,16 +167,36 @@ impl Message {
             Self::Taken { count } => {
                 w.varint(*count);
             }
-            Self::Introduce { path, spaces } => {
-                w.bytes(path).varint(spaces.len() as u64);
-                for space in spaces {
-                    w.bytes(space);
-                }
-            }
             Self::Again => {}
             Self::Close { code } => {
                 w.u8(*code);
             }
+        }
+    }
+
+    /// Receipts, and looking whether they are true.
+    fn write_holding(&self, w: &mut Writer) {
+        match self {
+            Self::AskHolds { spaces } => {
+                w.varint(spaces.len() as u64);
+                for space in spaces {
+                    w.raw(space);
+                }
+            }
+            Self::Holds { holds } => {
+                w.varint(holds.len() as u64);
+                for (space, hold) in holds {
+                    hold.encode(w.raw(space));
+                }
+            }
+            Self::Probe { number, probe } => probe.encode(w.varint(*number)),
+            Self::Probed { number, answer } => {
+                w.varint(*number).u8(flag(answer.is_some(), FLAG_HELD));
+                if let Some(answer) = answer {
+                    w.raw(answer);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -189,7 +224,13 @@ impl Message {
                     write_answer(w, answer);
                 }
             }
-            _ => {}
+            Self::Introduce { path, spaces } => {
+                w.bytes(path).varint(spaces.len() as u64);
+                for space in spaces {
+                    w.bytes(space);
+                }
+            }
+            _ => self.write_holding(w),
         }
     }
 

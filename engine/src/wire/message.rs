@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{HeadBytes, Newest, Part, Reason, head_route};
+use super::{HeadBytes, Newest, Part, Probe, Reason, TaggedHold, head_route};
 use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
@@ -406,6 +406,30 @@ pub enum Message {
         path: Bytes,
         /// What each began with; at most [`super::INTRODUCED_MAX`].
         spaces: Vec<Bytes>,
+    },
+    /// Asks for receipts; at most [`super::HOLDS_MAX`] at once.
+    AskHolds {
+        /// Keyed names of spaces.
+        spaces: Vec<ShortTag>,
+    },
+    /// Receipts that were asked for, of what the sender holds whole.
+    Holds {
+        /// With the keyed names of their spaces.
+        holds: Vec<TaggedHold>,
+    },
+    /// Looks whether the other side holds a body, as it said.
+    Probe {
+        /// Number of the probe, the sender's own count.
+        number: u64,
+        /// Which part of what.
+        probe: Probe,
+    },
+    /// Answers a probe.
+    Probed {
+        /// Its number.
+        number: u64,
+        /// The hash; `None` if the body is not here, or not for the other side.
+        answer: Option<[u8; 32]>,
     },
     /// The responder asks for a round.
     Again,

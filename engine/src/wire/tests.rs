@@ -5,6 +5,7 @@ use crate::description::{Description, DocumentKind, SectionClass};
 use crate::hash::{
     AccountId, BlobHash, ChangeHash, ChangeId, DeviceId, DocumentId, Incarnation, Link,
 };
+use crate::identity::Signature;
 use crate::limits::{ENTRY_BYTES_MAX, HEAD_AHEAD_MAX, PACK_BYTES_MAX};
 use crate::sketch::{CELL_BYTES, COUNTERS, Cell, Estimate, Item};
 
@@ -62,6 +63,15 @@ fn done(scope: Scope) -> Done {
         causes: vec![ChainCause { tag: [7; 16], from_n: 5, reason: Reason::Quota }],
         causes_total: 9,
     }
+}
+
+fn hold(classes: u8) -> Hold {
+    let signature = Signature::from_bytes([9; 64]);
+    Hold { classes, digest: [8; 32], at_ms: 1, until_ms: 2, signature }
+}
+
+const fn probe(len: u64) -> Probe {
+    Probe { body: BlobHash::from_bytes([6; 32]), from: 300, len, nonce: [4; 16] }
 }
 
 fn all() -> Vec<Message> {
@@ -129,6 +139,11 @@ fn given() -> Vec<Message> {
             path: b"path".as_slice().into(),
             spaces: vec![b"one".as_slice().into(), b"two".as_slice().into()],
         },
+        Message::AskHolds { spaces: vec![[5; 8], [6; 8]] },
+        Message::Holds { holds: vec![([5; 8], hold(3))] },
+        Message::Probe { number: 2, probe: probe(4096) },
+        Message::Probed { number: 2, answer: Some([7; 32]) },
+        Message::Probed { number: 300, answer: None },
     ]
 }
 
@@ -264,6 +279,22 @@ fn golden_bytes() {
         let golden = golden.replace(' ', "");
         assert_eq!(hex(&body(message)), golden, "{message:?}");
     }
+    let golden = [
+        "1702 0505050505050505 0606060606060606".to_owned(),
+        format!(
+            "1801 0505050505050505 03 {} {:016x}{:016x} {}",
+            "08".repeat(32),
+            1,
+            2,
+            "09".repeat(64)
+        ),
+        format!("1902 {} ac02 8020 {}", "06".repeat(32), "04".repeat(16)),
+        format!("1a02 01 {}", "07".repeat(32)),
+        "1aac02 00".to_owned(),
+    ];
+    for (message, golden) in all().iter().rev().zip(golden.iter().rev()) {
+        assert_eq!(hex(&body(message)), golden.replace(' ', ""), "{message:?}");
+    }
     let digest = BlobHash::of(&all().iter().flat_map(|m| m.encode()).collect::<Vec<_>>());
     assert_eq!(digest.to_string(), GOLDEN_ALL);
     let mut packer = ChangePacker::new();
@@ -294,6 +325,22 @@ fn frames_and_lists_have_limits() {
     };
     assert!(Message::decode(&body(&bodies(WANT_BODIES_MAX))).is_ok());
     assert!(Message::decode(&body(&bodies(WANT_BODIES_MAX + 1))).is_err());
+    let asked = |count| Message::AskHolds { spaces: vec![[5; 8]; count] };
+    let given = |count, classes| Message::Holds { holds: vec![([5; 8], hold(classes)); count] };
+    let probed = |len| Message::Probe { number: 1, probe: probe(len) };
+    for message in [asked(HOLDS_MAX), given(HOLDS_MAX, 15), probed(PROBE_BYTES_MAX)] {
+        assert!(Message::decode(&body(&message)).is_ok());
+    }
+    for message in [
+        asked(HOLDS_MAX + 1),
+        given(HOLDS_MAX + 1, 15),
+        given(1, 0),
+        given(1, 16),
+        probed(0),
+        probed(PROBE_BYTES_MAX + 1),
+    ] {
+        assert!(Message::decode(&body(&message)).is_err(), "{message:?}");
+    }
     let path = |length| Message::Give {
         scope: Scope { kind: ScopeKind::Push, id: 1 },
         paths: vec![(0, vec![1; length].into())],
@@ -389,4 +436,4 @@ fn a_wall_post_costs_at_most_45_bytes() {
     assert!(packer.finish().len() <= 45 * 1024);
 }
 
-const GOLDEN_ALL: &str = "2f5a8dcbf22e5ea2c312263dc4bdaf89d845bc8f271004a2e791f7529be51c3a";
+const GOLDEN_ALL: &str = "8481e9318041a39fda6749436f2c8ca34400a5dca920000e99bda156d2d39ee5";

@@ -399,7 +399,7 @@ impl Sessions {
             connection.close(2u32.into(), b"no keys");
             return None;
         }
-        let session = Session::new(role, remote, salt, Options::default());
+        let session = Session::new(role, remote, salt, options());
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
@@ -494,4 +494,8 @@ async fn note_all(peers: Arc<Peers>, mut finished: mpsc::Receiver<Finished>, wan
             wanted.notify_one();
         }
     }
+}
+
+fn options() -> Options {
+    Options { receipts: true, ..Options::default() }
 }

@@ -168,6 +168,8 @@ record_types! {
     SyncResult(SyncResult),
     /// What is known of one section at one peer.
     SyncStatus(SyncState),
+    /// A device that signed that it holds all of a space.
+    Holder(Holder),
     /// Everything on one page.
     Status(Status),
     /// Something that happened.

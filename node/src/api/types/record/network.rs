@@ -39,6 +39,30 @@ records! {
         /// Whether it ends with this operation.
         removed: Flag,
     }
+    /// A device that signed that it holds all of a space.
+    Holder {
+        /// The account or hub whose space it is.
+        target: String,
+        /// The device.
+        peer: String,
+        /// What we call it.
+        peer_name: Option<String>,
+        /// The account that it belongs to, if that is known here.
+        account: Option<String>,
+        /// When it said so.
+        signed_at: String,
+        /// Until when it means to hold it.
+        until: String,
+        /// `whole` if that is all that is known here, `behind` if more came since, here or there, and
+        /// `failed` if it could not show that it has what it signed for.
+        state: String,
+        /// It holds what is private too, sealed.
+        private: Flag,
+        /// When it last showed that it has a part of it.
+        checked_at: Option<String>,
+        /// When it could not, if it has not shown it since.
+        failed_at: Option<String>,
+    }
     /// Sums over an open session, both ways unless named otherwise.
     SessionTotals {
         /// Legs there and back.

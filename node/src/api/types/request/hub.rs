@@ -427,4 +427,10 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         /// The poll, by id prefix.
         id: String,
     }
+    /// Answers who signed that he holds all of what we wrote, or of a hub, and until when, as `holder`,
+    /// the latest first. Nobody is asked.
+    "/v1/sync/holders" any SyncHolders {
+        /// The hub; absent = what is ours.
+        hub: Option<String>,
+    }
 }
