@@ -132,6 +132,16 @@ fn limits_of_hubs_in_the_protocol_are_those_of_the_code() {
         numbers.join(", ")
     );
     assert!(protocol().contains(&row), "docs/protocol.md has no row {row:?}");
+    let kib = |bytes: usize| format!("{},{:03} B", bytes / 1000, bytes % 1000);
+    let numbers = [
+        limits::HUB_REPORT_DEVICES_MAX.to_string(),
+        kib(limits::HUB_REPORT_REASON_BYTES_MAX),
+        kib(limits::HUB_REPORT_TEXT_BYTES_MAX),
+        kib(limits::HUB_REPORT_BYTES_MAX),
+    ];
+    let row =
+        format!("| devices, reason, text and sealed bytes of a report | {} |", numbers.join(", "));
+    assert!(protocol().contains(&row), "docs/protocol.md has no row {row:?}");
 }
 
 #[test]

@@ -64,6 +64,12 @@ pub(crate) struct Set {
     /// A theme token; repeat for more
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     theme: Vec<(String, String)>,
+    /// Show everybody that you are in this hub; repeat for more
+    #[arg(long = "hub", value_name = "HUB")]
+    show_hubs: Vec<String>,
+    /// Do not show a hub any more; repeat for more
+    #[arg(long = "no-hub", value_name = "HUB")]
+    hide_hubs: Vec<String>,
     /// Remove name, bio, avatar, links, fields.KEY or theme.KEY; repeat for more
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
@@ -107,6 +113,8 @@ impl Set {
             fields: self.field.into_iter().collect::<BTreeMap<_, _>>(),
             theme: self.theme.into_iter().collect::<BTreeMap<_, _>>(),
             unset: self.unset,
+            show_hubs: self.show_hubs,
+            hide_hubs: self.hide_hubs,
         })
     }
 }

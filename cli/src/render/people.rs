@@ -66,6 +66,11 @@ pub(super) fn profile(profile: &Profile) -> View {
     for (key, value) in &profile.theme {
         fields = fields.put(format!("theme.{key}"), Cell::Text(value.clone()));
     }
+    for hub in profile.hubs.iter().flatten() {
+        let stranger = if hub.member == Some(false) { " (not a member)" } else { "" };
+        let text = format!("{} {}{stranger}", hub.name, short(&hub.hub));
+        fields = fields.put("hub", Cell::Text(text));
+    }
     for FieldConflict { field, values } in profile.conflicts.iter().flatten() {
         for value in values.iter().filter(|value| !value.shown) {
             let by = value.device.as_deref().map(|device| format!(" (by {})", short(device)));

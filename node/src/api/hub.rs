@@ -88,6 +88,7 @@ fn leave(app: &App, request: HubLeave) -> Result<Record, ErrorRecord> {
     let member = replica.hub(&hub, |hub| hub.rank(&me)).ok().flatten();
     if member.is_some() {
         replica.leave_hub(&hub, clock::now_ms()).map_err(name::refused(hub))?;
+        super::profile::hide_hub(&replica, &hub)?;
     } else if !request.forget {
         let message = "you are no member of this hub";
         return Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic hub list"));

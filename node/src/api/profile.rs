@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use mosaic_engine::change::value::Value;
-use mosaic_engine::hash::AccountId;
+use mosaic_engine::hash::{AccountId, HubId};
 use mosaic_engine::model::entry::Attachment as FileRef;
 use mosaic_engine::replica::{Edits, Field, Replica, parse_picture, picture_value};
 
 use super::answer::blocking;
 use super::attach::Added;
-use super::resolve;
 use super::types::{
-    ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileSet, ProfileShow, Record,
+    ErrorKind, ErrorRecord, FieldConflict, FieldValue, Profile, ProfileHub, ProfileSet,
+    ProfileShow, Record,
 };
 use super::view;
+use super::{hub, resolve};
 use crate::app::App;
 use crate::clock;
 
@@ -35,6 +36,7 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
     let mut out = Profile { account: account.to_string(), ..Profile::default() };
     let mut links: BTreeMap<String, String> = BTreeMap::new();
     let mut picture: BTreeMap<String, Value> = BTreeMap::new();
+    let mut hubs = Vec::new();
     for field in &fields {
         let text = field.value.as_text().map(str::to_owned);
         match field.key.split_once('.') {
@@ -43,6 +45,7 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
             Some(("links", number)) => links.extend(text.map(|text| (number.to_owned(), text))),
             Some(("fields", name)) => out.fields.extend(text.map(|text| (name.to_owned(), text))),
             Some(("theme", name)) => out.theme.extend(text.map(|text| (name.to_owned(), text))),
+            Some(("hubs", id)) => hubs.extend(shown_hub(replica, account, id, text)),
             Some(("avatar", part)) => {
                 picture.insert(part.to_owned(), field.value.clone());
             }
@@ -51,6 +54,8 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
     }
     out.links = links.into_values().collect();
     out.avatar = avatar(&picture).as_ref().map(view::attachment);
+    hubs.truncate(SHOWN_HUBS_MAX);
+    out.hubs = Some(hubs).filter(|hubs| !hubs.is_empty());
     if conflicts {
         out.conflicts = Some(fields.iter().filter_map(conflict).collect());
     }
@@ -142,12 +147,97 @@ fn set(app: &App, request: ProfileSet) -> Result<Record, ErrorRecord> {
     for file in picture.iter().flat_map(Added::attachments) {
         put_avatar(file, &mut wanted);
     }
+    for text in &request.show_hubs {
+        let (hub, name) = own_hub(&replica, text)?;
+        wanted.insert(hub_field(&hub), Some(Value::Text(name)));
+    }
+    for text in &request.hide_hubs {
+        wanted.insert(shown_field(&replica, text, &known)?, None);
+    }
+    let shown = known.keys().filter(|key| key.starts_with(HUBS) && !wanted.contains_key(*key));
+    let more = wanted.iter().filter(|(key, value)| key.starts_with(HUBS) && value.is_some());
+    if shown.count() + more.count() > SHOWN_HUBS_MAX {
+        let message = format!("a profile shows {SHOWN_HUBS_MAX} hubs at most");
+        let error = ErrorRecord::new(ErrorKind::Usage, message);
+        return Err(error.with_hint("mosaic profile set --help"));
+    }
     wanted.retain(|key, value| known.get(key) != value.as_ref());
     if !wanted.is_empty() {
         let edits: Edits = wanted.into_iter().collect();
         replica.edit_profile(edits, clock::now_ms())?;
     }
     profile(&replica, &account, false)
+}
+
+/// Where the hubs of a profile stand.
+const HUBS: &str = "hubs.";
+/// Hubs that a profile shows at most.
+const SHOWN_HUBS_MAX: usize = 64;
+
+fn hub_field(hub: &HubId) -> String {
+    format!("{HUBS}{hub}")
+}
+
+/// A hub as a profile shows it. What an account says of itself is held against the hub, if that is
+/// here.
+fn shown_hub(
+    replica: &Replica,
+    account: &AccountId,
+    id: &str,
+    said: Option<String>,
+) -> Option<ProfileHub> {
+    let hub = HubId::parse_hex(id)?;
+    let here = replica.hub(&hub, |hub| (hub.settings().name, hub.rank(account).is_some())).ok();
+    let (name, member) = match here {
+        Some((name, member)) => (name, Some(member)),
+        None => (said.unwrap_or_default(), None),
+    };
+    Some(ProfileHub { hub: hub.to_string(), name, member })
+}
+
+/// A hub that we are in, and its name.
+fn own_hub(replica: &Replica, text: &str) -> Result<(HubId, String), ErrorRecord> {
+    let hub = hub::resolved(replica, text)?;
+    let me = replica.account()?;
+    let (name, rank) = replica.hub(&hub, |hub| (hub.settings().name, hub.rank(&me)))?;
+    if rank.is_none() {
+        let error = ErrorRecord::new(ErrorKind::Denied, "you are no member of this hub");
+        return Err(error.with_hint("mosaic hub list"));
+    }
+    Ok((hub, name))
+}
+
+/// The field of a hub that the profile shows: also one that is not kept here any more.
+fn shown_field(
+    replica: &Replica,
+    text: &str,
+    known: &BTreeMap<String, Value>,
+) -> Result<String, ErrorRecord> {
+    let prefix = hub_field_prefix(text);
+    let mut fitting = known.keys().filter(|key| key.starts_with(&prefix));
+    if let (true, Some(only), None) = (text.trim().len() >= 4, fitting.next(), fitting.next()) {
+        return Ok(only.clone());
+    }
+    let field = hub_field(&hub::resolved(replica, text)?);
+    if known.contains_key(&field) {
+        return Ok(field);
+    }
+    let message = format!("your profile does not show '{}'", text.escape_debug());
+    Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic profile show"))
+}
+
+fn hub_field_prefix(text: &str) -> String {
+    format!("{HUBS}{}", text.trim().to_ascii_lowercase())
+}
+
+/// Takes a hub off the profile, if it is there.
+pub(super) fn hide_hub(replica: &Replica, hub: &HubId) -> Result<(), ErrorRecord> {
+    let field = hub_field(hub);
+    let shown = replica.profile(&replica.account()?)?.into_iter().any(|known| known.key == field);
+    if shown {
+        replica.edit_profile(vec![(field, None)], clock::now_ms())?;
+    }
+    Ok(())
 }
 
 /// What a reader may open by a click: no scheme that runs or shows what the writer wrote.

@@ -6,14 +6,13 @@ mod table;
 mod dm;
 mod hub;
 mod joined;
-
-use std::collections::BTreeMap;
+mod profile;
 
 use serde::{Deserialize, Serialize};
 
 use absent::Absent;
 pub use joined::{OPERATIONS, PATHS, Request};
-pub use {dm::*, hub::*};
+pub use {dm::*, hub::*, profile::*};
 
 use super::schema::{Field, Operation, Shape};
 use super::{AttachFile, BlobRule, ImportPost, ReplyRule};
@@ -119,38 +118,6 @@ requests! { OWN_PATHS OWN_OPERATIONS;
         confirm: String,
         /// Why; read by the account's own devices.
         reason: Option<String>,
-    }
-    /// Answers one `profile`.
-    "/v1/profile/show" any ProfileShow {
-        /// Account id prefix or `@petname`; absent = ours.
-        who: Option<String>,
-        /// Also the values that lost against a concurrent one.
-        conflicts: bool,
-    }
-    /// Writes the picture of a profile to a file, fetching it from a peer if it is not here.
-    /// Answers one `saved`.
-    "/v1/profile/picture" any ProfilePicture {
-        /// Account id prefix or `@petname`; absent = ours.
-        who: Option<String>,
-        /// Absolute path of a folder, or of a new file: one that exists is a `conflict`.
-        path: String,
-    }
-    /// Changes fields of our profile, in one change. Answers one `profile`.
-    "/v1/profile/set" any ProfileSet {
-        /// Name.
-        name: Option<String>,
-        /// A few lines.
-        bio: Option<String>,
-        /// Picture.
-        avatar: Option<AttachFile>,
-        /// All links, in order; absent = unchanged.
-        links: Option<Vec<String>>,
-        /// Free fields to set.
-        fields: BTreeMap<String, String>,
-        /// Theme tokens to set.
-        theme: BTreeMap<String, String>,
-        /// Names to remove: `name`, `bio`, `avatar`, `links`, `fields.KEY`, `theme.KEY`.
-        unset: Vec<String>,
     }
     /// Posts to our wall. Answers one `post`.
     "/v1/post/create" any PostCreate {

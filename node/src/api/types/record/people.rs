@@ -121,8 +121,19 @@ records! {
         fields: BTreeMap<String, String>,
         /// Theme tokens.
         theme: BTreeMap<String, String>,
+        /// Hubs that the account says it is in; absent if it shows none.
+        hubs: Option<Vec<ProfileHub>>,
         /// Fields with concurrent values, if asked for.
         conflicts: Option<Vec<FieldConflict>>,
+    }
+    /// A hub that a profile shows.
+    ProfileHub {
+        /// Its id.
+        hub: String,
+        /// Its name: as it is called here if it is kept here, else as it was when it was put there.
+        name: String,
+        /// Whether the account is a member, if the hub is kept here.
+        member: Option<bool>,
     }
     /// A field with concurrent values.
     FieldConflict {

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::dm::{DM_OPERATIONS, DM_PATHS};
 use super::hub::{HUB_OPERATIONS, HUB_PATHS};
+use super::profile::{PROFILE_OPERATIONS, PROFILE_PATHS};
 use super::{OWN_OPERATIONS, OWN_PATHS};
 use crate::api::types::schema::Operation;
 
@@ -18,12 +19,16 @@ pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// Path of every operation.
 pub const PATHS: &[&str] =
-    &join::<_, { OWN_AND_DM_PATHS.len() + HUB_PATHS.len() }>(OWN_AND_DM_PATHS, HUB_PATHS);
+    &join::<_, { PEOPLE_PATHS.len() + HUB_PATHS.len() }>(PEOPLE_PATHS, HUB_PATHS);
+const PEOPLE_PATHS: &[&str] =
+    &join::<_, { OWN_AND_DM_PATHS.len() + PROFILE_PATHS.len() }>(OWN_AND_DM_PATHS, PROFILE_PATHS);
 const OWN_AND_DM_PATHS: &[&str] =
     &join::<_, { OWN_PATHS.len() + DM_PATHS.len() }>(OWN_PATHS, DM_PATHS);
 /// Every operation with its arguments.
 pub const OPERATIONS: &[Operation] =
-    &join::<_, { OWN_AND_DM.len() + HUB_OPERATIONS.len() }>(OWN_AND_DM, HUB_OPERATIONS);
+    &join::<_, { PEOPLE.len() + HUB_OPERATIONS.len() }>(PEOPLE, HUB_OPERATIONS);
+const PEOPLE: &[Operation] =
+    &join::<_, { OWN_AND_DM.len() + PROFILE_OPERATIONS.len() }>(OWN_AND_DM, PROFILE_OPERATIONS);
 const OWN_AND_DM: &[Operation] =
     &join::<_, { OWN_OPERATIONS.len() + DM_OPERATIONS.len() }>(OWN_OPERATIONS, DM_OPERATIONS);
 
