@@ -69,6 +69,8 @@ fn newcomer(context: &Context, messages: u64, members: u64) -> Vec<Measure> {
     let us = |ns: u64| ns as f64 / 1e3;
     let (unread_ns, unread) = cpu(|| reader.unread_channels(&community.hub).expect("a hub"));
     assert_eq!(unread[0].messages, messages);
+    let (index_ns, indexed) = cpu(|| reader.settle_index().expect("an index"));
+    assert!(indexed >= messages);
     let stats = store.stats();
     vec![
         Measure::exact(&case, "legs until the newest 50 are shown", "legs", legs).at_most(6.0),
@@ -87,6 +89,12 @@ fn newcomer(context: &Context, messages: u64, members: u64) -> Vec<Measure> {
         Measure::shown(&case, "read of the newest 50, median", "µs", us(reads[READS / 2])),
         Measure::shown(&case, "read of the newest 50, p95", "µs", us(reads[READS * 95 / 100])),
         Measure::shown(&case, "counting what is unread, all of it", "ms", us(unread_ns) / 1e3),
+        Measure::shown(
+            &case,
+            "indexing for search, a message",
+            "µs",
+            us(index_ns) / messages as f64,
+        ),
         Measure::shown(
             &case,
             "bytes on disk a message",

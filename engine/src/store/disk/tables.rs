@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use fjall::{
     AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError,
-    PersistMode, Readable,
+    PersistMode, Readable, config::PartitioningPolicy,
 };
 
 use super::super::{
@@ -52,6 +52,13 @@ pub(super) struct Tables {
     path: PathBuf,
     id: StoreId,
     _lock: Option<HomeLock>,
+}
+
+/// Filters and indexes of tables below the first level, which are not kept in memory, are read
+/// block by block. Whole, those of a table are some megabytes: the cache holds few of them, and
+/// looking up one row reads and checks all of it.
+fn in_parts() -> PartitioningPolicy {
+    PartitioningPolicy::new([false, true])
 }
 
 impl Tables {
@@ -101,7 +108,10 @@ impl Tables {
                 .open()?;
             let open = |table: Table, bytes: u64| {
                 database.keyspace(table.name(), || {
-                    KeyspaceCreateOptions::default().max_memtable_size(bytes)
+                    KeyspaceCreateOptions::default()
+                        .max_memtable_size(bytes)
+                        .filter_block_partitioning_policy(in_parts())
+                        .index_block_partitioning_policy(in_parts())
                 })
             };
             let truth = open(Table::Truth, MEMTABLE_BYTES)?;
