@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::chain::ChainKey;
 use crate::codec::Reader;
@@ -119,6 +119,10 @@ pub type Listener = Box<dyn Fn(&[Event]) + Send + Sync>;
 /// Listeners as they are at one moment.
 type Listeners = Arc<Vec<Arc<Listener>>>;
 
+/// The lock for writing. What waits for it gets it in time: work in the background takes it again
+/// the moment it gave it back, and the lock of the standard library lets it, however many wait.
+type StateGuard<'a> = parking_lot::MutexGuard<'a, State>;
+
 /// How to open a replica.
 #[derive(Debug)]
 pub struct ReplicaOptions {
@@ -133,7 +137,7 @@ pub struct Replica {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) verifier: Verifier,
-    state: Mutex<State>,
+    state: parking_lot::Mutex<State>,
     listeners: Mutex<Listeners>,
     pub(crate) packs: packs::Packs,
     lately: Mutex<Option<parts::Lately>>,
@@ -182,7 +186,7 @@ impl Replica {
             store,
             entropy,
             verifier: Verifier::default(),
-            state: Mutex::new(State::default()),
+            state: parking_lot::Mutex::new(State::default()),
             listeners: Mutex::default(),
             packs: packs::Packs::default(),
             lately: Mutex::default(),
@@ -350,8 +354,8 @@ impl Replica {
 
     /// The lock for writing. What an operation that failed half-way left in the caches is
     /// dropped: the store is the truth.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn lock(&self) -> StateGuard<'_> {
+        let mut state = self.state.lock();
         if state.dirty {
             // What was handed to the store before must be readable there first.
             if let Err(error) = self.store.commit(Batch::new()) {

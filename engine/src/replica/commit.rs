@@ -1,11 +1,11 @@
 //! The end of every write: one batch, one wait for the disk, and then everybody is told.
 
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use super::append::may_pipeline;
 use super::peers::ALONG_MAX;
-use super::{COMMIT_BYTES_WISHED, EngineError, Event, Replica, State, Work};
+use super::{COMMIT_BYTES_WISHED, EngineError, Event, Replica, StateGuard, Work};
 use crate::hash::DocumentId;
 use crate::store::StoreError;
 
@@ -13,9 +13,9 @@ impl Replica {
     /// Commits what has gathered once it is a lot, and goes on; others may come between.
     pub(crate) fn commit_large<'a>(
         &'a self,
-        state: MutexGuard<'a, State>,
+        state: StateGuard<'a>,
         work: &mut Work,
-    ) -> Result<MutexGuard<'a, State>, EngineError> {
+    ) -> Result<StateGuard<'a>, EngineError> {
         if work.bytes() < COMMIT_BYTES_WISHED {
             return Ok(state);
         }
@@ -29,7 +29,7 @@ impl Replica {
     /// Ends a commit: signs heads, numbers events, waits for the disk, tells listeners.
     pub(crate) fn finish<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: StateGuard<'a>,
         mut work: Work,
     ) -> Result<(), EngineError> {
         if let Some(why) = &state.failed {

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::walls::one;
-use super::{EngineError, Field, Replica, State, Work};
+use super::{EngineError, Field, Replica, StateGuard, Work};
 use crate::change::value::Value;
 use crate::description::{Description, DocumentKind};
 use crate::entropy::random;
@@ -253,9 +253,7 @@ impl Replica {
         Ok(withdrawn)
     }
 
-    fn open_drafts(
-        &self,
-    ) -> Result<(std::sync::MutexGuard<'_, State>, Drafts, Description), EngineError> {
+    fn open_drafts(&self) -> Result<(StateGuard<'_>, Drafts, Description), EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
         let description = self.writable_private(&mut state, DRAFTS)?;
@@ -265,7 +263,7 @@ impl Replica {
 
     fn write_drafts(
         &self,
-        mut state: std::sync::MutexGuard<'_, State>,
+        mut state: StateGuard<'_>,
         description: &Description,
         edits: super::Edits,
         now_ms: u64,

@@ -24,8 +24,8 @@ use crate::search::{Fact, FileKind, TERM_BYTES_MAX, TEXT_TERMS_MAX, text_terms};
 use crate::store::{Batch, Operation, Table, keys};
 use crate::view::{EntryRow, bodies_of};
 
-/// Marks that are worked off under one lock and one commit.
-const STEP: usize = 256;
+/// Marks that are worked off under one lock and one commit: readers wait for as long.
+const STEP: usize = 64;
 /// Way of making the index; another one is built anew.
 const INDEX_FORMAT: &[u8] = &[3];
 const SETTING_INDEX: &str = "index";
@@ -201,32 +201,41 @@ impl Replica {
         if self.setting(SETTING_INDEX)?.as_deref() != Some(INDEX_FORMAT) {
             self.drop_index()?;
         }
-        let mut count = 0;
+        let (mut count, mut from) = (0, None);
         loop {
-            let step = self.settle_step()?;
-            if step == 0 {
+            count += self.settle_step(&mut from)?;
+            // What came behind is seen by the next walk, from the beginning.
+            if from.is_none() && !self.is_unsettled()? {
                 return Ok(count);
             }
-            count += step;
         }
     }
 
-    fn settle_step(&self) -> Result<u64, EngineError> {
-        if self.store.scan(Table::Meta, keys::UNINDEXED, None, false, 1)?.is_empty() {
+    fn is_unsettled(&self) -> Result<bool, EngineError> {
+        Ok(!self.store.scan(Table::Meta, keys::UNINDEXED, None, false, 1)?.is_empty())
+    }
+
+    /// Works off some marks, and says where the next ones are. A walk that began at the first
+    /// mark each time would pass all that were worked off, which the store forgets late.
+    fn settle_step(&self, from: &mut Option<Vec<u8>>) -> Result<u64, EngineError> {
+        if from.is_none() && !self.is_unsettled()? {
             return Ok(0);
         }
         let mut state = self.lock();
         // What was handed to the store before is read below.
         self.store.commit(Batch::new())?;
-        let marks = self.store.scan(Table::Meta, keys::UNINDEXED, None, false, STEP)?;
+        let marks = self.store.scan(Table::Meta, keys::UNINDEXED, from.as_deref(), false, STEP)?;
+        *from = None;
         let mut batch = Batch::new();
         let mut again = BTreeSet::new();
         let mut looked = 0;
         for (key, value) in &marks {
+            // The rest of a run that is cut comes after this place.
+            *from = Some([key.as_ref(), &[0]].concat());
             if let Some((chain, first)) = keys::parse_unindexed_run(key) {
                 let run = (first, value.as_ref());
                 looked += self.index_run(&mut state, &mut batch, &chain, run, &mut again)?;
-                if looked >= STEP || batch.bytes() > super::COMMIT_BYTES_WISHED {
+                if looked >= STEP as u64 || batch.bytes() > super::COMMIT_BYTES_WISHED {
                     break;
                 }
                 continue;
@@ -246,6 +255,7 @@ impl Replica {
                 }
                 _ => {}
             }
+            looked += 1;
             batch.delete(Table::Meta, key.clone());
             if batch.bytes() > super::COMMIT_BYTES_WISHED {
                 break;
@@ -255,7 +265,7 @@ impl Replica {
             batch.put(Table::Meta, keys::unindexed_entry(&id), Vec::new());
         }
         self.store.commit(batch)?;
-        Ok(marks.len() as u64)
+        Ok(looked)
     }
 
     /// Indexes the first entries of a run anew, and marks the rest.
@@ -266,7 +276,7 @@ impl Replica {
         chain: &ChainKey,
         (first, last): (u64, &[u8]),
         again: &mut BTreeSet<ChangeId>,
-    ) -> Result<usize, EngineError> {
+    ) -> Result<u64, EngineError> {
         batch.delete(Table::Meta, keys::unindexed_run(chain, first));
         let Some(last) = last.first_chunk::<8>().map(|last| u64::from_be_bytes(*last)) else {
             return Ok(0);
@@ -280,7 +290,7 @@ impl Replica {
             let last = last.to_be_bytes().to_vec();
             batch.put(Table::Meta, keys::unindexed_run(chain, now + 1), last);
         }
-        Ok(ids.len())
+        Ok(ids.len() as u64)
     }
 
     fn mark_documents(

@@ -3,10 +3,9 @@
 //! space is never evicted.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::MutexGuard;
 
 use super::budget::{Room, is_paged};
-use super::{BodyState, ChainState, EngineError, Replica, State, Subscription, Work};
+use super::{BodyState, ChainState, EngineError, Replica, State, StateGuard, Subscription, Work};
 use crate::chain::ChainKey;
 use crate::description::{Description, DocumentKind, SectionClass, Space};
 use crate::hash::{AccountId, DocumentId, SpaceId};
@@ -224,7 +223,7 @@ impl Replica {
     /// last one.
     fn give_up_page<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: StateGuard<'a>,
         account: &AccountId,
         page: u64,
     ) -> Result<(), EngineError> {
