@@ -136,6 +136,13 @@ impl Hub {
         self.account_of.get(account).is_some_and(|account| self.belongs(*account))
     }
 
+    /// Whether any operation removes an account, be it void.
+    #[must_use]
+    pub fn was_removed(&self, account: &AccountId) -> bool {
+        let account = self.account_of.get(account).copied();
+        account.is_some_and(|account| !self.accounts[account].removals.is_empty())
+    }
+
     /// Whether any operation is by or about an account.
     #[must_use]
     pub fn knows(&self, account: &AccountId) -> bool {

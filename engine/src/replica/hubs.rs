@@ -28,6 +28,7 @@ mod polls;
 mod purges;
 mod reports;
 mod search;
+mod skim;
 mod unread;
 
 pub(super) use self::glimpses::Glimpses;
@@ -128,6 +129,7 @@ impl Replica {
             },
         };
         let news = !known.grown.is_empty() || !known.judged.is_empty();
+        state.hub_changes += u64::from(news);
         if news && !self.feed_hub(state, hub, &mut known)? {
             let Some(mut again) = self.load_hub(state, hub)? else { return Ok(None) };
             self.feed_hub(state, hub, &mut again)?;

@@ -185,6 +185,8 @@ pub(crate) struct State {
     pub spaces: HashMap<SpaceId, Space>,
     /// Hubs as their operations make them, worked out when they are asked for.
     pub hubs: HashMap<HubId, KnownHub>,
+    /// Counts how often any of them changed.
+    pub hub_changes: u64,
     /// Hubs of which it is to be looked at what is purged.
     pub purges_due: BTreeSet<HubId>,
     /// What own chains in channels say was seen of the hub.

@@ -427,6 +427,7 @@ impl Replica {
         });
         let known = known.ok_or_else(|| EngineError::corrupt("a hub that is looked at changes"))?;
         known.insert([item], &self.verifier);
+        state.hub_changes += 1;
         Ok(id)
     }
 

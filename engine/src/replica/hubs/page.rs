@@ -111,12 +111,21 @@ pub struct MessageView {
 /// A hub while it is read, with what chains in its channels say of it.
 pub(super) struct Reading {
     pub hub: Arc<Hub>,
-    seen: HashMap<ChainKey, Vec<(u64, Vec<Link>)>>,
+    pub seen: Seen,
 }
+
+/// Of chains: what their authors had seen of the hub, from which change on.
+pub(super) type Seen = HashMap<ChainKey, Vec<(u64, Vec<Link>)>>;
 
 impl Reading {
     pub(super) fn of(hub: Arc<Hub>) -> Self {
         Self { hub, seen: HashMap::new() }
+    }
+
+    /// How often the author of change `n` had seen something new of the hub, if that was read.
+    pub(super) fn seen_by(&self, key: &ChainKey, n: u64) -> Option<usize> {
+        let rows = self.seen.get(key)?;
+        Some(rows.iter().take_while(|(first, _)| *first <= n).count())
     }
 }
 

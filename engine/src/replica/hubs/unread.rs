@@ -1,9 +1,9 @@
 //! What of a hub's channels was not read yet. Marks are times in a private map, as for the feed.
 
-use super::page::{Reading, STEP, entry_needs};
+use super::page::STEP;
+use super::skim::{Skimmed, Skimming};
 use crate::hash::{ChangeId, HubId};
-use crate::hub::ContentStanding;
-use crate::model::entry::{Entry, EntryRef, RoleRef, Who};
+use crate::model::entry::{EntryRef, RoleRef, Who};
 use crate::replica::{BLOCKS, EngineError, MUTES, Replica};
 
 /// What is unread in one channel.
@@ -43,38 +43,31 @@ impl Replica {
             let since_ms = self.read_mark(&mark_of(&channel))?;
             let mut unread =
                 UnreadChannel { channel, since_ms, messages: 0, mentions: 0, newest_ms: since_ms };
-            let mut place = None;
+            let (mut place, mut skimmed) = (None, Skimmed::new(&named));
             'rows: loop {
                 let rows = self.next_messages(&channel, &mut place, STEP)?;
                 if rows.is_empty() {
                     break;
                 }
                 let mut state = self.lock();
-                let mut reading = Reading::of(self.known_hub(&mut state, hub)?);
-                for (time_ms, account, id) in rows {
+                let known = self.known_hub(&mut state, hub)?;
+                let mut skimming = Skimming::of(known, state.hub_changes, &mut skimmed);
+                for (time_ms, account, entry) in rows {
                     if time_ms <= since_ms {
                         break 'rows;
                     }
                     if unseen.contains(&account) {
                         continue;
                     }
-                    let Some((row, entry)) = self.entry(&id)? else { continue };
-                    let Some(page) = self.description(&mut state, &row.doc)? else { continue };
-                    let need = entry_needs(&entry);
-                    let standing = self.standing_of(&mut state, &mut reading, &page, &row, need)?;
-                    let shown = matches!(standing, ContentStanding::Counts { .. })
-                        && reading.hub.moderation(&EntryRef { account, entry: id }).is_none()
-                        && !self.is_taken_back(&mut state, &id, &row)?;
-                    if !shown {
+                    let message = EntryRef { account, entry };
+                    let Some(about) = self.skim(&mut state, &mut skimming, &message)? else {
                         continue;
-                    }
+                    };
                     unread.messages += 1;
                     unread.newest_ms = unread.newest_ms.max(time_ms);
-                    if let Entry::Message(message) = &entry {
-                        let about = message.mentions.iter().any(|who| named.contains(who));
-                        unread.mentions += u64::from(about);
-                    }
+                    unread.mentions += u64::from(about);
                 }
+                skimming.end();
             }
             out.push(unread);
         }
