@@ -62,6 +62,7 @@ impl Replica {
             let space = Space::Account(description.account).id();
             let class = SectionClass::Authority;
             Arc::make_mut(kept).insert(Section { space, class });
+            state.discreet.remove(&space);
         }
         // Loaded before it is added to: what is loaded later would lack it.
         self.load_documents(state, &space)?;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::bodies::BodyState;
 use super::body_rows::bytes_in;
+use super::receive::Source;
 use super::{EngineError, Replica, ReplicaOptions};
 use crate::codec::Writer;
 use crate::description::{Description, DocumentKind};
@@ -252,7 +253,7 @@ impl Replica {
         let mut waiting = chains;
         loop {
             let received = waiting.iter().map(received).collect();
-            let done = self.take_chains(received, Vec::new())?;
+            let done = self.take_chains(Source::Hand, received, Vec::new())?;
             receipt.changes += done.changes;
             let mut left = Vec::new();
             for (chain, told) in waiting.into_iter().zip(done.chains) {

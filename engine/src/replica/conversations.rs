@@ -366,18 +366,20 @@ impl Replica {
     }
 
     /// Adds the sections of conversations to those that are kept; returns whose account logs they
-    /// need.
+    /// need, and which needs whose.
     pub(super) fn keep_conversations(
         &self,
         state: &mut State,
         kept: &mut BTreeSet<Section>,
-    ) -> Result<BTreeSet<AccountId>, EngineError> {
-        let mut accounts = BTreeSet::new();
+    ) -> Result<BTreeMap<AccountId, Vec<SpaceId>>, EngineError> {
+        let mut accounts: BTreeMap<AccountId, Vec<SpaceId>> = BTreeMap::new();
         let conversations = self.conversations_kept(state)?;
         for (space, conversation) in &*conversations {
             kept.insert(Section { space: *space, class: SectionClass::Private });
             let talk = self.talk_of(state, &conversation.id, &conversation.genesis)?;
-            accounts.extend(talk.members.keys());
+            for account in talk.members.keys() {
+                accounts.entry(*account).or_default().push(*space);
+            }
         }
         Ok(accounts)
     }

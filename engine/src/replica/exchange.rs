@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::bodies::BodyState;
+use super::receive::Source;
 use super::wanted::PACKED_BODY_BYTES_MAX;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
@@ -469,13 +470,13 @@ impl Exchange for Replica {
 
     fn receive_with(
         &self,
-        _remote: &DeviceId,
+        remote: &DeviceId,
         chains: Vec<Received>,
         bodies: Vec<Bytes>,
         now_ms: u64,
     ) -> ExchangeResult<Receipt> {
         self.lock().now_ms = now_ms;
-        let receipt = self.take_chains(chains, bodies)?;
+        let receipt = self.take_chains(Source::Peer(remote), chains, bodies)?;
         self.enforce_limits()?;
         Ok(receipt)
     }

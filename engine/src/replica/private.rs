@@ -35,27 +35,68 @@ impl Replica {
         remote: &DeviceId,
         section: &Section,
     ) -> Result<bool, EngineError> {
+        self.readable_in(&mut self.lock(), Some(remote), section)
+    }
+
+    /// [`Replica::readable`], with the lock in hand; without a remote whether everybody may.
+    pub(super) fn readable_in(
+        &self,
+        state: &mut State,
+        remote: Option<&DeviceId>,
+        section: &Section,
+    ) -> Result<bool, EngineError> {
+        if section.class == SectionClass::Authority {
+            return self.may_know_of(state, remote, &section.space);
+        }
         if section.class != SectionClass::Private {
             return Ok(true);
         }
-        let mut state = self.lock();
-        if let Some(kept) = self.conversations_kept(&mut state)?.get(&section.space) {
-            return self.may_converse(&mut state, remote, kept);
+        let Some(remote) = remote else { return Ok(false) };
+        if let Some(kept) = self.conversations_kept(state)?.get(&section.space) {
+            return self.may_converse(state, remote, kept);
         }
-        if let Some(Space::Conversation(_)) = self.space_of(&mut state, &section.space)? {
+        if let Some(Space::Conversation(_)) = self.space_of(state, &section.space)? {
             // It is kept no more: nobody is told of it.
             return Ok(false);
         }
         let own = state.own.as_ref().map(|own| own.account);
-        let Some(owner) = self.owner_of(&mut state, &section.space)? else {
+        let Some(owner) = self.owner_of(state, &section.space)? else {
             // Nothing of it is here that anybody could read.
             return Ok(own.is_some());
         };
-        let authority = self.authority_of(&mut state, &owner)?;
+        let authority = self.authority_of(state, &owner)?;
         if authority.is_some_and(|authority| authority.may_write(remote)) {
             return Ok(true);
         }
         Ok(own == Some(owner) && self.store.get(Table::Meta, &keys::keeper(remote))?.is_some())
+    }
+
+    /// Whether a remote may know that the log of an account is here. Of one that is kept only because
+    /// of conversations those alone may who know of one of them, and its own devices.
+    fn may_know_of(
+        &self,
+        state: &mut State,
+        remote: Option<&DeviceId>,
+        space: &SpaceId,
+    ) -> Result<bool, EngineError> {
+        self.sections_kept(state)?;
+        let Some((account, because)) = state.discreet.get(space).cloned() else { return Ok(true) };
+        let Some(remote) = remote else { return Ok(false) };
+        let known = self.known_device(state, remote)?;
+        let own = state.own.as_ref().map(|own| own.account);
+        if known.is_some_and(|known| {
+            let of = known.device.account();
+            of == account || own == Some(of)
+        }) {
+            return Ok(true);
+        }
+        let kept = self.conversations_kept(state)?;
+        for conversation in because.iter().filter_map(|space| kept.get(space)) {
+            if self.may_converse(state, remote, conversation)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whose space it is, once a document of it is here.

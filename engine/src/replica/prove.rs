@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::receive::{Stop, deferred, refused};
+use super::receive::{Source, Stop, deferred, refused};
 use super::{EngineError, KnownDevice, Replica, State};
 use crate::chain::{ChainError, ChainKey, SignedHead};
 use crate::codec::Reader;
 use crate::description::Description;
 use crate::hash::{DeviceId, DocumentId, Link};
 use crate::identity::CertificatePath;
-use crate::sync::exchange::{Reason, Received};
+use crate::sync::exchange::{Reason, Received, Section};
 
 /// A head that is verified, now or when it was stored.
 #[derive(Clone)]
@@ -41,6 +41,15 @@ struct Looked {
     known: Option<Proven>,
 }
 
+/// What is known of one batch on its way.
+#[derive(Default)]
+struct Batch {
+    /// Descriptions that came along.
+    claimed: HashMap<DocumentId, Arc<Description>>,
+    /// Whether it may know of a section whoever gives it.
+    readable: HashMap<Section, bool>,
+}
+
 /// Paths that came along and verified, by their bytes.
 type Paths = HashMap<Bytes, Arc<KnownDevice>>;
 
@@ -48,13 +57,14 @@ impl Replica {
     /// Proves the heads of what came, in order.
     pub(super) fn prove(
         &self,
+        source: Source<'_>,
         chains: &[(usize, Received)],
     ) -> Result<Vec<Result<Proof, Stop>>, EngineError> {
         let mut state = self.lock();
-        let mut claimed = HashMap::new();
+        let mut batch = Batch::default();
         let looked: Vec<_> = chains
             .iter()
-            .map(|(_, received)| self.look(&mut state, received, &mut claimed))
+            .map(|(_, received)| self.look(&mut state, source, received, &mut batch))
             .collect();
         drop(state);
         let mut paths = Paths::new();
@@ -69,26 +79,55 @@ impl Replica {
         Ok(proofs)
     }
 
-    /// Everything that is checked before the signatures.
+    /// Whether it may know of a section whoever gives something of it.
+    fn may_give(
+        &self,
+        state: &mut State,
+        source: Source<'_>,
+        section: &Section,
+        batch: &mut Batch,
+    ) -> Result<bool, EngineError> {
+        if let Some(known) = batch.readable.get(section) {
+            return Ok(*known);
+        }
+        let may = match source {
+            Source::Hand => true,
+            Source::Peer(remote) => self.readable_in(state, Some(remote), section)?,
+            Source::Anybody => self.readable_in(state, None, section)?,
+        };
+        batch.readable.insert(*section, may);
+        Ok(may)
+    }
+
+    /// Everything that is checked before the signatures. Of what whoever gives it may not know to be
+    /// here, all is answered as if it were not.
     fn look(
         &self,
         state: &mut State,
+        source: Source<'_>,
         received: &Received,
-        claimed: &mut HashMap<DocumentId, Arc<Description>>,
+        batch: &mut Batch,
     ) -> Result<Looked, Stop> {
         let head =
             SignedHead::from_bytes(&received.head).map_err(|_| refused(Reason::Malformed))?;
         let key = head.claimed_chain();
-        let known = self.description(state, &key.doc)?.or_else(|| claimed.get(&key.doc).cloned());
+        let mut known = self.description(state, &key.doc)?;
+        if let Some(here) = &known {
+            let section = self.section_of(state, here)?;
+            if !self.may_give(state, source, &section, batch)? {
+                known = None;
+            }
+        }
+        let known = known.or_else(|| batch.claimed.get(&key.doc).cloned());
         let description = match (&received.description, known) {
             (_, Some(known)) => known,
             (Some(other), None) if other.id() == key.doc => Arc::new(other.clone()),
             (Some(_), None) => return Err(refused(Reason::Malformed)),
             (None, None) => return Err(deferred(Reason::Gap)),
         };
-        claimed.insert(key.doc, description.clone());
+        batch.claimed.insert(key.doc, description.clone());
         let section = self.section_of(state, &description)?;
-        if !self.keeps(state, &section)? {
+        if !self.may_give(state, source, &section, batch)? || !self.keeps(state, &section)? {
             return Err(refused(Reason::NotKept));
         }
         let device = self.known_device(state, &key.device)?;

@@ -33,6 +33,17 @@ pub(super) type Limit = (u64, Verdict);
 
 const UNLIMITED: Limit = (u64::MAX, Verdict::Accepted { held_n: u64::MAX });
 
+/// Where something comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// The user brought it: a file.
+    Hand,
+    /// A peer gave it.
+    Peer(&'a DeviceId),
+    /// A peer gave it, and it is nothing that only some may give.
+    Anybody,
+}
+
 /// A stop on the way: what the peer is told.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -90,6 +101,7 @@ impl Replica {
     /// them; durable when it returns.
     pub(crate) fn take_chains(
         &self,
+        source: Source<'_>,
         chains: Vec<Received>,
         bodies: Vec<Bytes>,
     ) -> Result<Receipt, EngineError> {
@@ -115,7 +127,7 @@ impl Replica {
             if part.is_empty() {
                 continue;
             }
-            let proofs = self.prove(&part)?;
+            let proofs = self.prove(source, &part)?;
             let mut state = self.lock();
             let mut work = Work { arriving: std::mem::take(&mut arriving), ..Work::default() };
             let mut left: Vec<Waiting> = part

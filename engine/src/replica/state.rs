@@ -207,6 +207,9 @@ pub(crate) struct State {
     pub admitted: Admitted,
     /// Sections kept; worked out again when something about it changes.
     pub kept: Option<Arc<BTreeSet<Section>>>,
+    /// Accounts whose logs are kept only because of conversations, by their spaces, with those;
+    /// worked out with `kept`.
+    pub discreet: BTreeMap<SpaceId, (AccountId, Arc<Vec<SpaceId>>)>,
     /// Conversations that are kept; worked out again with `kept`.
     pub conversations: Option<Arc<BTreeMap<SpaceId, KeptConversation>>>,
     /// Who takes part in conversations, worked out when it is asked for.

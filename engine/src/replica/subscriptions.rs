@@ -333,7 +333,15 @@ impl Replica {
                 guests.insert(description.account);
             }
         }
-        guests.extend(self.keep_conversations(state, &mut kept)?);
+        let talked_with = self.keep_conversations(state, &mut kept)?;
+        state.discreet.clear();
+        for (account, because) in talked_with {
+            if !guests.contains(&account) && !accounts.contains(&account) {
+                let space = Space::Account(account).id();
+                state.discreet.insert(space, (account, Arc::new(because)));
+                kept.insert(Section { space, class: SectionClass::Authority });
+            }
+        }
         for guest in guests.difference(&accounts) {
             let space = Space::Account(*guest).id();
             kept.insert(Section { space, class: SectionClass::Authority });

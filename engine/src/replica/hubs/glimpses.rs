@@ -15,7 +15,7 @@ use crate::hash::{BlobHash, ChangeId, HubId};
 use crate::limits::BODY_SALT_BYTES;
 use crate::model::entry::{BodyRef, Entry, EntryRef};
 use crate::replica::prove::Proof;
-use crate::replica::receive::Stop;
+use crate::replica::receive::{Source, Stop};
 use crate::replica::{EngineError, Replica, Text};
 use crate::sync::exchange::{ExchangeResult, Newest, Received};
 use crate::view::fits;
@@ -82,7 +82,7 @@ impl Replica {
         let logs: Vec<Received> = whole.map(|log| received(&log, vec![log.part.clone()])).collect();
         let mut faults = 0;
         if !logs.is_empty() {
-            let receipt = self.take_chains(logs, Vec::new())?;
+            let receipt = self.take_chains(Source::Anybody, logs, Vec::new())?;
             let false_ones = receipt.chains.iter().filter(|chain| chain.verdict.is_fault());
             faults += u32::try_from(false_ones.count()).unwrap_or(u32::MAX);
         }
@@ -97,7 +97,7 @@ impl Replica {
             })
             .collect();
         let (ends, heads): (Vec<Excerpt>, Vec<(usize, Received)>) = ends.into_iter().unzip();
-        for (end, proof) in ends.iter().zip(self.prove(&heads)?) {
+        for (end, proof) in ends.iter().zip(self.prove(Source::Anybody, &heads)?) {
             let proof = match proof {
                 Ok(proof) => proof,
                 Err(Stop::Engine(error)) => return Err(error),

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod keys;
+mod oracle;
 mod policy;
 
 use super::replicas::{Home, NOW, link, person};
