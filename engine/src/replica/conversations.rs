@@ -17,6 +17,7 @@ use crate::store::{Table, keys};
 
 mod admission;
 mod bundle;
+mod carried;
 mod epochs;
 mod list;
 mod meet;

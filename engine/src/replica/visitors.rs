@@ -9,7 +9,7 @@ use super::receive::Arrival;
 use super::{EngineError, FOLLOWS, Replica, State, Work};
 use crate::codec::Reader;
 use crate::description::{Description, DocumentKind, SectionClass};
-use crate::hash::AccountId;
+use crate::hash::{AccountId, SpaceId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::sync::exchange::{Reason, Section, Verdict};
@@ -103,34 +103,56 @@ impl Replica {
         value_bytes: usize,
     ) -> Result<bool, EngineError> {
         if arrival.section.class != SectionClass::Visitors {
-            return Ok(true);
+            return self.take_carried_room(state, work, arrival, entry);
         }
         self.load_visitors(state, &arrival.section)?;
         let bodies: u64 = bodies_of(entry).iter().map(|body| body.size).sum();
         let cost = bodies.saturating_add(value_bytes as u64 + ENTRY_ROWS_BYTES);
         let (space, account) = (arrival.section.space, arrival.description.account);
-        let uses = state.visitors.get(&space);
-        let his = uses.and_then(|uses| uses.get(&account)).map_or(0, |used| used.bytes);
-        let all: u64 = uses.into_iter().flatten().map(|(_, used)| used.bytes).sum();
+        let (his, all) = Self::room_used(state, &space, &account);
         let room = his.saturating_add(cost) <= VISITOR_BYTES_MAX
             && all.saturating_add(cost) <= VISITORS_BYTES_MAX;
         if !room && !self.is_chosen(state, &account)? {
-            Self::visitor(state, arrival).full = true;
+            Self::mark_full(state, &space, &account);
             return Ok(false);
         }
+        Self::use_room(state, work, &space, &account, cost);
+        Ok(true)
+    }
+
+    /// Bytes that somebody uses, and all: of a wall, or of what counts like one.
+    pub(super) fn room_used(state: &State, space: &SpaceId, account: &AccountId) -> (u64, u64) {
+        let uses = state.visitors.get(space);
+        let his = uses.and_then(|uses| uses.get(account)).map_or(0, |used| used.bytes);
+        (his, uses.into_iter().flatten().map(|(_, used)| used.bytes).sum())
+    }
+
+    pub(super) fn use_room(
+        state: &mut State,
+        work: &mut Work,
+        space: &SpaceId,
+        account: &AccountId,
+        cost: u64,
+    ) {
         state.dirty = true;
-        let used = Self::visitor(state, arrival);
+        let used = state.visitors.entry(*space).or_default().entry(*account).or_default();
         used.bytes = used.bytes.saturating_add(cost);
         let row = used.bytes.to_be_bytes().to_vec();
-        work.batch.put(Table::Meta, keys::visitor(&space, &account), row);
-        Ok(true)
+        work.batch.put(Table::Meta, keys::visitor(space, account), row);
     }
 
     /// Whether there was no room for a visitor's entries lately.
     pub(super) fn is_visitor_full(state: &State, description: &Description) -> bool {
-        let uses = state.visitors.get(&description.space.id());
-        let used = uses.and_then(|uses| uses.get(&description.account));
+        Self::is_full(state, &description.space.id(), &description.account)
+    }
+
+    pub(super) fn is_full(state: &State, space: &SpaceId, account: &AccountId) -> bool {
+        let used = state.visitors.get(space).and_then(|uses| uses.get(account));
         used.is_some_and(|used| used.full)
+    }
+
+    pub(super) fn mark_full(state: &mut State, space: &SpaceId, account: &AccountId) {
+        state.visitors.entry(*space).or_default().entry(*account).or_default().full = true;
     }
 
     /// Makes room: a chain was dropped from a wall.
@@ -174,12 +196,8 @@ impl Replica {
         if state.visitors.contains_key(&section.space) {
             return Ok(());
         }
-        let mut uses: BTreeMap<AccountId, VisitorUse> = BTreeMap::new();
-        for (key, value) in self.scan_all(Table::Meta, &keys::visitors(&section.space))? {
-            let Some(account) = key.last_chunk::<32>() else { continue };
-            let bytes = Reader::new(&value).u64("visitor").map_err(EngineError::corrupt)?;
-            uses.entry(AccountId::from_bytes(*account)).or_default().bytes = bytes;
-        }
+        self.load_room(state, &section.space)?;
+        let mut uses = state.visitors.remove(&section.space).unwrap_or_default();
         for (doc, description) in self.documents(state, &section.space)? {
             if self.section_of(state, &description)?.class == SectionClass::Visitors {
                 let chains = self.chains_of(state, &doc)?.len() as u64;
@@ -190,8 +208,27 @@ impl Replica {
         Ok(())
     }
 
+    /// Loads what is counted under a space.
+    pub(super) fn load_room(&self, state: &mut State, space: &SpaceId) -> Result<(), EngineError> {
+        if state.visitors.contains_key(space) {
+            return Ok(());
+        }
+        let mut uses: BTreeMap<AccountId, VisitorUse> = BTreeMap::new();
+        for (key, value) in self.scan_all(Table::Meta, &keys::visitors(space))? {
+            let Some(account) = key.last_chunk::<32>() else { continue };
+            let bytes = Reader::new(&value).u64("visitor").map_err(EngineError::corrupt)?;
+            uses.entry(AccountId::from_bytes(*account)).or_default().bytes = bytes;
+        }
+        state.visitors.insert(*space, uses);
+        Ok(())
+    }
+
     /// Whether this replica keeps an account for its own sake.
-    fn is_chosen(&self, state: &mut State, account: &AccountId) -> Result<bool, EngineError> {
+    pub(super) fn is_chosen(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+    ) -> Result<bool, EngineError> {
         let own = state.own.as_ref().is_some_and(|own| own.account == *account);
         Ok(own
             || self.subscription(account)?.is_some()

@@ -32,6 +32,7 @@
 //! | Meta | `S ‖ hub` | empty: this node keeps the hub |
 //! | Meta | `B ‖ hub` | what the hub began with |
 //! | Meta | `C ‖ conversation` | what a conversation began with |
+//! | Meta | `T ‖ conversation` | the account that told of it |
 //! | Meta | `w ‖ hub ‖ entry` | who wrote a message that a moderator purged |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
@@ -396,6 +397,14 @@ pub const CONVERSATIONS: &[u8] = b"C";
 #[must_use]
 pub fn conversation(id: &ConversationId) -> Vec<u8> {
     join(b'C', &[id.as_bytes()])
+}
+
+/// Who told of conversations.
+pub const TELLERS: &[u8] = b"T";
+/// Who told of a conversation.
+#[must_use]
+pub fn teller(id: &ConversationId) -> Vec<u8> {
+    join(b'T', &[id.as_bytes()])
 }
 
 /// All subscriptions.

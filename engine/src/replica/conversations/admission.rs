@@ -11,6 +11,9 @@ use crate::sync::exchange::{Reason, Verdict};
 const REQUEST_BYTES_MAX: u64 = 16 * 1024;
 /// Bytes of one text of a stranger, before he is accepted.
 pub(super) const REQUEST_BODY_BYTES_MAX: u64 = 16 * 1024;
+/// Bytes of the founder's pages in a group that does not name the own account, until one says that
+/// it takes part: of others nothing is taken for as long.
+const UNNAMED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Documents of a conversation by accounts that never took part.
 const STRANGERS_DOCUMENTS_MAX: usize = 64;
 
@@ -70,6 +73,14 @@ impl Replica {
         if !member.present {
             let cut = cut_at(&member.cut, &arrival.key).max(held);
             return Ok(Some((cut, Verdict::Refused(Reason::Void))));
+        }
+        if kept.standing == ConversationStanding::Carried
+            && !self.carries_for_others(state, kept)?
+        {
+            let founder = kept.genesis.founder == Some(account);
+            let room = self.weight_of_others(state, &arrival.section.space)? < UNNAMED_BYTES_MAX;
+            let reason = if founder { Reason::Quota } else { Reason::Authority };
+            return Ok((!founder || !room).then_some((held, Verdict::Deferred(reason))));
         }
         let waits = matches!(
             kept.standing,

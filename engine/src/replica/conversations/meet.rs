@@ -1,11 +1,14 @@
 //! Who is told of a conversation, and which are taken up.
 
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 use super::{ConversationStanding, KeptConversation};
 use crate::codec::{Reader, Writer};
 use crate::description::{Section, SectionClass, Space};
-use crate::hash::{AccountId, DeviceId};
+use crate::hash::{AccountId, DeviceId, SpaceId};
 use crate::identity::CertificatePath;
 use crate::model::entry::ConversationGenesis;
 use crate::replica::{BLOCKS, EngineError, FOLLOWS, KnownDevice, PETNAMES, Replica, State, Work};
@@ -14,8 +17,9 @@ use crate::wire::INTRODUCED_MAX;
 
 /// Conversations with strangers that wait for an answer.
 pub(super) const REQUESTS_MAX: usize = 64;
-/// Conversations that a node carries for others.
-const CARRIED_MAX: usize = 16_384;
+/// Groups that do not name the own account and into which it may have been taken, until a page says
+/// so.
+pub(super) const UNNAMED_MAX: usize = 64;
 
 impl Replica {
     /// The account of a remote device, as far as its certificate path was seen.
@@ -52,7 +56,11 @@ impl Replica {
             }
         }
         let own = state.own.as_ref().map(|own| own.account);
-        let mine = own.is_some_and(|own| talk.members.contains_key(&own));
+        // A group that does not name the own account yet may have been told of by one.
+        let mine = own.is_some_and(|own| talk.members.contains_key(&own))
+            || (own.is_some()
+                && kept.standing == ConversationStanding::Carried
+                && !self.carries_for_others(state, kept)?);
         Ok(mine && self.store.get(Table::Meta, &keys::keeper(remote))?.is_some())
     }
 
@@ -100,19 +108,21 @@ impl Replica {
     ) -> Result<bool, EngineError> {
         let mut state = self.lock();
         let known = self.introduced_device(&mut state, remote, path)?;
-        let account = known.as_ref().map(|known| known.device.account());
         let keeper = self.store.get(Table::Meta, &keys::keeper(remote))?.is_some();
-        let own = state.own.as_ref().map(|own| own.account);
+        let account = known.as_ref().map(|known| known.device.account());
+        let told = self.told_by(&mut state, account, keeper)?;
         let mut work = Work::default();
         let mut taken = 0;
         for genesis in spaces.iter().take(INTRODUCED_MAX) {
             let Ok(genesis) = ConversationGenesis::decode(genesis) else { continue };
-            let named = account
-                .is_some_and(|account| genesis.members.contains(&account) || own == Some(account));
-            if (named || keeper)
-                && self.takes_up(&mut state, &mut work, &genesis, account, taken)?
+            let named = account.is_some_and(|account| genesis.members.contains(&account));
+            let own = account.is_some() && account == state.own.as_ref().map(|own| own.account);
+            // Of a group a friend of somebody who came to it later may tell.
+            let group = genesis.founder.is_some() && (told.trusted || told.is_carried);
+            if (named || keeper || own || group)
+                && self.takes_up(&mut state, &mut work, &genesis, &told, taken)?
             {
-                put(&mut work, &genesis);
+                put(&mut work, &genesis, account);
                 taken += 1;
             }
         }
@@ -138,14 +148,31 @@ impl Replica {
             return Ok(true);
         }
         let mut work = Work::default();
-        if !self.takes_up(&mut state, &mut work, genesis, None, 0)? {
+        let told = self.told_by(&mut state, None, true)?;
+        if !self.takes_up(&mut state, &mut work, genesis, &told, 0)? {
             return Ok(false);
         }
-        put(&mut work, genesis);
+        put(&mut work, genesis, None);
         self.finish(state, work)?;
         let mut state = self.lock();
         (state.kept, state.conversations) = (None, None);
         Ok(true)
+    }
+
+    /// What it counts for that somebody tells of a conversation.
+    fn told_by(
+        &self,
+        state: &mut State,
+        account: Option<AccountId>,
+        trusted: bool,
+    ) -> Result<Told, EngineError> {
+        let mut friends = self.listed(state, FOLLOWS)?;
+        friends.extend(self.listed(state, PETNAMES)?);
+        friends.extend(state.own.as_ref().map(|own| own.account));
+        let carried = self.whole_accounts()?;
+        let is = |of: &BTreeSet<AccountId>| account.is_some_and(|account| of.contains(&account));
+        let (trusted, is_carried) = (trusted || is(&friends), is(&carried));
+        Ok(Told { account, trusted, is_carried, friends, carried, tellers: OnceCell::new() })
     }
 
     /// The device of a remote, by the path that it shows.
@@ -172,7 +199,7 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
         genesis: &ConversationGenesis,
-        teller: Option<AccountId>,
+        told: &Told,
         taken: usize,
     ) -> Result<bool, EngineError> {
         let kept = self.conversations_kept(state)?;
@@ -181,52 +208,90 @@ impl Replica {
         }
         let own = state.own.as_ref().map(|own| own.account);
         let mine = own.is_some_and(|own| genesis.members.contains(&own));
-        let carried = self.whole_accounts()?;
-        let carries = genesis.members.iter().any(|member| carried.contains(member));
-        // Who is added to a group later is not in what it began with.
-        if !mine && (carries || genesis.founder.is_none()) {
-            let count =
-                kept.values().filter(|other| other.standing == ConversationStanding::Carried);
-            return Ok(carries && count.count() + taken < CARRIED_MAX);
+        let carries = (told.is_carried && genesis.founder.is_some())
+            || genesis.members.iter().any(|member| told.carried.contains(member));
+        if !mine && carries {
+            return self.has_room_to_carry(&kept, told, taken);
         }
         let me = own.unwrap_or(AccountId::from_bytes([0; 32]));
         let by = genesis.founder.or_else(|| genesis.members.iter().copied().find(|m| *m != me));
         let Some(by) = by else { return Ok(false) };
         let blocked = self.listed(state, BLOCKS)?;
-        if blocked.contains(&by) || teller.is_some_and(|teller| blocked.contains(&teller)) {
+        if blocked.contains(&by) || told.account.is_some_and(|teller| blocked.contains(&teller)) {
             return Ok(false);
         }
-        let known = self.listed(state, FOLLOWS)?.contains(&by)
-            || self.listed(state, PETNAMES)?.contains(&by);
+        if !mine {
+            // Who is added to a group later is not in what it began with: then it is somebody he
+            // knows, or a node that he lets keep what is private, who tells him.
+            return match genesis.founder.is_some() && told.trusted {
+                true => self.makes_room(state, work, &kept, taken, UNNAMED_MAX, |kept| {
+                    kept.standing == ConversationStanding::Carried
+                }),
+                false => Ok(false),
+            };
+        }
         // Anybody can write that somebody founded a group.
-        if known && (genesis.founder.is_none() || teller == Some(by)) {
+        if told.friends.contains(&by) && (genesis.founder.is_none() || told.account == Some(by)) {
             return Ok(true);
         }
+        self.makes_room(state, work, &kept, taken, REQUESTS_MAX, |kept| {
+            kept.standing == ConversationStanding::Requested
+        })
+    }
+
+    /// Whether there is room for one more of a kind, in place of an empty one if need be: of one
+    /// that was announced and brought nothing, nothing is lost.
+    fn makes_room(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        kept: &BTreeMap<SpaceId, KeptConversation>,
+        taken: usize,
+        most: usize,
+        is_of_kind: impl Fn(&KeptConversation) -> bool,
+    ) -> Result<bool, EngineError> {
         let mut waiting = 0;
         let mut empty = None;
-        for (space, other) in &*kept {
-            let unanswered = other.standing == ConversationStanding::Requested
-                || (other.standing == ConversationStanding::Carried
-                    && other.genesis.founder.is_some());
-            if unanswered {
-                waiting += 1;
-                if self.documents(state, space)?.is_empty() {
-                    empty = Some(other.id);
-                }
+        for (space, other) in kept.iter().filter(|(_, other)| is_of_kind(other)) {
+            if self.carries_for_others(state, other)? {
+                continue;
+            }
+            waiting += 1;
+            if self.documents(state, space)?.is_empty() {
+                empty = Some(other.id);
             }
         }
-        if waiting + taken < REQUESTS_MAX {
+        if waiting + taken < most {
             return Ok(true);
         }
-        // Of one that was announced and brought nothing, nothing is lost.
         let Some(empty) = empty else { return Ok(false) };
         work.batch.delete(Table::Meta, keys::conversation(&empty));
+        work.batch.delete(Table::Meta, keys::teller(&empty));
         Ok(taken == 0)
     }
 }
 
-fn put(work: &mut Work, genesis: &ConversationGenesis) {
-    let space = Space::Conversation(genesis.id());
-    work.batch.put(Table::Meta, keys::conversation(&genesis.id()), genesis.encode());
+/// Who tells of a conversation, and what that counts for.
+pub(super) struct Told {
+    pub(super) account: Option<AccountId>,
+    /// The user, a friend, an own device or a node that he lets keep what is private.
+    trusted: bool,
+    /// This node keeps the whole account.
+    pub(super) is_carried: bool,
+    /// Whom the own account knows, and itself.
+    friends: BTreeSet<AccountId>,
+    /// Accounts that this node keeps whole.
+    pub(super) carried: BTreeSet<AccountId>,
+    /// How many conversations each account told of.
+    pub(super) tellers: OnceCell<BTreeMap<AccountId, usize>>,
+}
+
+fn put(work: &mut Work, genesis: &ConversationGenesis, teller: Option<AccountId>) {
+    let id = genesis.id();
+    let space = Space::Conversation(id);
+    work.batch.put(Table::Meta, keys::conversation(&id), genesis.encode());
+    if let Some(teller) = teller {
+        work.batch.put(Table::Meta, keys::teller(&id), teller.as_bytes().to_vec());
+    }
     work.batch.put(Table::Meta, keys::space(&space.id()), keys::space_value(&space));
 }

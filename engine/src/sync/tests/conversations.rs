@@ -1,5 +1,6 @@
 //! Conversations over whole replicas: what is sealed here opens there, and nowhere else.
 
+mod groups;
 mod hostile;
 mod keys;
 mod oracle;

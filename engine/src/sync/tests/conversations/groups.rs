@@ -1,0 +1,152 @@
+//! Groups of which somebody tells who is nobody's, and what a node carries for whom.
+
+use super::{friends, network, run, say, texts};
+use crate::description::{Section, SectionClass, Space};
+use crate::hash::AccountId;
+use crate::model::entry::ConversationGenesis;
+use crate::replica::{ConversationStanding, Subscription};
+use crate::store::{Table, keys};
+use crate::sync::exchange::{Exchange, Reason};
+use crate::sync::sim::Network;
+use crate::sync::tests::replicas::{Home, NOW, person};
+
+/// Tells a home of conversations, as a device of the teller.
+fn introduce(to: &Home, teller: &Home, genesis: &[ConversationGenesis]) -> bool {
+    let device = teller.replica.device().unwrap();
+    let mut w = crate::codec::Writer::new();
+    teller.replica.path(&device).unwrap().unwrap().encode(&mut w);
+    let path = w.finish();
+    let mut taken = false;
+    for part in genesis.chunks(16) {
+        let spaces: Vec<_> = part.iter().map(|one| bytes::Bytes::from(one.encode())).collect();
+        taken |= to.replica.take_introductions(&device, &path, &spaces).unwrap();
+    }
+    taken
+}
+
+fn group(founder: AccountId, others: &[AccountId], nonce: u16) -> ConversationGenesis {
+    let mut members = [&[founder], others].concat();
+    members.sort_unstable();
+    members.dedup();
+    let [a, b] = nonce.to_be_bytes();
+    let mut bytes = [1; 16];
+    bytes[..2].copy_from_slice(&[a, b]);
+    ConversationGenesis { nonce: bytes, founder: Some(founder), members }
+}
+
+fn told(home: &Home) -> usize {
+    home.replica.scan_all(Table::Meta, keys::CONVERSATIONS).unwrap().len()
+}
+
+#[test]
+fn a_group_that_does_not_name_the_account_comes_from_a_friend_or_not_at_all() {
+    let (bob, account) = person(500, "pc");
+    let (eve, eve_account) = person(501, "pc");
+    let (friend, friend_account) = person(502, "pc");
+    let other = person(503, "pc").1;
+    bob.replica.follow(friend_account, None, NOW).unwrap();
+    let of_eve: Vec<_> = (0..70).map(|n| group(eve_account, &[other], n)).collect();
+    assert!(!introduce(&bob, &eve, &of_eve));
+    assert_eq!(told(&bob), 0);
+    // A friend tells of as many as there is room for, and they take no place of a request.
+    let of_friend: Vec<_> = (0..70).map(|n| group(friend_account, &[other], n)).collect();
+    assert!(introduce(&bob, &friend, &of_friend));
+    assert_eq!(told(&bob), 64);
+    let to_bob: Vec<_> = (100..170).map(|n| group(eve_account, &[account], n)).collect();
+    assert!(introduce(&bob, &eve, &to_bob));
+    let mut state = bob.replica.lock();
+    let kept = bob.replica.conversations_kept(&mut state).unwrap();
+    let of = |standing| kept.values().filter(|kept| kept.standing == standing).count();
+    assert_eq!((of(ConversationStanding::Requested), of(ConversationStanding::Carried)), (64, 64));
+}
+
+#[test]
+fn who_is_added_later_hears_of_it_from_a_friend() {
+    let (mut network, ada, bob, _) = friends(510);
+    let (cleo, third) = person(515, "pc");
+    network.parties.push(cleo);
+    network.parties[0].replica.follow(third, None, NOW).unwrap();
+    network.parties[2].replica.follow(ada, None, NOW).unwrap();
+    network.connect(0, 2);
+    run(&mut network);
+    let founder = &network.parties[0].replica;
+    let id = founder.found_group("later", &[bob], NOW + 1).unwrap();
+    say(founder, &id, "before", NOW + 2).unwrap();
+    founder.change_member(&id, third, true, NOW + 3).unwrap();
+    say(founder, &id, "since", NOW + 4).unwrap();
+    network.refresh();
+    run(&mut network);
+    run(&mut network);
+    assert_eq!(texts(&network.parties[2].replica, &id), ["since"]);
+    say(&network.parties[2].replica, &id, "hello", NOW + 5).unwrap();
+    run(&mut network);
+    assert_eq!(texts(&network.parties[0].replica, &id), ["before", "since", "hello"]);
+}
+
+#[test]
+fn a_node_carries_so_many_conversations_of_a_stranger() {
+    let (relay, _) = person(520, "relay");
+    let (ada, kept) = person(521, "laptop");
+    let (eve, stranger) = person(522, "pc");
+    relay.replica.subscribe(Subscription::whole(kept)).unwrap();
+    let many: Vec<_> = (0..300).map(|n| group(stranger, &[kept], n)).collect();
+    assert!(introduce(&relay, &eve, &many));
+    assert_eq!(told(&relay), 256);
+    // Not so of whom it is there for, also where he came later.
+    let other = person(523, "pc").1;
+    let own: Vec<_> = (0..300).map(|n| group(kept, &[stranger], 1000 + n)).collect();
+    let came: Vec<_> = (0..10).map(|n| group(stranger, &[other], 2000 + n)).collect();
+    assert!(introduce(&relay, &ada, &own) && introduce(&relay, &ada, &came));
+    assert_eq!(told(&relay), 256 + 300 + 10);
+    assert!(!introduce(&relay, &eve, &[group(stranger, &[kept], 3000)]));
+    // Two people whom nobody here keeps are nobody's business.
+    assert!(!introduce(&relay, &ada, &[ConversationGenesis::between(stranger, other)]));
+}
+
+/// What the relay said of chains that it did not take whole.
+fn refused_by(network: &Network<Home>, of: &Home, section: &Section) -> Vec<(u64, u64)> {
+    let device = of.replica.device().unwrap();
+    let tips = network.parties[2].replica.tips(section).unwrap();
+    let his = tips.iter().filter(|tip| tip.chain.device == device);
+    his.map(|tip| (tip.held_n, tip.n)).collect()
+}
+
+#[test]
+fn a_node_carries_so_many_bytes_of_a_stranger() {
+    let (ada, kept) = person(530, "laptop");
+    let (eve, stranger) = person(531, "pc");
+    let (relay, _) = person(532, "relay");
+    relay.replica.subscribe(Subscription::whole(kept)).unwrap();
+    let device = relay.replica.device().unwrap();
+    for (home, other) in [(&ada, stranger), (&eve, kept)] {
+        home.replica.follow(other, None, NOW).unwrap();
+        home.replica.set_keeper(&device, true).unwrap();
+    }
+    let mut network = network(530, vec![ada, eve, relay]);
+    network.connect(0, 2);
+    network.connect(1, 2);
+    let first = network.connect(0, 1);
+    run(&mut network);
+    network.disconnect(first);
+    let id = network.parties[1].replica.converse_with(kept, NOW + 1).unwrap();
+    let other = network.parties[0].replica.converse_with(stranger, NOW + 1).unwrap();
+    assert_eq!(id, other);
+    for n in 0..6 {
+        let long = format!("{n} {}", "x".repeat(100 * 1024));
+        say(&network.parties[1].replica, &id, &long, NOW + 2 + n).unwrap();
+        say(&network.parties[0].replica, &id, &long, NOW + 2 + n).unwrap();
+    }
+    network.refresh();
+    run(&mut network);
+    run(&mut network);
+    let section = Section { space: Space::Conversation(id).id(), class: SectionClass::Private };
+    let [ada, eve, relay] = &network.parties[..] else { panic!("three") };
+    let his = refused_by(&network, eve, &section);
+    assert!(his.iter().all(|(held, n)| held < n) && !his.is_empty(), "{his:?}");
+    assert!(refused_by(&network, ada, &section).iter().all(|(held, n)| held == n));
+    assert_eq!(relay.replica.missing_count(&section).unwrap(), 0, "it is not asked for again");
+    // He is told why.
+    let told = network.outcomes.iter().filter(|(who, _)| *who == 1);
+    let told = format!("{:?}", told.collect::<Vec<_>>());
+    assert!(told.contains(&format!("{:?}", Reason::Quota)), "{told}");
+}
