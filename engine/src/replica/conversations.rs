@@ -12,7 +12,7 @@ use crate::chain::{ChainKey, extend};
 use crate::change::value::Value;
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, Link, SpaceId};
-use crate::model::entry::{ConversationGenesis, Entry, Tip};
+use crate::model::entry::{ConversationGenesis, Entry};
 use crate::store::{Table, keys};
 
 mod admission;
@@ -21,11 +21,14 @@ mod carried;
 mod epochs;
 mod list;
 mod meet;
+mod members;
+mod parting;
 mod read;
 mod write;
 
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub use self::list::ConversationView;
+pub(crate) use self::members::{Member, cut_at};
 pub use self::read::{Delivery, DirectMessage, MessageStanding};
 pub use self::write::DirectDraft;
 
@@ -69,15 +72,6 @@ pub(crate) struct KeptConversation {
     pub standing: ConversationStanding,
 }
 
-/// Somebody who takes part in a conversation, or did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub round: u64,
-    pub present: bool,
-    /// Versions up to which he is heard, once he has gone.
-    pub cut: BTreeSet<Tip>,
-}
-
 /// A key of a conversation, as its entries tell of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownEpoch {
@@ -105,8 +99,8 @@ impl KnownEpoch {
 pub(crate) struct Talk {
     pub members: BTreeMap<AccountId, Member>,
     pub epochs: BTreeMap<EpochId, KnownEpoch>,
-    /// Keys of which those alone tell who are not heard there. Somebody may have used them
-    /// before he knew.
+    /// What those tell of keys who are not heard there. Somebody may have used such a key before he
+    /// knew; and a copy that opens is one, whoever wrote it.
     pub lost: BTreeMap<EpochId, KnownEpoch>,
 }
 
@@ -129,14 +123,6 @@ impl Talk {
             Some(member) => n <= cut_at(&member.cut, key),
         }
     }
-}
-
-/// Up to which change of a chain a cut reaches.
-pub(crate) fn cut_at(cut: &BTreeSet<Tip>, key: &ChainKey) -> u64 {
-    let of_chain = |tip: &&Tip| {
-        tip.doc == key.doc && tip.device == key.device && tip.incarnation == key.incarnation
-    };
-    cut.iter().filter(of_chain).map(|tip| tip.n).max().unwrap_or(0)
 }
 
 /// A clear entry, and where it stands.
@@ -247,45 +233,21 @@ impl Replica {
         genesis: &ConversationGenesis,
         items: &[TalkItem],
     ) -> Result<Talk, EngineError> {
-        let mut talk = Talk::default();
-        for account in &genesis.members {
-            let member = Member { present: true, ..Member::default() };
-            talk.members.insert(*account, member);
-        }
-        let mut counting = Vec::with_capacity(items.len());
+        let mut told = Vec::with_capacity(items.len());
         for item in items {
             let Some(page) = self.description(state, &item.key.doc)? else { continue };
-            counting.push((item, !self.is_hidden(state, &page, &item.key, item.n)?));
+            told.push((item, page.clone(), !self.is_hidden(state, &page, &item.key, item.n)?));
         }
-        for (item, counts) in &counting {
-            let Entry::Membership(change) = &item.entry else { continue };
-            if !counts {
-                continue;
-            }
-            let leaves = change.account == item.account && !change.present;
-            if genesis.founder != Some(item.account) && !(genesis.founder.is_some() && leaves) {
-                continue;
-            }
-            let member = talk.members.entry(change.account).or_default();
-            let rank = |round: u64, present: bool| (round, !present);
-            let (old, new) =
-                (rank(member.round, member.present), rank(change.round, change.present));
-            if new > old {
-                let cut = change.cut.iter().copied().collect();
-                *member = Member { round: change.round, present: change.present, cut };
-            } else if new == old {
-                member.cut.extend(&change.cut);
-            }
-        }
-        for (item, counts) in counting {
+        let counting = told.iter().filter(|(.., counts)| *counts).map(|(item, ..)| *item);
+        let mut talk = Talk { members: members::fold(genesis, counting), ..Talk::default() };
+        for (item, page, counts) in told {
             if !talk.members.contains_key(&item.account) {
                 continue;
             }
+            let counts = counts || self.was_said_before(state, &talk, &page, &item.key, item.n)?;
             let heard = counts && talk.hears(&item.account, &item.key, item.n);
             note_epoch(if heard { &mut talk.epochs } else { &mut talk.lost }, item);
         }
-        let Talk { epochs, lost, .. } = &mut talk;
-        lost.retain(|epoch, _| !epochs.contains_key(epoch));
         Ok(talk)
     }
 

@@ -18,7 +18,7 @@ use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
     BodyReceipt, Exchange, ExchangeError, ExchangeResult, Hold, Incomplete, Introduction, KnownTip,
-    Look, Newest, PackRef, PagePack, Receipt, Received, Section,
+    Look, Newest, PackRef, PagePack, Parting, Receipt, Received, Section,
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part};
@@ -287,6 +287,10 @@ impl Exchange for Replica {
         spaces: &[Bytes],
     ) -> ExchangeResult<bool> {
         Ok(self.take_introductions_of(remote, path, spaces)?)
+    }
+
+    fn partings(&self, remote: &DeviceId) -> ExchangeResult<Vec<Parting>> {
+        Ok(self.partings_to(remote)?)
     }
 
     fn digest(&self, section: &Section) -> ExchangeResult<[u8; 32]> {

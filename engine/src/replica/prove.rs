@@ -84,19 +84,24 @@ impl Replica {
         &self,
         state: &mut State,
         source: Source<'_>,
-        section: &Section,
+        page: &Description,
         batch: &mut Batch,
     ) -> Result<bool, EngineError> {
-        if let Some(known) = batch.readable.get(section) {
-            return Ok(*known);
-        }
-        let may = match source {
-            Source::Hand => true,
-            Source::Peer(remote) => self.readable_in(state, Some(remote), section)?,
-            Source::Anybody => self.readable_in(state, None, section)?,
+        let section = self.section_of(state, page)?;
+        let remote = match source {
+            Source::Hand => return Ok(true),
+            Source::Peer(remote) => Some(remote),
+            Source::Anybody => None,
         };
-        batch.readable.insert(*section, may);
-        Ok(may)
+        let may = match batch.readable.get(&section) {
+            Some(known) => *known,
+            None => self.readable_in(state, remote, &section)?,
+        };
+        batch.readable.insert(section, may);
+        match remote {
+            Some(remote) if !may => self.parts(state, remote, page),
+            _ => Ok(may),
+        }
     }
 
     /// Everything that is checked before the signatures. Of what whoever gives it may not know to be
@@ -112,11 +117,10 @@ impl Replica {
             SignedHead::from_bytes(&received.head).map_err(|_| refused(Reason::Malformed))?;
         let key = head.claimed_chain();
         let mut known = self.description(state, &key.doc)?;
-        if let Some(here) = &known {
-            let section = self.section_of(state, here)?;
-            if !self.may_give(state, source, &section, batch)? {
-                known = None;
-            }
+        if let Some(here) = &known
+            && !self.may_give(state, source, here, batch)?
+        {
+            known = None;
         }
         let known = known.or_else(|| batch.claimed.get(&key.doc).cloned());
         let description = match (&received.description, known) {
@@ -127,7 +131,7 @@ impl Replica {
         };
         batch.claimed.insert(key.doc, description.clone());
         let section = self.section_of(state, &description)?;
-        if !self.may_give(state, source, &section, batch)? || !self.keeps(state, &section)? {
+        if !self.may_give(state, source, &description, batch)? || !self.keeps(state, &section)? {
             return Err(refused(Reason::NotKept));
         }
         let device = self.known_device(state, &key.device)?;

@@ -212,6 +212,8 @@ pub(crate) struct State {
     pub discreet: BTreeMap<SpaceId, (AccountId, Arc<Vec<SpaceId>>)>,
     /// Conversations that are kept; worked out again with `kept`.
     pub conversations: Option<Arc<BTreeMap<SpaceId, KeptConversation>>>,
+    /// Who told of conversations that the own account has left: he has not heard of that.
+    pub parting_with: BTreeSet<(DeviceId, ConversationId)>,
     /// Who takes part in conversations, worked out when it is asked for.
     pub talks: HashMap<ConversationId, KnownTalk>,
     /// Keys of conversations that this device could open.

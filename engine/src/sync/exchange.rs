@@ -71,6 +71,19 @@ pub struct Received {
     pub parts: Vec<Part>,
 }
 
+/// A chain that somebody is given of a conversation that both talk about no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parting {
+    /// The conversation.
+    pub section: Section,
+    /// A section that the remote may read, through which packs go.
+    pub through: Section,
+    /// The chain.
+    pub tip: KnownTip,
+    /// What it showed of it ends before this change.
+    pub first_n: u64,
+}
+
 /// What became of one received chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -244,6 +257,14 @@ pub trait Exchange {
         _spaces: &[Bytes],
     ) -> ExchangeResult<bool> {
         Ok(false)
+    }
+
+    /// What `remote` is to be given of conversations of which both talk no more.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn partings(&self, _remote: &DeviceId) -> ExchangeResult<Vec<Parting>> {
+        Ok(Vec::new())
     }
 
     /// Digest over all known heads of the section: a pure function of the set of

@@ -64,6 +64,8 @@ impl Session {
         if self.introduced.taken > TAKEN_MAX {
             return Err(super::session::PROTOCOL);
         }
+        // It may tell of what was left here.
+        self.push.look_again();
         if exchange.take_introductions(&self.remote, path, spaces)? {
             self.reopen = true;
             self.ask_for_round(now_ms);

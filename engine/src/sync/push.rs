@@ -1,10 +1,10 @@
 //! News on an idle connection: given unasked, answered once, one at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::chain::ChainKey;
 use crate::description::SectionClass;
-use crate::sync::exchange::{Exchange, ExchangeResult, Section};
+use crate::sync::exchange::{Exchange, ExchangeResult, Parting, Section};
 use crate::sync::finish::DIGESTS_PER_FRAME;
 use crate::sync::give::{ChainJob, Job};
 use crate::sync::ledger::Ledger;
@@ -18,6 +18,10 @@ use crate::wire::{Done, Message, Reason, Scope, ScopeKind, SectionDigest};
 pub(super) struct Push {
     number: u64,
     open: Option<Sent>,
+    /// What was given of conversations of which both talk no more: up to which change.
+    parted: HashMap<ChainKey, u64>,
+    /// It was looked at what there is to give of them; no such news came since.
+    looked: bool,
 }
 
 #[derive(Debug)]
@@ -31,6 +35,11 @@ impl Push {
     pub const fn is_open(&self) -> bool {
         self.open.is_some()
     }
+
+    /// There may be something to give of conversations of which both talk no more.
+    pub(super) const fn look_again(&mut self) {
+        self.looked = false;
+    }
 }
 
 impl Session {
@@ -41,7 +50,7 @@ impl Session {
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
         let idle = self.round.is_none() && self.push.open.is_none() && self.rounds > 0;
-        if !idle || self.news.is_empty() {
+        if !idle || (self.news.is_empty() && self.push.looked) {
             return Ok(());
         }
         let mut from: BTreeMap<ChainKey, (Section, u64)> = BTreeMap::new();
@@ -55,6 +64,7 @@ impl Session {
         for (chain, (section, from_n)) in from {
             let welcome = self.reference(&section).is_some_and(|(_, kept)| kept);
             if !welcome || !exchange.may_read(&self.remote, &section)? {
+                self.push.looked &= section.class != SectionClass::Private;
                 continue;
             }
             let tips = exchange.chain_tips(&chain)?;
@@ -75,6 +85,10 @@ impl Session {
             sent.chains.push((section, chain, tip.n));
             sent.sections.insert(section);
         }
+        if !self.push.looked {
+            self.push.looked = true;
+            self.part(&mut sent, &mut jobs, exchange)?;
+        }
         if jobs.is_empty() {
             return Ok(());
         }
@@ -83,6 +97,29 @@ impl Session {
         let scope = Scope { kind: ScopeKind::Push, id: self.push.number };
         self.push.open = Some(sent);
         if self.giver.queue(scope, jobs) { Ok(()) } else { Err(PROTOCOL) }
+    }
+
+    /// Gives what says that the remote, or who is here, takes part in a conversation no more.
+    fn part(
+        &mut self,
+        sent: &mut Sent,
+        jobs: &mut Vec<Job>,
+        exchange: &dyn Exchange,
+    ) -> ExchangeResult<()> {
+        for parting in exchange.partings(&self.remote)? {
+            let Parting { section, through, tip, first_n } = parting;
+            let given = self.push.parted.get(&tip.chain).copied().unwrap_or(0);
+            if given >= tip.n || self.reference(&section).is_some_and(|(_, kept)| kept) {
+                continue;
+            }
+            self.push.parted.insert(tip.chain, tip.n);
+            let describe = first_n == 1;
+            let (fork, bare) = (false, false);
+            let job = ChainJob { section: through, tip, first_n, describe, fork, bare };
+            jobs.push(Job::Chain(job));
+            sent.chains.push((section, tip.chain, tip.n));
+        }
+        Ok(())
     }
 
     /// Everything of the remote's push is committed: says so.

@@ -37,6 +37,9 @@ impl Replica {
         match self.conversation_limit(state, arrival)? {
             Some((_, Verdict::Refused(reason))) if reason != Reason::Void => Err(refused(reason)),
             Some(other) if other.0 < limit.0 => Ok(other),
+            _ if limit.1 == Verdict::Refused(Reason::Void) => {
+                Ok((limit.0.max(self.said_before(state, arrival)?), limit.1))
+            }
             _ => Ok(limit),
         }
     }
@@ -70,7 +73,8 @@ impl Replica {
                 false => (held, Verdict::Deferred(Reason::Authority)),
             }));
         };
-        if !member.present {
+        // Who left says more of it: that he left, on another device too, and which of them he revokes.
+        if !member.present && !member.left {
             let cut = cut_at(&member.cut, &arrival.key).max(held);
             return Ok(Some((cut, Verdict::Refused(Reason::Void))));
         }

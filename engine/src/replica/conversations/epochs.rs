@@ -278,7 +278,7 @@ impl Replica {
         }
         let used = self.hints_used(state, kept, talk)?;
         for (epoch, known) in &talk.lost {
-            if !used.contains(&hint_of(epoch)) {
+            if talk.epochs.contains_key(epoch) || !used.contains(&hint_of(epoch)) {
                 continue;
             }
             let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };

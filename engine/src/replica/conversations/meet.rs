@@ -23,12 +23,31 @@ pub(super) const UNNAMED_MAX: usize = 64;
 
 impl Replica {
     /// The account of a remote device, as far as its certificate path was seen.
-    fn account_of(
+    pub(super) fn account_of(
         &self,
         state: &mut State,
         remote: &DeviceId,
     ) -> Result<Option<AccountId>, EngineError> {
         Ok(self.known_device(state, remote)?.map(|known| known.device.account()))
+    }
+
+    /// Whether a remote is a device of an account, in good standing.
+    pub(super) fn stands_for(
+        &self,
+        state: &mut State,
+        account: &AccountId,
+        remote: &DeviceId,
+    ) -> Result<bool, EngineError> {
+        let authority = self.authority_of(state, account)?;
+        let named = authority.as_ref().and_then(|authority| authority.devices.get(remote));
+        Ok(match named {
+            Some(standing) => standing.revoked.is_none() && !standing.suspended,
+            // Without the account's log only the certificate path speaks for a device.
+            None => {
+                authority.is_none_or(|authority| authority.devices.is_empty())
+                    && self.account_of(state, remote)? == Some(*account)
+            }
+        })
     }
 
     /// Whether a remote may know of a conversation: it is a device of somebody who takes part, or
@@ -41,21 +60,17 @@ impl Replica {
     ) -> Result<bool, EngineError> {
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
         for account in talk.present() {
-            let authority = self.authority_of(state, account)?;
-            let named = authority.as_ref().and_then(|authority| authority.devices.get(remote));
-            let stands = match named {
-                Some(standing) => standing.revoked.is_none() && !standing.suspended,
-                // Without the account's log only the certificate path speaks for a device.
-                None => {
-                    authority.is_none_or(|authority| authority.devices.is_empty())
-                        && self.account_of(state, remote)? == Some(*account)
-                }
-            };
-            if stands {
+            if self.stands_for(state, account, remote)? {
                 return Ok(!self.is_blocked(state, account)?);
             }
         }
         let own = state.own.as_ref().map(|own| own.account);
+        if let Some(own) = own.filter(|own| talk.members.contains_key(own))
+            && self.stands_for(state, &own, remote)?
+        {
+            // What was said while the own account took part is for all its devices.
+            return Ok(true);
+        }
         // A group that does not name the own account yet may have been told of by one.
         let mine = own.is_some_and(|own| talk.members.contains_key(&own))
             || (own.is_some()
@@ -115,6 +130,7 @@ impl Replica {
         let mut taken = 0;
         for genesis in spaces.iter().take(INTRODUCED_MAX) {
             let Ok(genesis) = ConversationGenesis::decode(genesis) else { continue };
+            self.note_asked(&mut state, remote, &genesis)?;
             let named = account.is_some_and(|account| genesis.members.contains(&account));
             let own = account.is_some() && account == state.own.as_ref().map(|own| own.account);
             // Of a group a friend of somebody who came to it later may tell.
@@ -141,7 +157,7 @@ impl Replica {
     }
 
     /// Takes up a conversation that came by hand; whether it is kept.
-    pub(super) fn take_by_hand(&self, genesis: &ConversationGenesis) -> Result<bool, EngineError> {
+    pub(crate) fn take_by_hand(&self, genesis: &ConversationGenesis) -> Result<bool, EngineError> {
         let mut state = self.lock();
         let kept = self.conversations_kept(&mut state)?;
         if kept.contains_key(&Space::Conversation(genesis.id()).id()) {

@@ -161,7 +161,9 @@ impl Replica {
             let previous_link = link;
             link = extend(&link, item.n, &item.id);
             let Entry::Sealed(sealed) = item.entry else { continue };
-            if self.is_hidden(state, description, key, item.n)? {
+            if self.is_hidden(state, description, key, item.n)?
+                && !self.was_said_before(state, talk, description, key, item.n)?
+            {
                 continue;
             }
             let place = SealPlace { space, chain: *key, n: item.n, previous_link };
@@ -193,7 +195,8 @@ impl Replica {
                 for item in self.log_items(&key, 1, chain.held)? {
                     if let Entry::Sealed(sealed) = item.entry
                         && talk.hears(&description.account, &key, item.n)
-                        && !self.is_hidden(state, &description, &key, item.n)?
+                        && (!self.is_hidden(state, &description, &key, item.n)?
+                            || self.was_said_before(state, talk, &description, &key, item.n)?)
                     {
                         used.insert(sealed.entry.epoch);
                     }
@@ -296,7 +299,9 @@ impl Replica {
         let skip = shown.len().saturating_sub(limit);
         for opened in shown.into_iter().skip(skip) {
             let mut message = self.message_of(opened, &reading, gone.contains(&opened.id))?;
-            if opened.account == me {
+            // What is refused is on no way to anybody.
+            let counts = !matches!(message.standing, MessageStanding::Refused(_));
+            if opened.account == me && counts {
                 message.read_by = reading.read_by(opened);
                 message.read_by.retain(|account| *account != me);
                 let state = fetched.iter().filter(|tip| tip.0 == opened.key && tip.1 >= opened.n);

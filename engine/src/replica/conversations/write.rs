@@ -186,7 +186,8 @@ impl Replica {
             return Err(EngineError::Denied("only who began it adds and removes members".into()));
         }
         let known = talk.members.get(&account).cloned().unwrap_or_default();
-        if known.present == present {
+        // Who left can be taken out as well: then no more of him is kept.
+        if known.present == present && (present || leaves || !known.left) {
             let is = if present { "already a member" } else { "no member" };
             return Err(EngineError::Invalid(format!("{} is {is}", account.short())));
         }

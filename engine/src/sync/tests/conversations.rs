@@ -3,6 +3,7 @@
 mod groups;
 mod hostile;
 mod keys;
+mod members;
 mod oracle;
 mod policy;
 

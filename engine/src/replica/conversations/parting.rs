@@ -1,0 +1,128 @@
+//! Who has gone is told so, and tells so: nobody talks with him of the conversation any more, so that
+//! what says it goes by itself.
+
+use super::{KeptConversation, Talk};
+use crate::description::{Description, DocumentKind, Section, SectionClass, Space};
+use crate::hash::{AccountId, DeviceId};
+use crate::model::entry::ConversationGenesis;
+use crate::replica::{EngineError, Replica, State};
+use crate::sync::exchange::{Exchange, Parting};
+
+/// Peers that told of conversations which the own account has left, as they are remembered.
+const ASKED_MAX: usize = 4096;
+
+impl Replica {
+    /// What a remote is to be given of conversations that it or the own account has left, or was
+    /// taken out of, and did not show yet: the pages that say so.
+    pub(crate) fn partings_to(&self, remote: &DeviceId) -> Result<Vec<Parting>, EngineError> {
+        let mut state = self.lock();
+        let kept = self.conversations_kept(&mut state)?;
+        let mut out = Vec::new();
+        for kept in kept.values().filter(|kept| kept.genesis.founder.is_some()) {
+            let talk = self.talk_of(&mut state, &kept.id, &kept.genesis)?;
+            let section =
+                Section { space: Space::Conversation(kept.id).id(), class: SectionClass::Private };
+            let reads = self.may_converse(&mut state, remote, kept)?;
+            let through = if reads { section } else { self.readable_by(&mut state, remote)? };
+            let gone = match reads {
+                true => None,
+                false => self.gone_account(&mut state, &talk, remote)?,
+            };
+            if let Some(member) = gone.and_then(|account| talk.members.get(&account)) {
+                out.extend(member.told.iter().map(|(key, n)| (*key, *n, section, through)));
+            }
+            // Who is thought to have gone may be back: so may the founder, whom others think gone.
+            let asked = state.parting_with.contains(&(*remote, kept.id));
+            let own = state.own.as_ref().map(|own| own.account);
+            let tells = |own: &AccountId| {
+                (has_left(&talk, own) && (reads || gone.is_some() || asked))
+                    || (kept.genesis.founder == Some(*own) && reads)
+            };
+            if let Some(me) = own.filter(tells) {
+                let pages = self.documents(&mut state, &section.space)?;
+                for (doc, _) in pages.iter().filter(|(_, page)| page.account == me) {
+                    for (key, chain) in self.chains_of(&mut state, doc)? {
+                        out.push((key, chain.held, section, through));
+                    }
+                }
+            }
+        }
+        drop(state);
+        let mut partings: Vec<Parting> = Vec::new();
+        for (key, n, section, through) in out {
+            let shown = self.peer_tips(remote, &section)?;
+            let shown = shown.iter().find(|(chain, _)| *chain == key).map_or(0, |(_, n)| *n);
+            if shown >= n || partings.iter().any(|other| other.tip.chain == key) {
+                continue;
+            }
+            if let [(_, tip)] = self.chain_tips(&key).unwrap_or_default().as_slice() {
+                partings.push(Parting { section, through, tip: *tip, first_n: shown + 1 });
+            }
+        }
+        Ok(partings)
+    }
+
+    /// A section of the remote's own, which it may read.
+    fn readable_by(&self, state: &mut State, remote: &DeviceId) -> Result<Section, EngineError> {
+        let account = self.account_of(state, remote)?.unwrap_or(AccountId::from_bytes([0; 32]));
+        Ok(Section { space: Space::Account(account).id(), class: SectionClass::Public })
+    }
+
+    /// Notes that somebody tells of a conversation that the own account has left. He knows of it
+    /// already; that it was left he may not.
+    pub(super) fn note_asked(
+        &self,
+        state: &mut State,
+        remote: &DeviceId,
+        genesis: &ConversationGenesis,
+    ) -> Result<(), EngineError> {
+        let Some(own) = state.own.as_ref().map(|own| own.account) else { return Ok(()) };
+        let kept = self.conversations_kept(state)?;
+        let id = genesis.id();
+        if kept.contains_key(&Space::Conversation(id).id())
+            && has_left(&*self.talk_of(state, &id, genesis)?, &own)
+            && state.parting_with.len() < ASKED_MAX
+        {
+            state.parting_with.insert((*remote, id));
+        }
+        Ok(())
+    }
+
+    /// Whose device a remote is, of those who took part and have gone.
+    fn gone_account(
+        &self,
+        state: &mut State,
+        talk: &Talk,
+        remote: &DeviceId,
+    ) -> Result<Option<AccountId>, EngineError> {
+        for (account, _) in talk.members.iter().filter(|(_, member)| !member.present) {
+            if self.stands_for(state, account, remote)? && !self.is_blocked(state, account)? {
+                return Ok(Some(*account));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether it is a page of somebody who has left, or of the founder, from a device of his.
+    pub(in crate::replica) fn parts(
+        &self,
+        state: &mut State,
+        remote: &DeviceId,
+        page: &Description,
+    ) -> Result<bool, EngineError> {
+        if page.kind != DocumentKind::Conversation {
+            return Ok(false);
+        }
+        let kept = self.conversations_kept(state)?;
+        let Some(KeptConversation { id, genesis, .. }) = kept.get(&page.space.id()) else {
+            return Ok(false);
+        };
+        let talk = self.talk_of(state, id, genesis)?;
+        let tells = has_left(&talk, &page.account) || genesis.founder == Some(page.account);
+        Ok(tells && self.stands_for(state, &page.account, remote)?)
+    }
+}
+
+fn has_left(talk: &Talk, account: &AccountId) -> bool {
+    talk.members.get(account).is_some_and(|member| member.left)
+}
