@@ -133,6 +133,8 @@ pub const POLL_OPTION_BYTES_MAX: usize = 100;
 pub const CONVERSATION_MEMBERS_MAX: usize = 64;
 /// Times that a member of a conversation comes and goes.
 pub const MEMBERSHIP_ROUNDS_MAX: u64 = 1 << 32;
+/// Messages, each of another chain, up to which one entry of a conversation says that it was read.
+pub const READ_TARGETS_MAX: usize = 16;
 /// Bodies of one sealed entry: the text.
 pub const SEALED_BODIES_MAX: usize = 1;
 /// Bytes of what one sealed entry says, sealed; its text is a body of its own.

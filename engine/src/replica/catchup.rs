@@ -1,7 +1,7 @@
 //! What came since it was last read: posts of followed walls, answers, mentions, quotes and
 //! reactions. Read marks are times in a private map, which all own devices share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::find::{Lists, Unseen};
 use super::{Cursor, EngineError, PostView, READ_MARKS, Replica, State, Text};
@@ -153,6 +153,24 @@ impl Replica {
             _ => None,
         });
         Ok(times.max().unwrap_or(0))
+    }
+
+    /// Read marks of which the name begins so.
+    pub(super) fn read_marks(&self, prefix: &str) -> Result<BTreeMap<String, u64>, EngineError> {
+        let mut marks = BTreeMap::new();
+        for field in self.private_map(READ_MARKS)? {
+            if !field.key.starts_with(prefix) {
+                continue;
+            }
+            let others = field.conflicts.into_iter().map(|candidate| candidate.value);
+            let values = std::iter::once(field.value).chain(others);
+            let most = values.filter_map(|value| match value {
+                Value::Uint(n) => Some(n),
+                _ => None,
+            });
+            marks.insert(field.key, most.max().unwrap_or(0));
+        }
+        Ok(marks)
     }
 
     pub(super) fn raise_marks(

@@ -153,6 +153,7 @@ impl Replica {
         let moves = |entry: &Entry| matches!(entry, Entry::Membership(_));
         if work.entries.values().any(|(_, entry)| moves(entry)) {
             (state.kept, state.conversations) = (None, None);
+            state.moves += 1;
         }
         for key in &work.chains {
             let description = state.descriptions.get(&key.doc);

@@ -280,6 +280,10 @@ impl Exchange for Replica {
         Ok(self.introductions_to(remote)?)
     }
 
+    fn introductions_epoch(&self) -> u64 {
+        self.lock().moves
+    }
+
     fn take_introductions(
         &self,
         remote: &DeviceId,

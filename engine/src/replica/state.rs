@@ -214,6 +214,8 @@ pub(crate) struct State {
     pub conversations: Option<Arc<BTreeMap<SpaceId, KeptConversation>>>,
     /// Who told of conversations that the own account has left: he has not heard of that.
     pub parting_with: BTreeSet<(DeviceId, ConversationId)>,
+    /// How often somebody came to a conversation or went, since this replica was opened.
+    pub moves: u64,
     /// Who takes part in conversations, worked out when it is asked for.
     pub talks: HashMap<ConversationId, KnownTalk>,
     /// Keys of conversations that this device could open.

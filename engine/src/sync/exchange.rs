@@ -245,6 +245,11 @@ pub trait Exchange {
         Ok((Bytes::new(), Vec::new()))
     }
 
+    /// A number that is another one once there may be more to introduce to somebody.
+    fn introductions_epoch(&self) -> u64 {
+        0
+    }
+
     /// Takes what `remote` introduces, as far as it is anything to this replica and there is room;
     /// whether more is kept since. Strangers' bytes: nothing in them is an error.
     ///

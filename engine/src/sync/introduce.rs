@@ -21,6 +21,8 @@ pub(super) struct Introduced {
     due: bool,
     /// The first look was taken.
     begun: bool,
+    /// The number that stood when it was looked last.
+    epoch: u64,
     told: HashSet<[u8; 32]>,
     taken: u32,
 }
@@ -35,9 +37,12 @@ impl Introduced {
 impl Session {
     /// Tells of conversations, once the session has a key.
     pub(super) fn introduce(&mut self, exchange: &dyn Exchange) -> ExchangeResult<()> {
-        if self.key.is_none() || (self.introduced.begun && !self.introduced.due) {
+        let epoch = exchange.introductions_epoch();
+        let due = !self.introduced.begun || self.introduced.due || self.introduced.epoch != epoch;
+        if self.key.is_none() || !due {
             return Ok(());
         }
+        self.introduced.epoch = epoch;
         (self.introduced.begun, self.introduced.due) = (true, false);
         let (path, mut spaces) = exchange.introductions(&self.remote)?;
         let told = &mut self.introduced.told;

@@ -6,7 +6,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, ConversationId, derive};
 use crate::limits::{
     CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX, HUB_NAME_BYTES_MAX,
-    MEMBERSHIP_ROUNDS_MAX, SEALED_BODIES_MAX, SEALED_BYTES_MAX,
+    MEMBERSHIP_ROUNDS_MAX, READ_TARGETS_MAX, SEALED_BODIES_MAX, SEALED_BYTES_MAX,
 };
 use crate::seal::{EPOCH_HINT_BYTES, SealedEntry};
 
@@ -150,10 +150,10 @@ pub enum Spoken {
         /// The emoji.
         emoji: String,
     },
-    /// The author has read everything up to a message of somebody else.
+    /// The author has read these messages of others, and all before each in its chain.
     Read {
-        /// The message.
-        target: ChangeId,
+        /// The messages, one of a chain; 1 to [`READ_TARGETS_MAX`].
+        targets: Vec<ChangeId>,
     },
 }
 
@@ -168,7 +168,13 @@ impl Spoken {
             Self::Edit { target } => w.u8(3).raw(target.as_bytes()),
             Self::Title { title } => w.u8(4).text(title),
             Self::Reaction { target, emoji } => w.u8(5).raw(target.as_bytes()).text(emoji),
-            Self::Read { target } => w.u8(6).raw(target.as_bytes()),
+            Self::Read { targets } => {
+                w.u8(6).varint(targets.len() as u64);
+                for target in targets {
+                    w.raw(target.as_bytes());
+                }
+                &mut w
+            }
         };
         w.finish()
     }
@@ -176,7 +182,8 @@ impl Spoken {
     /// Decodes exactly one, which brings so many bodies.
     ///
     /// # Errors
-    /// If malformed, over a limit, of unknown kind, or with other bodies than it has.
+    /// If malformed, over a limit, or with other bodies than it has; [`DecodeError::Unknown`] if it is
+    /// of a kind that a later version adds.
     pub fn decode(bytes: &[u8], bodies: usize) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
         let spoken = match r.u8("kind of a sealed entry")? {
@@ -188,7 +195,17 @@ impl Spoken {
                 let target = ChangeId::from_bytes(r.array("target")?);
                 Self::Reaction { target, emoji: r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned() }
             }
-            6 => Self::Read { target: ChangeId::from_bytes(r.array("target")?) },
+            6 => {
+                let count = r.count(READ_TARGETS_MAX, "targets")?;
+                let mut targets = Vec::with_capacity(count);
+                for _ in 0..count {
+                    targets.push(ChangeId::from_bytes(r.array("target")?));
+                }
+                if targets.is_empty() {
+                    return Err(DecodeError::Rule("nothing that was read"));
+                }
+                Self::Read { targets }
+            }
             value => return Err(DecodeError::Unknown { reading: "kind of a sealed entry", value }),
         };
         r.end()?;

@@ -19,6 +19,12 @@ use crate::seal::{EpochKey, hint_of};
 /// Keys passed on along with one write.
 const PASSED_ON_MAX: usize = 64;
 
+/// Keys of one conversation that this device asks for before any of them is answered.
+pub(super) const ASKS_MAX: usize = 64;
+
+/// Copies that are written at once for devices that ask.
+const ANSWERS_MAX: usize = 16;
+
 /// Copies for this device of one key that are looked at.
 const OWN_COPIES_MAX: usize = 64;
 
@@ -323,12 +329,21 @@ impl Replica {
         let devices = self.devices_of(state, &talk)?;
         self.recover_lost(state, work, kept, (&talk, &devices), now_ms)?;
         let mut room = PASSED_ON_MAX;
+        let mut answers = ANSWERS_MAX;
+        let mut asked = 0;
+        for (epoch, known) in &talk.epochs {
+            let open = known.asks.contains(&device)
+                && self.conversation_key(state, &kept.id, epoch, known).is_none();
+            asked += usize::from(open);
+        }
         for (epoch, known) in &talk.epochs {
             if room == 0 {
                 break;
             }
             let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else {
-                if known.wraps.contains_key(&device) && !known.asks.contains(&device) {
+                let asks = known.wraps.contains_key(&device) && !known.asks.contains(&device);
+                if asks && asked < ASKS_MAX {
+                    asked += 1;
                     let entry = Entry::Epoch { epoch: *epoch, wraps: Vec::new() };
                     self.append_to_conversation(state, work, &kept.id, entry, now_ms)?;
                     room -= 1;
@@ -346,7 +361,9 @@ impl Replica {
                     && accounts.contains(account)
                     && !known.excluded.contains(asks)
                     && !lacking.iter().any(|(other, _)| other == asks)
+                    && answers > 0
                 {
+                    answers -= 1;
                     lacking.push((*asks, *seal_key));
                 }
             }

@@ -1,12 +1,15 @@
 //! Lists of conversations, and what of them was read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::read::{Opened, shown_of};
-use super::{ConversationStanding, DirectMessage, KeptConversation, MessageStanding, Talk};
-use crate::hash::{AccountId, ChangeId, ConversationId};
+use super::read::{Opened, Reading, shown_of};
+use super::{ConversationStanding, KeptConversation, MessageStanding, Talk};
+use crate::chain::ChainKey;
+use crate::codec::Writer;
+use crate::hash::{AccountId, ChangeId, ConversationId, derive};
+use crate::limits::READ_TARGETS_MAX;
 use crate::model::entry::Spoken;
-use crate::replica::{EngineError, Replica, Work};
+use crate::replica::{EngineError, Replica, Text, Work};
 
 /// A conversation in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Replica {
             if two && kept.genesis.members.iter().any(|member| blocked.contains(member)) {
                 continue;
             }
-            let since_ms = self.read_mark(&mark_of(&kept.id))?;
+            let marks = self.marks_of(&kept.id)?;
             let mut state = self.lock();
             let talk = self.talk_of(&mut state, &kept.id, &kept.genesis)?;
             if !talk.members.contains_key(&me) {
@@ -64,14 +67,14 @@ impl Replica {
                 }
             }
             drop(state);
-            out.push(view_of(kept, &talk, &me, since_ms, &all, &gone));
+            out.push(view_of(kept, &talk, &me, &marks, &all, &gone));
         }
         out.sort_by_key(|view| (std::cmp::Reverse(view.newest_ms), view.id));
         Ok(out)
     }
 
-    /// Remembers a conversation as read up to its newest message, on every own device; `tells`
-    /// also says so to those who take part.
+    /// Remembers the messages of a conversation that open here as read, on every own device; `tells`
+    /// also says so to those who take part, of what was here without a gap.
     ///
     /// # Errors
     /// If it is not here, or as [`Replica::edit_private`].
@@ -82,16 +85,32 @@ impl Replica {
         now_ms: u64,
     ) -> Result<(), EngineError> {
         let me = self.account()?;
-        let messages = self.conversation(id, usize::MAX)?;
-        let theirs = |message: &&DirectMessage| {
-            message.account != me && message.standing == MessageStanding::Open
-        };
-        let Some(newest) = messages.iter().rev().find(theirs) else { return Ok(()) };
-        if newest.time_ms <= self.read_mark(&mark_of(id))? {
-            return Ok(());
+        let mut state = self.lock();
+        let (kept, talk) = self.known_conversation(&mut state, id)?;
+        let mut all = self.open_all(&mut state, &kept, &talk)?;
+        drop(state);
+        all.retain(|opened| {
+            opened.account != me || matches!(opened.what, Ok((Spoken::Read { .. }, _)))
+        });
+        let claimed = Reading::of(&all);
+        let mut theirs: Vec<&Opened> = all.iter().filter(|opened| opened.account != me).collect();
+        theirs.sort_by_key(|opened| (opened.key, opened.n));
+        let (mut marks, mut claims) = (Vec::new(), Vec::new());
+        for of_chain in theirs.chunk_by(|a, b| a.key == b.key) {
+            let Some(first) = of_chain.first() else { continue };
+            let messages = of_chain.iter().filter(|opened| is_message(opened));
+            if let Some(last) = messages.map(|opened| opened.n).max() {
+                marks.push((mark_of(id, &first.key), last));
+            }
+            if let Some((n, target)) = self.read_without_gap(of_chain)?
+                && n > claimed.read_upto(&me, &first.key)
+            {
+                claims.push(target);
+            }
         }
-        self.raise_marks(&[(&mark_of(id), newest.time_ms)], now_ms)?;
-        if !tells {
+        let marks: Vec<(&str, u64)> = marks.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        self.raise_marks(&marks, now_ms)?;
+        if !tells || claims.is_empty() {
             return Ok(());
         }
         let mut state = self.lock();
@@ -101,17 +120,50 @@ impl Replica {
             return Ok(());
         }
         let mut work = Work::default();
-        let spoken = Spoken::Read { target: newest.id };
-        self.speak(&mut state, &mut work, id, &spoken, None, now_ms)?;
+        for targets in claims.chunks(READ_TARGETS_MAX) {
+            let spoken = Spoken::Read { targets: targets.to_vec() };
+            self.speak(&mut state, &mut work, id, &spoken, None, now_ms)?;
+        }
         self.finish(state, work)
     }
+
+    /// The last message of a chain before which each one is here with its text.
+    fn read_without_gap(
+        &self,
+        of_chain: &[&Opened],
+    ) -> Result<Option<(u64, ChangeId)>, EngineError> {
+        let mut last = None;
+        for opened in of_chain {
+            match &opened.what {
+                Err(MessageStanding::Waiting) => break,
+                Ok((Spoken::Message { .. }, key)) => {
+                    if self.sealed_text(opened, key)? == Text::Missing {
+                        break;
+                    }
+                    last = Some((opened.n, opened.id));
+                }
+                _ => {}
+            }
+        }
+        Ok(last)
+    }
+
+    /// Marks of what was read of a conversation, by their names.
+    fn marks_of(&self, id: &ConversationId) -> Result<BTreeMap<String, u64>, EngineError> {
+        let prefix = format!("conversation {id} ");
+        self.read_marks(&prefix)
+    }
+}
+
+fn is_message(opened: &Opened) -> bool {
+    matches!(opened.what, Ok((Spoken::Message { .. }, _)))
 }
 
 fn view_of(
     kept: &KeptConversation,
     talk: &Talk,
     me: &AccountId,
-    since_ms: u64,
+    marks: &BTreeMap<String, u64>,
     all: &[Opened],
     gone: &BTreeSet<ChangeId>,
 ) -> ConversationView {
@@ -144,12 +196,17 @@ fn view_of(
             Ok(_) => view.messages += 1,
         }
         view.newest_ms = view.newest_ms.max(opened.time_ms);
-        let new = opened.account != *me && opened.time_ms > since_ms;
-        view.unread += u64::from(new && opened.what.is_ok());
+        let read = || marks.get(&mark_of(&kept.id, &opened.key)).copied().unwrap_or(0);
+        let theirs = opened.account != *me && opened.what.is_ok();
+        view.unread += u64::from(theirs && opened.n > read());
     }
     view
 }
 
-fn mark_of(id: &ConversationId) -> String {
-    format!("conversation {id}")
+/// The name of the mark of what was read of a chain.
+fn mark_of(id: &ConversationId, key: &ChainKey) -> String {
+    let mut w = Writer::new();
+    key.encode(&mut w);
+    let [a, b, c, d, e, f, g, h, ..] = derive("mosaic read mark 1", &[&w.finish()]);
+    format!("conversation {id} {:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }

@@ -7,6 +7,7 @@ use super::{Talk, TalkItem};
 use crate::chain::ChainKey;
 use crate::description::{Description, DocumentKind};
 use crate::hash::AccountId;
+use crate::limits::CONVERSATION_MEMBERS_MAX;
 use crate::model::entry::{ConversationGenesis, Entry, Membership, Tip};
 use crate::replica::receive::Arrival;
 use crate::replica::{EngineError, Replica, State};
@@ -70,7 +71,20 @@ pub(super) fn fold<'a>(
             member.goes(item, change);
         }
     }
+    keep_to_limit(genesis, &mut members);
     members
+}
+
+/// Nobody takes part beyond the limit: those it began with come first, then the lesser ids. Only two
+/// devices of a founder that do not know of each other, or another program, bring in more.
+fn keep_to_limit(genesis: &ConversationGenesis, members: &mut BTreeMap<AccountId, Member>) {
+    let present = members.iter_mut().filter(|(_, member)| member.present);
+    let (first, mut late): (Vec<_>, Vec<_>) =
+        present.partition(|(account, _)| genesis.members.binary_search(account).is_ok());
+    let room = CONVERSATION_MEMBERS_MAX.saturating_sub(first.len());
+    for (_, member) in late.iter_mut().skip(room) {
+        member.present = false;
+    }
 }
 
 impl Member {

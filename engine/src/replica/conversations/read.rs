@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{KeptConversation, Talk};
 use crate::chain::{ChainKey, extend};
+use crate::codec::DecodeError;
 use crate::description::{Description, Section, SectionClass, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
@@ -95,7 +96,7 @@ type Keys = BTreeMap<[u8; EPOCH_HINT_BYTES], Vec<KeyHere>>;
 pub(super) struct Opened {
     pub(super) id: ChangeId,
     pub(super) key: ChainKey,
-    n: u64,
+    pub(super) n: u64,
     pub(super) account: AccountId,
     pub(super) time_ms: u64,
     bodies: Vec<BodyRef>,
@@ -207,7 +208,7 @@ impl Replica {
     }
 
     /// The text that a sealed entry brings.
-    fn sealed_text(&self, opened: &Opened, key: &EpochKey) -> Result<Text, EngineError> {
+    pub(super) fn sealed_text(&self, opened: &Opened, key: &EpochKey) -> Result<Text, EngineError> {
         let Some(body) = opened.bodies.first() else { return Ok(Text::Missing) };
         let doc = opened.key.doc;
         let row = self.store.get(Table::Meta, &keys::body(&body.hash, &doc))?.unwrap_or_default();
@@ -393,6 +394,8 @@ impl Replica {
 }
 
 const BROKEN: MessageStanding = MessageStanding::Refused("does not open");
+/// It says what this version does not know: what follows it may be known.
+const LATER: MessageStanding = MessageStanding::Refused("of a later version");
 
 fn open_entry(
     sealed: &Sealed,
@@ -415,7 +418,11 @@ fn open_entry(
         };
         match sealed.entry.open(key, place, &header) {
             Ok(plain) => {
-                let spoken = Spoken::decode(&plain, sealed.bodies.len()).map_err(|_| BROKEN)?;
+                let spoken = Spoken::decode(&plain, sealed.bodies.len());
+                let spoken = spoken.map_err(|error| match error {
+                    DecodeError::Unknown { .. } => LATER,
+                    _ => BROKEN,
+                })?;
                 return Ok((spoken, key.clone()));
             }
             Err(SealError::KeyCheck | SealError::OtherEpoch { .. }) => {}
@@ -430,18 +437,19 @@ fn open_entry(
 }
 
 /// What edits, reactions and receipts of a conversation say.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     edits: BTreeMap<(ChangeId, AccountId), (&'a Opened, &'a EpochKey)>,
     reactions: BTreeMap<ChangeId, Vec<(String, AccountId)>>,
-    /// Up to where somebody read, by time and id of the message.
-    read: BTreeMap<AccountId, (u64, ChangeId)>,
+    /// Up to which change of each chain somebody read.
+    read: BTreeMap<AccountId, BTreeMap<ChainKey, u64>>,
 }
 
 impl<'a> Reading<'a> {
-    fn of(all: &'a [Opened]) -> Self {
-        let places: BTreeMap<ChangeId, u64> =
-            all.iter().map(|opened| (opened.id, opened.time_ms)).collect();
-        let (mut edits, mut read) = (BTreeMap::new(), BTreeMap::new());
+    pub(super) fn of(all: &'a [Opened]) -> Self {
+        let places: BTreeMap<ChangeId, (ChainKey, u64)> =
+            all.iter().map(|opened| (opened.id, (opened.key, opened.n))).collect();
+        let mut edits = BTreeMap::new();
+        let mut read: BTreeMap<AccountId, BTreeMap<ChainKey, u64>> = BTreeMap::new();
         let mut reactions: BTreeMap<ChangeId, Vec<(String, AccountId)>> = BTreeMap::new();
         for opened in all {
             let Ok((spoken, key)) = &opened.what else { continue };
@@ -457,10 +465,11 @@ impl<'a> Reading<'a> {
                         known.push(reaction);
                     }
                 }
-                Spoken::Read { target } => {
-                    if let Some(time_ms) = places.get(target) {
-                        let known = read.entry(opened.account).or_insert((0, *target));
-                        *known = (*known).max((*time_ms, *target));
+                Spoken::Read { targets } => {
+                    let known = read.entry(opened.account).or_default();
+                    for (key, n) in targets.iter().filter_map(|target| places.get(target)) {
+                        let upto = known.entry(*key).or_insert(0);
+                        *upto = (*upto).max(*n);
                     }
                 }
                 Spoken::Message { .. } | Spoken::Title { .. } => {}
@@ -470,9 +479,14 @@ impl<'a> Reading<'a> {
     }
 
     fn read_by(&self, opened: &Opened) -> Vec<AccountId> {
-        let place = (opened.time_ms, opened.id);
-        let read = self.read.iter().filter(|(_, up_to)| **up_to >= place);
+        let upto = |read: &BTreeMap<ChainKey, u64>| read.get(&opened.key).copied().unwrap_or(0);
+        let read = self.read.iter().filter(|(_, read)| upto(read) >= opened.n);
         read.map(|(account, _)| *account).collect()
+    }
+
+    /// Up to which change of a chain somebody said that he read.
+    pub(super) fn read_upto(&self, account: &AccountId, key: &ChainKey) -> u64 {
+        self.read.get(account).and_then(|read| read.get(key)).copied().unwrap_or(0)
     }
 }
 

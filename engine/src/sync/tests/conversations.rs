@@ -1,11 +1,13 @@
 //! Conversations over whole replicas: what is sealed here opens there, and nowhere else.
 
+mod caps;
 mod groups;
 mod hostile;
 mod keys;
 mod members;
 mod oracle;
 mod policy;
+mod reading;
 
 use super::replicas::{Home, NOW, link, person};
 use crate::hash::{AccountId, ChangeId, ConversationId};

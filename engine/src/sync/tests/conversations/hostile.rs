@@ -24,7 +24,7 @@ pub(super) fn forge(replica: &Replica, id: &ConversationId, entry: Entry, now: u
 }
 
 /// Seals bytes of the author's choice for where they will stand.
-fn seal(replica: &Replica, id: &ConversationId, plain: &[u8]) -> Sealed {
+pub(super) fn seal(replica: &Replica, id: &ConversationId, plain: &[u8]) -> Sealed {
     let me = replica.account().unwrap();
     let page = Description::conversation(*id, me, 0);
     let mut state = replica.lock();
@@ -38,14 +38,21 @@ fn seal(replica: &Replica, id: &ConversationId, plain: &[u8]) -> Sealed {
 }
 
 pub(super) fn sealed_entries(replica: &Replica, id: &ConversationId) -> Vec<Sealed> {
+    let sealed = entries(replica, id).into_iter().filter_map(|(_, entry)| match entry {
+        Entry::Sealed(sealed) => Some(*sealed),
+        _ => None,
+    });
+    sealed.collect()
+}
+
+/// All entries of a conversation, and which device wrote each.
+pub(super) fn entries(replica: &Replica, id: &ConversationId) -> Vec<(DeviceId, Entry)> {
     let mut state = replica.lock();
     let mut out = Vec::new();
     for (doc, _) in replica.documents(&mut state, &Space::Conversation(*id).id()).unwrap() {
         for (key, chain) in replica.chains_of(&mut state, &doc).unwrap() {
             for item in replica.log_items(&key, 1, chain.held).unwrap() {
-                if let Entry::Sealed(sealed) = item.entry {
-                    out.push(*sealed);
-                }
+                out.push((key.device, item.entry));
             }
         }
     }
@@ -104,8 +111,8 @@ fn what_does_not_open_or_says_nothing_ends_its_own_chain_alone() {
         say(&network.parties[1].replica, &id, "answer", NOW + 4).unwrap();
         let author = &network.parties[0].replica;
         let plain = Spoken::Message { target: None }.encode();
-        // Sealed rightly, and no entry: a kind that nobody knows; or altered on the way.
-        let mut sealed = seal(author, &id, if poison { &[77, 1, 2] } else { &plain });
+        // Sealed rightly, and no entry: more than a message is; or altered on the way.
+        let mut sealed = seal(author, &id, if poison { &[1, 1, 2] } else { &plain });
         if !poison {
             sealed.entry.ciphertext[0] ^= 1;
         }
