@@ -145,9 +145,12 @@ pub(crate) enum Bundle {
         /// The file to write, which must not exist, or - for stdout
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Which; default: all that you take part in
+        /// Which
         #[arg(value_name = "WHO")]
         who: Vec<String>,
+        /// All that you take part in, and so with whom you talk
+        #[arg(long, conflicts_with = "who")]
+        all: bool,
     },
     /// Take in what somebody wrote into a file
     Import {
@@ -242,9 +245,13 @@ impl Group {
 impl Bundle {
     async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Self::Export { file, who } => {
+            Self::Export { file, who, all } => {
+                if who.is_empty() && !all {
+                    let why = "no conversation was named: a bundle also tells with whom you talk";
+                    return Err(Failure::usage(why, "mosaic dm bundle export FILE --all"));
+                }
                 let mut whole = Whole::begin(BUNDLE, &file)?;
-                let mut answer = context.call(&DmExport { who }).await?;
+                let mut answer = context.call(&DmExport { who, all }).await?;
                 if answer.status() >= 300 {
                     let line = answer.line().await?.unwrap_or_default();
                     return Err(match serde_json::from_slice(&line) {

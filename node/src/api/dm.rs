@@ -7,11 +7,11 @@ use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use mosaic_engine::description::Space;
-use mosaic_engine::hash::{ChangeId, ConversationId};
+use mosaic_engine::hash::{AccountId, ChangeId, ConversationId};
 use mosaic_engine::model::entry::ConversationGenesis;
 use mosaic_engine::replica::{
     BLOCKS, BUNDLE_BYTES_MAX, ConversationStanding, ConversationView, DirectDraft,
-    DirectMessage as Message, MessageStanding, Replica, Text,
+    DirectMessage as Message, EngineError, FOLLOWS, MessageStanding, Replica, Text,
 };
 
 use super::answer::{blocking, raw};
@@ -34,13 +34,13 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DmRead, _>(router, read);
     let router = blocking::<DmEdit, _>(router, |app, r: DmEdit| {
         let replica = app.replica()?;
-        let id = resolve::entry(&replica, &r.id)?;
+        let id = message(&replica, &r.id)?;
         replica.edit_directly(&id, &r.text, clock::now_ms())?;
         shown(&replica, &id)
     });
     let router = blocking::<DmDelete, _>(router, |app, r: DmDelete| {
         let replica = app.replica()?;
-        let id = resolve::entry(&replica, &r.id)?;
+        let id = message(&replica, &r.id)?;
         replica.delete_directly(&id, clock::now_ms())?;
         Ok(Record::Deleted(Deleted { id: id.to_string() }))
     });
@@ -64,7 +64,7 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
     }
     let now_ms = clock::now_ms();
     let id = receiver(&replica, &request.who, now_ms)?;
-    let target = request.reply_to.as_deref().map(|id| resolve::entry(&replica, id)).transpose()?;
+    let target = request.reply_to.as_deref().map(|id| message(&replica, id)).transpose()?;
     replica.mend_conversations(now_ms)?;
     let draft = DirectDraft { text: request.text, target };
     let written = replica.say_directly(once.as_ref(), &id, &draft, now_ms);
@@ -170,6 +170,11 @@ fn change(app: &App, request: DmChange) -> Result<Record, ErrorRecord> {
 
 fn export(app: &App, request: &DmExport) -> Result<Response, ErrorRecord> {
     let replica = app.replica()?;
+    if request.who.is_empty() && !request.all {
+        let message = "no conversation was named: a bundle also tells with whom you talk";
+        return Err(ErrorRecord::new(ErrorKind::Usage, message)
+            .with_hint("mosaic dm bundle export FILE --all"));
+    }
     let ids = request.who.iter().map(|who| Ok(conversation(&replica, who)?.id));
     let ids = ids.collect::<Result<Vec<ConversationId>, ErrorRecord>>()?;
     let bytes = replica.bundle_conversations(&ids)?;
@@ -179,7 +184,15 @@ fn export(app: &App, request: &DmExport) -> Result<Response, ErrorRecord> {
 fn import(app: &App, request: DmImport) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let bytes = read_bounded(Path::new(&request.path), BUNDLE_BYTES_MAX)?;
-    let taken = replica.take_bundle(&bytes.into(), clock::now_ms())?;
+    let taken =
+        replica.take_bundle(&bytes.into(), clock::now_ms()).map_err(|error| match error {
+            EngineError::Invalid(why) => {
+                let message = format!("'{}' is not a bundle: {why}", request.path.escape_debug());
+                ErrorRecord::new(ErrorKind::Usage, message)
+                    .with_hint("mosaic dm bundle export FILE WHO")
+            }
+            error => error.into(),
+        })?;
     replica.mend_conversations(clock::now_ms())?;
     app.kept_changed();
     Ok(Record::BundleImported(BundleImported {
@@ -198,7 +211,9 @@ fn receiver(replica: &Replica, who: &str, now_ms: u64) -> Result<ConversationId,
         Ok(view) => view,
         // There is none yet with somebody who is known.
         Err(fault) if fault.code == ErrorKind::NotFound.code() => {
-            return Ok(replica.converse_with(resolve::account(replica, Some(who))?, now_ms)?);
+            let account = resolve::account(replica, Some(who))?;
+            check_devices(replica, &account)?;
+            return Ok(replica.converse_with(account, now_ms)?);
         }
         Err(fault) => return Err(fault),
     };
@@ -212,6 +227,41 @@ fn receiver(replica: &Replica, who: &str, now_ms: u64) -> Result<ConversationId,
     let message = format!("{} is a request that you did not accept", view.id.short());
     let hint = format!("mosaic dm accept {}", view.id.short());
     Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint))
+}
+
+/// Whether something can be sealed to somebody: nothing is begun with whom nothing can be said to.
+fn check_devices(replica: &Replica, account: &AccountId) -> Result<(), ErrorRecord> {
+    let known = replica.authority(account)?.is_some_and(|log| !log.devices.is_empty());
+    if known || replica.account()? == *account || replica.accounts_in(BLOCKS)?.contains(account) {
+        return Ok(());
+    }
+    let message = format!(
+        "the devices of {} are not known here yet, so nothing can be sealed to them",
+        account.short()
+    );
+    let follows = replica.accounts_in(FOLLOWS)?.contains(account);
+    let hint = match follows {
+        true => "mosaic dm bundle import FILE".to_owned(),
+        false => format!("mosaic follow {account}"),
+    };
+    Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint))
+}
+
+/// A message by its id, whole or its beginning.
+fn message(replica: &Replica, text: &str) -> Result<ChangeId, ErrorRecord> {
+    let missing = || {
+        let message = format!("there is no message '{}'", text.escape_debug());
+        ErrorRecord::new(ErrorKind::NotFound, message).with_hint("mosaic dm read WHO --json")
+    };
+    let id = match replica.resolve_entry(text) {
+        Ok(id) => id,
+        Err(EngineError::NotFound { .. }) => return Err(missing()),
+        Err(error) => return Err(error.into()),
+    };
+    match replica.space_of_entry(&id)? {
+        Some(Space::Conversation(_)) => Ok(id),
+        _ => Err(missing()),
+    }
 }
 
 /// A conversation by the other account, by its id, or by its title.

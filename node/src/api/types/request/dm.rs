@@ -89,8 +89,10 @@ requests! { DM_PATHS DM_OPERATIONS;
     /// Answers conversations with all that verifies them, sealed as they are, as
     /// `application/octet-stream`: to be carried by hand.
     "/v1/dm/export" any DmExport {
-        /// Which; none = all that we take part in.
+        /// Which.
         who: Vec<String>,
+        /// All that we take part in, where none is named.
+        all: bool,
     }
     /// Takes in what `dm/export` answered at another home. Answers one `bundle_imported`.
     "/v1/dm/import" any DmImport {
