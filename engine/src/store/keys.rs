@@ -59,18 +59,18 @@
 use crate::chain::ChainKey;
 use crate::codec::Reader;
 use crate::description::{Section, Space};
-use crate::hash::{
-    AccountId, BlobHash, ChangeId, ConversationId, DeviceId, DocumentId, HubId, PolicyId, SpaceId,
-};
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, HubId, PolicyId, SpaceId};
 
 mod peers;
 mod rows;
 mod runs;
+mod talks;
 
 pub use self::peers::{HOLDS, PEERS, agreed, hold, holds, parse_hold, peer};
 pub use self::runs::{
     chain_bytes, chain_name, parse_wall_owner, parse_wall_run, wall_run, wall_runs,
 };
+pub use self::talks::{CONVERSATIONS, KEEPERS, TELLERS, conversation, keeper, teller};
 
 pub use self::rows::{
     entry, message, messages, modification, modifications, origin, origins, parse_message,
@@ -391,22 +391,6 @@ pub fn hub_genesis(hub: &HubId) -> Vec<u8> {
     join(b'B', &[hub.as_bytes()])
 }
 
-/// What conversations that were told of here began with.
-pub const CONVERSATIONS: &[u8] = b"C";
-/// What a conversation began with.
-#[must_use]
-pub fn conversation(id: &ConversationId) -> Vec<u8> {
-    join(b'C', &[id.as_bytes()])
-}
-
-/// Who told of conversations.
-pub const TELLERS: &[u8] = b"T";
-/// Who told of a conversation.
-#[must_use]
-pub fn teller(id: &ConversationId) -> Vec<u8> {
-    join(b'T', &[id.as_bytes()])
-}
-
 /// All subscriptions.
 pub const SUBSCRIPTIONS: &[u8] = b"s";
 
@@ -454,14 +438,6 @@ pub const JOURNAL: &[u8] = b"j";
 
 /// All states of bodies.
 pub const BODIES: &[u8] = b"r";
-
-/// Peers that may keep what is private here, sealed.
-pub const KEEPERS: &[u8] = b"K";
-/// A peer that may keep what is private here, sealed.
-#[must_use]
-pub fn keeper(device: &DeviceId) -> Vec<u8> {
-    join(b'K', &[device.as_bytes()])
-}
 
 /// An account that recovery words claim.
 #[must_use]

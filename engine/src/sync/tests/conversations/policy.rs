@@ -1,5 +1,5 @@
-//! Random histories of a group: devices are linked and revoked, members come and go, everybody
-//! writes, and homes meet in any order. Who can read what is compared with rules that this test
+//! Random histories of a group: devices are linked and revoked, members come, go and leave, keys are
+//! passed on, everybody writes, and homes meet in any order. Who can read what is compared with rules that this test
 //! works out for itself, from who knew what when he wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,17 @@ use crate::sync::tests::replicas::{Home, NOW, link, person};
 enum Fact {
     Revoked(DeviceId),
     Linked(DeviceId),
-    Member { account: AccountId, round: u64, present: bool },
+    /// By the founder.
+    Member {
+        account: AccountId,
+        round: u64,
+        present: bool,
+    },
+    /// By himself.
+    Left {
+        account: AccountId,
+        round: u64,
+    },
 }
 
 /// The rules, apart from the code that they are about.
@@ -31,6 +41,8 @@ struct Policy {
     audience: BTreeMap<EpochId, BTreeSet<DeviceId>>,
     /// And once keys were passed on.
     passed_on: BTreeMap<EpochId, BTreeSet<DeviceId>>,
+    /// Who else may have been given a key meanwhile, by somebody to whom he was entitled then.
+    given: BTreeMap<EpochId, BTreeSet<DeviceId>>,
     messages: Vec<(ChangeId, EpochId, String)>,
 }
 
@@ -52,6 +64,14 @@ impl Policy {
                 let now = (*round, !*present);
                 let before = members.get(account).copied().unwrap_or((0, true));
                 members.insert(*account, before.max(now));
+            }
+        }
+        for fact in &known {
+            // The founder's word first: of the round that he is in somebody may leave.
+            if let Fact::Left { account, round } = fact
+                && members.get(account) == Some(&(*round, false))
+            {
+                members.insert(*account, (*round, true));
             }
         }
         let linked = |device: &DeviceId| {
@@ -83,6 +103,22 @@ impl Policy {
         assert!(audience.is_disjoint(&out), "sealed to somebody who is out, as he knew");
         audience.extend(entitled);
         self.messages.push((id, epoch, text));
+    }
+
+    /// Somebody passed keys on, as he knew who is in: to devices of accounts that hold them.
+    fn mended(&mut self, home: &Home) {
+        let (entitled, _) = self.judge(Some(home));
+        for (epoch, audience) in &self.audience {
+            let given = self.given.entry(*epoch).or_default();
+            let holders: BTreeSet<AccountId> = audience
+                .union(given)
+                .filter_map(|device| self.devices.get(device))
+                .copied()
+                .collect();
+            given.extend(entitled.iter().filter(|device| {
+                self.devices.get(device).is_some_and(|account| holders.contains(account))
+            }));
+        }
     }
 
     /// Keys were passed on where everybody knew everything.
@@ -234,6 +270,31 @@ impl World {
         }
     }
 
+    fn leave(&mut self, at: usize) {
+        let (_, account) = self.device(at);
+        // A founder who leaves takes the word that all of this is measured by along.
+        if account == self.device(0).1 {
+            return;
+        }
+        self.now += 1;
+        let home = &self.network.parties[at];
+        let Ok((_, talk)) = home.replica.known_conversation(&mut home.replica.lock(), &self.id)
+        else {
+            return;
+        };
+        let round = talk.members.get(&account).map_or(0, |member| member.round);
+        if let Ok(id) = home.replica.change_member(&self.id, account, false, self.now) {
+            self.policy.facts.push((Some(id), Fact::Left { account, round }));
+        }
+    }
+
+    fn mend(&mut self, at: usize) {
+        self.now += 1;
+        let home = &self.network.parties[at];
+        self.policy.mended(home);
+        home.replica.mend_conversations(self.now).unwrap();
+    }
+
     fn check(&self) {
         let founder = &self.network.parties[0];
         // All copies that anybody has of any key.
@@ -278,7 +339,9 @@ impl World {
                     false => &self.policy.audience,
                 };
                 let must = at_least[epoch].contains(&device);
-                let may = self.policy.passed_on[epoch].contains(&device);
+                let given = self.policy.given.get(epoch);
+                let may = self.policy.passed_on[epoch].contains(&device)
+                    || given.is_some_and(|given| given.contains(&device));
                 let told = format!("seed {}: {account} at {at}, {text}", self.seed);
                 assert!(opens || !must, "cannot open, {told}");
                 assert!(may || !opens, "opens, {told}");
@@ -287,11 +350,13 @@ impl World {
             if entitled.contains(&device) {
                 let shown = texts(&home.replica, &self.id);
                 for (id, epoch, text) in &self.policy.messages {
-                    let may = self.policy.passed_on[epoch].contains(&device);
+                    let must = self.policy.passed_on[epoch].contains(&device);
+                    let given = self.policy.given.get(epoch);
+                    let may = must || given.is_some_and(|given| given.contains(&device));
                     let shows = shown.contains(text);
                     assert!(may || !shows, "seed {}: {text} at {at}", self.seed);
                     assert!(
-                        shows || !may || !heard(id),
+                        shows || !must || !heard(id),
                         "seed {}: {text} is not shown at {at}: {shown:?}",
                         self.seed
                     );
@@ -330,11 +395,13 @@ fn history(seed: u64) {
     let steps = 24 + world.chance.below(24);
     for _ in 0..steps {
         let at = world.pick();
-        match world.chance.below(12) {
+        match world.chance.below(15) {
             0 => world.link(at),
             1 => world.revoke(at),
             2 | 3 => world.member(),
             4..=8 => world.write(at),
+            9 => world.leave(at),
+            10 | 11 => world.mend(at),
             _ => {
                 let other = world.pick();
                 if other != at {
