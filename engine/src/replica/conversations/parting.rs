@@ -1,7 +1,11 @@
 //! Who has gone is told so, and tells so: nobody talks with him of the conversation any more, so that
 //! what says it goes by itself.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use super::{KeptConversation, Talk};
+use crate::chain::ChainKey;
 use crate::description::{Description, DocumentKind, Section, SectionClass, Space};
 use crate::hash::{AccountId, DeviceId};
 use crate::model::entry::ConversationGenesis;
@@ -29,7 +33,7 @@ impl Replica {
                 false => self.gone_account(&mut state, &talk, remote)?,
             };
             if let Some(member) = gone.and_then(|account| talk.members.get(&account)) {
-                out.extend(member.told.iter().map(|(key, n)| (*key, *n, section, through)));
+                out.extend(member.told.iter().map(|(key, n)| (*key, *n, section, through, true)));
             }
             // Who is thought to have gone may be back: so may the founder, whom others think gone.
             let asked = state.parting_with.contains(&(*remote, kept.id));
@@ -42,21 +46,32 @@ impl Replica {
                 let pages = self.documents(&mut state, &section.space)?;
                 for (doc, _) in pages.iter().filter(|(_, page)| page.account == me) {
                     for (key, chain) in self.chains_of(&mut state, doc)? {
-                        out.push((key, chain.held, section, through));
+                        out.push((key, chain.held, section, through, asked));
                     }
                 }
             }
         }
         drop(state);
+        let mut shown: BTreeMap<Section, HashMap<ChainKey, u64>> = BTreeMap::new();
         let mut partings: Vec<Parting> = Vec::new();
-        for (key, n, section, through) in out {
-            let shown = self.peer_tips(remote, &section)?;
-            let shown = shown.iter().find(|(chain, _)| *chain == key).map_or(0, |(_, n)| *n);
-            if shown >= n || partings.iter().any(|other| other.tip.chain == key) {
+        let mut seen = BTreeSet::new();
+        for (key, n, section, through, unshown) in out {
+            let of_section = match shown.entry(section) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(self.peer_tips(remote, &section)?.into_iter().collect())
+                }
+            };
+            // Who never showed that he has anything of it does not keep it.
+            if !unshown && of_section.is_empty() {
+                continue;
+            }
+            let upto = of_section.get(&key).copied().unwrap_or(0);
+            if upto >= n || !seen.insert(key) {
                 continue;
             }
             if let [(_, tip)] = self.chain_tips(&key).unwrap_or_default().as_slice() {
-                partings.push(Parting { section, through, tip: *tip, first_n: shown + 1 });
+                partings.push(Parting { section, through, tip: *tip, first_n: upto + 1 });
             }
         }
         Ok(partings)

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{network, run, say, texts};
+use super::{friends, network, run, say, texts};
 use crate::description::{DocumentKind, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId};
 use crate::model::entry::{ConversationGenesis, Entry, Membership};
 use crate::replica::{Delivery, EngineError, MessageStanding, Replica, Subscription};
+use crate::sync::exchange::Exchange;
 use crate::sync::sim::{Chance, Network};
 use crate::sync::tests::conversations::hostile::forge;
 use crate::sync::tests::replicas::{Home, NOW, link, person};
@@ -356,4 +357,21 @@ fn what_is_said_of_its_way_is_said_of_what_counts() {
     let messages = network.parties[0].replica.conversation(&id, 10).unwrap();
     let one = messages.iter().find(|message| message.id == said).unwrap();
     assert_eq!(one.delivery, Some(Delivery::Fetched));
+}
+
+#[test]
+fn nobody_is_given_pages_of_a_group_that_he_does_not_keep() {
+    let (mut network, _, bob, line) = friends(650);
+    network.disconnect(line);
+    let founder = &network.parties[0].replica;
+    let id = founder.found_group("Two", &[bob], NOW + 1).unwrap();
+    say(founder, &id, "hello", NOW + 2).unwrap();
+    let device = network.parties[1].replica.device().unwrap();
+    assert_eq!(founder.partings(&device).unwrap(), []);
+    // Once he showed that he has some of it, he is given what the founder adds.
+    network.connect(0, 1);
+    run(&mut network);
+    let founder = &network.parties[0].replica;
+    say(founder, &id, "more", NOW + 3).unwrap();
+    assert_eq!(founder.partings(&device).unwrap().len(), 1);
 }
