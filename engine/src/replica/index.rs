@@ -4,12 +4,10 @@
 //! what the mark stands for is done later, from the store alone, before anybody searches. So
 //! writing stays as quick as it was, and index and store cannot part: not in a crash either.
 //! What must not be found any more is taken out in the very commit that says so.
-//!
 //! ```text
 //! commit:  change, body, head, rows … + mark        (tombstone, hide: − terms of the target)
 //! settle:  marks ──► terms of the texts that are held ──► − old terms, + new terms, − mark
 //! ```
-//!
 //! An entry is found by the words of all its texts that are held, as it is by its own. Which of
 //! them is shown, and whether anything is, is asked when it is found.
 
