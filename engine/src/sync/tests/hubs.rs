@@ -3,6 +3,7 @@
 mod newest;
 mod random;
 mod reports;
+mod unread;
 
 use super::replicas::{Home, NOW, person};
 use crate::entropy::SeededEntropy;
