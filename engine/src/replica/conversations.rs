@@ -107,10 +107,10 @@ pub(crate) struct Talk {
 impl Talk {
     /// Whether somebody takes part now.
     pub(crate) fn is_member(&self, account: &AccountId) -> bool {
-        self.members.get(account).is_some_and(|member| member.present)
+        self.members.get(account).is_some_and(Member::takes_part)
     }
 
-    /// Who takes part now.
+    /// Who takes part now, with those for whom there is no room.
     pub(crate) fn present(&self) -> impl Iterator<Item = &AccountId> {
         self.members.iter().filter(|(_, member)| member.present).map(|(account, _)| account)
     }

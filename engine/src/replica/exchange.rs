@@ -407,6 +407,10 @@ impl Exchange for Replica {
         Ok(self.tip_part(tip, first_n, bytes_max)?)
     }
 
+    fn ids(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {
+        Ok(self.tip_ids(tip, first_n, bytes_max)?)
+    }
+
     fn page_pack(&self, _section: &Section, doc: &DocumentId) -> ExchangeResult<Option<PagePack>> {
         Ok(self.closed_page(doc)?)
     }

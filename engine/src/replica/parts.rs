@@ -151,6 +151,21 @@ impl Replica {
         Ok(Some(Part { first_n, content: Content::Changes(changes) }))
     }
 
+    /// As [`Replica::tip_part`] of a log, the ids alone.
+    pub(super) fn tip_ids(
+        &self,
+        tip: &KnownTip,
+        first_n: u64,
+        bytes_max: usize,
+    ) -> Result<Option<Part>, EngineError> {
+        let part = self.tip_part(tip, first_n, bytes_max)?;
+        let Some(Part { content: Content::Changes(changes), .. }) = &part else { return Ok(part) };
+        let last = first_n + (changes.len() as u64).saturating_sub(1);
+        let items = self.log_items(&tip.chain, first_n, last)?;
+        let ids = items.iter().map(|item| item.id).take(bytes_max / 32).collect();
+        Ok(Some(Part { first_n, content: Content::Ids(ids) }))
+    }
+
     /// Whether a change's bytes are here: of an invalid one they are kept, so that whoever
     /// gets the chain sees what is wrong with it.
     fn is_kept(&self, id: &ChangeId) -> bool {

@@ -1,6 +1,6 @@
 //! What a replica keeps in memory: caches over the store, and the work of one commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -213,7 +213,7 @@ pub(crate) struct State {
     /// Conversations that are kept; worked out again with `kept`.
     pub conversations: Option<Arc<BTreeMap<SpaceId, KeptConversation>>>,
     /// Who told of conversations that the own account has left: he has not heard of that.
-    pub parting_with: BTreeSet<(DeviceId, ConversationId)>,
+    pub parting_with: BTreeMap<AccountId, VecDeque<(DeviceId, ConversationId)>>,
     /// How often somebody came to a conversation or went, since this replica was opened.
     pub moves: u64,
     /// Who takes part in conversations, worked out when it is asked for.

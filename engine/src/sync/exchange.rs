@@ -82,6 +82,8 @@ pub struct Parting {
     pub tip: KnownTip,
     /// What it showed of it ends before this change.
     pub first_n: u64,
+    /// The last change that is for it: of the rest it is given the ids, which prove these.
+    pub last_n: u64,
 }
 
 /// What became of one received chain.
@@ -365,6 +367,12 @@ pub trait Exchange {
     /// # Errors
     /// If the store fails.
     fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>>;
+
+    /// As [`Exchange::part`], the ids alone.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn ids(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>>;
 
     /// The deterministic changes pack of a closed page that is held whole, servable to
     /// who may read the section; `None` for open pages and documents without pages.

@@ -49,6 +49,8 @@ pub struct ChainJob {
     pub fork: bool,
     /// The head alone.
     pub bare: bool,
+    /// The last change of which more than the id is given.
+    pub last_n: u64,
 }
 
 /// Something to send.
@@ -434,7 +436,7 @@ fn queue_bodies(
     if job.bare {
         return Ok(());
     }
-    for body in exchange.bodies_of(&job.tip, job.first_n, ready.head_n)? {
+    for body in exchange.bodies_of(&job.tip, job.first_n, ready.head_n.min(job.last_n))? {
         let (section, hash) = (job.section, body.hash);
         batch.bodies.push_back(WantedBody { section, hash, asked: false });
     }
@@ -458,9 +460,13 @@ fn prepare(mut job: ChainJob, exchange: &dyn Exchange) -> ExchangeResult<Option<
     let head_n = head_route(&intro.head).map_or(0, |route| route.n);
     let (mut parts, mut next): (Vec<Part>, u64) = (Vec::new(), job.first_n);
     while !job.bare && next <= head_n && parts.len() < PIECES_MAX {
-        let Some(mut part) = exchange.part(&job.tip, next, PIECE_BYTES_MAX)? else { break };
+        let (found, last) = match next <= job.last_n {
+            true => (exchange.part(&job.tip, next, PIECE_BYTES_MAX)?, head_n.min(job.last_n)),
+            false => (exchange.ids(&job.tip, next, PIECE_BYTES_MAX)?, head_n),
+        };
+        let Some(mut part) = found else { break };
         // A change committed after the head was read is not covered by it.
-        part.truncate(head_n);
+        part.truncate(last);
         if part.content.is_empty() || part.first_n != next {
             break;
         }

@@ -268,8 +268,8 @@ impl Session {
                 let (section, tip) = (*section, *tip);
                 let spared = self.is_spared(&section);
                 let job = |first_n, describe, fork: bool| {
-                    let bare = spared && !fork;
-                    Job::Chain(ChainJob { section, tip, first_n, describe, fork, bare })
+                    let (bare, last_n) = (spared && !fork, u64::MAX);
+                    Job::Chain(ChainJob { section, tip, first_n, describe, fork, bare, last_n })
                 };
                 match known {
                     [] => jobs.push(job(1, true, branches.len() > 1)),
@@ -513,9 +513,11 @@ fn answer(
     item: &WantItem,
     exchange: &dyn Exchange,
 ) -> ExchangeResult<Option<ChainJob>> {
-    let (describe, bare) = (item.have == 0, item.bare);
-    let whole =
-        |fork| Some(ChainJob { section, tip, first_n: 1, describe, fork, bare: bare && !fork });
+    let (describe, bare, last_n) = (item.have == 0, item.bare, u64::MAX);
+    let job = |first_n, describe, fork, bare| {
+        Some(ChainJob { section, tip, first_n, describe, fork, bare, last_n })
+    };
+    let whole = |fork| job(1, describe, fork, bare && !fork);
     if item.fork {
         return Ok(whole(true));
     }
@@ -525,13 +527,8 @@ fn answer(
     let links = exchange.links(&tip.chain, item.have)?;
     Ok(match links.as_slice() {
         // Another branch, or one that was not kept: the head at least.
-        [] => {
-            Some(ChainJob { section, tip, first_n: tip.n + 1, describe, fork: false, bare: true })
-        }
-        [link] if key.link(link) == item.link => {
-            let first_n = item.have + 1;
-            Some(ChainJob { section, tip, first_n, describe: false, fork: false, bare })
-        }
+        [] => job(tip.n + 1, describe, false, true),
+        [link] if key.link(link) == item.link => job(item.have + 1, false, false, bare),
         _ => whole(true),
     })
 }

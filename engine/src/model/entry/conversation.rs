@@ -168,8 +168,15 @@ impl Spoken {
             Self::Edit { target } => w.u8(3).raw(target.as_bytes()),
             Self::Title { title } => w.u8(4).text(title),
             Self::Reaction { target, emoji } => w.u8(5).raw(target.as_bytes()).text(emoji),
+            Self::Read { targets } if targets.len() == 1 => {
+                w.u8(6);
+                for target in targets {
+                    w.raw(target.as_bytes());
+                }
+                &mut w
+            }
             Self::Read { targets } => {
-                w.u8(6).varint(targets.len() as u64);
+                w.u8(7).varint(targets.len() as u64);
                 for target in targets {
                     w.raw(target.as_bytes());
                 }
@@ -195,7 +202,8 @@ impl Spoken {
                 let target = ChangeId::from_bytes(r.array("target")?);
                 Self::Reaction { target, emoji: r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned() }
             }
-            6 => {
+            6 => Self::Read { targets: vec![ChangeId::from_bytes(r.array("target")?)] },
+            7 => {
                 let count = r.count(READ_TARGETS_MAX, "targets")?;
                 let mut targets = Vec::with_capacity(count);
                 for _ in 0..count {

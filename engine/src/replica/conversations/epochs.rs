@@ -122,15 +122,15 @@ impl Replica {
         for (account, member) in &talk.members {
             let authority = self.authority_of(state, account)?;
             let known = authority.as_ref().map(|authority| &authority.devices);
-            if member.present && known.is_none_or(BTreeMap::is_empty) {
+            if member.takes_part() && known.is_none_or(BTreeMap::is_empty) {
                 devices.unknown.push(*account);
             }
             for (device, standing) in known.into_iter().flatten() {
                 devices.owner.insert(*device, *account);
-                if member.present && standing.revoked.is_some() {
+                if member.takes_part() && standing.revoked.is_some() {
                     devices.revoked.insert(*device);
                 }
-                if member.present && standing.revoked.is_none() && !standing.suspended {
+                if member.takes_part() && standing.revoked.is_none() && !standing.suspended {
                     devices.good.insert(*device, (*account, standing.verified.seal_key()));
                 }
             }

@@ -127,10 +127,15 @@ impl Replica {
         let account = known.as_ref().map(|known| known.device.account());
         let told = self.told_by(&mut state, account, keeper)?;
         let mut work = Work::default();
-        let mut taken = 0;
+        let (mut taken, mut concerns) = (0, false);
+        // A device that was revoked speaks for nobody.
+        let speaks = self.speaking(&mut state, remote, account)?;
         for genesis in spaces.iter().take(INTRODUCED_MAX) {
             let Ok(genesis) = ConversationGenesis::decode(genesis) else { continue };
-            self.note_asked(&mut state, remote, &genesis)?;
+            if let Some(account) = speaks {
+                self.note_asked(&mut state, (remote, account), &genesis)?;
+                concerns |= self.takes_part_here(&mut state, &genesis, &account)?;
+            }
             let named = account.is_some_and(|account| genesis.members.contains(&account));
             let own = account.is_some() && account == state.own.as_ref().map(|own| own.account);
             // Of a group a friend of somebody who came to it later may tell.
@@ -142,18 +147,47 @@ impl Replica {
                 taken += 1;
             }
         }
-        if taken == 0 {
+        // Of a new device of somebody one talks with the log of his account is taken from now on: it
+        // may be all that is left of his devices, and nobody else may be there to tell of it.
+        let new = self.known_device(&mut state, remote)?.is_none();
+        if taken == 0 && !(new && concerns) {
             return Ok(false);
         }
-        if let Some(known) = known
-            && self.known_device(&mut state, remote)?.is_none()
-        {
+        if let Some(known) = known.filter(|_| new) {
             self.remember_device(&mut state, &mut work, known);
         }
         self.finish(state, work)?;
         let mut state = self.lock();
         (state.kept, state.conversations) = (None, None);
         Ok(true)
+    }
+
+    /// The account of a remote, unless the log of it says that the device is none of its any more.
+    fn speaking(
+        &self,
+        state: &mut State,
+        remote: &DeviceId,
+        account: Option<AccountId>,
+    ) -> Result<Option<AccountId>, EngineError> {
+        let Some(account) = account else { return Ok(None) };
+        let authority = self.authority_of(state, &account)?;
+        let standing = authority.as_ref().and_then(|authority| authority.devices.get(remote));
+        let good = standing.is_none_or(|one| one.revoked.is_none() && !one.suspended);
+        Ok(good.then_some(account))
+    }
+
+    /// Whether somebody takes part in a conversation that is kept here, or did.
+    fn takes_part_here(
+        &self,
+        state: &mut State,
+        genesis: &ConversationGenesis,
+        account: &AccountId,
+    ) -> Result<bool, EngineError> {
+        let id = genesis.id();
+        if !self.conversations_kept(state)?.contains_key(&Space::Conversation(id).id()) {
+            return Ok(false);
+        }
+        Ok(self.talk_of(state, &id, genesis)?.members.contains_key(account))
     }
 
     /// Takes up a conversation that came by hand; whether it is kept.

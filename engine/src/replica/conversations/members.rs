@@ -17,6 +17,8 @@ use crate::replica::{EngineError, Replica, State};
 pub(crate) struct Member {
     pub round: u64,
     pub present: bool,
+    /// He is one too many: he is heard, and sealed to again once somebody goes.
+    pub over: bool,
     /// He said himself that he goes: nobody took him out.
     pub left: bool,
     /// Versions up to which he is heard, once he has gone.
@@ -83,11 +85,16 @@ fn keep_to_limit(genesis: &ConversationGenesis, members: &mut BTreeMap<AccountId
         present.partition(|(account, _)| genesis.members.binary_search(account).is_ok());
     let room = CONVERSATION_MEMBERS_MAX.saturating_sub(first.len());
     for (_, member) in late.iter_mut().skip(room) {
-        member.present = false;
+        member.over = true;
     }
 }
 
 impl Member {
+    /// Whether it is sealed to him.
+    pub(crate) const fn takes_part(&self) -> bool {
+        self.present && !self.over
+    }
+
     fn goes(&mut self, item: &TalkItem, change: &Membership) {
         if !change.present {
             self.cut.extend(&change.cut);

@@ -12,8 +12,10 @@ use crate::model::entry::ConversationGenesis;
 use crate::replica::{EngineError, Replica, State};
 use crate::sync::exchange::{Exchange, Parting};
 
-/// Peers that told of conversations which the own account has left, as they are remembered.
-const ASKED_MAX: usize = 4096;
+/// Accounts that told of conversations which the own account has left, as they are remembered.
+const ASKED_MAX: usize = 256;
+/// Of each the last devices and conversations.
+const ASKED_BY_ONE_MAX: usize = 16;
 
 impl Replica {
     /// What a remote is to be given of conversations that it or the own account has left, or was
@@ -32,17 +34,25 @@ impl Replica {
                 true => None,
                 false => self.gone_account(&mut state, &talk, remote)?,
             };
-            if let Some(member) = gone.and_then(|account| talk.members.get(&account)) {
-                out.extend(member.told.iter().map(|(key, n)| (*key, *n, section, through, true)));
+            let mut tell = |account: &AccountId, unshown: bool| {
+                for (key, n) in talk.members.get(account).into_iter().flat_map(|one| &one.told) {
+                    out.push((*key, *n, section, through, unshown));
+                }
+            };
+            if let Some(account) = &gone {
+                tell(account, true);
             }
             // Who is thought to have gone may be back: so may the founder, whom others think gone.
-            let asked = state.parting_with.contains(&(*remote, kept.id));
+            let asked = state.parting_with.values().flatten().any(|one| *one == (*remote, kept.id));
             let own = state.own.as_ref().map(|own| own.account);
-            let tells = |own: &AccountId| {
-                (has_left(&talk, own) && (reads || gone.is_some() || asked))
-                    || (kept.genesis.founder == Some(*own) && reads)
-            };
-            if let Some(me) = own.filter(tells) {
+            if let Some(me) = own.filter(|own| has_left(&talk, own) && !reads)
+                && (gone.is_some() || asked)
+            {
+                tell(&me, asked);
+            }
+            let tells =
+                |own: &AccountId| has_left(&talk, own) || kept.genesis.founder == Some(*own);
+            if let Some(me) = own.filter(|own| reads && tells(own)) {
                 let pages = self.documents(&mut state, &section.space)?;
                 for (doc, _) in pages.iter().filter(|(_, page)| page.account == me) {
                     for (key, chain) in self.chains_of(&mut state, doc)? {
@@ -52,6 +62,8 @@ impl Replica {
             }
         }
         drop(state);
+        // Of several places in a chain the last.
+        out.sort_by_key(|(_, n, ..)| std::cmp::Reverse(*n));
         let mut shown: BTreeMap<Section, HashMap<ChainKey, u64>> = BTreeMap::new();
         let mut partings: Vec<Parting> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -71,34 +83,47 @@ impl Replica {
                 continue;
             }
             if let [(_, tip)] = self.chain_tips(&key).unwrap_or_default().as_slice() {
-                partings.push(Parting { section, through, tip: *tip, first_n: upto + 1 });
+                let (tip, first_n) = (*tip, upto + 1);
+                partings.push(Parting { section, through, tip, first_n, last_n: n });
             }
         }
         Ok(partings)
     }
 
-    /// A section of the remote's own, which it may read.
+    /// A section of the remote's own, which it may read and others may not.
     fn readable_by(&self, state: &mut State, remote: &DeviceId) -> Result<Section, EngineError> {
         let account = self.account_of(state, remote)?.unwrap_or(AccountId::from_bytes([0; 32]));
-        Ok(Section { space: Space::Account(account).id(), class: SectionClass::Public })
+        Ok(Section { space: Space::Account(account).id(), class: SectionClass::Private })
     }
 
-    /// Notes that somebody tells of a conversation that the own account has left. He knows of it
-    /// already; that it was left he may not.
-    pub(super) fn note_asked(
+    /// Notes that somebody who takes part in a conversation tells of it, which the own account has
+    /// left. That it was left he may not know.
+    pub(crate) fn note_asked(
         &self,
         state: &mut State,
-        remote: &DeviceId,
+        (remote, account): (&DeviceId, AccountId),
         genesis: &ConversationGenesis,
     ) -> Result<(), EngineError> {
         let Some(own) = state.own.as_ref().map(|own| own.account) else { return Ok(()) };
         let kept = self.conversations_kept(state)?;
         let id = genesis.id();
-        if kept.contains_key(&Space::Conversation(id).id())
-            && has_left(&*self.talk_of(state, &id, genesis)?, &own)
-            && state.parting_with.len() < ASKED_MAX
+        if !kept.contains_key(&Space::Conversation(id).id()) {
+            return Ok(());
+        }
+        let talk = self.talk_of(state, &id, genesis)?;
+        if !has_left(&talk, &own)
+            || !talk.members.contains_key(&account)
+            || self.is_blocked(state, &account)?
         {
-            state.parting_with.insert((*remote, id));
+            return Ok(());
+        }
+        if !state.parting_with.contains_key(&account) && state.parting_with.len() >= ASKED_MAX {
+            state.parting_with.pop_first();
+        }
+        let asked = state.parting_with.entry(account).or_default();
+        if !asked.contains(&(*remote, id)) {
+            asked.truncate(ASKED_BY_ONE_MAX - 1);
+            asked.push_front((*remote, id));
         }
         Ok(())
     }

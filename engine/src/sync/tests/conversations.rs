@@ -1,6 +1,7 @@
 //! Conversations over whole replicas: what is sealed here opens there, and nowhere else.
 
 mod caps;
+mod devices;
 mod groups;
 mod hostile;
 mod keys;

@@ -360,6 +360,10 @@ impl Exchange for Model {
         }))
     }
 
+    fn ids(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {
+        self.part(tip, first_n, bytes_max)
+    }
+
     fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {
         let state = self.state.borrow();
         let Some(branch) = state.branch(tip) else { return Ok(None) };

@@ -29,7 +29,7 @@ pub(super) struct Home {
 }
 
 impl Home {
-    fn new(replica: Replica) -> Self {
+    pub(super) fn new(replica: Replica) -> Self {
         let grown = Arc::new(Mutex::new(BTreeSet::new()));
         let noted = Arc::clone(&grown);
         replica.listen(Box::new(move |events| {
@@ -67,7 +67,7 @@ impl Party for Home {
     }
 }
 
-fn replica(seed: u64) -> Replica {
+pub(super) fn replica(seed: u64) -> Replica {
     let store = Arc::new(MemoryStore::new());
     let options = ReplicaOptions { secret: None, fresh_incarnation: false };
     Replica::open(store, Arc::new(SeededEntropy::new(seed)), options).unwrap()

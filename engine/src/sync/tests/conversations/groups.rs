@@ -11,7 +11,7 @@ use crate::sync::sim::Network;
 use crate::sync::tests::replicas::{Home, NOW, person};
 
 /// Tells a home of conversations, as a device of the teller.
-fn introduce(to: &Home, teller: &Home, genesis: &[ConversationGenesis]) -> bool {
+pub(super) fn introduce(to: &Home, teller: &Home, genesis: &[ConversationGenesis]) -> bool {
     let device = teller.replica.device().unwrap();
     let mut w = crate::codec::Writer::new();
     teller.replica.path(&device).unwrap().unwrap().encode(&mut w);

@@ -179,7 +179,9 @@ fn who_founded_a_group_is_believed_when_he_wrote_in_it() {
         kept.values().find(|kept| kept.id == genesis.id()).unwrap().standing
     };
     assert_eq!(standing(), ConversationStanding::Requested);
-    // Of the founder himself it is another matter once a page of his is here.
+    // Of the founder himself it is another matter once a page of his is here; his device is
+    // remembered.
+    assert!(introduce(&bob));
     assert!(!introduce(&bob));
     assert_eq!(standing(), ConversationStanding::Requested);
 }

@@ -117,3 +117,11 @@ fn so_many_messages_are_named_as_read_at_once() {
     let over = Spoken::decode(&of(READ_TARGETS_MAX + 1).encode(), 0);
     assert!(matches!(over, Err(DecodeError::TooLarge { .. })), "{over:?}");
 }
+
+#[test]
+fn what_names_one_message_as_read_has_the_bytes_it_always_had() {
+    let read = Spoken::Read { targets: vec![ChangeId::from_bytes([5; 32])] };
+    let bytes = [&[6][..], &[5; 32]].concat();
+    assert_eq!(Spoken::decode(&bytes, 0), Ok(read.clone()));
+    assert_eq!(read.encode(), bytes);
+}
