@@ -186,6 +186,10 @@ impl Exchange for Hub {
         self.replica().introduce(tip)
     }
 
+    fn ids(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {
+        self.replica().ids(tip, first_n, bytes_max)
+    }
+
     fn part(&self, tip: &KnownTip, first_n: u64, bytes_max: usize) -> ExchangeResult<Option<Part>> {
         if let Some(more) = self.also_of(&tip.chain) {
             return Ok(more.parts.into_iter().find(|part| part.first_n == first_n));
