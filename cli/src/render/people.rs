@@ -67,8 +67,13 @@ pub(super) fn profile(profile: &Profile) -> View {
         fields = fields.put(format!("theme.{key}"), Cell::Text(value.clone()));
     }
     for hub in profile.hubs.iter().flatten() {
-        let stranger = if hub.member == Some(false) { " (not a member)" } else { "" };
-        let text = format!("{} {}{stranger}", hub.name, short(&hub.hub));
+        let mark = match hub.member {
+            Some(true) => "",
+            Some(false) => " (not a member)",
+            // Name and all are the account's own words.
+            None => " (says so)",
+        };
+        let text = format!("{} {}{mark}", hub.name, short(&hub.hub));
         fields = fields.put("hub", Cell::Text(text));
     }
     for FieldConflict { field, values } in profile.conflicts.iter().flatten() {
@@ -407,6 +412,25 @@ mod tests {
         let away = Post { missing: Flag(true), ..Post::default() };
         let View::Block { rows, .. } = post(&away) else { panic!("no block") };
         assert_eq!(rows[0][3].plain(), "(not here yet)");
+    }
+
+    #[test]
+    fn a_hub_that_nobody_proves_says_so() {
+        let hub = |member| mosaic_node::api::types::ProfileHub {
+            hub: "ab".repeat(32),
+            name: "Gardeners".into(),
+            member,
+        };
+        let shown = |member| {
+            let record = Profile { hubs: Some(vec![hub(member)]), ..Profile::default() };
+            let View::Fields(fields) = profile(&record) else { panic!("no fields") };
+            let field = fields.into_iter().find(|(name, _)| name == "hub");
+            field.map(|(_, cell)| cell.pretty().to_owned()).unwrap()
+        };
+        let named = format!("Gardeners {}", short(&"ab".repeat(32)));
+        assert_eq!(shown(Some(true)), named);
+        assert_eq!(shown(Some(false)), format!("{named} (not a member)"));
+        assert_eq!(shown(None), format!("{named} (says so)"));
     }
 
     #[test]

@@ -86,9 +86,11 @@ fn leave(app: &App, request: HubLeave) -> Result<Record, ErrorRecord> {
     let hub = name::hub(&replica, &request.hub)?;
     let me = replica.account()?;
     let member = replica.hub(&hub, |hub| hub.rank(&me)).ok().flatten();
+    let mut hidden = Ok(());
     if member.is_some() {
         replica.leave_hub(&hub, clock::now_ms()).map_err(name::refused(hub))?;
-        super::profile::hide_hub(&replica, &hub)?;
+        // It is left whether the profile can be written or not.
+        hidden = super::profile::hide_hub(&replica, &hub);
     } else if !request.forget {
         let message = "you are no member of this hub";
         return Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic hub list"));
@@ -99,6 +101,7 @@ fn leave(app: &App, request: HubLeave) -> Result<Record, ErrorRecord> {
         replica.serve_hub(&hub, false)?;
         app.kept_changed();
     }
+    hidden?;
     Ok(left)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::change::value::Value;
 use mosaic_engine::hash::{AccountId, HubId};
+use mosaic_engine::limits::HUB_NAME_BYTES_MAX;
 use mosaic_engine::model::entry::Attachment as FileRef;
 use mosaic_engine::replica::{Edits, Field, Replica, parse_picture, picture_value};
 
@@ -36,7 +37,7 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
     let mut out = Profile { account: account.to_string(), ..Profile::default() };
     let mut links: BTreeMap<String, String> = BTreeMap::new();
     let mut picture: BTreeMap<String, Value> = BTreeMap::new();
-    let mut hubs = Vec::new();
+    let mut hubs = BTreeMap::new();
     for field in &fields {
         let text = field.value.as_text().map(str::to_owned);
         match field.key.split_once('.') {
@@ -45,7 +46,11 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
             Some(("links", number)) => links.extend(text.map(|text| (number.to_owned(), text))),
             Some(("fields", name)) => out.fields.extend(text.map(|text| (name.to_owned(), text))),
             Some(("theme", name)) => out.theme.extend(text.map(|text| (name.to_owned(), text))),
-            Some(("hubs", id)) => hubs.extend(shown_hub(replica, account, id, text)),
+            Some(("hubs", id)) => {
+                if let Some(hub) = HubId::parse_hex(id).filter(|_| hubs.len() < SHOWN_HUBS_MAX) {
+                    hubs.entry(hub).or_insert(text);
+                }
+            }
             Some(("avatar", part)) => {
                 picture.insert(part.to_owned(), field.value.clone());
             }
@@ -54,8 +59,8 @@ fn profile(replica: &Replica, account: &AccountId, conflicts: bool) -> Result<Re
     }
     out.links = links.into_values().collect();
     out.avatar = avatar(&picture).as_ref().map(view::attachment);
-    hubs.truncate(SHOWN_HUBS_MAX);
-    out.hubs = Some(hubs).filter(|hubs| !hubs.is_empty());
+    let hubs = hubs.into_iter().map(|(hub, said)| shown_hub(replica, account, &hub, said));
+    out.hubs = Some(hubs.collect()).filter(|hubs: &Vec<_>| !hubs.is_empty());
     if conflicts {
         out.conflicts = Some(fields.iter().filter_map(conflict).collect());
     }
@@ -183,16 +188,19 @@ fn hub_field(hub: &HubId) -> String {
 fn shown_hub(
     replica: &Replica,
     account: &AccountId,
-    id: &str,
+    hub: &HubId,
     said: Option<String>,
-) -> Option<ProfileHub> {
-    let hub = HubId::parse_hex(id)?;
-    let here = replica.hub(&hub, |hub| (hub.settings().name, hub.rank(account).is_some())).ok();
+) -> ProfileHub {
+    let here = replica.hub(hub, |hub| (hub.settings().name, hub.rank(account).is_some())).ok();
     let (name, member) = match here {
         Some((name, member)) => (name, Some(member)),
-        None => (said.unwrap_or_default(), None),
+        // A name that no hub can have is none.
+        None => {
+            let said = said.filter(|name| name.len() <= HUB_NAME_BYTES_MAX);
+            (said.unwrap_or_default(), None)
+        }
     };
-    Some(ProfileHub { hub: hub.to_string(), name, member })
+    ProfileHub { hub: hub.to_string(), name, member }
 }
 
 /// A hub that we are in, and its name.
