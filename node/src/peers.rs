@@ -265,6 +265,11 @@ impl Peers {
         Ok(record)
     }
 
+    /// Whether there is a record of a device: it was dialled, or showed something that is kept.
+    pub(crate) fn knows(&self, device: &DeviceId) -> bool {
+        self.lock().records.contains_key(device)
+    }
+
     /// Forgets what a stranger showed, once it has left. May block.
     pub(crate) fn forget_visitor(&self, device: &DeviceId) -> Result<(), EngineError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);

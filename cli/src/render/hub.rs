@@ -199,6 +199,7 @@ pub(super) fn report(report: &Report) -> View {
         (Some(act), Some(by)) => format!("{act} by {}", short(by)),
         _ => report.state.clone(),
     };
+    let unproven = if report.author_unproven.0 { ", author not proven" } else { "" };
     let someone = |name: &Option<String>, id: &String| match name {
         Some(name) => Cell::Name(name.clone()),
         None => Cell::Id(id.clone()),
@@ -212,6 +213,6 @@ pub(super) fn report(report: &Report) -> View {
         someone(&report.account_name, &report.account),
         Cell::Text(report.reason.clone().unwrap_or_default()),
         Cell::Text(report.text.clone().unwrap_or_default()),
-        Cell::Text(state),
+        Cell::Text(format!("{state}{unproven}")),
     ])
 }

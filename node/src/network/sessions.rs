@@ -399,7 +399,7 @@ impl Sessions {
             connection.close(2u32.into(), b"no keys");
             return None;
         }
-        let session = Session::new(role, remote, salt, options());
+        let session = Session::new(role, remote, salt, self.options(role, &remote));
         let (commands, waiting) = mpsc::channel(COMMANDS_WAITING);
         let (outcomes, noted) = mpsc::channel(OUTCOMES_WAITING);
         let fetcher = Arc::new(Fetcher::new(self.net.clone(), &connection));
@@ -436,6 +436,12 @@ impl Sessions {
             }
             drop(place);
         })
+    }
+
+    /// Strangers that dial are asked for no receipts: what is asked for tells what is one's own.
+    fn options(&self, role: Role, remote: &DeviceId) -> Options {
+        let receipts = role == Role::Initiator || self.peers.knows(remote);
+        Options { receipts, ..Options::default() }
     }
 
     /// Fetches wanted files each time an outcome leaves some open, or another session begins to
@@ -494,8 +500,4 @@ async fn note_all(peers: Arc<Peers>, mut finished: mpsc::Receiver<Finished>, wan
             wanted.notify_one();
         }
     }
-}
-
-fn options() -> Options {
-    Options { receipts: true, ..Options::default() }
 }

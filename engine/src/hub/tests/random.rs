@@ -154,7 +154,10 @@ pub(super) fn action(dice: &mut Dice, world: &World, things: &Things, author: u8
         },
         93..95 => HubAction::Report(SealedReport {
             epoch: crate::hash::EpochId::from_bytes([author; 32]),
-            wraps: Vec::new(),
+            wraps: vec![crate::model::entry::Wrap {
+                device: DeviceId::from_bytes([author; 32]),
+                sealed: vec![author; crate::seal::WRAP_BYTES],
+            }],
             sealed: Vec::new(),
         }),
         95..97 => HubAction::Dismiss { report: of(dice, &things.reports) },

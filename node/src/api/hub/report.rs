@@ -41,28 +41,35 @@ fn write(
     about: ReportSubject,
     reason: &str,
 ) -> Result<Record, ErrorRecord> {
-    let id = replica.report(hub, about, reason, clock::now_ms()).map_err(name::refused(*hub))?;
-    let reports = replica.reports(hub)?.opened;
-    let written = reports.iter().find(|report| report.id == id);
-    let written = written
-        .ok_or_else(|| ErrorRecord::new(ErrorKind::Error, "the report does not open here"))?;
-    record(replica, hub, written, false)
+    let now_ms = clock::now_ms();
+    let id = replica.report(hub, about, reason, now_ms).map_err(name::refused(*hub))?;
+    let written = replica.own_reports(hub)?.opened.into_iter().find(|report| report.id == id);
+    // It is durable, whether it is listed or not.
+    let me = replica.account()?;
+    let written = written.unwrap_or_else(|| OpenedReport {
+        id,
+        account: me,
+        time_ms: now_ms,
+        about,
+        reason: reason.to_owned(),
+        text: None,
+        unproven: false,
+        handled: None,
+    });
+    record(replica, hub, &written, false)
 }
 
 fn list(app: &App, request: ReportList) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let hub = name::hub(&replica, &request.hub)?;
-    let me = replica.account()?;
     if !request.own && !replica.moderates(&hub)? {
         let message = "reports are for those who may hide messages of this hub";
         let hint = format!("mosaic hub report list {}", hub.short());
         return Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint));
     }
-    let reports = replica.reports(&hub)?;
-    let shown = reports.opened.iter().filter(|report| match request.own {
-        true => report.account == me,
-        false => request.all || report.handled.is_none(),
-    });
+    let reports = if request.own { replica.own_reports(&hub)? } else { replica.reports(&hub)? };
+    let shown = reports.opened.iter();
+    let shown = shown.filter(|r| request.own || request.all || r.handled.is_none());
     let mut records = shown
         .map(|report| record(&replica, &hub, report, request.names))
         .collect::<Result<Vec<_>, _>>()?;
@@ -129,12 +136,13 @@ fn record(
         None => None,
     };
     let purged = view.as_ref().is_some_and(|v| matches!(v.state, MessageState::Purged { .. }));
-    let (now, kept) = match view.as_ref().map(|view| &view.text) {
-        Some(Text::Here(text)) => (Some(text.clone()), false),
-        // What was withdrawn since can still be judged; what was purged is gone for good.
-        _ if !purged => (report.text.clone(), report.text.is_some()),
-        _ => (None, false),
+    let now = match view.as_ref().map(|view| &view.text) {
+        Some(Text::Here(text)) => Some(text.clone()),
+        _ => None,
     };
+    // What was withdrawn or edited since can still be judged; what was purged is gone for good.
+    let brought = report.text.clone().filter(|text| !purged && now.as_ref() != Some(text));
+    let (text, kept) = (brought.clone().or(now), brought.is_some());
     let handled = report.handled.as_ref();
     Ok(Record::Report(Report {
         id: report.id.to_string(),
@@ -147,7 +155,8 @@ fn record(
         channel: view.as_ref().map(|view| view.channel.to_string()),
         account: author.to_string(),
         account_name: name(&author)?,
-        text: now,
+        author_unproven: report.unproven.into(),
+        text,
         text_kept: kept.into(),
         reason: Some(report.reason.clone()).filter(|reason| !reason.is_empty()),
         state: if handled.is_some() { "handled" } else { "open" }.to_owned(),

@@ -10,8 +10,10 @@ use crate::limits::{
 };
 use crate::seal::WRAP_BYTES;
 
-/// What a report says is filled up to a multiple of this, so that its length tells little.
-const STEP: usize = 256;
+/// Bytes of the tag of what is sealed.
+const TAG_BYTES: usize = 16;
+/// What a report says is filled up to this, so that its length tells nothing.
+const PLAIN_BYTES: usize = HUB_REPORT_BYTES_MAX - TAG_BYTES;
 
 /// A report as everybody sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +82,14 @@ impl SealedReport {
             if wraps.last().is_some_and(|last| last.device >= device) {
                 return Err(DecodeError::Rule("devices are not in strictly rising order"));
             }
-            wraps.push(Wrap { device, sealed: r.bytes(WRAP_BYTES, "wrap")?.to_vec() });
+            let sealed = r.bytes(WRAP_BYTES, "wrap")?.to_vec();
+            if sealed.len() != WRAP_BYTES {
+                return Err(DecodeError::Rule("a wrap has 81 bytes"));
+            }
+            wraps.push(Wrap { device, sealed });
+        }
+        if wraps.is_empty() {
+            return Err(DecodeError::Rule("a report for nobody"));
         }
         let sealed = r.bytes(HUB_REPORT_BYTES_MAX, "report")?.to_vec();
         Ok(Self { epoch, wraps, sealed })
@@ -88,8 +97,8 @@ impl SealedReport {
 }
 
 impl Report {
-    /// Encodes `1 message entry, or 2 member account ‖ reason ‖ body`, and zeros up to a
-    /// multiple of 256 bytes.
+    /// Encodes `1 message entry, or 2 member account ‖ reason ‖ body`, and zeros up to
+    /// 4,080 bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
@@ -101,7 +110,7 @@ impl Report {
         }
         w.text(&self.reason).bytes(&self.body);
         let mut bytes = w.finish();
-        bytes.resize(bytes.len().next_multiple_of(STEP), 0);
+        bytes.resize(PLAIN_BYTES.max(bytes.len()), 0);
         bytes
     }
 
@@ -119,6 +128,9 @@ impl Report {
         let reason = r.text(HUB_REPORT_REASON_BYTES_MAX, "reason")?.to_owned();
         let most = HUB_REPORT_TEXT_BYTES_MAX + BODY_SALT_BYTES;
         let body = r.bytes(most, "body of what is reported")?.to_vec();
+        if bytes.len() != PLAIN_BYTES || r.rest().iter().any(|byte| *byte != 0) {
+            return Err(DecodeError::Rule("a report is filled up with zeros to its one length"));
+        }
         Ok(Self { about, reason, body })
     }
 }
@@ -129,7 +141,7 @@ mod tests {
     use crate::hash::ChangeId;
 
     #[test]
-    fn the_longest_report_fits_and_its_length_tells_little() {
+    fn the_longest_report_fits_and_its_length_tells_nothing() {
         let entry = EntryRef {
             account: AccountId::from_bytes([1; 32]),
             entry: ChangeId::from_bytes([2; 32]),
@@ -139,9 +151,13 @@ mod tests {
             let body = vec![b'y'; body + BODY_SALT_BYTES];
             let report = Report { about, reason: "x".repeat(reason), body };
             let bytes = report.encode();
-            assert_eq!(bytes.len() % STEP, 0);
-            assert!(bytes.len() + 16 <= HUB_REPORT_BYTES_MAX, "{}", bytes.len());
+            assert_eq!(bytes.len() + TAG_BYTES, HUB_REPORT_BYTES_MAX);
             assert_eq!(Report::decode(&bytes), Ok(report));
+            // Nothing else has a place in it.
+            let mut more = bytes.clone();
+            *more.last_mut().unwrap() = 1;
+            assert!(Report::decode(&more).is_err() && Report::decode(&bytes[1..]).is_err());
+            assert!(Report::decode(&[&bytes[..], &[0]].concat()).is_err());
         }
         let member = ReportSubject::Member(AccountId::from_bytes([1; 32]));
         let long = "x".repeat(HUB_REPORT_REASON_BYTES_MAX + 1);

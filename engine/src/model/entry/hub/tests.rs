@@ -174,6 +174,11 @@ fn one_more_than_a_limit_is_refused() {
         HubAction::Begin(genesis(vec![])),
         HubAction::Begin(genesis(owners(2).into_iter().rev().collect())),
         HubAction::Report(report(65)),
+        HubAction::Report(report(0)),
+        HubAction::Report(SealedReport {
+            wraps: vec![Wrap { device: DeviceId::from_bytes([1; 32]), sealed: vec![1; 80] }],
+            ..report(1)
+        }),
         HubAction::Report(SealedReport { sealed: vec![7; HUB_REPORT_BYTES_MAX + 1], ..report(1) }),
         HubAction::Report(SealedReport {
             wraps: report(2).wraps.into_iter().rev().collect(),

@@ -1,7 +1,7 @@
 //! Reports to moderators: who can read them, and what becomes of them.
 
 use super::*;
-use crate::model::entry::ReportSubject;
+use crate::model::entry::{Entry, HubOperation, Report, ReportSubject, Wrap};
 use crate::replica::{OpenedReport, Reports};
 
 /// What a home can read of the reports of a hub.
@@ -39,8 +39,15 @@ fn a_report_opens_for_moderators_and_its_author_alone() {
         }
     }
     // Nothing of it stands in the clear at anybody's.
-    let items = format!("{:?}", network.parties[2].replica.hub_items(&hub));
-    assert!(!items.contains("rude") && !items.contains(&format!("{insult:?}")));
+    let sealed = network.parties[2].replica.hub(&hub, |hub| hub.reports()[0].sealed.clone());
+    let action = HubAction::Report(sealed.unwrap());
+    let deed = HubOperation { action, reason: String::new(), seen: Vec::new() };
+    let encoded = Entry::Hub(Box::new(deed)).encode();
+    let plain = Report { about, reason: "rude".into(), body: b"an insult".to_vec() }.encode();
+    for said in [b"rude".as_slice(), b"an insult", insult.as_bytes(), accounts[2].as_bytes()] {
+        let stands = |bytes: &[u8]| bytes.windows(said.len()).any(|window| window == said);
+        assert!(stands(&plain) && !stands(&encoded));
+    }
     // What its author withdrew moderators can still judge, and no other report is open beside it.
     network.parties[2].replica.delete(insult, NOW + 102).unwrap();
     settle(&mut network);
@@ -118,7 +125,10 @@ fn a_flood_of_reports_is_bounded_and_that_of_a_banned_member_void() {
         &hub,
         HubAction::Report(crate::model::entry::SealedReport {
             epoch: crate::hash::EpochId::from_bytes([1; 32]),
-            wraps: Vec::new(),
+            wraps: vec![Wrap {
+                device: network.parties[0].replica.own_device(),
+                sealed: vec![1; crate::seal::WRAP_BYTES],
+            }],
             sealed: Vec::new(),
         }),
         NOW + 302,
@@ -127,4 +137,56 @@ fn a_flood_of_reports_is_bounded_and_that_of_a_banned_member_void() {
     let founder = &network.parties[0].replica;
     assert_eq!(founder.reports(&hub).unwrap().sealed, 0);
     assert_eq!(founder.hub(&hub, |hub| hub.reports().len()).unwrap(), 81);
+}
+
+#[test]
+fn nobody_is_blamed_for_what_another_wrote() {
+    let (mut network, accounts, hub, channel, _) = hub_of(3, 43);
+    let mine = say(&network.parties[2], &hub, &channel, "an insult", NOW + 100).unwrap();
+    settle(&mut network);
+    let about = ReportSubject::Message(EntryRef { account: accounts[1], entry: mine });
+    let reporter = &network.parties[2].replica;
+    // Not by a replica that is as it should be, and not where the entry is here.
+    let refused = reporter.report(&hub, about, "rude", NOW + 101);
+    assert!(matches!(refused, Err(EngineError::NotFound { .. })), "{refused:?}");
+    reporter.report_unasked(&hub, about, "rude", NOW + 102).unwrap();
+    // What is nowhere is named by its reporter alone.
+    let nowhere = EntryRef { account: accounts[1], entry: ChangeId::from_bytes([9; 32]) };
+    let nowhere = ReportSubject::Message(nowhere);
+    reporter.report_unasked(&hub, nowhere, "rude", NOW + 103).unwrap();
+    settle(&mut network);
+    let Reports { opened, sealed, .. } = network.parties[0].replica.reports(&hub).unwrap();
+    assert_eq!((opened.len(), sealed), (1, 1));
+    assert_eq!((opened[0].about, opened[0].unproven, &opened[0].text), (nowhere, true, &None));
+}
+
+#[test]
+fn what_was_reported_stays_though_its_author_edits_it() {
+    let (mut network, accounts, hub, channel, _) = hub_of(3, 44);
+    let entry = say(&network.parties[1], &hub, &channel, "harmless", NOW + 100).unwrap();
+    network.parties[1].replica.edit(entry, "an insult", NOW + 101).unwrap();
+    settle(&mut network);
+    let about = ReportSubject::Message(EntryRef { account: accounts[1], entry });
+    network.parties[2].replica.report(&hub, about, "rude", NOW + 102).unwrap();
+    network.parties[1].replica.edit(entry, "harmless again", NOW + 103).unwrap();
+    settle(&mut network);
+    let report = read(&network.parties[0], &hub).remove(0);
+    assert_eq!((report.text.as_deref(), report.unproven), (Some("an insult"), false));
+}
+
+#[test]
+fn a_dismissal_settles_what_the_same_one_said_before() {
+    let (mut network, accounts, hub, _, _) = hub_of(3, 45);
+    let about = ReportSubject::Member(accounts[1]);
+    let reporter = &network.parties[2].replica;
+    for n in 0..3 {
+        reporter.report_unasked(&hub, about, "again", NOW + 100 + n).unwrap();
+    }
+    settle(&mut network);
+    let founder = &network.parties[0].replica;
+    let [report] = &founder.reports(&hub).unwrap().opened[..] else { panic!() };
+    let dismiss = HubAction::Dismiss { report: report.id };
+    founder.hub_operation(&hub, dismiss, "fine", NOW + 200).unwrap();
+    let open = read(&network.parties[0], &hub);
+    assert!(open.iter().all(|report| report.handled.is_some()), "{open:?}");
 }

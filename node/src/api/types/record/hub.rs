@@ -250,10 +250,12 @@ records! {
         account: String,
         /// As this home calls him; only if asked for.
         account_name: Option<String>,
-        /// The text of the message.
+        /// The message is not here: that it is his, and of this hub, its reporter alone says.
+        author_unproven: Flag,
+        /// The text of the message, as it was when it was reported where that is known.
         text: Option<String>,
-        /// Its author withdrew the text, or it is not here: this is what the report brought along, and
-        /// its author had signed.
+        /// Its author withdrew or changed the text, or it is not here: this is what the report brought
+        /// along, and its author had signed.
         text_kept: Flag,
         /// Why, as who reports says.
         reason: Option<String>,

@@ -56,9 +56,9 @@ records! {
         /// `whole` if that is all that is known here, `behind` if more came since, here or there, and
         /// `failed` if it could not show that it has what it signed for.
         state: String,
-        /// It holds what is private too, sealed.
+        /// It says that it holds what is private too, sealed.
         private: Flag,
-        /// When it last showed that it has a part of it.
+        /// When it last showed that it has a part of it, or can get it.
         checked_at: Option<String>,
         /// When it could not, if it has not shown it since.
         failed_at: Option<String>,
