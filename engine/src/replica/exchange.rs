@@ -21,7 +21,7 @@ use crate::sync::exchange::{
     Look, Newest, PackRef, PagePack, Parting, Receipt, Received, Section,
 };
 use crate::view::bodies_of;
-use crate::wire::{ChangePacker, Content, HeadBytes, Part};
+use crate::wire::{ChangePacker, Content, HeadBytes, Part, Probe};
 
 /// Bodies about to be given of which the documents are remembered.
 const OFFERED_MAX: usize = 16_384;
@@ -208,7 +208,11 @@ impl Replica {
     }
 
     /// A body that a remote may have, where it is known in which document to look first.
-    fn given_body(&self, remote: &DeviceId, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
+    pub(super) fn given_body(
+        &self,
+        remote: &DeviceId,
+        hash: &BlobHash,
+    ) -> Result<Option<Bytes>, EngineError> {
         if let Some(doc) = self.offered.doc_of(hash)
             && let Some(row) = self.store.get(Table::Meta, &keys::body(hash, &doc))?
             && BodyState::parse(&row) == Some(BodyState::Held)
@@ -468,6 +472,10 @@ impl Exchange for Replica {
         now_ms: u64,
     ) -> ExchangeResult<Option<Option<Look>>> {
         Ok(self.note_hold(remote, space, hold, now_ms)?)
+    }
+
+    fn answer(&self, remote: &DeviceId, probe: &Probe) -> ExchangeResult<Option<[u8; 32]>> {
+        Ok(self.answer_probe(remote, probe)?)
     }
 
     fn note_probed(

@@ -21,11 +21,9 @@ use crate::wire::{Hold, PROBE_BYTES_MAX, Probe};
 
 /// How long a receipt says that something is held.
 const HOLD_MS: u64 = 14 * DAY_MS;
-/// A receipt is taken to end by then, whatever it says.
-const HOLD_MS_MAX: u64 = 30 * DAY_MS;
 /// Age at which another is asked for though nothing changed.
 const RENEW_MS: u64 = DAY_MS;
-/// Devices of which receipts of one space are kept: those that hold it longest.
+/// Devices of which receipts of one space are kept: own ones, then those heard last.
 const HOLDERS_MAX: usize = 64;
 /// Documents that are looked at for a body to ask for.
 const TRIES: usize = 8;
@@ -47,7 +45,7 @@ pub struct Holder {
     pub until_ms: u64,
     /// It is all that is known here.
     pub complete: bool,
-    /// It holds what is private too, sealed.
+    /// It says that it holds what is private too, sealed.
     pub private: bool,
     /// When it last showed that it has a part of it.
     pub checked_ms: Option<u64>,
@@ -178,34 +176,54 @@ impl Replica {
         space: &SpaceId,
         now_ms: u64,
     ) -> Result<Option<Hold>, EngineError> {
-        let mut classes = 0;
+        let mut sections = Vec::new();
         for class in [SectionClass::Authority, SectionClass::Public, SectionClass::Private] {
             let section = Section { space: *space, class };
-            let mut state = self.lock();
             let private = class == SectionClass::Private;
-            let kept = self.sections_kept(&mut state)?.contains(&section)
-                // Of a private section nothing comes unless the account lets it be kept.
-                && (!private || !self.section_tips(&mut state, &section)?.is_empty())
-                && !self.is_limited(&mut state, &section)?
-                && !self.may_lack(&mut state, &section)?;
-            drop(state);
-            let whole = kept
-                && self.readable(remote, &section)?
-                && self
-                    .section_missing(&section)
-                    .map_err(|e| EngineError::Invalid(e.to_string()))?
-                    == 0;
-            if whole {
-                classes |= bit(class);
+            // Who may not read it costs nothing.
+            if !self.readable(remote, &section)? {
+                if private {
+                    continue;
+                }
+                return Ok(None);
+            }
+            let before = self.section_digest(&mut self.lock(), &section)?;
+            if self.holds_whole(&section)? {
+                sections.push((section, before));
             } else if !private {
                 return Ok(None);
             }
         }
         let mut state = self.lock();
+        let mut classes = 0;
+        for (section, before) in sections {
+            // What came in between was not looked at.
+            if self.section_digest(&mut state, &section)? != before {
+                return Ok(None);
+            }
+            classes |= bit(section.class);
+        }
         let digest = self.hold_digest(&mut state, space, classes)?;
         let Some(own) = state.own.as_ref() else { return Ok(None) };
         let times = (now_ms, now_ms.saturating_add(HOLD_MS));
         Ok(Some(Hold::sign(&own.secret, space, (classes, digest), times)))
+    }
+
+    /// Whether all that is known of a section is here, but for what is void for everybody.
+    fn holds_whole(&self, section: &Section) -> Result<bool, EngineError> {
+        let mut state = self.lock();
+        let private = section.class == SectionClass::Private;
+        let kept = self.sections_kept(&mut state)?.contains(section)
+            // Of a private section nothing comes unless the account lets it be kept.
+            && (!private || !self.section_tips(&mut state, section)?.is_empty())
+            && !self.is_limited(&mut state, section)?
+            && !self.may_lack(&mut state, section)?
+            && !self.passes_over(&mut state, section)?;
+        drop(state);
+        let missing = || {
+            self.section_missing(section).map_err(|error| EngineError::Invalid(error.to_string()))
+        };
+        Ok(kept && missing()? == 0)
     }
 
     /// See [`Exchange::take_hold`].
@@ -221,36 +239,79 @@ impl Replica {
         }
         // The signature is over what the clock there said; what is kept is as far as it can be true.
         let at_ms = hold.at_ms.min(now_ms);
-        let until_ms = hold.until_ms.min(now_ms.saturating_add(HOLD_MS_MAX));
+        let until_ms = hold.until_ms.min(now_ms.saturating_add(HOLD_MS));
         let whole = bit(SectionClass::Authority) | bit(SectionClass::Public);
         if until_ms <= now_ms || hold.classes & whole != whole {
             return Ok(Some(None));
         }
+        // One from a time that has not come is no reason to pass over what is heard now.
         let known = self.receipt(space, remote)?;
-        if known.is_some_and(|known| known.hold.at_ms > at_ms) {
+        if known.is_some_and(|known| (at_ms.saturating_add(1)..=now_ms).contains(&known.hold.at_ms))
+        {
             return Ok(Some(None));
         }
         let (checked_ms, failed_ms) =
             known.map_or((0, 0), |known| (known.checked_ms, known.failed_ms));
         let kept = Kept { hold: Hold { at_ms, until_ms, ..*hold }, checked_ms, failed_ms };
         let mut batch = Batch::new();
-        if known.is_none() {
-            let mut others = self.receipts(space)?;
-            others.sort_by_key(|(device, other)| (other.hold.until_ms, *device));
-            let over = (others.len() + 1).saturating_sub(HOLDERS_MAX);
-            for (device, _) in others.iter().take(over) {
-                batch.delete(Table::Meta, keys::hold(space, device));
-            }
+        if known.is_none() && !self.make_receipt_room(remote, space, now_ms, &mut batch)? {
+            return Ok(Some(None));
         }
         batch.put(Table::Meta, keys::hold(space, remote), kept.encode());
         // Nobody waits for it: lost in a crash, it is asked for again.
-        drop(self.store.submit(batch)?);
-        Ok(Some(self.choose_probe(space)?))
+        let written = self.store.submit(batch)?;
+        let look = self.choose_probe(space, hold)?;
+        if look.is_some() {
+            // The answer is noted in the row.
+            written.wait()?;
+        }
+        Ok(Some(look))
     }
 
-    /// A part of a body that is here, and what somebody who has it answers.
-    fn choose_probe(&self, space: &SpaceId) -> Result<Option<Look>, EngineError> {
+    /// Lets go of receipts that ran out, and of those heard longest ago of other accounts' devices
+    /// where there are too many; whether there is room for one of `remote`.
+    fn make_receipt_room(
+        &self,
+        remote: &DeviceId,
+        space: &SpaceId,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<bool, EngineError> {
+        let mut others = self.receipts(space)?;
+        others.retain(|(device, other)| {
+            let stands = other.hold.until_ms > now_ms;
+            if !stands {
+                batch.delete(Table::Meta, keys::hold(space, device));
+            }
+            stands
+        });
         let mut state = self.lock();
+        let me = state.own.as_ref().map(|own| own.account);
+        let authority = match &me {
+            Some(me) => self.authority_of(&mut state, me)?,
+            None => None,
+        };
+        let own = |device: &DeviceId| authority.as_ref().is_some_and(|a| a.may_write(device));
+        let over = (others.len() + 1).saturating_sub(HOLDERS_MAX);
+        let mut strange: Vec<_> = others.iter().filter(|(device, _)| !own(device)).collect();
+        if strange.len() < over && !own(remote) {
+            return Ok(false);
+        }
+        strange.sort_by_key(|(device, other)| (other.hold.at_ms, *device));
+        for (device, _) in strange.into_iter().take(over) {
+            batch.delete(Table::Meta, keys::hold(space, device));
+        }
+        Ok(true)
+    }
+
+    /// A part of a body that is here, and what somebody who has it answers. Nothing where the
+    /// receipt is not about what is here: its signer may never have had that body, or have it no
+    /// more.
+    fn choose_probe(&self, space: &SpaceId, hold: &Hold) -> Result<Option<Look>, EngineError> {
+        let mut state = self.lock();
+        if self.hold_digest(&mut state, space, hold.classes)? != hold.digest {
+            return Ok(None);
+        }
         let mut docs = self.documents(&mut state, space)?;
         docs.retain(|(_, description)| description.kind.is_log());
         for _ in 0..TRIES {
@@ -288,6 +349,20 @@ impl Replica {
         number.checked_rem(end as u64).and_then(|rest| usize::try_from(rest).ok()).unwrap_or(0)
     }
 
+    /// See [`Exchange::answer`].
+    pub(super) fn answer_probe(
+        &self,
+        remote: &DeviceId,
+        probe: &Probe,
+    ) -> Result<Option<[u8; 32]>, EngineError> {
+        // Before it is read and hashed: whoever asks chooses which, and files are large.
+        if self.held_size(&probe.body)?.is_none_or(|size| size > PACKED_BODY_BYTES_MAX) {
+            return Ok(None);
+        }
+        let body = self.given_body(remote, &probe.body)?;
+        Ok(body.and_then(|body| probe.answer(&body)))
+    }
+
     /// See [`Exchange::note_probed`].
     pub(super) fn note_probe(
         &self,
@@ -304,7 +379,8 @@ impl Replica {
         }
         let mut batch = Batch::new();
         batch.put(Table::Meta, keys::hold(space, remote), kept.encode());
-        drop(self.store.submit(batch)?);
+        // What comes next from there is written over it.
+        self.store.commit(batch)?;
         Ok(())
     }
 

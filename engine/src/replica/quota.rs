@@ -167,14 +167,8 @@ impl Replica {
                 // Given up under a limit that is gone.
                 _ => true,
             };
-            let takes = takes
-                && (description.kind != DocumentKind::Text
-                    || self.is_text_wanted(state, &Work::default(), &description)?);
             let wanted = takes
-                && chain.known_link == tip.link
-                && (Self::is_gapped(state, &tip.chain)
-                    || (chain.invalid_from == 0
-                        && self.is_wanted(state, &tip.chain, tip.held_n + 1)?))
+                && self.is_open(state, &tip, &chain, &description)?
                 && (description.kind == DocumentKind::HubLog
                     || !self.is_blocked(state, &description.account)?)
                 && !self.is_strangers(state, &description, chain.held)?
@@ -185,6 +179,48 @@ impl Replica {
             }
         }
         Ok(out)
+    }
+
+    /// Whether more of a chain could count: it leads to its known head, and is neither void nor
+    /// withdrawn from there on.
+    fn is_open(
+        &self,
+        state: &mut State,
+        tip: &KnownTip,
+        chain: &ChainState,
+        description: &Description,
+    ) -> Result<bool, EngineError> {
+        let text = description.kind == DocumentKind::Text;
+        Ok((!text || self.is_text_wanted(state, &Work::default(), description)?)
+            && chain.known_link == tip.link
+            && (Self::is_gapped(state, &tip.chain)
+                || (chain.invalid_from == 0
+                    && self.is_wanted(state, &tip.chain, tip.held_n + 1)?)))
+    }
+
+    /// Whether something is known of a section and not here, for whatever reason: also what this
+    /// replica alone passes over, of somebody it blocks, or for want of room.
+    pub(super) fn passes_over(
+        &self,
+        state: &mut State,
+        section: &Section,
+    ) -> Result<bool, EngineError> {
+        for tip in self.section_tips(state, section)? {
+            if tip.held_n >= tip.n {
+                continue;
+            }
+            let chain = self.chain(state, &section.space, &tip.chain)?;
+            let Some(description) = self.description(state, &tip.chain.doc)? else {
+                return Ok(true);
+            };
+            // What somebody writes who never was a member is nobody's to hold.
+            if self.is_open(state, &tip, &chain, &description)?
+                && !self.is_strangers(state, &description, chain.held)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Brings every subscription under its limit by evicting its oldest pages. Returns

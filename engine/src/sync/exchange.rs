@@ -484,6 +484,15 @@ pub trait Exchange {
         Ok(None)
     }
 
+    /// What to answer where `remote` asks for a part of a body: `None` where it may not read it, it is
+    /// not here, or it is larger than any that a receipt is looked at with.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn answer(&self, _remote: &DeviceId, _probe: &Probe) -> ExchangeResult<Option<[u8; 32]>> {
+        Ok(None)
+    }
+
     /// Notes whether `remote` held what it was asked for.
     ///
     /// # Errors

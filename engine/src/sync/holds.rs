@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hash::SpaceId;
-use crate::sync::exchange::{Exchange, ExchangeResult, Hold, Probe};
-use crate::sync::session::{Fault, PROTOCOL, Session};
+use crate::sync::exchange::{Exchange, ExchangeResult, Hold, Look, Probe};
+use crate::sync::round::Stage;
+use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::wire::{HOLDS_MAX, Message, ShortTag};
 
-/// Probes answered in one session.
-const PROBES_MAX: u32 = 256;
+/// Parts that are asked for in one round: each makes the other side read a body.
+const PROBES_ROUND_MAX: u32 = 4;
 
 /// What was asked of each other in a session.
 #[derive(Debug, Default)]
@@ -20,38 +21,79 @@ pub(super) struct Holds {
     /// Spaces that they were asked of, by name.
     asked: BTreeMap<ShortTag, SpaceId>,
     /// Messages of the remote that asked.
-    taken: u64,
+    taken: Share,
     /// Spaces that the remote asks for, until the round ends.
     due: Vec<SpaceId>,
     /// Spaces of which a part was looked at.
     probed: BTreeSet<SpaceId>,
     /// Probes under way: the space, and the right answer.
     probes: BTreeMap<u64, (SpaceId, [u8; 32])>,
+    /// Parts asked for.
+    sent: Share,
     /// Probes answered.
-    answered: u32,
+    answered: Share,
+}
+
+/// What was spent in the present round.
+#[derive(Debug, Default)]
+struct Share {
+    round: u64,
+    spent: u32,
+}
+
+impl Share {
+    /// Spends one of `most` a round; false if all are spent. Whatever number a round has, what was
+    /// not spent in those before is not saved up.
+    const fn spend(&mut self, round: u64, most: u32) -> bool {
+        if self.round != round {
+            (self.round, self.spent) = (round, 0);
+        }
+        self.spent = self.spent.saturating_add(1);
+        self.spent <= most
+    }
 }
 
 impl Session {
-    /// Asks for receipts, once a round.
+    /// Asks for receipts of what both keep, once a round: when it is known what that is.
     pub(super) fn ask_for_holds(
         &mut self,
         now_ms: u64,
         exchange: &dyn Exchange,
     ) -> ExchangeResult<()> {
-        let begun = self.round.is_some() && self.holds.asked_in < self.rounds;
-        let Some(key) = self.key.as_ref().filter(|_| self.options.receipts && begun) else {
+        let listed = self.round.as_ref().is_some_and(|round| round.stage != Stage::Opening);
+        let begun = listed && self.holds.asked_in < self.rounds;
+        let Some(key) = self.key.clone().filter(|_| self.options.receipts && begun) else {
             return Ok(());
         };
         let first = self.holds.asked_in == 0;
         self.holds.asked_in = self.rounds;
+        let common: BTreeSet<SpaceId> =
+            self.sections().into_iter().map(|(_, section)| section.space).collect();
         let mut due = exchange.holds_due(&self.remote, first, now_ms)?;
-        due.truncate(HOLDS_MAX);
+        // Of what only this side keeps the other need not hear that it is in the list.
+        due.retain(|space| common.contains(space));
+        if due.len() > HOLDS_MAX {
+            // Each session begins elsewhere.
+            let [a, b, c, d, ..] = self.salt;
+            let start = u32::from_be_bytes([a, b, c, d]) as usize % due.len();
+            due.rotate_left(start);
+            due.truncate(HOLDS_MAX);
+        }
         self.holds.asked = due.into_iter().map(|space| (key.space(&space), space)).collect();
         if !self.holds.asked.is_empty() {
             let spaces = self.holds.asked.keys().copied().collect();
             self.out.send(&Message::AskHolds { spaces });
         }
         Ok(())
+    }
+
+    /// How often what is due `each` round may come in one. What a responder sends in a round may
+    /// come when its opener has begun the next one.
+    const fn in_a_round(&self, each: u32) -> u32 {
+        match self.role {
+            Role::Initiator => 2 * each,
+            Role::Responder => each,
+        }
     }
 
     pub(super) fn on_holding(
@@ -83,8 +125,10 @@ impl Session {
     }
 
     fn on_ask_holds(&mut self, spaces: &[ShortTag], exchange: &dyn Exchange) -> Result<(), Fault> {
-        self.holds.taken += 1;
-        let Some(key) = self.key.clone().filter(|_| self.holds.taken <= self.rounds) else {
+        // Rounds are metered, so this is too.
+        let most = self.in_a_round(1);
+        let fits = self.holds.taken.spend(self.rounds, most);
+        let Some(key) = self.key.clone().filter(|_| fits && self.rounds > 0) else {
             return Err(PROTOCOL);
         };
         let kept = self.kept(exchange)?.into_keys();
@@ -124,15 +168,22 @@ impl Session {
             self.faults += 1;
             return Ok(());
         };
-        // Once a session for each space.
-        if let Some((probe, right)) = look
-            && self.holds.probed.insert(space)
-        {
-            let number = self.holds.probed.len() as u64;
-            self.holds.probes.insert(number, (space, right));
-            self.out.send(&Message::Probe { number, probe });
+        if let Some(look) = look {
+            self.look_at(space, look);
         }
         Ok(())
+    }
+
+    /// Asks for a part of a space, once a session, and of few spaces in a round.
+    fn look_at(&mut self, space: SpaceId, (probe, right): Look) {
+        let holds = &mut self.holds;
+        if holds.probed.contains(&space) || !holds.sent.spend(self.rounds, PROBES_ROUND_MAX) {
+            return;
+        }
+        holds.probed.insert(space);
+        let number = holds.probed.len() as u64;
+        holds.probes.insert(number, (space, right));
+        self.out.send(&Message::Probe { number, probe });
     }
 
     fn on_probe(
@@ -141,12 +192,11 @@ impl Session {
         probe: &Probe,
         exchange: &dyn Exchange,
     ) -> Result<(), Fault> {
-        self.holds.answered += 1;
-        if self.holds.answered > PROBES_MAX {
+        let most = self.in_a_round(PROBES_ROUND_MAX);
+        if self.rounds == 0 || !self.holds.answered.spend(self.rounds, most) {
             return Err(PROTOCOL);
         }
-        let body = exchange.body(&self.remote, &probe.body)?;
-        let answer = body.and_then(|body| probe.answer(&body));
+        let answer = exchange.answer(&self.remote, probe)?;
         self.out.send(&Message::Probed { number, answer });
         Ok(())
     }

@@ -472,10 +472,11 @@ impl Session {
         }
         self.taker.schedule(&mut self.out);
         self.taker.acknowledge(&mut self.out);
+        // Before a round in which nothing differs is over.
+        self.ask_for_holds(now_ms, exchange)?;
         self.advance_round(now_ms, exchange)?;
         self.note_growth(now_ms, exchange)?;
         self.introduce(exchange)?;
-        self.ask_for_holds(now_ms, exchange)?;
         self.advance_push(now_ms, exchange)?;
         while self.out.bytes() < OUT_BYTES_MAX {
             if self.send_tips() {
