@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 mod api;
+mod audience;
 mod bench;
 mod catchup;
 mod completion;
@@ -76,6 +77,9 @@ pub(crate) enum Command {
     /// Write and read direct messages, sealed to those they are for
     #[command(subcommand, disable_help_subcommand = true)]
     Dm(dm::Dm),
+    /// Choose who reads what you post to some alone
+    #[command(subcommand, disable_help_subcommand = true)]
+    Audience(audience::Audience),
     /// Read the walls you follow, newest first
     Feed(feed::Feed),
     /// List what you have not read: posts, replies, mentions, reactions
@@ -223,6 +227,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Draft(command) => command.run(context).await,
         Command::Hub(command) => command.run(context).await,
         Command::Dm(command) => command.run(context).await,
+        Command::Audience(command) => command.run(context).await,
         Command::Feed(command) => command.run(context).await,
         Command::Catchup(command) => command.run(context).await,
         Command::Search(command) => command.run(context).await,

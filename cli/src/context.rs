@@ -480,6 +480,7 @@ fn value_of(record: &Record) -> Option<&str> {
         Record::Channel(channel) => Some(&channel.id),
         Record::Message(message) => Some(&message.id),
         Record::DirectMessage(message) => Some(&message.id),
+        Record::Audience(audience) => Some(&audience.id),
         Record::Conversation(conversation) => Some(&conversation.id),
         Record::Role(role) => Some(&role.id),
         _ => None,

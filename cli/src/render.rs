@@ -1,5 +1,6 @@
 //! How records look to people: pure functions from records to cells.
 
+mod audience;
 mod dm;
 mod hub;
 mod network;
@@ -187,6 +188,15 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Migration(record) => store::migration(record),
         Record::VersionInfo(record) => store::version_info(record),
         Record::Bench(record) => store::bench(record),
+        other => view_of_readers(other),
+    }
+}
+
+/// Lays out records about who reads what, and those that are only JSON.
+fn view_of_readers(record: &Record) -> View {
+    match record {
+        Record::Audience(record) => audience::audience(record),
+        Record::Reader(record) => audience::reader(record),
         other => View::Row(vec![Cell::Text(String::from_utf8_lossy(&other.to_line()).into())]),
     }
 }

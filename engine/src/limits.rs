@@ -131,6 +131,14 @@ pub const POLL_OPTIONS_MAX: usize = 32;
 pub const POLL_OPTION_BYTES_MAX: usize = 100;
 /// Members of one conversation: each of their devices gets each new key.
 pub const CONVERSATION_MEMBERS_MAX: usize = 64;
+/// Bytes of a text that is sealed: padded and with its seal it is a text body.
+pub const SEALED_TEXT_BYTES_MAX: usize = 252 * 1024 - 1;
+/// Members of one audience: each of their devices gets each new key, in 112 bytes.
+pub const AUDIENCE_MEMBERS_MAX: usize = 512;
+/// Audiences of one author that are kept by somebody else.
+pub const AUDIENCES_MAX: usize = 64;
+/// Bytes of the name of a list of readers.
+pub const AUDIENCE_NAME_BYTES_MAX: usize = 64;
 /// Times that a member of a conversation comes and goes.
 pub const MEMBERSHIP_ROUNDS_MAX: u64 = 1 << 32;
 /// Messages, each of another chain, up to which one entry of a conversation says that it was read.

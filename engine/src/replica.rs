@@ -85,8 +85,9 @@ pub use catchup::{Catchup, Group, GroupKind, Item};
 pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub use conversations::{
+    AUDIENCE_FOLLOWERS, AUDIENCE_LIMITED, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView,
     BUNDLE_BYTES_MAX, BundleReceipt, CONVERSATIONS, ConversationStanding, ConversationView,
-    Delivery, DirectDraft, DirectMessage, MessageStanding,
+    Delivery, DirectDraft, DirectMessage, MessageStanding, SealedAccess,
 };
 pub use damage::DamageListener;
 pub use drafts::{DRAFT_TURN_MS, DraftEdit, DueDrafts, SavedDraft};

@@ -29,10 +29,12 @@ use crate::identity::{DeviceSecret, RecoverySecret};
 use crate::limits::CHANGE_BYTES_MAX;
 
 mod entry;
+mod padding;
 mod report;
 mod rest;
 
 pub use entry::{BODY_SEAL_BYTES, EPOCH_HINT_BYTES, SealedEntry, hint_of, open_body, seal_body};
+pub use padding::{ENTRY_STEP_BYTES, TEXT_STEP_BYTES};
 pub use report::{open_report, seal_report};
 pub use rest::{open_at_rest, seal_at_rest};
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod attach;
+mod audience;
 mod backup;
 mod create;
 mod dm;
@@ -61,6 +62,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = draft::routes(router);
     let router = hub::routes(router);
     let router = dm::routes(router);
+    let router = audience::routes(router);
     let router = import::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);

@@ -286,6 +286,16 @@ fn letters(all: &mut Samples, ada: &Home) {
     ] {
         all.take(ada, args);
     }
+    for args in [
+        &["audience", "create", "friends"][..],
+        &["audience", "add", "friends", &who, "--past"],
+        &["audience", "list"],
+        &["audience", "members", "friends"],
+        &["post", "for friends", "--audience", "list:friends"],
+        &["audience", "remove", "friends", &who],
+    ] {
+        all.take(ada, args);
+    }
     ada.ok(&["dm", "block", &who]);
 }
 

@@ -22,6 +22,10 @@ pub(crate) struct Post {
     /// The files.
     #[command(flatten)]
     attachments: Attachments,
+    /// Whom it is for: public, followers, me or list:NAME
+    #[arg(long, value_name = "WHO")]
+    #[arg(conflicts_with_all = ["long", "attach", "quote", "at"])]
+    audience: Option<String>,
     /// Quote a post or comment
     #[arg(long, value_name = "ID")]
     quote: Option<String>,
@@ -56,12 +60,20 @@ impl Post {
             attachments: self.attachments.files(&context.globals.help)?,
             quote: self.quote,
             long: self.long.is_some(),
+            audience: self.audience,
             idempotency_key: self.creating.idempotency_key,
             wait_replicas: self.creating.wait_replicas,
             timeout_ms: context.globals.timeout.map(quantity::millis),
         };
-        let say = |record: &Record| {
-            matches!(record, Record::Post(_)).then(|| "Posted to your wall.".to_owned())
+        let say = |record: &Record| match record {
+            Record::Post(post) => Some(match &post.audience {
+                None => "Posted to your wall.".to_owned(),
+                Some(audience) if audience == "me" => {
+                    "Posted for your own devices alone.".to_owned()
+                }
+                Some(audience) => format!("Posted for {audience} alone."),
+            }),
+            _ => None,
         };
         context.answer(&request, Print::Value, &say).await
     }

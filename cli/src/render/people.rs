@@ -97,6 +97,7 @@ struct Words<'a> {
     attachments: &'a [Attachment],
     reactions: &'a BTreeMap<String, u64>,
     conflicts: Option<&'a Vec<TextConflict>>,
+    audience: Option<&'a str>,
 }
 
 impl Words<'_> {
@@ -117,8 +118,8 @@ impl Words<'_> {
             (self.disputed, "disputed"),
             (self.unproven, "unproven"),
         ];
-        let marks: Vec<&str> =
-            marks.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+        let marks = marks.iter().filter(|(set, _)| *set).map(|(_, name)| *name);
+        let marks: Vec<&str> = marks.chain(self.audience).collect();
         marks.join(",")
     }
 
@@ -196,6 +197,7 @@ pub(super) fn post(post: &Post) -> View {
         attachments: &post.attachments,
         reactions: &post.reactions,
         conflicts: post.conflicts.as_ref(),
+        audience: post.audience.as_deref(),
     };
     let mut lines = words.lines("  ", post.replies);
     if let Some(quote) = &post.quote {
@@ -257,6 +259,7 @@ pub(super) fn comment(comment: &Comment) -> View {
         attachments: &comment.attachments,
         reactions: &comment.reactions,
         conflicts: comment.conflicts.as_ref(),
+        audience: None,
     };
     let row = vec![
         Cell::Id(comment.id.clone()),

@@ -15,7 +15,9 @@ use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, Link, SpaceId};
 use crate::model::entry::{ConversationGenesis, Entry};
 use crate::store::{Table, keys};
 
+mod access;
 mod admission;
+mod audience;
 mod bundle;
 mod carried;
 mod epochs;
@@ -23,12 +25,17 @@ mod list;
 mod meet;
 mod members;
 mod parting;
+mod posts;
 mod read;
 mod write;
 
+pub use self::access::SealedAccess;
+pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub use self::list::ConversationView;
 pub(crate) use self::members::{Member, cut_at};
+pub use self::posts::AUDIENCE_LIMITED;
+pub(crate) use self::posts::OpenedPosts;
 pub use self::read::{Delivery, DirectMessage, MessageStanding};
 pub use self::write::DirectDraft;
 
@@ -235,7 +242,7 @@ impl Replica {
         items: &[TalkItem],
     ) -> Result<Talk, EngineError> {
         let mut told = Vec::with_capacity(items.len());
-        for item in items {
+        for item in items.iter().filter(|item| genesis.lets_write(&item.account)) {
             let Some(page) = self.description(state, &item.key.doc)? else { continue };
             told.push((item, page.clone(), !self.is_hidden(state, &page, &item.key, item.n)?));
         }
@@ -275,7 +282,7 @@ impl Replica {
             let Some(id) = key.last_chunk::<32>().map(|id| ConversationId::from_bytes(*id)) else {
                 continue;
             };
-            if !chosen.contains_key(&id) {
+            if !chosen.contains_key(&id) && self.keeps_audience(state, &genesis)? {
                 let standing = self.standing_of_stranger(state, own, &id, &genesis)?;
                 kept.insert(
                     Space::Conversation(id).id(),
@@ -306,6 +313,9 @@ impl Replica {
             || self.talk_of(state, id, genesis)?.members.contains_key(&own);
         if !takes_part {
             return Ok(ConversationStanding::Carried);
+        }
+        if genesis.audience {
+            return self.standing_of_reader(state, genesis);
         }
         let mut known = self.listed(state, FOLLOWS)?;
         known.extend(self.listed(state, PETNAMES)?);

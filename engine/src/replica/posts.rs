@@ -67,6 +67,9 @@ impl Replica {
         if let Some(written) = self.find_once(once)? {
             return Ok(written);
         }
+        if let Some(quote) = &quote {
+            self.check_open(&mut state, &quote.entry)?;
+        }
         let mut work = Work::default();
         self.mend_epochs(&mut state, &mut work, now_ms)?;
         let Draft { text: words, attachments } = draft;
@@ -99,6 +102,7 @@ impl Replica {
             return Ok(written);
         }
         let (description, _) = self.target(&mut state, &target)?;
+        self.check_open(&mut state, &target)?;
         let target = EntryRef { account: description.account, entry: target };
         let mut work = Work::default();
         let entry = Entry::Repost { target };
@@ -205,6 +209,10 @@ impl Replica {
     pub fn edit(&self, target: ChangeId, text: &str, now_ms: u64) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
+        if self.is_sealed_post(&mut state, &target)? {
+            drop(state);
+            return self.edit_directly(&target, text, now_ms);
+        }
         let (_, entry) = self.target(&mut state, &target)?;
         if bodies_of(&entry).is_empty() || matches!(entry, Entry::Edit { .. }) {
             return Err(EngineError::Invalid(format!("entry {} has no text", target.short())));
@@ -239,6 +247,10 @@ impl Replica {
     pub fn delete(&self, target: ChangeId, now_ms: u64) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
+        if self.is_sealed_post(&mut state, &target)? {
+            drop(state);
+            return self.delete_directly(&target, now_ms);
+        }
         let mut work = Work::default();
         let id = self.modify(
             &mut state,
@@ -358,6 +370,12 @@ impl Replica {
 
     fn place(&self, state: &mut State, target: &ChangeId) -> Result<Place, EngineError> {
         let (description, entry) = self.target(state, target)?;
+        if self.is_sealed_post(state, target)? {
+            return Err(EngineError::Denied(format!(
+                "{} is not for everybody: nobody replies or reacts to it in public",
+                target.short()
+            )));
+        }
         let fits = matches!(entry, Entry::Post { .. } | Entry::Repost { .. } | Entry::Reply { .. });
         let Some(owner) = description.space.account().filter(|_| fits) else {
             return Err(EngineError::Invalid(format!(
@@ -366,6 +384,19 @@ impl Replica {
             )));
         };
         Ok(Place { owner, page: description.page })
+    }
+
+    /// Checks that an entry may be named where everybody reads.
+    fn check_open(&self, state: &mut State, target: &ChangeId) -> Result<(), EngineError> {
+        let row = self.entry_row(target)?;
+        let page = row.map(|row| self.description(state, &row.doc)).transpose()?.flatten();
+        if page.is_some_and(|page| page.space.conversation().is_some()) {
+            return Err(EngineError::Denied(format!(
+                "{} is not for everybody: it cannot be quoted where everybody reads",
+                target.short()
+            )));
+        }
+        Ok(())
     }
 
     fn own_reaction(

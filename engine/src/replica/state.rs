@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::budget::DocumentUse;
-use super::conversations::{KeptConversation, KnownTalk};
+use super::conversations::{KeptConversation, KnownTalk, OpenedPosts};
 use super::digests::Digest;
 use super::forks::Branch;
 use super::hubs::KnownHub;
@@ -220,6 +220,8 @@ pub(crate) struct State {
     pub talks: HashMap<ConversationId, KnownTalk>,
     /// Keys of conversations that this device could open.
     pub conversation_keys: HashMap<(ConversationId, EpochId), EpochKey>,
+    /// What opens of audiences, worked out when it is asked for.
+    pub audiences: HashMap<ConversationId, Arc<OpenedPosts>>,
     /// Accounts that are blocked; worked out again with `kept`.
     pub blocked: Option<Arc<BTreeSet<AccountId>>>,
     /// What visitors have on each wall.

@@ -63,6 +63,8 @@ pub struct PostView {
     pub replies: u64,
     /// The chain it stands in has another branch.
     pub disputed: bool,
+    /// Whom it is for, unless for everybody: as the author calls it, or `limited`.
+    pub audience: Option<String>,
 }
 
 /// Where a list goes on: strictly after this entry.
@@ -94,7 +96,9 @@ impl Replica {
     ) -> Result<Vec<PostView>, EngineError> {
         let (mut out, mut from) = (Vec::new(), cursor);
         while out.len() < limit {
-            let posts = self.listed_after(account, from, limit.min(256))?;
+            let count = limit.min(256);
+            let posts = self.listed_after(account, from, count)?;
+            let posts = self.with_sealed_posts(account, from, count, posts)?;
             let Some(last) = posts.last() else { break };
             from = Some(*last);
             for Cursor { id, .. } in &posts {
@@ -207,6 +211,10 @@ impl Replica {
             let account = self.description(&mut state, &row.doc)?.ok_or_else(missing)?.account;
             return self.long_versions(&mut state, &account, label);
         }
+        let page = self.description(&mut state, &row.doc)?.ok_or_else(missing)?;
+        if let Some(versions) = self.versions_of_sealed_post(&mut state, &page, id)? {
+            return Ok(versions);
+        }
         let mut versions = Vec::new();
         if let Some(body) = crate::view::bodies_of(&entry).first() {
             versions.push(self.version(*id, &row, body)?);
@@ -257,6 +265,9 @@ impl Replica {
         }
         let Some(mut view) = self.bare(&description, id, &row, &entry)? else { return Ok(None) };
         view.disputed = !self.branches(state, &key)?.is_empty();
+        if matches!(entry, Entry::Sealed(_)) {
+            return self.shown_sealed_post(state, &description, view);
+        }
         if let Entry::Post { text: Some(label), .. } = &entry {
             self.show_long(state, &mut view, label)?;
         }
@@ -319,8 +330,10 @@ impl Replica {
             reactions: BTreeMap::new(),
             replies: 0,
             disputed: false,
+            audience: None,
         };
         match entry {
+            Entry::Sealed(_) => {}
             Entry::Post { body, attachments, quote, origin, .. } => {
                 view.text = self.text(body, &row.doc)?;
                 view.attachments.clone_from(attachments);

@@ -6,6 +6,7 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use super::padding::Padded;
 use super::{EpochKey, KEY_CHECK_LEN, NONCE_LEN, SealError, SealPlace, TAG_LEN, key_check};
 use crate::entropy::{Entropy, random};
 use crate::hash::{DocumentId, EpochId, SpaceId, derive};
@@ -13,7 +14,7 @@ use crate::limits::BODY_SALT_BYTES;
 
 /// Bytes of an epoch's id that a sealed entry tells.
 pub const EPOCH_HINT_BYTES: usize = 8;
-/// Bytes that sealing adds to a body.
+/// Bytes that sealing adds to a body, but for its padding.
 pub const BODY_SEAL_BYTES: usize = TAG_LEN;
 
 const SALT_LEN: usize = 16;
@@ -27,12 +28,12 @@ pub struct SealedEntry {
     pub check: [u8; KEY_CHECK_LEN],
     /// Makes the key of this entry.
     pub salt: [u8; SALT_LEN],
-    /// XChaCha20-Poly1305 of what it says.
+    /// XChaCha20-Poly1305 of what it says, padded.
     pub ciphertext: Vec<u8>,
 }
 
 impl SealedEntry {
-    /// Bytes that sealing adds to what an entry says.
+    /// Bytes that sealing adds to what an entry says, but for its padding.
     pub const OVERHEAD_BYTES: usize = EPOCH_HINT_BYTES + KEY_CHECK_LEN + SALT_LEN + TAG_LEN;
 
     /// Seals what stands at `place` beside a clear `header`.
@@ -51,7 +52,10 @@ impl SealedEntry {
         let entry_key = entry_key(key, place, &salt);
         let aad = [&place.associated(&id), header].concat();
         let ciphertext = XChaCha20Poly1305::new((&*entry_key).into())
-            .encrypt(&XNonce::from([0; NONCE_LEN]), Payload { msg: plain, aad: &aad })
+            .encrypt(
+                &XNonce::from([0; NONCE_LEN]),
+                Payload { msg: &Padded::Entry.pad(plain), aad: &aad },
+            )
             .map_err(|_| SealError::Size { len: plain.len() })?;
         Ok(Self { epoch: hint_of(&id), check: key_check(&entry_key), salt, ciphertext })
     }
@@ -76,9 +80,10 @@ impl SealedEntry {
             return Err(SealError::KeyCheck);
         }
         let aad = [&place.associated(&id), header].concat();
-        XChaCha20Poly1305::new((&*entry_key).into())
+        let padded = XChaCha20Poly1305::new((&*entry_key).into())
             .decrypt(&XNonce::from([0; NONCE_LEN]), Payload { msg: &self.ciphertext, aad: &aad })
-            .map_err(|_| SealError::Open)
+            .map_err(|_| SealError::Open)?;
+        Padded::Entry.strip(padded).ok_or(SealError::Open)
     }
 }
 
@@ -101,7 +106,8 @@ fn entry_key(key: &EpochKey, place: &SealPlace, salt: &[u8; SALT_LEN]) -> Zeroiz
     Zeroizing::new(derive("mosaic entry key 1", &parts))
 }
 
-/// Seals a body of a document: `salt 16 ‖ XChaCha20-Poly1305`, with a key that the salt makes.
+/// Seals a body of a document: `salt 16 ‖ XChaCha20-Poly1305` of it padded, with a key that the
+/// salt makes.
 ///
 /// # Errors
 /// If it is longer than the cipher takes.
@@ -112,7 +118,8 @@ pub fn seal_body(
     entropy: &dyn Entropy,
 ) -> Result<Vec<u8>, SealError> {
     let salt: [u8; BODY_SALT_BYTES] = random(entropy);
-    let payload = Payload { msg: plain, aad: place.0.as_bytes() };
+    let padded = Padded::Text.pad(plain);
+    let payload = Payload { msg: &padded, aad: place.0.as_bytes() };
     let ciphertext = XChaCha20Poly1305::new((&*body_key(key, place, &salt)).into())
         .encrypt(&XNonce::from([0; NONCE_LEN]), payload)
         .map_err(|_| SealError::Size { len: plain.len() })?;
@@ -131,9 +138,10 @@ pub fn open_body(
     let (salt, ciphertext) =
         sealed.split_first_chunk::<BODY_SALT_BYTES>().ok_or(SealError::Open)?;
     let payload = Payload { msg: ciphertext, aad: place.0.as_bytes() };
-    XChaCha20Poly1305::new((&*body_key(key, place, salt)).into())
+    let padded = XChaCha20Poly1305::new((&*body_key(key, place, salt)).into())
         .decrypt(&XNonce::from([0; NONCE_LEN]), payload)
-        .map_err(|_| SealError::Open)
+        .map_err(|_| SealError::Open)?;
+    Padded::Text.strip(padded).ok_or(SealError::Open)
 }
 
 fn body_key(
@@ -167,7 +175,7 @@ mod tests {
         let entropy = SeededEntropy::new(1);
         let (key, other) = (EpochKey::generate(&entropy), EpochKey::generate(&entropy));
         let sealed = SealedEntry::seal(&key, &place(7), b"head", b"hello", &entropy).unwrap();
-        assert_eq!(sealed.ciphertext.len() + 40, 5 + SealedEntry::OVERHEAD_BYTES);
+        assert_eq!(sealed.ciphertext.len() + 40, 64 + SealedEntry::OVERHEAD_BYTES);
         assert_eq!(sealed.open(&key, &place(7), b"head").unwrap(), b"hello");
         assert!(matches!(
             sealed.open(&other, &place(7), b"head"),
@@ -198,7 +206,7 @@ mod tests {
         let (key, other) = (EpochKey::generate(&entropy), EpochKey::generate(&entropy));
         let (space, doc) = (SpaceId::from_bytes([1; 32]), DocumentId::from_bytes([2; 32]));
         let sealed = seal_body(&key, (&space, &doc), b"text", &entropy).unwrap();
-        assert_eq!(sealed.len(), BODY_SALT_BYTES + 4 + BODY_SEAL_BYTES);
+        assert_eq!(sealed.len(), BODY_SALT_BYTES + 32 + BODY_SEAL_BYTES);
         assert_eq!(open_body(&key, (&space, &doc), &sealed).unwrap(), b"text");
         assert!(open_body(&other, (&space, &doc), &sealed).is_err());
         assert!(open_body(&key, (&space, &DocumentId::from_bytes([3; 32])), &sealed).is_err());

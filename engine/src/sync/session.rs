@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::chain::ChainKey;
+use crate::description::SectionClass;
 use crate::hash::{BlobHash, DeviceId, SpaceId};
 use crate::sketch::sums::SUMS_MAX;
 use crate::sync::agreed::Standing;
@@ -536,6 +537,10 @@ impl Session {
     fn note_news(&mut self, now_ms: u64, news: Vec<News>) {
         if news.iter().any(|news| news.from_n == 1) {
             self.grown = true;
+            self.introduced.look_again();
+        }
+        // Somebody may have come into a conversation.
+        if news.iter().any(|news| news.section.class == SectionClass::Private) {
             self.introduced.look_again();
         }
         if self.news.len() + news.len() > NEWS_MAX {

@@ -1,5 +1,6 @@
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
+mod audiences;
 mod conversations;
 mod hostile;
 mod hubs;

@@ -121,6 +121,7 @@ fn answer(app: &App, request: DmAnswer) -> Result<Vec<Record>, ErrorRecord> {
             };
             replica.answer_request(&view.id, false, now_ms)?;
             replica.set_listed(BLOCKS, account, true, now_ms)?;
+            replica.bar_reader(&account, now_ms)?;
             app.kept_changed();
             return Ok(Vec::new());
         }

@@ -58,7 +58,12 @@ fn shown(replica: &Replica, id: DraftId) -> Result<Record, ErrorRecord> {
 fn quote(replica: &Replica, id: Option<&str>) -> Result<Option<EntryRef>, ErrorRecord> {
     let Some(id) = id else { return Ok(None) };
     let entry = resolve::entry(replica, id)?;
-    Ok(Some(EntryRef { account: replica.show(&entry)?.account, entry }))
+    let post = replica.show(&entry)?;
+    if post.audience.is_some() {
+        let message = format!("{} is not for everybody: it cannot be quoted", entry.short());
+        return Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic feed"));
+    }
+    Ok(Some(EntryRef { account: post.account, entry }))
 }
 
 /// Reads when a draft is to go out; a time that is over is a mistake, never "at once".

@@ -125,6 +125,7 @@ fn list_of(what: &str) -> &'static str {
     match what {
         "document" => "mosaic doc list",
         "account" => "mosaic identity list",
+        "audience" => "mosaic audience list",
         "device" => "mosaic device list",
         "draft" => "mosaic draft list",
         "subscription" => "mosaic sub list",

@@ -107,6 +107,10 @@ fn set(app: &App, kind: &'static str, who: &str, listed: bool) -> Result<Record,
     let replica = app.replica()?;
     let account = other(&replica, who)?;
     replica.set_listed(kind, account, listed, clock::now_ms())?;
+    if kind == BLOCKS && listed {
+        // Nothing more is sealed to him.
+        replica.bar_reader(&account, clock::now_ms())?;
+    }
     relation(&replica, kind, account, !listed)
 }
 

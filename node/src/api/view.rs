@@ -93,6 +93,7 @@ pub(super) fn post(
         missing: is_missing(view).into(),
         unproven: false.into(),
         conflicts: extras.conflicts.then(|| conflicts(&view.conflicts)),
+        audience: view.audience.clone(),
     }))
 }
 

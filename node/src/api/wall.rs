@@ -50,6 +50,9 @@ fn create(app: &App, request: PostCreate) -> Result<Record, ErrorRecord> {
     {
         return view::either(&replica, &written, Extras::default());
     }
+    if let Some(id) = super::audience::post(&replica, once.as_ref(), &request)? {
+        return view::either(&replica, &id, Extras::default());
+    }
     let quote = match &request.quote {
         Some(id) => {
             let entry = resolve::entry(&replica, id)?;
@@ -271,13 +274,19 @@ fn comment(app: &App, request: WallComment) -> Result<Record, ErrorRecord> {
 
 /// Whom a wall admits stands in its policy.
 fn refused(replica: &Replica, target: &ChangeId, error: EngineError) -> ErrorRecord {
-    let wall = match &error {
-        EngineError::Denied(_) => replica.show(target).ok().map(|post| post.account),
+    let post = match &error {
+        EngineError::Denied(_) => replica.show(target).ok(),
         _ => None,
     };
     let error = ErrorRecord::from(error);
-    match wall {
-        Some(account) => error.with_hint(format!("mosaic wall policy --who {account}")),
+    match post.map(|post| (post.account, post.audience)) {
+        Some((account, Some(_))) if replica.account().ok() == Some(account) => {
+            error.with_hint(format!("mosaic wall edit {}", target.short()))
+        }
+        Some((account, Some(_))) => {
+            error.with_hint(format!("mosaic dm send {} TEXT", account.short()))
+        }
+        Some((account, None)) => error.with_hint(format!("mosaic wall policy --who {account}")),
         None => error,
     }
 }

@@ -5,8 +5,9 @@ use super::{Tip, read_body, read_tips, write_body, write_tips};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, ConversationId, derive};
 use crate::limits::{
-    CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX, HUB_NAME_BYTES_MAX,
-    MEMBERSHIP_ROUNDS_MAX, READ_TARGETS_MAX, SEALED_BODIES_MAX, SEALED_BYTES_MAX,
+    AUDIENCE_MEMBERS_MAX, CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX,
+    HUB_NAME_BYTES_MAX, MEMBERSHIP_ROUNDS_MAX, READ_TARGETS_MAX, SEALED_BODIES_MAX,
+    SEALED_BYTES_MAX,
 };
 use crate::seal::{EPOCH_HINT_BYTES, SealedEntry};
 
@@ -19,6 +20,9 @@ pub struct ConversationGenesis {
     pub founder: Option<AccountId>,
     /// Who it began with, rising: two, or 1 to [`CONVERSATION_MEMBERS_MAX`] with a founder.
     pub members: Vec<AccountId>,
+    /// Whether the founder alone writes, for those whom he chooses: an audience. It begins with
+    /// him alone.
+    pub audience: bool,
 }
 
 impl ConversationGenesis {
@@ -27,7 +31,25 @@ impl ConversationGenesis {
     pub fn between(a: AccountId, b: AccountId) -> Self {
         let mut members = vec![a, b];
         members.sort_unstable();
-        Self { nonce: [0; 16], founder: None, members }
+        Self { nonce: [0; 16], founder: None, members, audience: false }
+    }
+
+    /// An audience of somebody's posts.
+    #[must_use]
+    pub fn audience(nonce: [u8; 16], author: AccountId) -> Self {
+        Self { nonce, founder: Some(author), members: vec![author], audience: true }
+    }
+
+    /// Whether pages of an account count here.
+    #[must_use]
+    pub fn lets_write(&self, account: &AccountId) -> bool {
+        !self.audience || self.founder == Some(*account)
+    }
+
+    /// Members that it has at most.
+    #[must_use]
+    pub const fn members_max(&self) -> usize {
+        if self.audience { AUDIENCE_MEMBERS_MAX } else { CONVERSATION_MEMBERS_MAX }
     }
 
     /// Returns the id: `derive_key("mosaic conversation 1", encoded genesis)`.
@@ -36,14 +58,15 @@ impl ConversationGenesis {
         ConversationId::from_bytes(derive("mosaic conversation 1", &[&self.encode()]))
     }
 
-    /// Encodes: `version 1 ‖ nonce ‖ founder ‖ members`.
+    /// Encodes: `version 1 ‖ nonce ‖ founder ‖ members`. The byte before the founder says whether
+    /// there is one (0 or 1), or that it is an audience (2).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(1).raw(&self.nonce);
         match &self.founder {
             None => w.u8(0),
-            Some(founder) => w.u8(1).raw(founder.as_bytes()),
+            Some(founder) => w.u8(1 + u8::from(self.audience)).raw(founder.as_bytes()),
         };
         w.varint(self.members.len() as u64);
         for member in &self.members {
@@ -63,9 +86,10 @@ impl ConversationGenesis {
             return Err(DecodeError::Unknown { reading: "conversation version", value: version });
         }
         let nonce: [u8; 16] = r.array("nonce")?;
-        let founder = match r.u8("founder flag")? {
+        let flag = r.u8("founder flag")?;
+        let founder = match flag {
             0 => None,
-            1 => Some(AccountId::from_bytes(r.array("founder")?)),
+            1 | 2 => Some(AccountId::from_bytes(r.array("founder")?)),
             value => return Err(DecodeError::Unknown { reading: "founder flag", value }),
         };
         let count = r.count(CONVERSATION_MEMBERS_MAX, "members")?;
@@ -80,12 +104,13 @@ impl ConversationGenesis {
         r.end()?;
         let fits = match &founder {
             None => members.len() == 2 && nonce == [0; 16],
+            Some(founder) if flag == 2 => members == [*founder],
             Some(founder) => members.contains(founder),
         };
         if !fits {
             return Err(DecodeError::Rule("members of a conversation do not fit its kind"));
         }
-        Ok(Self { nonce, founder, members })
+        Ok(Self { nonce, founder, members, audience: flag == 2 })
     }
 }
 

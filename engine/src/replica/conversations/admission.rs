@@ -61,6 +61,9 @@ impl Replica {
             return Ok(Some((held, Verdict::Refused(Reason::NotKept))));
         };
         let account = description.account;
+        if !kept.genesis.lets_write(&account) {
+            return Ok(Some((held, Verdict::Refused(Reason::Forbidden))));
+        }
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
         let Some(member) = talk.members.get(&account) else {
             let mut strangers = 0;

@@ -53,7 +53,7 @@ impl Replica {
         let kept = self.conversations_kept(&mut state)?;
         let mut chosen: Vec<(ConversationGenesis, std::sync::Arc<Talk>)> = Vec::new();
         if ids.is_empty() {
-            for kept in kept.values() {
+            for kept in kept.values().filter(|kept| !kept.genesis.audience) {
                 let talk = self.talk_of(&mut state, &kept.id, &kept.genesis)?;
                 if kept.standing == ConversationStanding::Accepted && talk.is_member(&me) {
                     chosen.push((kept.genesis.clone(), talk));

@@ -45,6 +45,16 @@ pub(super) struct Devices {
 }
 
 impl Devices {
+    /// Whose a device is.
+    pub(super) fn owner_of(&self, device: &DeviceId) -> Option<AccountId> {
+        self.owner.get(device).copied()
+    }
+
+    /// Devices of somebody who takes part that are in good standing.
+    pub(super) fn count_of(&self, account: &AccountId) -> u64 {
+        self.good.values().filter(|(owner, _)| owner == account).count() as u64
+    }
+
     /// Accounts that hold a key, as far as was said.
     pub(super) fn accounts(&self, epoch: &KnownEpoch) -> BTreeSet<AccountId> {
         epoch.holders().iter().filter_map(|device| self.owner.get(device)).copied().collect()
@@ -246,6 +256,25 @@ impl Replica {
         Ok(())
     }
 
+    /// Gives the keys of a conversation to the devices of an account, as far as they open here.
+    pub(super) fn share_keys(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        (kept, talk): (&KeptConversation, &Talk),
+        account: &AccountId,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let devices = self.devices_of(state, talk)?;
+        for (epoch, known) in &talk.epochs {
+            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
+            let all = BTreeSet::from([*account]);
+            let wraps = self.copies(&kept.id, &key, &devices.lacking(known, &all))?;
+            self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
+        }
+        Ok(())
+    }
+
     /// Passes keys on to devices that were linked since, answers who asks for one, and asks for
     /// those of which the copies do not open. Doing it twice writes nothing more.
     ///
@@ -323,7 +352,7 @@ impl Replica {
             return Ok(());
         };
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
-        if !talk.is_member(&me) {
+        if !talk.is_member(&me) || !kept.genesis.lets_write(&me) {
             return Ok(());
         }
         let devices = self.devices_of(state, &talk)?;

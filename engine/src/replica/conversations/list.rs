@@ -6,7 +6,8 @@ use super::read::{Opened, Reading, shown_of};
 use super::{ConversationStanding, KeptConversation, MessageStanding, Talk};
 use crate::chain::ChainKey;
 use crate::codec::Writer;
-use crate::hash::{AccountId, ChangeId, ConversationId, derive};
+use crate::description::Space;
+use crate::hash::{AccountId, ChangeId, ConversationId, SpaceId, derive};
 use crate::limits::READ_TARGETS_MAX;
 use crate::model::entry::Spoken;
 use crate::replica::{EngineError, Replica, Text, Work};
@@ -48,7 +49,7 @@ impl Replica {
         let blocked = self.accounts_in(crate::replica::BLOCKS)?;
         let kept = self.conversations_kept(&mut self.lock())?;
         let mut out = Vec::new();
-        for kept in kept.values() {
+        for kept in kept.values().filter(|kept| !kept.genesis.audience) {
             let two = kept.genesis.founder.is_none();
             if two && kept.genesis.members.iter().any(|member| blocked.contains(member)) {
                 continue;
@@ -102,7 +103,8 @@ impl Replica {
             if let Some(last) = messages.map(|opened| opened.n).max() {
                 marks.push((mark_of(id, &first.key), last));
             }
-            if let Some((n, target)) = self.read_without_gap(of_chain)?
+            if let Some((n, target)) =
+                self.read_without_gap(&Space::Conversation(*id).id(), of_chain)?
                 && n > claimed.read_upto(&me, &first.key)
             {
                 claims.push(target);
@@ -130,6 +132,7 @@ impl Replica {
     /// The last message of a chain before which each one is here with its text.
     fn read_without_gap(
         &self,
+        space: &SpaceId,
         of_chain: &[&Opened],
     ) -> Result<Option<(u64, ChangeId)>, EngineError> {
         let mut last = None;
@@ -137,7 +140,7 @@ impl Replica {
             match &opened.what {
                 Err(MessageStanding::Waiting) => break,
                 Ok((Spoken::Message { .. }, key)) => {
-                    if self.sealed_text(opened, key)? == Text::Missing {
+                    if self.sealed_text(space, opened, key)? == Text::Missing {
                         break;
                     }
                     last = Some((opened.n, opened.id));

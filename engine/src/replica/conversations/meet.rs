@@ -64,6 +64,9 @@ impl Replica {
                 return Ok(!self.is_blocked(state, account)?);
             }
         }
+        if kept.genesis.audience && self.may_bring_audience(state, remote, &kept.id)? {
+            return Ok(true);
+        }
         let own = state.own.as_ref().map(|own| own.account);
         if let Some(own) = own.filter(|own| talk.members.contains_key(own))
             && self.stands_for(state, &own, remote)?
@@ -133,8 +136,17 @@ impl Replica {
         for genesis in spaces.iter().take(INTRODUCED_MAX) {
             let Ok(genesis) = ConversationGenesis::decode(genesis) else { continue };
             if let Some(account) = speaks {
-                self.note_asked(&mut state, (remote, account), &genesis)?;
                 concerns |= self.takes_part_here(&mut state, &genesis, &account)?;
+            }
+            if genesis.audience {
+                if self.takes_up_audience(&mut state, &mut work, &genesis, (account, keeper))? {
+                    put(&mut work, &genesis, account);
+                    taken += 1;
+                }
+                continue;
+            }
+            if let Some(account) = speaks {
+                self.note_asked(&mut state, (remote, account), &genesis)?;
             }
             let named = account.is_some_and(|account| genesis.members.contains(&account));
             let own = account.is_some() && account == state.own.as_ref().map(|own| own.account);
@@ -253,7 +265,7 @@ impl Replica {
         taken: usize,
     ) -> Result<bool, EngineError> {
         let kept = self.conversations_kept(state)?;
-        if kept.contains_key(&Space::Conversation(genesis.id()).id()) {
+        if genesis.audience || kept.contains_key(&Space::Conversation(genesis.id()).id()) {
             return Ok(false);
         }
         let own = state.own.as_ref().map(|own| own.account);

@@ -7,7 +7,7 @@ use super::{KeptConversation, Talk};
 use crate::chain::{ChainKey, extend};
 use crate::codec::DecodeError;
 use crate::description::{Description, Section, SectionClass, Space};
-use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, SpaceId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
 use crate::replica::{BodyState, EngineError, Replica, State, Text, Work};
 use crate::seal::{EPOCH_HINT_BYTES, EpochKey, SealError, SealPlace, hint_of, open_body};
@@ -114,7 +114,8 @@ impl Replica {
         let mut out = Vec::new();
         let by_hint = self.keys_by_hint(state, kept, talk)?;
         for (doc, description) in self.documents(state, &Space::Conversation(kept.id).id())? {
-            if !talk.members.contains_key(&description.account) {
+            let account = &description.account;
+            if !talk.members.contains_key(account) || !kept.genesis.lets_write(account) {
                 continue;
             }
             for (key, chain) in self.chains_of(state, &doc)? {
@@ -208,7 +209,12 @@ impl Replica {
     }
 
     /// The text that a sealed entry brings.
-    pub(super) fn sealed_text(&self, opened: &Opened, key: &EpochKey) -> Result<Text, EngineError> {
+    pub(super) fn sealed_text(
+        &self,
+        space: &SpaceId,
+        opened: &Opened,
+        key: &EpochKey,
+    ) -> Result<Text, EngineError> {
         let Some(body) = opened.bodies.first() else { return Ok(Text::Missing) };
         let doc = opened.key.doc;
         let row = self.store.get(Table::Meta, &keys::body(&body.hash, &doc))?.unwrap_or_default();
@@ -218,12 +224,8 @@ impl Replica {
             _ => return Ok(Text::Missing),
         }
         let Some(blob) = self.held_bytes_in(&row, &body.hash)? else { return Ok(Text::Damaged) };
-        let space = match self.description(&mut self.lock(), &doc)? {
-            Some(description) => description.space.id(),
-            None => return Ok(Text::Missing),
-        };
         // It has its hash, so whoever wrote it sealed something else.
-        Ok(match open_body(key, (&space, &doc), &blob).map(String::from_utf8) {
+        Ok(match open_body(key, (space, &doc), &blob).map(String::from_utf8) {
             Ok(Ok(text)) => Text::Here(text),
             _ => Text::Damaged,
         })
@@ -295,11 +297,13 @@ impl Replica {
         drop(state);
         let shown = shown_of(&all);
         let reading = Reading::of(&all);
-        let fetched = self.fetched(&Space::Conversation(*id).id(), &me, &talk)?;
+        let space = Space::Conversation(*id).id();
+        let fetched = self.fetched(&space, &me, &talk)?;
         let mut out = Vec::new();
         let skip = shown.len().saturating_sub(limit);
         for opened in shown.into_iter().skip(skip) {
-            let mut message = self.message_of(opened, &reading, gone.contains(&opened.id))?;
+            let mut message =
+                self.message_of(&space, opened, &reading, gone.contains(&opened.id))?;
             // What is refused is on no way to anybody.
             let counts = !matches!(message.standing, MessageStanding::Refused(_));
             if opened.account == me && counts {
@@ -317,6 +321,7 @@ impl Replica {
 
     fn message_of(
         &self,
+        space: &SpaceId,
         opened: &Opened,
         reading: &Reading<'_>,
         gone: bool,
@@ -348,10 +353,10 @@ impl Replica {
             (message.standing, message.text) = (MessageStanding::Deleted, Text::Deleted);
             return Ok(message);
         }
-        message.text = self.sealed_text(opened, key)?;
+        message.text = self.sealed_text(space, opened, key)?;
         if let Some((edit, key)) = reading.edits.get(&(opened.id, opened.account)) {
             message.edited_ms = Some(edit.time_ms);
-            message.text = self.sealed_text(edit, key)?;
+            message.text = self.sealed_text(space, edit, key)?;
         }
         if message.text == Text::Damaged {
             message.standing = MessageStanding::Refused("its text is not what was sealed");
@@ -363,7 +368,7 @@ impl Replica {
     /// What devices showed that they have, and what that comes to.
     fn fetched(
         &self,
-        space: &crate::hash::SpaceId,
+        space: &SpaceId,
         me: &AccountId,
         talk: &Talk,
     ) -> Result<Vec<(ChainKey, u64, Delivery)>, EngineError> {

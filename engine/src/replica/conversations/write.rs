@@ -9,6 +9,7 @@ use crate::description::{Description, Space};
 use crate::hash::{AccountId, BlobHash, ChangeId, ConversationId};
 use crate::limits::{
     CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, HUB_NAME_BYTES_MAX, SEALED_BYTES_MAX,
+    SEALED_TEXT_BYTES_MAX,
 };
 use crate::model::entry::{BodyRef, ConversationGenesis, Entry, Membership, Sealed, Spoken, Tip};
 use crate::replica::accounts::tip;
@@ -22,7 +23,7 @@ const ROOM_BYTES: usize = SEALED_BYTES_MAX + 256;
 /// What a message in a conversation is made of.
 #[derive(Debug, Clone, Default)]
 pub struct DirectDraft {
-    /// The text; at most 256 KiB.
+    /// The text; at most 252 KiB less one byte.
     pub text: String,
     /// The message that it answers.
     pub target: Option<ChangeId>,
@@ -130,7 +131,8 @@ impl Replica {
         }
         let mut nonce = [0; 16];
         self.entropy.fill(&mut nonce);
-        let genesis = ConversationGenesis { nonce, founder: Some(me), members: all };
+        let genesis =
+            ConversationGenesis { nonce, founder: Some(me), members: all, audience: false };
         self.choose_conversation(&genesis, ConversationStanding::Accepted, now_ms)?;
         let id = genesis.id();
         self.title_group(&id, title, now_ms)?;
@@ -179,6 +181,9 @@ impl Replica {
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         let (kept, talk) = self.known_conversation(&mut state, id)?;
         let leaves = account == me && !present;
+        if kept.genesis.audience && leaves {
+            return Err(EngineError::Denied("you read what you write".into()));
+        }
         if kept.genesis.founder.is_none() {
             return Err(EngineError::Denied("nobody joins or leaves a conversation of two".into()));
         }
@@ -191,8 +196,9 @@ impl Replica {
             let is = if present { "already a member" } else { "no member" };
             return Err(EngineError::Invalid(format!("{} is {is}", account.short())));
         }
-        if present && talk.present().count() >= CONVERSATION_MEMBERS_MAX {
-            return Err(EngineError::Invalid(format!("limit {CONVERSATION_MEMBERS_MAX} members")));
+        let limit = kept.genesis.members_max();
+        if present && talk.present().count() >= limit {
+            return Err(EngineError::Invalid(format!("limit {limit} members")));
         }
         let round = if present { known.round + 1 } else { known.round };
         let heard = if present { Vec::new() } else { self.heard_of(&mut state, id, &account)? };
@@ -243,6 +249,9 @@ impl Replica {
     ) -> Result<ChangeId, EngineError> {
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         let (kept, talk) = self.known_conversation(state, id)?;
+        if !kept.genesis.lets_write(&me) {
+            return Err(EngineError::Denied("its author alone writes there".into()));
+        }
         if !talk.is_member(&me) {
             return Err(EngineError::Denied("you take part in this conversation no more".into()));
         }
@@ -274,6 +283,11 @@ impl Replica {
         page: &Description,
         text: &str,
     ) -> Result<BodyRef, EngineError> {
+        if text.len() > SEALED_TEXT_BYTES_MAX {
+            let length = text.len();
+            let message = format!("a text of {length} bytes, limit {SEALED_TEXT_BYTES_MAX}");
+            return Err(EngineError::Invalid(message));
+        }
         let (space, doc) = (page.space.id(), page.id());
         let blob = seal_body(key, (&space, &doc), text.as_bytes(), &*self.entropy)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;

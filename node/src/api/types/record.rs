@@ -75,6 +75,7 @@ macro_rules! record_types {
     };
 }
 
+mod audience;
 mod dm;
 mod hub;
 mod network;
@@ -82,6 +83,7 @@ mod people;
 mod settings;
 mod store;
 
+pub use audience::*;
 pub use dm::*;
 pub use hub::*;
 pub use network::*;
@@ -150,6 +152,10 @@ record_types! {
     Conversation(Conversation),
     /// A message of a conversation.
     DirectMessage(DirectMessage),
+    /// Whom posts are for.
+    Audience(Audience),
+    /// Somebody who reads an audience.
+    Reader(Reader),
     /// What was taken from a file of conversations.
     BundleImported(BundleImported),
     /// A file of conversations that was written.

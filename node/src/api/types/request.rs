@@ -3,6 +3,7 @@
 mod absent;
 #[macro_use]
 mod table;
+mod audience;
 mod dm;
 mod hub;
 mod joined;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use absent::Absent;
 pub use joined::{OPERATIONS, PATHS, Request};
-pub use {dm::*, hub::*, profile::*};
+pub use {audience::*, dm::*, hub::*, profile::*};
 
 use super::schema::{Field, Operation, Shape};
 use super::{AttachFile, BlobRule, ImportPost, ReplyRule};
@@ -118,25 +119,6 @@ requests! { OWN_PATHS OWN_OPERATIONS;
         confirm: String,
         /// Why; read by the account's own devices.
         reason: Option<String>,
-    }
-    /// Posts to our wall. Answers one `post`.
-    "/v1/post/create" any PostCreate {
-        /// The text; may be empty if there are attachments or a quote.
-        text: String,
-        /// Files, in order.
-        attachments: Vec<AttachFile>,
-        /// Entry to quote: id prefix of a post or comment held here.
-        quote: Option<String>,
-        /// Keep the text as a document of its own, up to 512 KiB, in which edits merge.
-        long: bool,
-        /// Under a key that was used before with the same arguments nothing new is written, and
-        /// the answer is what was written then; with other arguments it is the error `conflict`.
-        /// The newest 10,000 keys of this home are remembered.
-        idempotency_key: Option<String>,
-        /// Wait until so many peers have committed it too; it is answered before.
-        wait_replicas: Option<u64>,
-        /// How long to wait for them, two minutes by default; then `timeout`.
-        timeout_ms: Option<u64>,
     }
     /// Keeps a draft for our own devices, sealed. Answers one `draft`.
     "/v1/draft/create" any DraftCreate {

@@ -31,7 +31,7 @@ fn group(founder: AccountId, others: &[AccountId], nonce: u16) -> ConversationGe
     let [a, b] = nonce.to_be_bytes();
     let mut bytes = [1; 16];
     bytes[..2].copy_from_slice(&[a, b]);
-    ConversationGenesis { nonce: bytes, founder: Some(founder), members }
+    ConversationGenesis { nonce: bytes, founder: Some(founder), members, audience: false }
 }
 
 fn told(home: &Home) -> usize {

@@ -166,7 +166,12 @@ fn who_founded_a_group_is_believed_when_he_wrote_in_it() {
     ada.replica.follow(bob_account, None, NOW).unwrap();
     let mut members = vec![account, bob_account, eve_account];
     members.sort_unstable();
-    let genesis = ConversationGenesis { founder: Some(bob_account), members, nonce: [4; 16] };
+    let genesis = ConversationGenesis {
+        founder: Some(bob_account),
+        members,
+        nonce: [4; 16],
+        audience: false,
+    };
     let introduce = |teller: &Home| {
         let mut w = crate::codec::Writer::new();
         teller.replica.path(&device(teller)).unwrap().unwrap().encode(&mut w);

@@ -211,6 +211,9 @@ records! {
         unproven: Flag,
         /// Texts that lost, if asked for.
         conflicts: Option<Vec<TextConflict>>,
+        /// Whom it is for, if not for everybody: of our own `followers`, `me` or `list:NAME`, of
+        /// others `limited`.
+        audience: Option<String>,
     }
     /// Where an imported post comes from: claims of whoever imported it.
     Origin {

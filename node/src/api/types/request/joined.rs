@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audience::{AUDIENCE_OPERATIONS, AUDIENCE_PATHS};
 use super::dm::{DM_OPERATIONS, DM_PATHS};
 use super::hub::{HUB_OPERATIONS, HUB_PATHS};
 use super::profile::{PROFILE_OPERATIONS, PROFILE_PATHS};
@@ -19,14 +20,18 @@ pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// Path of every operation.
 pub const PATHS: &[&str] =
-    &join::<_, { PEOPLE_PATHS.len() + HUB_PATHS.len() }>(PEOPLE_PATHS, HUB_PATHS);
+    &join::<_, { SMALL_PATHS.len() + HUB_PATHS.len() }>(SMALL_PATHS, HUB_PATHS);
+const SMALL_PATHS: &[&str] =
+    &join::<_, { PEOPLE_PATHS.len() + AUDIENCE_PATHS.len() }>(PEOPLE_PATHS, AUDIENCE_PATHS);
 const PEOPLE_PATHS: &[&str] =
     &join::<_, { OWN_AND_DM_PATHS.len() + PROFILE_PATHS.len() }>(OWN_AND_DM_PATHS, PROFILE_PATHS);
 const OWN_AND_DM_PATHS: &[&str] =
     &join::<_, { OWN_PATHS.len() + DM_PATHS.len() }>(OWN_PATHS, DM_PATHS);
 /// Every operation with its arguments.
 pub const OPERATIONS: &[Operation] =
-    &join::<_, { PEOPLE.len() + HUB_OPERATIONS.len() }>(PEOPLE, HUB_OPERATIONS);
+    &join::<_, { SMALL.len() + HUB_OPERATIONS.len() }>(SMALL, HUB_OPERATIONS);
+const SMALL: &[Operation] =
+    &join::<_, { PEOPLE.len() + AUDIENCE_OPERATIONS.len() }>(PEOPLE, AUDIENCE_OPERATIONS);
 const PEOPLE: &[Operation] =
     &join::<_, { OWN_AND_DM.len() + PROFILE_OPERATIONS.len() }>(OWN_AND_DM, PROFILE_OPERATIONS);
 const OWN_AND_DM: &[Operation] =

@@ -1,0 +1,114 @@
+//! Padding of what is sealed, so that whoever carries it sees in which of few sizes it falls, and not
+//! how long it is.
+//!
+//! ```text
+//! padded = bytes ‖ 0x80 ‖ zeros up to the size
+//! ```
+//!
+//! Sizes of texts are those of Padmé (Nikitin and others, "Reducing Metadata Leakage from Encrypted
+//! Files and Communication with PURBs", 2019), which add at most 12 % and tell of a length of n bits
+//! no more than log n of them, and multiples of [`TEXT_STEP_BYTES`] where these are coarser.
+
+use std::iter::repeat_n;
+
+/// Sizes of texts are multiples of it.
+pub const TEXT_STEP_BYTES: usize = 32;
+/// Sizes of what entries say are multiples of it, unless that is one byte: a message that answers
+/// nothing.
+pub const ENTRY_STEP_BYTES: usize = 64;
+
+const MARK: u8 = 0x80;
+
+/// What is padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Padded {
+    /// What an entry says.
+    Entry,
+    /// A text.
+    Text,
+}
+
+impl Padded {
+    /// Returns the size of something of `len` bytes, with the mark.
+    fn size(self, len: usize) -> usize {
+        let len = len.saturating_add(1);
+        match self {
+            Self::Entry if len <= 2 => 2,
+            Self::Entry => len.next_multiple_of(ENTRY_STEP_BYTES),
+            Self::Text => len.next_multiple_of(TEXT_STEP_BYTES.max(padme_step(len))),
+        }
+    }
+
+    pub(super) fn pad(self, plain: &[u8]) -> Vec<u8> {
+        let size = self.size(plain.len());
+        let mut padded = Vec::with_capacity(size);
+        padded.extend_from_slice(plain);
+        padded.push(MARK);
+        padded.extend(repeat_n(0, size.saturating_sub(padded.len())));
+        padded
+    }
+
+    /// Takes the padding off; `None` if it is not exactly that of what is before it.
+    pub(super) fn strip(self, mut padded: Vec<u8>) -> Option<Vec<u8>> {
+        let size = padded.len();
+        let mark = padded.iter().rposition(|byte| *byte != 0)?;
+        if padded.get(mark) != Some(&MARK) || self.size(mark) != size {
+            return None;
+        }
+        padded.truncate(mark);
+        Some(padded)
+    }
+}
+
+/// Returns what a length is rounded up to a multiple of by Padmé: of its bits as many stay as its
+/// number of bits has.
+fn padme_step(len: usize) -> usize {
+    let Some(exponent) = len.checked_ilog2().filter(|exponent| *exponent > 0) else { return 1 };
+    1 << (exponent - exponent.ilog2() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_comes_off_again_and_only_as_it_was_put_on() {
+        for kind in [Padded::Entry, Padded::Text] {
+            for len in (0..300).chain([1000, 4095, 4096, 70_000]) {
+                for last in [0, 1, 0x80, 0xff] {
+                    let plain = [&vec![last; len][..], &[last]].concat();
+                    let padded = kind.pad(&plain);
+                    assert_eq!(kind.strip(padded.clone()), Some(plain));
+                    let more = [&padded[..], &[0]].concat();
+                    assert_eq!(kind.strip(more), None);
+                    let other = [&padded[..], &[0; 64]].concat();
+                    assert_eq!(kind.strip(other), None);
+                }
+            }
+            for bytes in [&[][..], &[0; 32], &[1; 32], &[0; 64], &[0x80]] {
+                assert_eq!(kind.strip(bytes.to_vec()), None, "{bytes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_are_few_and_cost_little() {
+        let sizes = |kind: Padded, to: usize| {
+            let all: std::collections::BTreeSet<_> = (0..to).map(|len| kind.size(len)).collect();
+            all.len()
+        };
+        assert_eq!((sizes(Padded::Text, 256), sizes(Padded::Text, 256 * 1024)), (8, 192));
+        assert_eq!(sizes(Padded::Entry, 500), 9);
+        for len in 0..256 * 1024 {
+            let cost = Padded::Text.size(len) - len;
+            assert!(cost <= 32.max(len / 8 + 1), "{len}: {cost}");
+        }
+        for (len, size) in [(0, 32), (31, 32), (32, 64), (1023, 1024), (1024, 1088), (5000, 5120)] {
+            assert_eq!(Padded::Text.size(len), size, "{len}");
+        }
+        // A message that answers nothing costs one byte; all else looks alike.
+        for (len, size) in [(0, 2), (1, 2), (2, 64), (33, 64), (63, 64), (64, 128)] {
+            assert_eq!(Padded::Entry.size(len), size, "{len}");
+        }
+    }
+}
