@@ -5,6 +5,7 @@ mod e2;
 mod e3;
 mod e9;
 mod h1;
+mod h2;
 mod live;
 mod m1;
 mod m2;
@@ -164,6 +165,7 @@ pub const ALL: &[Benchmark] = &[
     ("E8", storage::known),
     ("E9", e9::run),
     ("H1", h1::run),
+    ("H2", h2::run),
     ("M1", m1::run),
     ("M2", m2::run),
     ("M3", storage::opening),
