@@ -123,7 +123,8 @@ impl Wall {
         let (mut posts, mut missing): (Vec<Post>, _) = (Vec::new(), 0);
         for record in context.records(&WallList { who, ..WallList::default() }).await? {
             match record {
-                Record::Post(post) if post.deleted.0 => {}
+                // What goes on the web is for everybody.
+                Record::Post(post) if post.deleted.0 || post.audience.is_some() => {}
                 Record::Post(post) if post.missing.0 => missing += 1,
                 Record::Post(post) => posts.push(post),
                 Record::Notice(notice) => context.output.notice(&notice),

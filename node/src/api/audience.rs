@@ -1,5 +1,6 @@
 //! Audiences: whom posts are for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -72,9 +73,13 @@ fn change(app: &App, request: AudienceChange) -> Result<Record, ErrorRecord> {
     // All are looked up before anything is changed.
     let accounts = |names: &[String]| {
         let found = names.iter().map(|who| resolve::account(&replica, Some(who)));
-        found.collect::<Result<Vec<_>, _>>()
+        found.collect::<Result<_, _>>()
     };
-    let (add, remove) = (accounts(&add)?, accounts(&remove)?);
+    let (add, remove): (BTreeSet<_>, BTreeSet<_>) = (accounts(&add)?, accounts(&remove)?);
+    if let Some(both) = add.intersection(&remove).next() {
+        let message = format!("{} is to be added and removed", both.short());
+        return Err(ErrorRecord::new(ErrorKind::Usage, message));
+    }
     let id = match replica.audience(&name) {
         Err(EngineError::NotFound { .. }) if name == AUDIENCE_FOLLOWERS && !add.is_empty() => {
             replica.create_audience(&name, now_ms)?
@@ -85,7 +90,7 @@ fn change(app: &App, request: AudienceChange) -> Result<Record, ErrorRecord> {
     for (account, present) in add.iter().map(|a| (a, true)).chain(remove.iter().map(|a| (a, false)))
     {
         // Doing it twice changes nothing.
-        if known.contains(account) != present {
+        if known.contains(account) != present || (present && past) {
             let changed = replica.change_reader(&id, *account, present, past, now_ms);
             changed.map_err(|error| match (&error, name.as_str()) {
                 (EngineError::Denied(_), AUDIENCE_ME) => {

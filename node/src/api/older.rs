@@ -100,7 +100,16 @@ fn look(app: &App, request: &WallList, start: Option<Cursor>) -> Result<Look, Er
         Some(id) => wall::cursor(&replica, Some(&id))?,
         None => start,
     };
-    let gone = next_page(&replica, request, last)?;
+    // Posts to audiences stand on pages of their own, all of which are here.
+    let public = |record: &Record| match record {
+        Record::Post(post) if post.audience.is_none() => Some(post.id.clone()),
+        _ => None,
+    };
+    let on_wall = match records.iter().rev().find_map(public) {
+        Some(id) => wall::cursor(&replica, Some(&id))?,
+        None => start,
+    };
+    let gone = next_page(&replica, request, on_wall)?;
     Ok(Look { records, gone, last })
 }
 
@@ -213,7 +222,8 @@ fn page_of(replica: &Replica, id: &ChangeId) -> Result<u64, ErrorRecord> {
     let post = replica.show(id)?;
     let documents = replica.document_list()?;
     let found = documents.into_iter().find(|(doc, _)| *doc == post.doc);
-    Ok(found.map_or(u64::MAX, |(_, description)| description.page))
+    let on_wall = found.filter(|(_, description)| description.space.account().is_some());
+    Ok(on_wall.map_or(u64::MAX, |(_, description)| description.page))
 }
 
 /// Asks for the page and compares with peers until one has brought it.

@@ -44,7 +44,10 @@ fn check_name(name: &str) -> Result<(), EngineError> {
         return Ok(());
     }
     let list = name.strip_prefix(AUDIENCE_LIST).unwrap_or_default();
-    let fits = (1..=AUDIENCE_NAME_BYTES_MAX).contains(&list.len())
+    // A list called `public` would be taken for everybody, or everybody for it.
+    let reserved = ["public", "limited", AUDIENCE_FOLLOWERS, AUDIENCE_ME].contains(&list);
+    let fits = !reserved
+        && (1..=AUDIENCE_NAME_BYTES_MAX).contains(&list.len())
         && list.trim() == list
         && !list.chars().any(char::is_control);
     if fits {
@@ -52,7 +55,7 @@ fn check_name(name: &str) -> Result<(), EngineError> {
     }
     Err(EngineError::Invalid(format!(
         "'{}' is no audience: followers, me, or list: with a name of 1 to \
-         {AUDIENCE_NAME_BYTES_MAX} bytes",
+         {AUDIENCE_NAME_BYTES_MAX} bytes of its own",
         name.escape_debug()
     )))
 }
@@ -147,6 +150,14 @@ impl Replica {
             let why = "what you post to 'me' is for your own devices alone";
             return Err(EngineError::Denied(why.into()));
         }
+        let talk = {
+            let mut state = self.lock();
+            if present && self.listed(&mut state, BLOCKS)?.contains(&account) {
+                let why = format!("you block {}", account.short());
+                return Err(EngineError::Denied(why));
+            }
+            self.known_conversation(&mut state, id)?.1
+        };
         if present {
             let authority = self.authority_of(&mut self.lock(), &account)?;
             if authority.is_none_or(|authority| authority.devices.is_empty()) {
@@ -157,7 +168,10 @@ impl Replica {
                 )));
             }
         }
-        self.change_member(id, account, present, now_ms)?;
+        // Who is in it already may be given what was posted before he was.
+        if !(present && past && talk.present().any(|reader| *reader == account)) {
+            self.change_member(id, account, present, now_ms)?;
+        }
         if !(present && past) {
             return Ok(());
         }
@@ -184,6 +198,21 @@ impl Replica {
         Ok(())
     }
 
+    /// Takes out of an own audience whom the account blocks: another device may have blocked him
+    /// without knowing of it.
+    fn bar_blocked(&self, id: &ConversationId, now_ms: u64) -> Result<(), EngineError> {
+        let barred: Vec<AccountId> = {
+            let mut state = self.lock();
+            let blocked = self.listed(&mut state, BLOCKS)?;
+            let (_, talk) = self.known_conversation(&mut state, id)?;
+            talk.present().filter(|account| blocked.contains(*account)).copied().collect()
+        };
+        for account in barred {
+            self.change_member(id, account, false, now_ms)?;
+        }
+        Ok(())
+    }
+
     /// Posts to an own audience; durable when it returns. Once under a key.
     ///
     /// # Errors
@@ -198,6 +227,7 @@ impl Replica {
         if text.is_empty() {
             return Err(EngineError::Invalid("nothing to write: the text is empty".into()));
         }
+        self.bar_blocked(id, now_ms)?;
         let mut state = self.lock();
         self.check_writer(&mut state)?;
         if let Some(written) = self.find_once(once)? {
@@ -257,6 +287,7 @@ impl Replica {
         work: &mut Work,
         genesis: &ConversationGenesis,
         (teller, keeper): (Option<AccountId>, bool),
+        taken: usize,
     ) -> Result<bool, EngineError> {
         let own = state.own.as_ref().map(|own| own.account);
         let Some(founder) = genesis.founder.filter(|founder| own != Some(*founder)) else {
@@ -286,7 +317,7 @@ impl Replica {
         if !told || !for_somebody {
             return Ok(false);
         }
-        self.has_room_for_audience(state, work, &founder, kept.values())
+        self.has_room_for_audience(state, work, &founder, kept.values(), taken)
     }
 
     /// Whether a remote may bring the first page of an audience that was told of here. Until then
@@ -325,8 +356,10 @@ impl Replica {
         work: &mut Work,
         founder: &AccountId,
         kept: impl Iterator<Item = &'a KeptConversation>,
+        taken: usize,
     ) -> Result<bool, EngineError> {
-        let (mut all, mut his, mut empty) = (0, 0, None);
+        // What the same message brought counts as his: it may be.
+        let (mut all, mut his, mut empty) = (taken, taken, None);
         for other in kept.filter(|other| other.genesis.audience) {
             all += 1;
             if other.genesis.founder != Some(*founder) {
@@ -340,7 +373,8 @@ impl Replica {
         if his < AUDIENCES_MAX && all < KEPT_MAX {
             return Ok(true);
         }
-        let Some(empty) = empty else { return Ok(false) };
+        // One makes room for one.
+        let Some(empty) = empty.filter(|_| taken == 0) else { return Ok(false) };
         work.batch.delete(Table::Meta, keys::conversation(&empty));
         Ok(true)
     }

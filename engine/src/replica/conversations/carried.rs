@@ -33,7 +33,9 @@ impl Replica {
         told: &Told,
         taken: usize,
     ) -> Result<bool, EngineError> {
-        let carried = kept.values().filter(|kept| kept.standing == ConversationStanding::Carried);
+        let carried = kept.values().filter(|kept| {
+            kept.standing == ConversationStanding::Carried && !kept.genesis.audience
+        });
         if carried.count() + taken >= CARRIED_MAX {
             return Ok(false);
         }

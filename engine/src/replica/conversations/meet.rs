@@ -64,10 +64,13 @@ impl Replica {
                 return Ok(!self.is_blocked(state, account)?);
             }
         }
-        if kept.genesis.audience && self.may_bring_audience(state, remote, &kept.id)? {
+        let own = state.own.as_ref().map(|own| own.account);
+        if kept.genesis.audience
+            && kept.genesis.founder != own
+            && self.may_bring_audience(state, remote, &kept.id)?
+        {
             return Ok(true);
         }
-        let own = state.own.as_ref().map(|own| own.account);
         if let Some(own) = own.filter(|own| talk.members.contains_key(own))
             && self.stands_for(state, &own, remote)?
         {
@@ -94,6 +97,10 @@ impl Replica {
         let kept = self.conversations_kept(&mut state)?;
         let mut found = Vec::new();
         for (space, conversation) in &*kept {
+            // Whom an audience is for is known with its first page: before, nobody is told of it.
+            if conversation.genesis.audience && self.documents(&mut state, space)?.is_empty() {
+                continue;
+            }
             if self.may_converse(&mut state, remote, conversation)? {
                 found.push((*space, conversation.genesis.encode()));
             }
@@ -139,7 +146,8 @@ impl Replica {
                 concerns |= self.takes_part_here(&mut state, &genesis, &account)?;
             }
             if genesis.audience {
-                if self.takes_up_audience(&mut state, &mut work, &genesis, (account, keeper))? {
+                let by = (account, keeper);
+                if self.takes_up_audience(&mut state, &mut work, &genesis, by, taken)? {
                     put(&mut work, &genesis, account);
                     taken += 1;
                 }
@@ -287,7 +295,7 @@ impl Replica {
             // knows, or a node that he lets keep what is private, who tells him.
             return match genesis.founder.is_some() && told.trusted {
                 true => self.makes_room(state, work, &kept, taken, UNNAMED_MAX, |kept| {
-                    kept.standing == ConversationStanding::Carried
+                    kept.standing == ConversationStanding::Carried && !kept.genesis.audience
                 }),
                 false => Ok(false),
             };

@@ -75,6 +75,11 @@ impl Replica {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
         let (id, _) = self.own_message(&mut state, target)?;
+        if let Some(row) = self.entry_row(target)?
+            && self.is_withdrawn(&mut state, &Work::default(), target, &row.doc)?
+        {
+            return Err(EngineError::Invalid(format!("{} is deleted", target.short())));
+        }
         let mut work = Work::default();
         let spoken = Spoken::Edit { target: *target };
         let written = self.speak(&mut state, &mut work, &id, &spoken, Some(text), now_ms)?;

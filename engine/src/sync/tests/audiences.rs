@@ -123,6 +123,45 @@ fn edits_and_deletions_reach_readers() {
 }
 
 #[test]
+fn whom_the_author_blocks_reads_nothing_more() {
+    let (mut network, people) = village(470, 2);
+    let ada = &network.parties[0].replica;
+    let id = ada.create_audience(FRIENDS, NOW + 1).unwrap();
+    ada.change_reader(&id, people[1], true, false, NOW + 2).unwrap();
+    ada.change_reader(&id, people[2], true, false, NOW + 2).unwrap();
+    post(ada, &id, "before", NOW + 3);
+    // Another device blocked him, which knew nothing of the audience: nobody took him out.
+    ada.set_listed(crate::replica::BLOCKS, people[1], true, NOW + 4).unwrap();
+    let denied = ada.change_reader(&id, people[1], true, false, NOW + 5);
+    assert!(matches!(denied, Err(EngineError::Denied(_))), "{denied:?}");
+    post(ada, &id, "after", NOW + 6);
+    assert_eq!(ada.audiences().unwrap()[0].members, [people[2]]);
+    settle(&mut network);
+    assert_eq!(feed(&network.parties[2]), ["after", "before"]);
+}
+
+#[test]
+fn an_empty_audience_is_told_to_nobody_and_a_withdrawn_post_stays_so() {
+    let (mut network, people) = village(480, 2);
+    let ada = &network.parties[0].replica;
+    let id = ada.create_audience(FRIENDS, NOW + 1).unwrap();
+    for refused in ["public", "list:public", "list:me", "list:followers", "list:limited"] {
+        assert!(ada.create_audience(refused, NOW + 1).is_err(), "{refused}");
+    }
+    settle(&mut network);
+    for home in &network.parties[1..] {
+        let kept = home.replica.conversations_kept(&mut home.replica.lock()).unwrap();
+        assert!(kept.is_empty(), "told of an audience that nobody is in");
+    }
+    let ada = &network.parties[0].replica;
+    ada.change_reader(&id, people[1], true, false, NOW + 2).unwrap();
+    let regretted = post(ada, &id, "regretted", NOW + 3);
+    ada.delete(regretted, NOW + 4).unwrap();
+    let edited = ada.edit(regretted, "again", NOW + 5);
+    assert!(matches!(edited, Err(EngineError::Invalid(_))), "{edited:?}");
+}
+
+#[test]
 fn who_comes_later_reads_from_then_on_or_all_of_it() {
     let (mut network, people) = village(420, 3);
     let ada = &network.parties[0].replica;
