@@ -15,7 +15,6 @@ use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, Link, SpaceId};
 use crate::model::entry::{ConversationGenesis, Entry};
 use crate::store::{Table, keys};
 
-mod access;
 mod admission;
 mod audience;
 mod bundle;
@@ -29,7 +28,6 @@ mod posts;
 mod read;
 mod write;
 
-pub use self::access::SealedAccess;
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub use self::list::ConversationView;

@@ -45,16 +45,6 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    /// Whose a device is.
-    pub(super) fn owner_of(&self, device: &DeviceId) -> Option<AccountId> {
-        self.owner.get(device).copied()
-    }
-
-    /// Devices of somebody who takes part that are in good standing.
-    pub(super) fn count_of(&self, account: &AccountId) -> u64 {
-        self.good.values().filter(|(owner, _)| owner == account).count() as u64
-    }
-
     /// Accounts that hold a key, as far as was said.
     pub(super) fn accounts(&self, epoch: &KnownEpoch) -> BTreeSet<AccountId> {
         epoch.holders().iter().filter_map(|device| self.owner.get(device)).copied().collect()
