@@ -21,7 +21,7 @@ const TEMPLATE: &str = "\
 Usage: {usage}
 
 Start     init  identity  device  profile
-Write     post  wall  hub  dm  draft  import  export
+Write     post  audience  wall  hub  dm  draft  import  export
 Read      feed  catchup  search  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node

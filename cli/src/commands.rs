@@ -72,7 +72,12 @@ pub(crate) enum Command {
     #[command(subcommand, disable_help_subcommand = true)]
     Draft(draft::Draft),
     /// Found, join, read and moderate hubs: communities with channels
-    #[command(subcommand, disable_help_subcommand = true)]
+    // A line less than usual: all of it fits a small terminal.
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        help_template = "{about}\n\n{usage-heading} {usage}\n{all-args}{after-help}"
+    )]
     Hub(hub::Hub),
     /// Write and read direct messages, sealed to those they are for
     #[command(subcommand, disable_help_subcommand = true)]

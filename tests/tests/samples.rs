@@ -265,11 +265,11 @@ fn letters(all: &mut Samples, ada: &Home) {
     let (me, who) = (ada.account(), eve.account());
     let (card, letters) = (folder.path().join("card"), folder.path().join("letters"));
     let (card, letters) = (card.to_str().unwrap(), letters.to_str().unwrap());
-    all.take(ada, &["dm", "bundle", "export", card]);
+    all.take(ada, &["dm", "bundle", "export", card, "--all"]);
     eve.ok(&["follow", &me]);
     eve.ok(&["dm", "bundle", "import", card]);
     eve.ok(&["dm", "send", &me, "ahoy"]);
-    eve.ok(&["dm", "bundle", "export", letters]);
+    eve.ok(&["dm", "bundle", "export", letters, "--all"]);
     all.take(ada, &["dm", "bundle", "import", letters]);
     for act in ["requests", "ignore", "accept"] {
         let args = ["dm", act, &who];

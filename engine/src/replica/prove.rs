@@ -10,7 +10,7 @@ use super::receive::{Source, Stop, deferred, refused};
 use super::{EngineError, KnownDevice, Replica, State};
 use crate::chain::{ChainError, ChainKey, SignedHead};
 use crate::codec::Reader;
-use crate::description::Description;
+use crate::description::{Description, SectionClass};
 use crate::hash::{DeviceId, DocumentId, Link};
 use crate::identity::CertificatePath;
 use crate::sync::exchange::{Reason, Received, Section};
@@ -88,6 +88,10 @@ impl Replica {
         batch: &mut Batch,
     ) -> Result<bool, EngineError> {
         let section = self.section_of(state, page)?;
+        if section.class == SectionClass::Private && page.space.account().is_some() {
+            // What is private of an account comes from whoever keeps it; that it is here is no secret.
+            return Ok(true);
+        }
         let remote = match source {
             Source::Hand => return Ok(true),
             Source::Peer(remote) => Some(remote),
