@@ -80,6 +80,10 @@ impl Net {
             .portmapper_config(PortmapperConfig::Disabled)
             .net_report_config(NetReportConfig::minimal())
             .clear_ip_transports();
+        #[cfg(feature = "keylog")]
+        {
+            builder = builder.keylog(std::env::var_os("SSLKEYLOGFILE").is_some());
+        }
         let addresses = listen_addresses(options);
         for address in addresses.iter().copied() {
             if !leaves && !address.ip().is_loopback() {

@@ -1,4 +1,4 @@
-//! What the whole-node tests share, and the liar.
+//! What the whole-node tests share, the liar, and what goes over the wire.
 
 pub mod api;
 pub mod archives;
@@ -8,3 +8,4 @@ pub mod liar;
 pub mod people;
 pub mod schema;
 pub mod source;
+pub mod wire;
