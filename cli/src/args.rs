@@ -25,7 +25,7 @@ Write     post  audience  wall  hub  dm  draft  import  export
 Read      feed  catchup  search  watch
 People    follow  unfollow  block  unblock  mute  unmute
 Copies    sub  sync  status  node
-Inside    config  store  doc  doctor  api  bench  demo
+Inside    config  store  doc  doctor  privacy  api  bench  demo
 Shell     completion  man  version  help
 
 Options:

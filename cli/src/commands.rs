@@ -23,6 +23,7 @@ mod node;
 mod part;
 mod people;
 mod post;
+mod privacy;
 mod profile;
 mod search;
 mod status;
@@ -85,6 +86,9 @@ pub(crate) enum Command {
     /// Choose who reads what you post to some alone
     #[command(subcommand, disable_help_subcommand = true)]
     Audience(audience::Audience),
+    /// Say who can read something, who has it, and what others see of it
+    #[command(subcommand, disable_help_subcommand = true)]
+    Privacy(privacy::Privacy),
     /// Read the walls you follow, newest first
     Feed(feed::Feed),
     /// List what you have not read: posts, replies, mentions, reactions
@@ -233,6 +237,7 @@ async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Fai
         Command::Hub(command) => command.run(context).await,
         Command::Dm(command) => command.run(context).await,
         Command::Audience(command) => command.run(context).await,
+        Command::Privacy(command) => command.run(context).await,
         Command::Feed(command) => command.run(context).await,
         Command::Catchup(command) => command.run(context).await,
         Command::Search(command) => command.run(context).await,

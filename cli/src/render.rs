@@ -197,6 +197,7 @@ fn view_of_readers(record: &Record) -> View {
     match record {
         Record::Audience(record) => audience::audience(record),
         Record::Reader(record) => audience::reader(record),
+        Record::Claim(record) => audience::claim(record),
         other => View::Row(vec![Cell::Text(String::from_utf8_lossy(&other.to_line()).into())]),
     }
 }

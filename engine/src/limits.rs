@@ -129,6 +129,10 @@ pub const MENTIONS_MAX: usize = 32;
 pub const POLL_OPTIONS_MAX: usize = 32;
 /// Bytes of one option.
 pub const POLL_OPTION_BYTES_MAX: usize = 100;
+/// How long a key of a conversation is sealed with: a week, in milliseconds.
+pub const EPOCH_AGE_MS_MAX: u64 = 7 * 24 * 3_600_000;
+/// Entries that are sealed with one key of a conversation.
+pub const EPOCH_ENTRIES_MAX: u64 = 10_000;
 /// Members of one conversation: each of their devices gets each new key.
 pub const CONVERSATION_MEMBERS_MAX: usize = 64;
 /// Bytes of a text that is sealed: padded and with its seal it is a text body.

@@ -87,7 +87,7 @@ pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub use conversations::{
     AUDIENCE_FOLLOWERS, AUDIENCE_LIMITED, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView,
     BUNDLE_BYTES_MAX, BundleReceipt, CONVERSATIONS, ConversationStanding, ConversationView,
-    Delivery, DirectDraft, DirectMessage, MessageStanding,
+    Delivery, DirectDraft, DirectMessage, MessageStanding, SealedAccess,
 };
 pub use damage::DamageListener;
 pub use drafts::{DRAFT_TURN_MS, DraftEdit, DueDrafts, SavedDraft};

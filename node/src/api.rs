@@ -23,6 +23,7 @@ mod moved;
 mod names;
 mod node;
 mod older;
+mod privacy;
 mod profile;
 mod recover;
 mod relation;
@@ -63,6 +64,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = hub::routes(router);
     let router = dm::routes(router);
     let router = audience::routes(router);
+    let router = privacy::routes(router);
     let router = import::routes(router);
     let router = relation::routes(router);
     let router = save::routes(router);

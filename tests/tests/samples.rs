@@ -292,6 +292,7 @@ fn letters(all: &mut Samples, ada: &Home) {
         &["audience", "list"],
         &["audience", "members", "friends"],
         &["post", "for friends", "--audience", "list:friends"],
+        &["privacy", "explain", "list:friends"],
         &["audience", "remove", "friends", &who],
     ] {
         all.take(ada, args);

@@ -1,6 +1,6 @@
 //! Audiences and their readers.
 
-use mosaic_node::api::types::{Audience, Reader};
+use mosaic_node::api::types::{Audience, Claim, Reader};
 
 use super::{Cell, View};
 
@@ -18,4 +18,14 @@ pub(super) fn reader(reader: &Reader) -> View {
         Cell::Id(reader.account.clone()),
         Cell::Name(reader.name.clone().unwrap_or_default()),
     ])
+}
+
+pub(super) fn claim(claim: &Claim) -> View {
+    let id = claim.device.as_ref().or(claim.account.as_ref());
+    let who = match (&claim.name, id) {
+        (Some(name), _) => Cell::Name(name.clone()),
+        (None, Some(id)) => Cell::Id(id.clone()),
+        (None, None) => Cell::Text(String::new()),
+    };
+    View::Row(vec![Cell::Text(claim.about.replace('_', " ")), who, Cell::Text(claim.text.clone())])
 }

@@ -15,7 +15,9 @@ use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, Link, SpaceId};
 use crate::model::entry::{ConversationGenesis, Entry};
 use crate::store::{Table, keys};
 
+mod access;
 mod admission;
+mod age;
 mod audience;
 mod bundle;
 mod carried;
@@ -28,6 +30,8 @@ mod posts;
 mod read;
 mod write;
 
+pub use self::access::SealedAccess;
+use self::age::{Ages, Sealings};
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub use self::list::ConversationView;
@@ -107,6 +111,8 @@ pub(crate) struct Talk {
     /// What those tell of keys who are not heard there. Somebody may have used such a key before he
     /// knew; and a copy that opens is one, whoever wrote it.
     pub lost: BTreeMap<EpochId, KnownEpoch>,
+    /// How old keys are.
+    pub ages: Ages,
 }
 
 impl Talk {
@@ -146,6 +152,7 @@ pub(crate) struct KnownTalk {
     fed: BTreeMap<ChainKey, (u64, Link)>,
     items: Vec<TalkItem>,
     stale: bool,
+    sealings: Sealings,
     talk: Arc<Talk>,
 }
 
@@ -192,7 +199,9 @@ impl Replica {
             known = KnownTalk::default();
             self.feed_talk(state, id, &mut known)?;
         }
-        known.talk = Arc::new(self.fold_talk(state, genesis, &known.items)?);
+        let mut talk = self.fold_talk(state, genesis, &known.items)?;
+        talk.ages = known.sealings.ages();
+        known.talk = Arc::new(talk);
         known.stale = false;
         let talk = known.talk.clone();
         if state.talks.len() >= TALKS_CACHED_MAX {
@@ -211,6 +220,7 @@ impl Replica {
         known: &mut KnownTalk,
     ) -> Result<bool, EngineError> {
         let space = Space::Conversation(*id).id();
+        let device = state.own.as_ref().map(|own| own.device());
         for (doc, description) in self.documents(state, &space)? {
             for (key, chain) in self.chains_of(state, &doc)? {
                 let origin = (0, key.origin(&space));
@@ -222,6 +232,15 @@ impl Replica {
                 for item in self.log_items(&key, fed + 1, chain.held)? {
                     link = extend(&link, item.n, &item.id);
                     last = item.n;
+                    if let Entry::Sealed(sealed) = &item.entry {
+                        let hint = sealed.entry.epoch;
+                        known.sealings.note(hint);
+                        if device == Some(key.device) {
+                            let place = (description.page, key.incarnation, item.n);
+                            known.sealings.note_own(place, item.time_ms, hint);
+                        }
+                        continue;
+                    }
                     if matches!(item.entry, Entry::Epoch { .. } | Entry::Membership(_)) {
                         let (account, n, time_ms) = (description.account, item.n, item.time_ms);
                         known.items.push(TalkItem { account, key, n, time_ms, entry: item.entry });

@@ -22,7 +22,7 @@ impl Replica {
     }
 
     /// A blob that is kept under its hash.
-    pub(super) fn blob_row(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
+    pub(crate) fn blob_row(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
         let found = match self.store.get(Table::Truth, &keys::blob(hash))? {
             Some(bytes) => Some(bytes),
             None => match self.bytes_in_rows(hash)? {

@@ -1,6 +1,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 mod audiences;
+mod claims;
 mod conversations;
 mod hostile;
 mod hubs;

@@ -266,7 +266,7 @@ fn message(replica: &Replica, text: &str) -> Result<ChangeId, ErrorRecord> {
 }
 
 /// A conversation by the other account, by its id, or by its title.
-fn conversation(replica: &Replica, who: &str) -> Result<ConversationView, ErrorRecord> {
+pub(super) fn conversation(replica: &Replica, who: &str) -> Result<ConversationView, ErrorRecord> {
     let views = replica.conversations()?;
     if let Some(exact) = views.iter().find(|view| view.id.to_string() == who.trim()) {
         return Ok(exact.clone());

@@ -45,6 +45,16 @@ pub(super) struct Devices {
 }
 
 impl Devices {
+    /// Whose a device is.
+    pub(super) fn owner_of(&self, device: &DeviceId) -> Option<AccountId> {
+        self.owner.get(device).copied()
+    }
+
+    /// Devices of somebody who takes part that are in good standing.
+    pub(super) fn count_of(&self, account: &AccountId) -> u64 {
+        self.good.values().filter(|(owner, _)| owner == account).count() as u64
+    }
+
     /// Accounts that hold a key, as far as was said.
     pub(super) fn accounts(&self, epoch: &KnownEpoch) -> BTreeSet<AccountId> {
         epoch.holders().iter().filter_map(|device| self.owner.get(device)).copied().collect()
@@ -173,7 +183,7 @@ impl Replica {
     }
 
     /// The key to seal with now: the newest that everybody who takes part holds, and nobody
-    /// else. Opens one if there is none.
+    /// else, and that is no week old yet. Opens one if there is none.
     pub(super) fn current_conversation_key(
         &self,
         state: &mut State,
@@ -192,6 +202,9 @@ impl Replica {
         let mut epochs: Vec<(&EpochId, &KnownEpoch)> = talk.epochs.iter().collect();
         epochs.sort_by_key(|(epoch, known)| std::cmp::Reverse((known.since_ms, **epoch)));
         for (epoch, known) in epochs {
+            if talk.ages.is_spent(&hint_of(epoch), known.since_ms, now_ms) {
+                continue;
+            }
             let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
             let proven = Self::proven_holders(state, &kept.id, (epoch, known), &devices);
             if !devices.suits(known, &proven) {

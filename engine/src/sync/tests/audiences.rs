@@ -41,7 +41,7 @@ fn village(seed: u64, others: u64) -> (Network<Home>, Vec<AccountId>) {
     (network, accounts)
 }
 
-fn settle(network: &mut Network<Home>) {
+pub(super) fn settle(network: &mut Network<Home>) {
     for _ in 0..3 {
         network.refresh();
         run(network);

@@ -9,6 +9,7 @@ mod members;
 mod oracle;
 mod policy;
 mod reading;
+mod weekly;
 
 use super::replicas::{Home, NOW, link, person};
 use crate::hash::{AccountId, ChangeId, ConversationId};

@@ -156,6 +156,8 @@ record_types! {
     Audience(Audience),
     /// Somebody who reads an audience.
     Reader(Reader),
+    /// What is known of who sees what of something.
+    Claim(Claim),
     /// What was taken from a file of conversations.
     BundleImported(BundleImported),
     /// A file of conversations that was written.

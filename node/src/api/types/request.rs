@@ -7,13 +7,14 @@ mod audience;
 mod dm;
 mod hub;
 mod joined;
+mod privacy;
 mod profile;
 
 use serde::{Deserialize, Serialize};
 
 use absent::Absent;
 pub use joined::{OPERATIONS, PATHS, Request};
-pub use {audience::*, dm::*, hub::*, profile::*};
+pub use {audience::*, dm::*, hub::*, privacy::*, profile::*};
 
 use super::schema::{Field, Operation, Shape};
 use super::{AttachFile, BlobRule, ImportPost, ReplyRule};

@@ -26,4 +26,25 @@ records! {
         /// As this home calls it; only if asked for.
         name: Option<String>,
     }
+    /// What is known of who sees what of something.
+    Claim {
+        /// Id of what was asked about; of an account for what is in a list or a profile.
+        item: String,
+        /// What it is: `post`, `limited_post`, `audience`, `direct_message`, `conversation`,
+        /// `draft`, `list`, `account`, `message` or `hub`.
+        kind: String,
+        /// What the sentence is about: `reader`, `holder`, `holders_see`, `readers_see`,
+        /// `strangers_see`, `deleting` or `thief`.
+        about: String,
+        /// Stable name of the sentence.
+        claim: String,
+        /// The sentence.
+        text: String,
+        /// The account that it names.
+        account: Option<String>,
+        /// The device that it names.
+        device: Option<String>,
+        /// That account or device as this home calls it; only if asked for.
+        name: Option<String>,
+    }
 }

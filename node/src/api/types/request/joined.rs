@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::audience::{AUDIENCE_OPERATIONS, AUDIENCE_PATHS};
 use super::dm::{DM_OPERATIONS, DM_PATHS};
 use super::hub::{HUB_OPERATIONS, HUB_PATHS};
+use super::privacy::{PRIVACY_OPERATIONS, PRIVACY_PATHS};
 use super::profile::{PROFILE_OPERATIONS, PROFILE_PATHS};
 use super::{OWN_OPERATIONS, OWN_PATHS};
 use crate::api::types::schema::Operation;
@@ -22,6 +23,8 @@ pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub const PATHS: &[&str] =
     &join::<_, { SMALL_PATHS.len() + HUB_PATHS.len() }>(SMALL_PATHS, HUB_PATHS);
 const SMALL_PATHS: &[&str] =
+    &join::<_, { READER_PATHS.len() + PRIVACY_PATHS.len() }>(READER_PATHS, PRIVACY_PATHS);
+const READER_PATHS: &[&str] =
     &join::<_, { PEOPLE_PATHS.len() + AUDIENCE_PATHS.len() }>(PEOPLE_PATHS, AUDIENCE_PATHS);
 const PEOPLE_PATHS: &[&str] =
     &join::<_, { OWN_AND_DM_PATHS.len() + PROFILE_PATHS.len() }>(OWN_AND_DM_PATHS, PROFILE_PATHS);
@@ -31,6 +34,8 @@ const OWN_AND_DM_PATHS: &[&str] =
 pub const OPERATIONS: &[Operation] =
     &join::<_, { SMALL.len() + HUB_OPERATIONS.len() }>(SMALL, HUB_OPERATIONS);
 const SMALL: &[Operation] =
+    &join::<_, { READERS.len() + PRIVACY_OPERATIONS.len() }>(READERS, PRIVACY_OPERATIONS);
+const READERS: &[Operation] =
     &join::<_, { PEOPLE.len() + AUDIENCE_OPERATIONS.len() }>(PEOPLE, AUDIENCE_OPERATIONS);
 const PEOPLE: &[Operation] =
     &join::<_, { OWN_AND_DM.len() + PROFILE_OPERATIONS.len() }>(OWN_AND_DM, PROFILE_OPERATIONS);

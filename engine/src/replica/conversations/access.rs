@@ -1,0 +1,131 @@
+//! Who can open what is sealed, and who is known to hold something.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{KeptConversation, KnownEpoch, Talk};
+use crate::description::{Section, SectionClass, Space};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId};
+use crate::model::entry::Entry;
+use crate::replica::{EngineError, Replica, State};
+use crate::seal::hint_of;
+use crate::store::{Table, keys};
+
+/// Who can open something sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedAccess {
+    /// The conversation or audience that it stands in.
+    pub conversation: ConversationId,
+    /// Whether that is an audience.
+    pub audience: bool,
+    /// Accounts whose devices were given its key, as far as is known here, with how many of them.
+    /// Of a whole conversation, those who would be given that of what is said next.
+    pub readers: BTreeMap<AccountId, u64>,
+}
+
+impl Replica {
+    /// Who can open a message or a post to an audience; `None` if it is no sealed entry.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn access_to(&self, id: &ChangeId) -> Result<Option<SealedAccess>, EngineError> {
+        let Some((row, Entry::Sealed(sealed))) = self.entry(id)? else { return Ok(None) };
+        let mut state = self.lock();
+        let Some(page) = self.description(&mut state, &row.doc)? else { return Ok(None) };
+        let Some(conversation) = page.space.conversation() else { return Ok(None) };
+        let (kept, talk) = self.known_conversation(&mut state, &conversation)?;
+        let named = talk.epochs.iter().chain(&talk.lost);
+        let named = named.filter(|(epoch, _)| hint_of(epoch) == sealed.entry.epoch);
+        let epochs: Vec<&KnownEpoch> = named.map(|(_, known)| known).collect();
+        let mut readers = BTreeMap::new();
+        let devices = self.devices_of(&mut state, &talk)?;
+        for device in epochs.iter().flat_map(|known| known.holders()) {
+            if let Some(account) = devices.owner_of(&device) {
+                *readers.entry(account).or_insert(0) += 1;
+            }
+        }
+        Ok(Some(SealedAccess { conversation, audience: kept.genesis.audience, readers }))
+    }
+
+    /// Who reads what is said next in a conversation or an audience.
+    ///
+    /// # Errors
+    /// If it is not here, or the store fails or is damaged.
+    pub fn access_to_conversation(&self, id: &ConversationId) -> Result<SealedAccess, EngineError> {
+        let mut state = self.lock();
+        let (kept, talk): (KeptConversation, _) = self.known_conversation(&mut state, id)?;
+        let readers = self.good_devices(&mut state, &talk)?;
+        Ok(SealedAccess { conversation: *id, audience: kept.genesis.audience, readers })
+    }
+
+    fn good_devices(
+        &self,
+        state: &mut State,
+        talk: &Talk,
+    ) -> Result<BTreeMap<AccountId, u64>, EngineError> {
+        let devices = self.devices_of(state, talk)?;
+        let present = talk.present().map(|account| (*account, devices.count_of(account)));
+        Ok(present.collect())
+    }
+
+    /// Other devices that showed that they have an entry: own ones, peers, and those of who takes
+    /// part in its conversation.
+    ///
+    /// # Errors
+    /// If it is not here, or the store fails or is damaged.
+    pub fn holders_of(&self, id: &ChangeId) -> Result<Vec<DeviceId>, EngineError> {
+        let (section, chain, n) = self.place_of(id)?;
+        let mut holders = self.showed_of(&section)?;
+        let mut failed = None;
+        holders.retain(|device| match self.peer_tips(device, &section) {
+            Ok(tips) => tips.iter().any(|(key, held)| *key == chain && *held >= n),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        failed.map_or(Ok(holders), Err)
+    }
+
+    /// Other devices that showed that they have something of a conversation.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn holders_of_conversation(
+        &self,
+        id: &ConversationId,
+    ) -> Result<Vec<DeviceId>, EngineError> {
+        let space = Space::Conversation(*id).id();
+        self.showed_of(&Section { space, class: SectionClass::Private })
+    }
+
+    /// Devices that showed something of a section: of peers, own ones, and of who takes part.
+    fn showed_of(&self, section: &Section) -> Result<Vec<DeviceId>, EngineError> {
+        let mut devices: BTreeSet<DeviceId> =
+            self.peers()?.into_iter().map(|(device, _)| device).collect();
+        for (key, _) in self.scan_all(Table::Meta, keys::KEEPERS)? {
+            devices.extend(key.last_chunk::<32>().map(|device| DeviceId::from_bytes(*device)));
+        }
+        let mut state = self.lock();
+        let own = state.own.as_ref().map(|own| (own.account, own.device()));
+        let mut accounts: BTreeSet<AccountId> = own.iter().map(|(account, _)| *account).collect();
+        if let Some(kept) = self.conversations_kept(&mut state)?.get(&section.space) {
+            let talk = self.talk_of(&mut state, &kept.id, &kept.genesis)?;
+            accounts.extend(talk.members.keys());
+        }
+        for account in accounts {
+            let authority = self.authority_of(&mut state, &account)?;
+            devices.extend(authority.iter().flat_map(|authority| authority.devices.keys()));
+        }
+        drop(state);
+        if let Some((_, device)) = own {
+            devices.remove(&device);
+        }
+        let mut out = Vec::new();
+        for device in devices {
+            if !self.peer_tips(&device, section)?.is_empty() {
+                out.push(device);
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,211 @@
+//! What can be said of who reads something, who has it, and what those see who cannot read it.
+
+mod sentences;
+
+use std::sync::Arc;
+
+use axum::Router;
+use mosaic_engine::description::Space;
+use mosaic_engine::hash::{AccountId, ChangeId, ConversationId, DeviceId};
+use mosaic_engine::replica::{BLOCKS, EngineError, FOLLOWS, MUTES, Replica, SealedAccess};
+
+use self::sentences::{ABOUT, HAS_THE_KEY, Kind, NEXT_KEY, SENTENCES, SHOWED_IT};
+use super::answer::blocking;
+use super::types::{Claim, ErrorKind, ErrorRecord, PrivacyExplain, Record};
+use super::{dm, hub, names, resolve};
+use crate::app::App;
+
+pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    blocking::<PrivacyExplain, _>(router, explain)
+}
+
+/// Something that is asked about.
+struct Item {
+    kind: Kind,
+    id: String,
+    readers: Option<SealedAccess>,
+    holders: Vec<DeviceId>,
+}
+
+impl Item {
+    fn new(kind: Kind, id: impl ToString) -> Self {
+        Self { kind, id: id.to_string(), readers: None, holders: Vec::new() }
+    }
+
+    fn claim(&self, about: &str, name: &str, text: String) -> Claim {
+        Claim {
+            item: self.id.clone(),
+            kind: self.kind.name().to_owned(),
+            about: about.to_owned(),
+            claim: name.to_owned(),
+            text,
+            ..Claim::default()
+        }
+    }
+}
+
+fn explain(app: &App, request: PrivacyExplain) -> Result<Vec<Record>, ErrorRecord> {
+    let replica = app.replica()?;
+    let item = found(&replica, request.item.trim())?;
+    let mut claims = Vec::new();
+    for about in ABOUT {
+        if about == "reader" {
+            claims.extend(readers(&replica, &item, request.names)?);
+        }
+        let said = SENTENCES.iter().filter(|s| s.about == about && s.kinds.contains(&item.kind));
+        claims.extend(said.map(|said| item.claim(about, said.name, said.text.to_owned())));
+        if about == "holder" {
+            claims.extend(holders(&replica, &item, request.names)?);
+        }
+    }
+    Ok(claims.into_iter().map(Record::Claim).collect())
+}
+
+/// Accounts whose devices have the key, or are given the next one.
+fn readers(replica: &Replica, item: &Item, names: bool) -> Result<Vec<Claim>, ErrorRecord> {
+    let next = matches!(item.kind, Kind::Audience | Kind::Conversation);
+    let mut claims = Vec::new();
+    for (account, devices) in item.readers.iter().flat_map(|access| &access.readers) {
+        let devices = match devices {
+            1 => "1 device".to_owned(),
+            several => format!("{several} devices"),
+        };
+        let claim = match next {
+            true => item.claim("reader", NEXT_KEY, format!("what is written next, on {devices}")),
+            false => item.claim("reader", HAS_THE_KEY, format!("has the key, on {devices}")),
+        };
+        let name = if names { called(replica, account)? } else { None };
+        claims.push(Claim { account: Some(account.to_string()), name, ..claim });
+    }
+    Ok(claims)
+}
+
+/// Devices that showed that they have it.
+fn holders(replica: &Replica, item: &Item, names: bool) -> Result<Vec<Claim>, ErrorRecord> {
+    let mut claims = Vec::new();
+    for device in &item.holders {
+        let account = names::account_of(replica, device);
+        let own = names::own_device_name(replica, device);
+        let name = match (&own, &account) {
+            (Some(_), _) => own.clone(),
+            (None, Some(account)) if names => called(replica, account)?,
+            _ => None,
+        };
+        let text = match own {
+            Some(_) => "a device of yours, as it showed",
+            None => "a device of others, as it showed",
+        };
+        claims.push(Claim {
+            device: Some(device.to_string()),
+            account: account.map(|account| account.to_string()),
+            name: name.filter(|_| names),
+            ..item.claim("holder", SHOWED_IT, text.to_owned())
+        });
+    }
+    Ok(claims)
+}
+
+fn called(replica: &Replica, account: &AccountId) -> Result<Option<String>, ErrorRecord> {
+    match *account == replica.account()? {
+        true => Ok(Some("you".to_owned())),
+        false => resolve::name(replica, account),
+    }
+}
+
+/// What a text names.
+fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
+    if let Some((what, who)) = text.split_once(':')
+        && let Some(item) = of_somebody(replica, what, who)?
+    {
+        return Ok(item);
+    }
+    if matches!(text, "wall" | "profile") {
+        return Ok(Item::new(Kind::Account, replica.account()?));
+    }
+    if let Some(id) = audience(replica, text)? {
+        return conversation(replica, &id);
+    }
+    if text.contains('/') {
+        // Where hubs are private, or channels are, their kind is another one.
+        return Ok(Item::new(Kind::Hub, hub::resolved_channel(replica, text)?.1));
+    }
+    match resolve::entry(replica, text) {
+        Ok(id) => return entry(replica, &id),
+        Err(error) if error.code == ErrorKind::Ambiguous.code() => return Err(error),
+        Err(_) => {}
+    }
+    if let Ok(id) = replica.resolve_draft(text) {
+        return Ok(Item::new(Kind::Draft, id));
+    }
+    if let Ok(id) = hub::resolved(replica, text) {
+        return Ok(Item::new(Kind::Hub, id));
+    }
+    if let Ok(account) = resolve::account(replica, Some(text)) {
+        return Ok(Item::new(Kind::Account, account));
+    }
+    match dm::conversation(replica, text) {
+        Ok(view) => conversation(replica, &view.id),
+        Err(error) if error.code == ErrorKind::Ambiguous.code() => Err(error),
+        Err(_) => {
+            let message = format!("nothing here is called '{}'", text.escape_debug());
+            let error = ErrorRecord::new(ErrorKind::NotFound, message);
+            Err(error.with_hint("mosaic help privacy explain"))
+        }
+    }
+}
+
+/// What stands between the own account and somebody.
+fn of_somebody(replica: &Replica, what: &str, who: &str) -> Result<Option<Item>, ErrorRecord> {
+    let list = match what {
+        "follow" => FOLLOWS,
+        "block" => BLOCKS,
+        "mute" => MUTES,
+        "dm" => return Ok(Some(conversation(replica, &dm::conversation(replica, who)?.id)?)),
+        "wall" | "profile" => {
+            let account = resolve::account(replica, Some(who))?;
+            return Ok(Some(Item::new(Kind::Account, account)));
+        }
+        _ => return Ok(None),
+    };
+    let account = resolve::account(replica, Some(who))?;
+    if replica.accounts_in(list)?.contains(&account) {
+        return Ok(Some(Item::new(Kind::List, account)));
+    }
+    let message = format!("you do not {what} {}", account.short());
+    Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(format!("mosaic {what} list")))
+}
+
+/// An own audience, by what it is called or its id.
+fn audience(replica: &Replica, text: &str) -> Result<Option<ConversationId>, ErrorRecord> {
+    let prefix = text.to_ascii_lowercase();
+    let fits = |id: &ConversationId| prefix.len() >= 4 && id.to_string().starts_with(&prefix);
+    let found = replica.audiences()?.into_iter().find(|view| view.name == text || fits(&view.id));
+    Ok(found.map(|view| view.id))
+}
+
+fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
+    let access = match replica.access_to(id) {
+        Ok(access) => access,
+        // It is carried for others.
+        Err(EngineError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let kind = match replica.space_of_entry(id)? {
+        // Where what is said in a hub is sealed, its kind is another one.
+        Some(Space::Hub(_)) => Kind::Message,
+        Some(Space::Conversation(_)) => match &access {
+            Some(access) if access.audience => Kind::LimitedPost,
+            _ => Kind::DirectMessage,
+        },
+        _ => Kind::Post,
+    };
+    let holders = replica.holders_of(id)?;
+    Ok(Item { readers: access, holders, ..Item::new(kind, id) })
+}
+
+fn conversation(replica: &Replica, id: &ConversationId) -> Result<Item, ErrorRecord> {
+    let access = replica.access_to_conversation(id)?;
+    let kind = if access.audience { Kind::Audience } else { Kind::Conversation };
+    let holders = replica.holders_of_conversation(id)?;
+    Ok(Item { readers: Some(access), holders, ..Item::new(kind, id) })
+}

@@ -1,0 +1,383 @@
+//! Every sentence that `privacy explain` can say of what somebody asks about. A test of the engine,
+//! or of whole nodes, is called `claim_` and its name, and fails when it is true no more.
+
+/// What something is, as far as it matters to who reads it.
+///
+/// What a hub seals has to get kinds of its own here, with sentences of their own: `Hub` and
+/// `Message` say that everybody reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// On a wall, or an answer to what is.
+    Post,
+    /// A hub or one of its channels, open to everybody.
+    Hub,
+    /// A message in one.
+    Message,
+    /// A post to an audience.
+    LimitedPost,
+    /// All that is posted to one.
+    Audience,
+    /// A direct message.
+    DirectMessage,
+    /// All that is said with somebody, or in a group.
+    Conversation,
+    /// A post that is not made yet.
+    Draft,
+    /// Somebody in a list of those one follows, blocks or mutes.
+    List,
+    /// Wall and profile of somebody.
+    Account,
+}
+
+impl Kind {
+    /// Stable name for JSON.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Post => "post",
+            Self::Hub => "hub",
+            Self::Message => "message",
+            Self::LimitedPost => "limited_post",
+            Self::Audience => "audience",
+            Self::DirectMessage => "direct_message",
+            Self::Conversation => "conversation",
+            Self::Draft => "draft",
+            Self::List => "list",
+            Self::Account => "account",
+        }
+    }
+}
+
+/// One sentence.
+#[derive(Debug)]
+pub(super) struct Sentence {
+    /// Of what it is said.
+    pub(super) kinds: &'static [Kind],
+    /// What it is about.
+    pub(super) about: &'static str,
+    /// Its stable name.
+    pub(super) name: &'static str,
+    /// The words.
+    pub(super) text: &'static str,
+}
+
+/// What sentences are about, in the order in which they are said.
+pub(super) const ABOUT: [&str; 7] =
+    ["reader", "holder", "holders_see", "readers_see", "strangers_see", "deleting", "thief"];
+
+/// Name of the sentence about an account that was given the key of an entry.
+pub(super) const HAS_THE_KEY: &str = "it_has_the_key";
+/// Name of the sentence about an account that will be given the next key.
+pub(super) const NEXT_KEY: &str = "it_gets_the_next_key";
+/// Name of the sentence about a device that showed that it has something.
+pub(super) const SHOWED_IT: &str = "it_showed_it";
+
+const POST: &[Kind] = &[Kind::Post];
+const HUB: &[Kind] = &[Kind::Hub, Kind::Message];
+const LIMITED: &[Kind] = &[Kind::LimitedPost, Kind::Audience];
+const TALK: &[Kind] = &[Kind::DirectMessage, Kind::Conversation];
+const SEALED: &[Kind] =
+    &[Kind::LimitedPost, Kind::Audience, Kind::DirectMessage, Kind::Conversation];
+const OWN: &[Kind] = &[Kind::Draft, Kind::List];
+const CLOSED: &[Kind] = &[
+    Kind::LimitedPost,
+    Kind::Audience,
+    Kind::DirectMessage,
+    Kind::Conversation,
+    Kind::Draft,
+    Kind::List,
+];
+const ACCOUNT: &[Kind] = &[Kind::Account];
+
+const fn say(
+    kinds: &'static [Kind],
+    about: &'static str,
+    name: &'static str,
+    text: &'static str,
+) -> Sentence {
+    Sentence { kinds, about, name, text }
+}
+
+const ALL: &str = "all of it: text, files, times, account and device";
+
+/// All sentences but those about an account or a device that is named.
+pub(super) const SENTENCES: &[Sentence] = &[
+    // Who reads it.
+    say(
+        POST,
+        "reader",
+        "posts_are_for_all",
+        "everybody who reaches a node that keeps it; nothing of it is sealed",
+    ),
+    say(
+        HUB,
+        "reader",
+        "hubs_are_for_all",
+        "everybody who reaches a node that keeps the hub; nothing of it is sealed",
+    ),
+    say(
+        ACCOUNT,
+        "reader",
+        "accounts_show_devices_and_walls",
+        "everybody who reaches a node that keeps it; what is private in it has sentences of its own",
+    ),
+    say(
+        SEALED,
+        "reader",
+        "devices_linked_later_read_it",
+        "devices that these accounts link later, too",
+    ),
+    say(
+        OWN,
+        "reader",
+        "own_devices_and_words_open_it",
+        "your devices that you have not revoked, and whoever has your recovery words and reaches a \
+         node that keeps it",
+    ),
+    // Who has it.
+    say(
+        POST,
+        "holder",
+        "followers_keep_posts",
+        "devices that follow the account whose wall it is on, and nodes that keep that account",
+    ),
+    say(HUB, "holder", "members_keep_hubs", "devices that joined the hub, and nodes that serve it"),
+    say(
+        ACCOUNT,
+        "holder",
+        "followers_keep_posts",
+        "devices that follow it, and nodes that keep it; those who keep somebody it talks with may \
+         have the list of its devices",
+    ),
+    say(
+        SEALED,
+        "holder",
+        "carriers_keep_what_is_sealed",
+        "their devices, and nodes that keep one of them whole and were told to keep what is private",
+    ),
+    say(
+        OWN,
+        "holder",
+        "keepers_keep_private_maps",
+        "your devices, and nodes that keep your account whole and that you let keep what is private",
+    ),
+    // What those see who have it and cannot read it.
+    say(POST, "holders_see", "posts_are_for_all", ALL),
+    say(HUB, "holders_see", "hubs_are_for_all", ALL),
+    say(
+        ACCOUNT,
+        "holders_see",
+        "accounts_show_devices_and_walls",
+        "its devices and their names, its profile, its wall",
+    ),
+    say(
+        LIMITED,
+        "holders_see",
+        "carriers_see_who_when_and_sizes",
+        "who can read it, when and by which device something is written, in which of few sizes each \
+         text falls, and that one is withdrawn; not the text, not what the audience is called",
+    ),
+    say(
+        TALK,
+        "holders_see",
+        "carriers_see_who_when_and_sizes",
+        "who takes part, when and by which device something is written, in which of few sizes each \
+         text falls, and that one is withdrawn; not the text, not the title",
+    ),
+    say(
+        OWN,
+        "holders_see",
+        "keepers_see_sizes_of_private_maps",
+        "how many sealed maps you have, how large their changes are and which device made them; \
+         nothing of what is in them",
+    ),
+    // What those see who read it.
+    say(POST, "readers_see", "posts_are_for_all", ALL),
+    say(HUB, "readers_see", "hubs_are_for_all", ALL),
+    say(
+        ACCOUNT,
+        "readers_see",
+        "accounts_show_devices_and_walls",
+        "its devices and their names, its profile, its wall",
+    ),
+    say(
+        LIMITED,
+        "readers_see",
+        "readers_see_each_other",
+        "besides the text who else reads it, and when and by which device each post was written",
+    ),
+    say(
+        LIMITED,
+        "readers_see",
+        "readers_do_not_learn_its_name",
+        "not what you call the audience: that your own devices alone know",
+    ),
+    say(
+        TALK,
+        "readers_see",
+        "readers_see_each_other",
+        "besides the text who else takes part, and when and by which device each message was written",
+    ),
+    say(
+        OWN,
+        "readers_see",
+        "private_maps_keep_what_was",
+        "all of it, and for who looks into the changes what was there before",
+    ),
+    // What everybody else sees.
+    say(POST, "strangers_see", "posts_are_for_all", "all of it, if they ask a node that keeps it"),
+    say(
+        HUB,
+        "strangers_see",
+        "hubs_are_for_all",
+        "all of it, if they ask a node that keeps the hub",
+    ),
+    say(
+        ACCOUNT,
+        "strangers_see",
+        "accounts_show_devices_and_walls",
+        "the same, if they ask a node that keeps it",
+    ),
+    say(
+        SEALED,
+        "strangers_see",
+        "strangers_see_nothing_sealed",
+        "nothing that is given to them, not even that there is something",
+    ),
+    say(
+        OWN,
+        "strangers_see",
+        "strangers_see_nothing_private",
+        "nothing that is given to them; whom you follow stands in nothing that they have",
+    ),
+    say(
+        &[Kind::List],
+        "strangers_see",
+        "peers_learn_what_both_keep",
+        "that you follow somebody shows to a node that keeps his wall, too, once you sync with it",
+    ),
+    // What deleting does.
+    say(
+        POST,
+        "deleting",
+        "deleted_posts_leave_a_place",
+        "its text is dropped here at once, and by each honest node that hears of it; that there was \
+         a post, when and by which device, stays",
+    ),
+    say(
+        &[Kind::Message],
+        "deleting",
+        "deleted_messages_leave_a_place",
+        "its text is dropped here at once, and by each honest node that hears of it; that there was \
+         a message, when and by which device, stays",
+    ),
+    say(
+        &[Kind::Hub],
+        "deleting",
+        "deleted_messages_leave_a_place",
+        "a hub is not deleted; its messages are, one by one",
+    ),
+    say(
+        ACCOUNT,
+        "deleting",
+        "profiles_keep_what_was",
+        "what a profile said before stays in the changes that everybody has who keeps it; posts are \
+         deleted one by one",
+    ),
+    say(
+        &[Kind::LimitedPost, Kind::DirectMessage],
+        "deleting",
+        "deleted_sealed_texts_are_dropped",
+        "its text is dropped here at once, and by honest readers and carriers once they hear of it; \
+         that something was written, when, by which device and how large, stays",
+    ),
+    say(
+        &[Kind::Audience, Kind::Conversation],
+        "deleting",
+        "deleted_sealed_texts_are_dropped",
+        "it is not deleted as a whole; what you wrote in it is, one by one",
+    ),
+    say(
+        OWN,
+        "deleting",
+        "private_maps_keep_what_was",
+        "your devices show it no more; the sealed changes in which it stood stay where they are, and \
+         open for who has their key",
+    ),
+    // What somebody gets who has an unlocked device of yours.
+    say(
+        &[Kind::Post, Kind::Hub, Kind::Message, Kind::Account],
+        "thief",
+        "a_thief_writes_until_revoked",
+        "what everybody reads anyway; he writes as you until you revoke the device, and what had not \
+         reached you by then counts for nothing",
+    ),
+    say(
+        CLOSED,
+        "thief",
+        "a_thief_reads_what_the_device_does",
+        "all that the device could read; once it is revoked nothing that is written by who has heard \
+         of that",
+    ),
+    say(
+        CLOSED,
+        "thief",
+        "a_passphrase_closes_what_is_sealed",
+        "nothing of it while the device is off and its keys are under a passphrase",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 10] = [
+        Kind::Post,
+        Kind::Hub,
+        Kind::Message,
+        Kind::LimitedPost,
+        Kind::Audience,
+        Kind::DirectMessage,
+        Kind::Conversation,
+        Kind::Draft,
+        Kind::List,
+        Kind::Account,
+    ];
+
+    /// The names of all tests of sentences.
+    fn tests_of_sentences() -> String {
+        let files = [
+            "engine/src/sync/tests/claims/open.rs",
+            "engine/src/sync/tests/claims/own.rs",
+            "engine/src/sync/tests/claims/sealed.rs",
+            "tests/tests/canary.rs",
+        ];
+        let read =
+            |file| std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR")));
+        files.map(|file| read(file).unwrap()).concat()
+    }
+
+    #[test]
+    fn every_sentence_has_a_test_and_every_test_a_sentence() {
+        let tests = tests_of_sentences();
+        let named: Vec<&str> = SENTENCES.iter().map(|sentence| sentence.name).collect();
+        let named = [&named[..], &[HAS_THE_KEY, NEXT_KEY, SHOWED_IT]].concat();
+        for name in &named {
+            assert!(tests.contains(&format!("fn claim_{name}()")), "no test of {name}");
+        }
+        for part in tests.split("fn claim_").skip(1) {
+            let name = part.split('(').next().unwrap();
+            assert!(named.contains(&name), "no sentence says {name}");
+        }
+    }
+
+    #[test]
+    fn something_is_said_of_everything() {
+        for kind in KINDS {
+            for about in ABOUT {
+                let said = SENTENCES.iter().any(|s| s.about == about && s.kinds.contains(&kind));
+                assert!(said, "{kind:?} {about}");
+            }
+        }
+        assert!(SENTENCES.iter().all(|sentence| ABOUT.contains(&sentence.about)));
+    }
+}
