@@ -131,6 +131,10 @@ pub const POLL_OPTIONS_MAX: usize = 32;
 pub const POLL_OPTION_BYTES_MAX: usize = 100;
 /// How long a key of a conversation is sealed with: a week, in milliseconds.
 pub const EPOCH_AGE_MS_MAX: u64 = 7 * 24 * 3_600_000;
+/// Longest time after which texts of a conversation are dropped: ten years, in milliseconds.
+pub const EXPIRY_MS_MAX: u64 = 3650 * 24 * 3_600_000;
+/// Texts of conversations that are dropped in one commit.
+pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
 /// Entries that are sealed with one key of a conversation.
 pub const EPOCH_ENTRIES_MAX: u64 = 10_000;
 /// Members of one conversation: each of their devices gets each new key.

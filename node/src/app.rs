@@ -335,6 +335,10 @@ impl App {
             disk.store.settle()?;
         }
         watch_for_damage(&replica)?;
+        // A store that does not take that opens all the same.
+        if let Err(error) = replica.expire(clock::now_ms()) {
+            tracing::warn!(%error, "texts whose time is over were not dropped");
+        }
         let news = self.news.clone();
         replica.listen(Box::new(move |_| news.send_modify(|count| *count = count.wrapping_add(1))));
         Ok(Arc::new(Opened { replica, disk: disk.store, warnings, failed }))

@@ -1,14 +1,18 @@
 //! Passes keys of conversations on while the node runs: to devices that were linked since, and to
-//! those that ask for one.
+//! those that ask for one; and drops texts whose time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use mosaic_engine::replica::EngineError;
 
 use crate::app::App;
 use crate::clock;
 
 /// How long what comes in gathers before it is looked at.
 const GATHER: Duration = Duration::from_secs(1);
+/// How often it is looked whether the time of a text is over, at least.
+const LOOK: Duration = Duration::from_secs(600);
 
 /// Looks at what is here, and then at what comes, until the node stops.
 pub(crate) async fn keep_mended(app: Arc<App>) {
@@ -17,13 +21,26 @@ pub(crate) async fn keep_mended(app: Arc<App>) {
     loop {
         news.mark_unchanged();
         let Ok(replica) = app.replica() else { return };
-        let mend = move || replica.mend_conversations(clock::now_ms());
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(mend).await {
-            tracing::warn!(%error, "keys of conversations were not passed on");
-        }
+        let mend = move || {
+            let now_ms = clock::now_ms();
+            replica.expire(now_ms)?;
+            replica.mend_conversations(now_ms)?;
+            Ok::<_, EngineError>(replica.next_expiry()?.map(|at_ms| at_ms.saturating_sub(now_ms)))
+        };
+        let next_ms = match tokio::task::spawn_blocking(mend).await {
+            Ok(Ok(next_ms)) => next_ms.map(Duration::from_millis),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "texts were not dropped, or keys of conversations not passed on");
+                None
+            }
+            Err(_) => None,
+        };
+        // A clock that is set again is looked at after a while.
+        let next = next_ms.unwrap_or(LOOK).clamp(GATHER, LOOK);
         tokio::select! {
             () = stop.cancelled() => return,
             changed = news.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(next) => continue,
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -281,6 +281,7 @@ fn letters(all: &mut Samples, ada: &Home) {
         &["dm", "read", &who],
         &["dm", "edit", &id, "who are you?"],
         &["dm", "delete", &id],
+        &["dm", "expire", &who, "1d"],
         &["dm", "group", "create", "Sea", "--with", &who],
         &["dm", "group", "change", "Sea", "--title", "Sky"],
     ] {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    BundleExported, DmAnswer, DmChange, DmDelete, DmEdit, DmExport, DmGroup, DmImport, DmList,
-    DmRead, DmSend, ErrorKind, Record,
+    BundleExported, DmAnswer, DmChange, DmDelete, DmEdit, DmExpire, DmExport, DmGroup, DmImport,
+    DmList, DmRead, DmSend, ErrorKind, Record,
 };
 
 use crate::context::{Context, Print};
@@ -49,6 +49,11 @@ pub(crate) enum Dm {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
     },
+    /// Have texts dropped some time after they were written
+    ///
+    /// Everybody who has them drops them then, by his own clock: who takes part, and nodes that carry
+    /// them. Who copied a text keeps it, and so does a program that does not heed it.
+    Expire(Expire),
     /// List what strangers wrote; nothing of it notifies you
     Requests,
     /// Take part in what a stranger began
@@ -73,6 +78,27 @@ pub(crate) struct Who {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Expire {
+    /// Account, conversation or title
+    #[arg(value_name = "WHO")]
+    who: String,
+    /// After how long, for example 1d or 12h; off for never
+    #[arg(value_name = "AFTER", value_parser = after)]
+    after_ms: u64,
+}
+
+/// Reads after how long something is dropped, in milliseconds; 0 for never.
+fn after(text: &str) -> Result<u64, String> {
+    match text {
+        "off" => Ok(0),
+        _ => match quantity::millis(quantity::duration(text)?) {
+            0 => Err("no time at all: off keeps it".to_owned()),
+            after_ms => Ok(after_ms),
+        },
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Send {
     /// Account, conversation or title
     #[arg(value_name = "WHO")]
@@ -83,6 +109,9 @@ pub(crate) struct Send {
     /// Answer this message
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
+    /// Drop the text after so long, whatever the conversation has; off for never
+    #[arg(long, value_name = "AFTER", value_parser = after)]
+    expire: Option<u64>,
     /// Once, and on how many devices.
     #[command(flatten)]
     creating: Creating,
@@ -185,6 +214,10 @@ impl Dm {
                 };
                 context.each(&ids, |id| DmDelete { id }, Print::Nothing, &say).await
             }
+            Self::Expire(Expire { who, after_ms }) => {
+                let request = DmExpire { who, after_ms };
+                context.answer(&request, Print::Nothing, &expiry).await
+            }
             Self::Requests => context.list(&DmList { requests: true, ignored: false, names }).await,
             Self::Accept(Who { who }) => answer(context, who, "accept").await,
             Self::Ignore(Who { who }) => answer(context, who, "ignore").await,
@@ -193,6 +226,14 @@ impl Dm {
             Self::Bundle(command) => command.run(context).await,
         }
     }
+}
+
+fn expiry(record: &Record) -> Option<String> {
+    let Record::Conversation(conversation) = record else { return None };
+    Some(match conversation.expires_after_ms {
+        Some(_) => "What is written from now on is dropped after that time.".to_owned(),
+        None => "What is written from now on is kept.".to_owned(),
+    })
 }
 
 async fn answer(context: &mut Context<'_>, who: String, act: &str) -> Result<(), Failure> {
@@ -207,6 +248,7 @@ impl Send {
             who: self.who,
             text,
             reply_to: self.reply_to,
+            expires_ms: self.expire,
             idempotency_key: self.creating.idempotency_key,
             wait_replicas: self.creating.wait_replicas,
             timeout_ms: context.globals.timeout.map(quantity::millis),

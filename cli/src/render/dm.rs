@@ -29,6 +29,7 @@ pub(super) fn message(message: &DirectMessage) -> View {
     let text = match (message.state.as_str(), &message.text) {
         ("shown", Some(text)) => text.clone(),
         ("deleted", _) => "(deleted)".to_owned(),
+        ("expired", _) => "(expired)".to_owned(),
         ("missing", _) => "(the text is not here yet)".to_owned(),
         ("waiting", _) => "(the key is not here yet)".to_owned(),
         _ => format!("(refused: {})", message.why.clone().unwrap_or_default()),

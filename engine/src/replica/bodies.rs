@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::body_rows::held_row;
+use super::withdrawals::expires;
 use super::{EngineError, Replica, State, Work};
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES};
@@ -117,6 +118,9 @@ impl Replica {
         local: bool,
     ) -> Result<(), EngineError> {
         let gone = self.is_gone(state, work, id, entry, &row.doc)?;
+        if let Some(at_ms) = expires(entry).filter(|_| !gone) {
+            work.batch.put(Table::Meta, keys::expiring(at_ms, id), Vec::new());
+        }
         if gone {
             work.entries.insert(*id, (*row, entry.clone()));
             self.drop_long_text(state, work, &row.doc, entry)?;

@@ -22,6 +22,7 @@ mod audience;
 mod bundle;
 mod carried;
 mod epochs;
+mod expiry;
 mod list;
 mod meet;
 mod members;

@@ -216,6 +216,8 @@ pub(crate) struct State {
     pub parting_with: BTreeMap<AccountId, VecDeque<(DeviceId, ConversationId)>>,
     /// How often somebody came to a conversation or went, since this replica was opened.
     pub moves: u64,
+    /// Until when texts that expire were dropped last, by the clock here.
+    pub expired_ms: u64,
     /// Who takes part in conversations, worked out when it is asked for.
     pub talks: HashMap<ConversationId, KnownTalk>,
     /// Keys of conversations that this device could open.

@@ -10,6 +10,14 @@ use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{EntryRow, bodies_of};
 
+/// When the texts of an entry are dropped.
+pub(super) fn expires(entry: &Entry) -> Option<u64> {
+    match entry {
+        Entry::Sealed(sealed) => Some(sealed.expires_ms).filter(|at_ms| *at_ms > 0),
+        _ => None,
+    }
+}
+
 impl Replica {
     /// Whether a tombstone in `doc` that counts withdraws the entry, or a moderator purged it.
     pub(crate) fn is_withdrawn(
@@ -60,7 +68,8 @@ impl Replica {
         {
             return Ok(true);
         }
-        self.is_withdrawn(state, work, id, doc)
+        Ok(expires(entry).is_some_and(|at_ms| at_ms <= state.expired_ms)
+            || self.is_withdrawn(state, work, id, doc)?)
     }
 
     /// Whether an entry counts for nothing because its device was revoked, or for nothing yet
@@ -300,7 +309,8 @@ impl Replica {
             return self.drop_bodies(state, work, target, doc);
         }
         for (id, entry) in self.with_edits(work, target, doc)? {
-            if self.is_gone(state, work, &id, &entry, doc)? {
+            // What was dropped because its time was over comes back for no reason.
+            if expires(&entry).is_some() || self.is_gone(state, work, &id, &entry, doc)? {
                 continue;
             }
             for body in bodies_of(&entry) {

@@ -33,6 +33,7 @@
 //! | Meta | `B ‖ hub` | what the hub began with |
 //! | Meta | `C ‖ conversation` | what a conversation began with |
 //! | Meta | `T ‖ conversation` | the account that told of it |
+//! | Meta | `E ‖ time ‖ entry` | empty: the texts of the entry are dropped then |
 //! | Meta | `w ‖ hub ‖ entry` | who wrote a message that a moderator purged |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
@@ -70,7 +71,10 @@ pub use self::peers::{HOLDS, PEERS, agreed, hold, holds, parse_hold, peer};
 pub use self::runs::{
     chain_bytes, chain_name, parse_wall_owner, parse_wall_run, wall_run, wall_runs,
 };
-pub use self::talks::{CONVERSATIONS, KEEPERS, TELLERS, conversation, keeper, teller};
+pub use self::talks::{
+    CONVERSATIONS, EXPIRING, KEEPERS, TELLERS, conversation, expiring, keeper, parse_expiring,
+    teller,
+};
 
 pub use self::rows::{
     entry, message, messages, modification, modifications, origin, origins, parse_message,

@@ -19,7 +19,8 @@ use super::create::{creating, once};
 use super::resolve;
 use super::types::{
     BundleImported, Conversation, Deleted, DirectMessage, DmAnswer, DmChange, DmDelete, DmEdit,
-    DmExport, DmGroup, DmImport, DmList, DmRead, DmSend, ErrorKind, ErrorRecord, Record, rfc3339,
+    DmExpire, DmExport, DmGroup, DmImport, DmList, DmRead, DmSend, ErrorKind, ErrorRecord, Record,
+    rfc3339,
 };
 use crate::app::App;
 use crate::clock;
@@ -44,6 +45,12 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         replica.delete_directly(&id, clock::now_ms())?;
         Ok(Record::Deleted(Deleted { id: id.to_string() }))
     });
+    let router = blocking::<DmExpire, _>(router, |app, r: DmExpire| {
+        let replica = app.replica()?;
+        let id = conversation(&replica, &r.who)?.id;
+        replica.expire_conversation(&id, r.after_ms, clock::now_ms())?;
+        record(&replica, &conversation(&replica, &id.to_string())?, false)
+    });
     let router = blocking::<DmAnswer, _>(router, answer);
     let router = blocking::<DmGroup, _>(router, group);
     let router = blocking::<DmChange, _>(router, change);
@@ -66,7 +73,7 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
     let id = receiver(&replica, &request.who, now_ms)?;
     let target = request.reply_to.as_deref().map(|id| message(&replica, id)).transpose()?;
     replica.mend_conversations(now_ms)?;
-    let draft = DirectDraft { text: request.text, target };
+    let draft = DirectDraft { text: request.text, target, expires_after_ms: request.expires_ms };
     let written = replica.say_directly(once.as_ref(), &id, &draft, now_ms);
     app.kept_changed();
     shown(&replica, &written?)
@@ -93,6 +100,7 @@ fn list(app: &App, request: DmList) -> Result<Vec<Record>, ErrorRecord> {
 
 fn read(app: &App, request: DmRead) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
+    replica.expire(clock::now_ms())?;
     replica.mend_conversations(clock::now_ms())?;
     let id = conversation(&replica, &request.who)?.id;
     let limit = request.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
@@ -315,6 +323,7 @@ fn record(replica: &Replica, view: &ConversationView, names: bool) -> Result<Rec
         founder: view.founder.map(|founder| founder.to_string()),
         members: view.others.iter().map(ToString::to_string).collect(),
         left: (!view.present).into(),
+        expires_after_ms: Some(view.expires_after_ms).filter(|after_ms| *after_ms != 0),
         messages: view.messages,
         unread: view.unread,
         waiting: view.waiting,
@@ -342,6 +351,7 @@ fn told(
     let (state, why) = match (message.standing, &message.text) {
         (MessageStanding::Open, Text::Here(_)) => ("shown", None),
         (MessageStanding::Open, Text::Deleted) | (MessageStanding::Deleted, _) => ("deleted", None),
+        (MessageStanding::Expired, _) => ("expired", None),
         (MessageStanding::Open, _) => ("missing", None),
         (MessageStanding::Waiting | MessageStanding::ToOthers, _) => ("waiting", None),
         (MessageStanding::Refused(why), _) => ("refused", Some(why.to_owned())),
@@ -362,6 +372,7 @@ fn told(
         text,
         created_at: rfc3339(message.time_ms),
         edited_at: message.edited_ms.map(rfc3339),
+        expires_at: (message.expires_ms != 0).then(|| rfc3339(message.expires_ms)),
         reply_to: message.target.map(|target| target.to_string()),
         reactions,
         state: state.to_owned(),

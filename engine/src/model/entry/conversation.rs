@@ -5,7 +5,7 @@ use super::{Tip, read_body, read_tips, write_body, write_tips};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, ConversationId, derive};
 use crate::limits::{
-    AUDIENCE_MEMBERS_MAX, CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX,
+    AUDIENCE_MEMBERS_MAX, CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX, EXPIRY_MS_MAX,
     HUB_NAME_BYTES_MAX, MEMBERSHIP_ROUNDS_MAX, READ_TARGETS_MAX, SEALED_BODIES_MAX,
     SEALED_BYTES_MAX,
 };
@@ -119,6 +119,8 @@ impl ConversationGenesis {
 pub struct Sealed {
     /// The texts that it brings, sealed themselves; at most [`SEALED_BODIES_MAX`].
     pub bodies: Vec<BodyRef>,
+    /// When its texts are dropped, by the clock of whoever has them; 0 for never.
+    pub expires_ms: u64,
     /// What it says; a [`Spoken`] once it is open.
     pub entry: SealedEntry,
 }
@@ -126,13 +128,25 @@ pub struct Sealed {
 impl Sealed {
     /// What of the entry stands in the clear and is sealed along.
     #[must_use]
-    pub fn header(bodies: &[BodyRef]) -> Vec<u8> {
+    pub fn header(bodies: &[BodyRef], expires_ms: u64) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(0x0b).varint(bodies.len() as u64);
-        for body in bodies {
-            write_body(&mut w, body);
-        }
+        w.u8(0x0b);
+        write_header(&mut w, bodies, expires_ms);
         w.finish()
+    }
+}
+
+/// Added to the number of bodies where it is said when they are dropped.
+const EXPIRES: u64 = 2;
+
+fn write_header(w: &mut Writer, bodies: &[BodyRef], expires_ms: u64) {
+    let count = bodies.len() as u64;
+    match expires_ms {
+        0 => w.varint(count),
+        _ => w.varint(count + EXPIRES).varint(expires_ms),
+    };
+    for body in bodies {
+        write_body(w, body);
     }
 }
 
@@ -175,6 +189,11 @@ pub enum Spoken {
         /// The emoji.
         emoji: String,
     },
+    /// Texts that are written from now on are dropped after so long.
+    Expiry {
+        /// In milliseconds, at most [`EXPIRY_MS_MAX`]; 0 for never.
+        after_ms: u64,
+    },
     /// The author has read these messages of others, and all before each in its chain.
     Read {
         /// The messages, one of a chain; 1 to [`READ_TARGETS_MAX`].
@@ -193,6 +212,7 @@ impl Spoken {
             Self::Edit { target } => w.u8(3).raw(target.as_bytes()),
             Self::Title { title } => w.u8(4).text(title),
             Self::Reaction { target, emoji } => w.u8(5).raw(target.as_bytes()).text(emoji),
+            Self::Expiry { after_ms } => w.u8(8).varint(*after_ms),
             Self::Read { targets } if targets.len() == 1 => {
                 w.u8(6);
                 for target in targets {
@@ -239,6 +259,9 @@ impl Spoken {
                 }
                 Self::Read { targets }
             }
+            8 => {
+                Self::Expiry { after_ms: r.varint(EXPIRY_MS_MAX, "time until texts are dropped")? }
+            }
             value => return Err(DecodeError::Unknown { reading: "kind of a sealed entry", value }),
         };
         r.end()?;
@@ -254,10 +277,7 @@ impl Spoken {
 pub(super) fn write(w: &mut Writer, entry: &Entry) {
     match entry {
         Entry::Sealed(sealed) => {
-            w.varint(sealed.bodies.len() as u64);
-            for body in &sealed.bodies {
-                write_body(w, body);
-            }
+            write_header(w, &sealed.bodies, sealed.expires_ms);
             let SealedEntry { epoch, check, salt, ciphertext } = &sealed.entry;
             w.raw(epoch).raw(check).raw(salt).raw(ciphertext);
         }
@@ -271,8 +291,16 @@ pub(super) fn write(w: &mut Writer, entry: &Entry) {
 
 /// Reads a sealed entry.
 pub(super) fn read_sealed(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
-    let count = r.count(SEALED_BODIES_MAX, "bodies")?;
-    let mut bodies = Vec::with_capacity(count);
+    let mut count = r.varint(EXPIRES + SEALED_BODIES_MAX as u64, "bodies")?;
+    let mut expires_ms = 0;
+    if count >= EXPIRES {
+        count -= EXPIRES;
+        expires_ms = r.varint(u64::MAX, "when texts are dropped")?;
+        if expires_ms == 0 || count == 0 {
+            return Err(DecodeError::Rule("a sealed entry that expires without a time or a text"));
+        }
+    }
+    let mut bodies = Vec::with_capacity(SEALED_BODIES_MAX);
     for _ in 0..count {
         bodies.push(read_body(r, BODY_SIZE_MAX)?);
     }
@@ -288,7 +316,7 @@ pub(super) fn read_sealed(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     }
     let ciphertext = r.take(ciphertext.len(), "sealed entry")?.to_vec();
     let entry = SealedEntry { epoch, check, salt, ciphertext };
-    Ok(Entry::Sealed(Box::new(Sealed { bodies, entry })))
+    Ok(Entry::Sealed(Box::new(Sealed { bodies, expires_ms, entry })))
 }
 
 /// Reads that a member comes or goes.

@@ -235,7 +235,7 @@ impl Replica {
         }
         let mut work = Work::default();
         let spoken = Spoken::Message { target: None };
-        let id = self.speak(&mut state, &mut work, id, &spoken, Some(text), now_ms)?;
+        let id = self.speak(&mut state, &mut work, id, &spoken, Some((text, 0)), now_ms)?;
         self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
         Ok(id)

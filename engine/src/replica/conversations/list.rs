@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::expiry::expiry_in;
 use super::read::{Opened, Reading, shown_of};
 use super::{ConversationStanding, KeptConversation, MessageStanding, Talk};
 use crate::chain::ChainKey;
@@ -27,6 +28,8 @@ pub struct ConversationView {
     pub present: bool,
     /// Its title, if it is one of several.
     pub title: Option<String>,
+    /// After how long texts that are written now are dropped, in milliseconds; 0 for never.
+    pub expires_after_ms: u64,
     /// Messages that open.
     pub messages: u64,
     /// Messages of others since the last that was read.
@@ -181,6 +184,9 @@ fn view_of(
         others: talk.present().filter(|account| *account != me).copied().collect(),
         founder: kept.genesis.founder,
         present: talk.is_member(me),
+        expires_after_ms: expiry_in(
+            all.iter().filter_map(|opened| Some(&opened.what.as_ref().ok()?.0)),
+        ),
         title: titles.take(usize::from(group)).next(),
         messages: 0,
         unread: 0,

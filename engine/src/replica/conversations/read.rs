@@ -20,6 +20,8 @@ pub enum MessageStanding {
     Open,
     /// Its author withdrew it.
     Deleted,
+    /// Its time was over.
+    Expired,
     /// Its key is not here yet.
     Waiting,
     /// It was said to others: before the own account came, or after it had gone.
@@ -69,6 +71,8 @@ pub struct DirectMessage {
     pub standing: MessageStanding,
     /// The text in force, if it can.
     pub text: Text,
+    /// When its text is dropped, 0 for never.
+    pub expires_ms: u64,
     /// When it was edited last, as claimed.
     pub edited_ms: Option<u64>,
     /// The message that it answers.
@@ -100,6 +104,7 @@ pub(super) struct Opened {
     pub(super) account: AccountId,
     pub(super) time_ms: u64,
     bodies: Vec<BodyRef>,
+    expires_ms: u64,
     pub(super) what: Result<(Spoken, EpochKey), MessageStanding>,
 }
 
@@ -178,8 +183,8 @@ impl Replica {
             };
             broken |= what.as_ref().err() == Some(&BROKEN);
             let (id, n, time_ms) = (item.id, item.n, item.time_ms);
-            let bodies = sealed.bodies;
-            out.push(Opened { id, key: *key, n, account, time_ms, bodies, what });
+            let Sealed { bodies, expires_ms, .. } = *sealed;
+            out.push(Opened { id, key: *key, n, account, time_ms, bodies, expires_ms, what });
         }
         Ok(())
     }
@@ -333,6 +338,7 @@ impl Replica {
             time_ms: opened.time_ms,
             standing: MessageStanding::Open,
             text: Text::Missing,
+            expires_ms: 0,
             edited_ms: None,
             target: None,
             reactions: Vec::new(),
@@ -357,6 +363,10 @@ impl Replica {
         if let Some((edit, key)) = reading.edits.get(&(opened.id, opened.account)) {
             message.edited_ms = Some(edit.time_ms);
             message.text = self.sealed_text(space, edit, key)?;
+        }
+        message.expires_ms = opened.expires_ms;
+        if opened.expires_ms > 0 && message.text == Text::Deleted {
+            message.standing = MessageStanding::Expired;
         }
         if message.text == Text::Damaged {
             message.standing = MessageStanding::Refused("its text is not what was sealed");
@@ -408,7 +418,7 @@ fn open_entry(
     keys: Option<&Vec<KeyHere>>,
 ) -> Result<(Spoken, EpochKey), MessageStanding> {
     let (mut waiting, mut to_others) = (keys.is_none(), false);
-    let header = Sealed::header(&sealed.bodies);
+    let header = Sealed::header(&sealed.bodies, sealed.expires_ms);
     for key in keys.into_iter().flatten() {
         let key = match key {
             KeyHere::Open(key) => key,
@@ -477,7 +487,7 @@ impl<'a> Reading<'a> {
                         *upto = (*upto).max(*n);
                     }
                 }
-                Spoken::Message { .. } | Spoken::Title { .. } => {}
+                Spoken::Message { .. } | Spoken::Title { .. } | Spoken::Expiry { .. } => {}
             }
         }
         Self { edits, reactions, read }

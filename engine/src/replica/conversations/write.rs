@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::expiry::check_expiry;
 use super::{ConversationStanding, KeptConversation, Talk};
 use crate::description::{Description, Space};
 use crate::hash::{AccountId, BlobHash, ChangeId, ConversationId};
@@ -14,6 +15,7 @@ use crate::limits::{
 use crate::model::entry::{BodyRef, ConversationGenesis, Entry, Membership, Sealed, Spoken, Tip};
 use crate::replica::accounts::tip;
 use crate::replica::bodies::check_body;
+use crate::replica::withdrawals::expires;
 use crate::replica::{EngineError, Once, Replica, State, Work};
 use crate::seal::{EpochKey, SealPlace, SealedEntry, seal_body};
 
@@ -27,6 +29,9 @@ pub struct DirectDraft {
     pub text: String,
     /// The message that it answers.
     pub target: Option<ChangeId>,
+    /// After how many milliseconds its text is dropped, 0 for never; if absent, as its
+    /// conversation has it.
+    pub expires_after_ms: Option<u64>,
 }
 
 impl Replica {
@@ -51,9 +56,19 @@ impl Replica {
         if let Some(written) = self.find_once(once)? {
             return Ok(written);
         }
+        let after_ms = match draft.expires_after_ms {
+            Some(after_ms) => after_ms,
+            None => {
+                let (kept, _) = self.known_conversation(&mut state, id)?;
+                self.expiry_of(&mut state, &kept)?
+            }
+        };
+        check_expiry(after_ms)?;
+        let expires_ms = if after_ms == 0 { 0 } else { now_ms.saturating_add(after_ms) };
         let mut work = Work::default();
         let spoken = Spoken::Message { target: draft.target };
-        let id = self.speak(&mut state, &mut work, id, &spoken, Some(&draft.text), now_ms)?;
+        let text = Some((&*draft.text, expires_ms));
+        let id = self.speak(&mut state, &mut work, id, &spoken, text, now_ms)?;
         self.note_once(&mut work, once, &id)?;
         self.finish(state, work)?;
         Ok(id)
@@ -80,9 +95,15 @@ impl Replica {
         {
             return Err(EngineError::Invalid(format!("{} is deleted", target.short())));
         }
+        // It goes when the message goes.
+        let expires_ms = self.entry(target)?.and_then(|(_, entry)| expires(&entry)).unwrap_or(0);
+        if expires_ms > 0 && expires_ms <= now_ms {
+            return Err(EngineError::Invalid(format!("{} has expired", target.short())));
+        }
         let mut work = Work::default();
         let spoken = Spoken::Edit { target: *target };
-        let written = self.speak(&mut state, &mut work, &id, &spoken, Some(text), now_ms)?;
+        let text = Some((text, expires_ms));
+        let written = self.speak(&mut state, &mut work, &id, &spoken, text, now_ms)?;
         self.finish(state, work)?;
         Ok(written)
     }
@@ -242,14 +263,14 @@ impl Replica {
         Ok(tips)
     }
 
-    /// Seals what is said and writes it.
+    /// Seals what is said and writes it; a text with when it is dropped, 0 for never.
     pub(super) fn speak(
         &self,
         state: &mut State,
         work: &mut Work,
         id: &ConversationId,
         spoken: &Spoken,
-        text: Option<&str>,
+        text: Option<(&str, u64)>,
         now_ms: u64,
     ) -> Result<ChangeId, EngineError> {
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
@@ -265,7 +286,7 @@ impl Replica {
         let page = self.conversation_page(state, work, id, ROOM_BYTES, now_ms)?;
         let bodies = match text {
             None => Vec::new(),
-            Some(text) => vec![self.put_sealed_body(work, &key, &page, text)?],
+            Some((text, _)) => vec![self.put_sealed_body(work, &key, &page, text)?],
         };
         let (chain_key, chain) = self.own_chain(state, &page)?;
         let place = SealPlace {
@@ -274,10 +295,11 @@ impl Replica {
             n: chain.held + 1,
             previous_link: chain.link,
         };
-        let header = Sealed::header(&bodies);
+        let expires_ms = text.map_or(0, |(_, expires_ms)| expires_ms);
+        let header = Sealed::header(&bodies, expires_ms);
         let entry = SealedEntry::seal(&key, &place, &header, &spoken.encode(), &*self.entropy)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let entry = Entry::Sealed(Box::new(Sealed { bodies, entry }));
+        let entry = Entry::Sealed(Box::new(Sealed { bodies, expires_ms, entry }));
         self.append(state, work, &page, entry, now_ms)
     }
 

@@ -1,7 +1,7 @@
 //! Keys of rows about conversations.
 
 use super::join;
-use crate::hash::{ConversationId, DeviceId};
+use crate::hash::{ChangeId, ConversationId, DeviceId};
 
 /// What conversations that were told of here began with.
 pub const CONVERSATIONS: &[u8] = b"C";
@@ -25,4 +25,19 @@ pub const KEEPERS: &[u8] = b"K";
 #[must_use]
 pub fn keeper(device: &DeviceId) -> Vec<u8> {
     join(b'K', &[device.as_bytes()])
+}
+
+/// Texts that are dropped some day, by when.
+pub const EXPIRING: &[u8] = b"E";
+/// An entry whose texts are dropped some day.
+#[must_use]
+pub fn expiring(at_ms: u64, id: &ChangeId) -> Vec<u8> {
+    join(b'E', &[&at_ms.to_be_bytes(), id.as_bytes()])
+}
+
+/// When, and the entry.
+#[must_use]
+pub fn parse_expiring(key: &[u8]) -> Option<(u64, ChangeId)> {
+    let at_ms = u64::from_be_bytes(*key.get(1..)?.first_chunk()?);
+    Some((at_ms, ChangeId::from_bytes(*key.last_chunk()?)))
 }

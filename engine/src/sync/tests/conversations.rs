@@ -32,7 +32,7 @@ pub(super) fn say(
     text: &str,
     now: u64,
 ) -> Result<ChangeId, EngineError> {
-    let draft = DirectDraft { text: text.into(), target: None };
+    let draft = DirectDraft { text: text.into(), ..DirectDraft::default() };
     replica.say_directly(None, id, &draft, now)
 }
 

@@ -291,6 +291,13 @@ pub(super) const SENTENCES: &[Sentence] = &[
          that something was written, when, by which device and how large, stays",
     ),
     say(
+        TALK,
+        "deleting",
+        "expired_texts_are_dropped",
+        "a text with a time ('dm expire') is dropped by whoever has it once that is over by his clock; \
+         keys and what is sealed beside it stay",
+    ),
+    say(
         &[Kind::Audience, Kind::Conversation],
         "deleting",
         "deleted_sealed_texts_are_dropped",

@@ -2,7 +2,7 @@
 
 use super::super::conversations::texts;
 use super::*;
-use crate::replica::{MessageStanding, Text};
+use crate::replica::{DirectDraft, MessageStanding, Text};
 use crate::seal::TEXT_STEP_BYTES;
 use crate::sync::exchange::Exchange;
 
@@ -164,22 +164,83 @@ fn claim_strangers_see_nothing_sealed() {
     }
 }
 
+/// Sealed entries that somebody has of a conversation, and how many of their texts.
+fn held(scene: &Scene, who: usize, id: ConversationId) -> (usize, usize) {
+    let entries = scene.entries(who, &id).into_iter();
+    let sealed = entries.filter_map(|(_, _, entry)| match entry {
+        Entry::Sealed(sealed) => Some(sealed.bodies),
+        _ => None,
+    });
+    let sealed: Vec<_> = sealed.collect();
+    let (all, replica) = (sealed.len(), scene.replica(who));
+    let asks = scene.device(if who == ADA { BOB } else { ADA });
+    let bodies = sealed.into_iter().flatten();
+    let held = bodies.filter(|body| replica.blob_for(&asks, &body.hash).unwrap().is_some());
+    (all, held.count())
+}
+
+#[test]
+fn claim_expired_texts_are_dropped() {
+    let mut scene = scene(795);
+    let talk = scene.talk;
+    let draft = |text: &str, after_ms| DirectDraft {
+        text: text.into(),
+        expires_after_ms: after_ms,
+        ..DirectDraft::default()
+    };
+    // One clock is ahead: what is over by it is not taken in at all.
+    scene.replica(PHONE).expire(NOW + 10_000).unwrap();
+    let ada = scene.replica(ADA);
+    let short = ada.say_directly(None, &talk, &draft("soon gone", Some(1000)), NOW + 9).unwrap();
+    ada.edit_directly(&short, "soon gone, too", NOW + 10).unwrap();
+    settle(&mut scene.network);
+    assert_eq!(texts(scene.replica(BOB), &talk), [DIRECT, "soon gone, too"]);
+    assert_eq!(texts(scene.replica(PHONE), &talk), [DIRECT, "Expired"]);
+    for (who, texts) in [(ADA, 3), (BOB, 3), (RELAY, 3), (PHONE, 1)] {
+        assert_eq!(held(&scene, who, talk), (3, texts), "{who}");
+    }
+    assert_eq!(scene.replica(BOB).expire(NOW + 1008).unwrap(), 0);
+    for who in [BOB, RELAY] {
+        assert_eq!(scene.replica(who).next_expiry().unwrap(), Some(NOW + 1009));
+        assert_eq!(scene.replica(who).expire(NOW + 1009).unwrap(), 2, "{who}");
+        assert_eq!(scene.replica(who).next_expiry().unwrap(), None);
+    }
+    // Ada has it still, and gives it to nobody again.
+    for who in [BOB, RELAY] {
+        scene.network.connect(ADA, who);
+    }
+    settle(&mut scene.network);
+    for (who, texts) in [(ADA, 3), (BOB, 1), (RELAY, 1), (PHONE, 1)] {
+        assert_eq!(held(&scene, who, talk), (3, texts), "{who}");
+    }
+    assert_eq!(texts(scene.replica(BOB), &talk), [DIRECT, "Expired"]);
+    assert!(scene.replica(ADA).edit_directly(&short, "late", NOW + 1009).is_err());
+    // From now on all that is said there.
+    scene.replica(BOB).expire_conversation(&talk, 5000, NOW + 2000).unwrap();
+    settle(&mut scene.network);
+    let ada = scene.replica(ADA);
+    let view = &ada.conversations().unwrap()[0];
+    assert_eq!(view.expires_after_ms, 5000);
+    say(ada, &talk, "for a while", NOW + 3000).unwrap();
+    ada.say_directly(None, &talk, &draft("for ever", Some(0)), NOW + 3001).unwrap();
+    settle(&mut scene.network);
+    for who in [ADA, BOB, RELAY] {
+        assert!(scene.replica(who).verify().unwrap().problems.is_empty());
+        scene.replica(who).expire(NOW + 8000).unwrap();
+        assert!(scene.replica(who).verify().unwrap().problems.is_empty());
+    }
+    for who in [ADA, BOB] {
+        assert_eq!(texts(scene.replica(who), &talk), [DIRECT, "Expired", "Expired", "for ever"]);
+    }
+    assert_eq!(held(&scene, RELAY, talk).1, 2);
+    assert!(scene.replica(ADA).expire_conversation(&talk, u64::MAX, NOW + 9000).is_err());
+    scene.replica(ADA).expire_conversation(&talk, 0, NOW + 9000).unwrap();
+    assert_eq!(scene.replica(ADA).conversations().unwrap()[0].expires_after_ms, 0);
+}
+
 #[test]
 fn claim_deleted_sealed_texts_are_dropped() {
     let mut scene = scene(780);
-    let held = |scene: &Scene, who: usize, id: ConversationId| {
-        let entries = scene.entries(who, &id).into_iter();
-        let sealed = entries.filter_map(|(_, _, entry)| match entry {
-            Entry::Sealed(sealed) => Some(sealed.bodies),
-            _ => None,
-        });
-        let sealed: Vec<_> = sealed.collect();
-        let (all, replica) = (sealed.len(), scene.replica(who));
-        let asks = scene.device(if who == ADA { BOB } else { ADA });
-        let bodies = sealed.into_iter().flatten();
-        let held = bodies.filter(|body| replica.blob_for(&asks, &body.hash).unwrap().is_some());
-        (all, held.count())
-    };
     for id in [scene.audience, scene.talk] {
         assert!([ADA, BOB, RELAY].iter().all(|who| held(&scene, *who, id).1 == 1));
     }

@@ -32,9 +32,9 @@ pub(super) fn seal(replica: &Replica, id: &ConversationId, plain: &[u8]) -> Seal
     let (chain, held) = replica.own_chain(&mut state, &page).unwrap();
     let (n, previous_link) = (held.held + 1, held.link);
     let place = SealPlace { space: page.space.id(), chain, n, previous_link };
-    let header = Sealed::header(&[]);
+    let header = Sealed::header(&[], 0);
     let entry = SealedEntry::seal(&key, &place, &header, plain, &SeededEntropy::new(n)).unwrap();
-    Sealed { bodies: Vec::new(), entry }
+    Sealed { bodies: Vec::new(), expires_ms: 0, entry }
 }
 
 pub(super) fn sealed_entries(replica: &Replica, id: &ConversationId) -> Vec<Sealed> {

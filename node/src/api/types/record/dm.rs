@@ -26,6 +26,8 @@ records! {
         members: Vec<String>,
         /// We take part no more.
         left: Flag,
+        /// After how many milliseconds texts that are written now are dropped.
+        expires_after_ms: Option<u64>,
         /// Messages that are open.
         messages: u64,
         /// Messages of others since the last that was read.
@@ -51,11 +53,13 @@ records! {
         created_at: String,
         /// When the shown text claims to be made, if it was edited.
         edited_at: Option<String>,
+        /// When its text is dropped.
+        expires_at: Option<String>,
         /// The message that it answers.
         reply_to: Option<String>,
         /// Accounts that reacted, by emoji.
         reactions: BTreeMap<String, u64>,
-        /// `shown`, `deleted`, `missing` (its text is not here yet), `waiting` (its key is not here
+        /// `shown`, `deleted`, `expired`, `missing` (its text is not here yet), `waiting` (its key is not here
         /// yet) or `refused`.
         state: String,
         /// Why it is refused.

@@ -16,6 +16,9 @@ requests! { DM_PATHS DM_OPERATIONS;
         text: String,
         /// The message that it answers, by id prefix.
         reply_to: Option<String>,
+        /// Drop its text after so many milliseconds, 0 for never, at everybody who has it; if absent,
+        /// as the conversation has it.
+        expires_ms: Option<u64>,
         /// Write it once: the same request with this key answers the same message.
         idempotency_key: Option<String>,
         /// Answer the message, then wait until so many peers hold it.
@@ -45,6 +48,15 @@ requests! { DM_PATHS DM_OPERATIONS;
         tell: bool,
         /// Add names as this home calls people.
         names: bool,
+    }
+    /// Has texts that are written into a conversation from now on dropped after some time, by
+    /// everybody who has them. Who takes part may say so; the latest word counts. Answers one
+    /// `conversation`.
+    "/v1/dm/expire" any DmExpire {
+        /// Which.
+        who: String,
+        /// After how many milliseconds, at most ten years; 0 for never.
+        after_ms: u64,
     }
     /// Gives a message of ours another text. Answers one `direct_message`.
     "/v1/dm/edit" any DmEdit {
