@@ -215,6 +215,7 @@ impl Dm {
                 context.each(&ids, |id| DmDelete { id }, Print::Nothing, &say).await
             }
             Self::Expire(Expire { who, after_ms }) => {
+                let after_ms = Some(after_ms).filter(|after_ms| *after_ms > 0);
                 let request = DmExpire { who, after_ms };
                 context.answer(&request, Print::Nothing, &expiry).await
             }

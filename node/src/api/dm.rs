@@ -48,7 +48,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DmExpire, _>(router, |app, r: DmExpire| {
         let replica = app.replica()?;
         let id = conversation(&replica, &r.who)?.id;
-        replica.expire_conversation(&id, r.after_ms, clock::now_ms())?;
+        replica.expire_conversation(&id, r.after_ms.unwrap_or(0), clock::now_ms())?;
         record(&replica, &conversation(&replica, &id.to_string())?, false)
     });
     let router = blocking::<DmAnswer, _>(router, answer);

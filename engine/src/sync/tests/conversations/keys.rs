@@ -190,3 +190,58 @@ fn who_founded_a_group_is_believed_when_he_wrote_in_it() {
     assert!(!introduce(&bob));
     assert_eq!(standing(), ConversationStanding::Requested);
 }
+
+#[test]
+fn a_device_that_an_opener_knew_as_revoked_is_given_that_key_by_nobody() {
+    let (mut network, _, bob, _) = friends(330);
+    let phone = link(&network.parties[1], 335, "phone");
+    network.parties.push(phone);
+    network.connect(1, 2);
+    let id = network.parties[0].replica.converse_with(bob, NOW + 1).unwrap();
+    say(&network.parties[0].replica, &id, "hello", NOW + 2).unwrap();
+    network.refresh();
+    run(&mut network);
+    run(&mut network);
+    let ada = network.parties[0].replica.account().unwrap();
+    network.parties[1].replica.converse_with(ada, NOW + 3).unwrap();
+    run(&mut network);
+    // Ada has heard that the phone was revoked, and opens a key; nobody else has.
+    let space = Space::Conversation(id).id();
+    let key = EpochKey::generate(&SeededEntropy::new(337));
+    let [laptop, desk, phone] = &network.parties[..] else { panic!("three") };
+    let copy = |home: &Home| Wrap {
+        device: device(home),
+        sealed: key.wrap_in(&space, &seal_key(home), &SeededEntropy::new(338)).unwrap(),
+    };
+    let mut wraps =
+        vec![copy(laptop), copy(desk), Wrap { device: device(phone), sealed: Vec::new() }];
+    wraps.sort_by_key(|wrap| wrap.device);
+    forge(&laptop.replica, &id, Entry::Epoch { epoch: key.id(), wraps }, NOW + 4);
+    // As do keys that exclude nobody.
+    let other = EpochKey::generate(&SeededEntropy::new(339));
+    let sealed = |home: &Home| Wrap {
+        device: device(home),
+        sealed: other.wrap_in(&space, &seal_key(home), &SeededEntropy::new(340)).unwrap(),
+    };
+    let mut wraps = vec![sealed(laptop), sealed(desk)];
+    wraps.sort_by_key(|wrap| wrap.device);
+    forge(&laptop.replica, &id, Entry::Epoch { epoch: other.id(), wraps }, NOW + 5);
+    run(&mut network);
+    for n in 0..3 {
+        network.parties[1].replica.mend_conversations(NOW + 6 + n).unwrap();
+        run(&mut network);
+    }
+    let [laptop, desk, phone] = &network.parties[..] else { panic!("three") };
+    assert!(opens(desk, phone, &id, &other.id()), "keys are passed on");
+    for home in [laptop, desk, phone] {
+        assert!(!opens(home, phone, &id, &key.id()));
+    }
+    // Nor does it make a difference that it asks.
+    phone.replica.mend_conversations(NOW + 10).unwrap();
+    forge(&phone.replica, &id, Entry::Epoch { epoch: key.id(), wraps: Vec::new() }, NOW + 11);
+    run(&mut network);
+    network.parties[1].replica.mend_conversations(NOW + 12).unwrap();
+    run(&mut network);
+    let [_, desk, phone] = &network.parties[..] else { panic!("three") };
+    assert!(!opens(desk, phone, &id, &key.id()));
+}

@@ -55,8 +55,8 @@ requests! { DM_PATHS DM_OPERATIONS;
     "/v1/dm/expire" any DmExpire {
         /// Which.
         who: String,
-        /// After how many milliseconds, at most ten years; 0 for never.
-        after_ms: u64,
+        /// After how many milliseconds, at most ten years; absent = never.
+        after_ms: Option<u64>,
     }
     /// Gives a message of ours another text. Answers one `direct_message`.
     "/v1/dm/edit" any DmEdit {
