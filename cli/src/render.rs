@@ -150,6 +150,8 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Channel(record) => hub::channel(record),
         Record::Message(record) => hub::message(record),
         Record::Unread(record) => hub::unread(record),
+        Record::HubUse(record) => hub::hub_use(record),
+        Record::MemberUse(record) => hub::member_use(record),
         Record::Conversation(record) => dm::conversation(record),
         Record::DirectMessage(record) => dm::message(record),
         Record::BundleExported(record) => dm::exported(record),

@@ -97,8 +97,9 @@ pub use find::{Found, Hit};
 pub use garbage::{Garbage, GarbageKind};
 pub use holds::Holder;
 pub use hubs::{
-    ChannelCursor, HUBS, HubStart, KeptHub, MessageDraft, MessageImport, MessageState, MessageView,
-    OpenedReport, PollView, Reports, Ticket, UnreadChannel,
+    ChannelCursor, HUBS, HubLimits, HubStart, HubUse, KeptHub, MemberUse, MessageDraft,
+    MessageImport, MessageState, MessageView, OpenedReport, PollView, Reports, Ticket,
+    UnreadChannel,
 };
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};
 pub use index::IndexRebuilt;

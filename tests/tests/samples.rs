@@ -336,6 +336,7 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
         &["hub", "poll", "close", &poll],
         &["hub", "role", "list", "Makers"],
         &["hub", "member", "list", "Makers"],
+        &["hub", "member", "quota", "Makers", "--each", "64MB"],
         &["hub", "report", "member", "Makers", &who, "--reason", "noise"],
         &["hub", "report", "list", "Makers"],
         &["hub", "mod", "reports", "Makers"],

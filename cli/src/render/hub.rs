@@ -1,7 +1,8 @@
 //! Hubs, their channels, and what is written there.
 
 use mosaic_node::api::types::{
-    Channel, Hub, HubOperation, Invite, Member, Message, PollCount, Report, Role, Unread,
+    Channel, Hub, HubOperation, HubUse, Invite, Member, MemberUse, Message, PollCount, Report,
+    Role, Unread,
 };
 
 use super::{Cell, Fields, View, count, short};
@@ -142,6 +143,24 @@ fn options(poll: &PollCount, indent: &str) -> Vec<String> {
     let closed = if poll.closed.0 { ", closed" } else { "" };
     lines.push(format!("{indent}{}, {}{closed}", poll.kind, count(poll.voters, "vote")));
     lines
+}
+
+pub(super) fn hub_use(used: &HubUse) -> View {
+    let limit = |bytes: Option<u64>| bytes.map(|bytes| Cell::Text(show_bytes(bytes)));
+    Fields::default()
+        .put("used", Cell::Text(show_bytes(used.bytes)))
+        .maybe("the hub gives each", limit(used.rule))
+        .maybe("this node takes of each", limit(used.member_limit))
+        .maybe("this node takes of all", limit(used.all_limit))
+        .view()
+}
+
+pub(super) fn member_use(used: &MemberUse) -> View {
+    View::Row(vec![
+        used.name.clone().map_or_else(|| Cell::Id(used.account.clone()), Cell::Name),
+        Cell::Text(show_bytes(used.bytes)),
+        Cell::Text(if used.full.0 { "full" } else { "" }.to_owned()),
+    ])
 }
 
 pub(super) fn unread(unread: &Unread) -> View {

@@ -136,6 +136,12 @@ impl Hub {
         self.account_of.get(account).is_some_and(|account| self.belongs(*account))
     }
 
+    /// How many accounts are members or were.
+    #[must_use]
+    pub fn people(&self) -> u64 {
+        self.account_of.values().filter(|account| self.belongs(**account)).count() as u64
+    }
+
     /// Whether any operation removes an account, be it void.
     #[must_use]
     pub fn was_removed(&self, account: &AccountId) -> bool {

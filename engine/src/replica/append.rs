@@ -153,6 +153,7 @@ impl Replica {
         for (key, value) in view::other_rows_of(description, &id, &row, &change.entry) {
             work.batch.put(Table::Rows, key, value);
         }
+        self.use_hub_room(state, work, description, &change.entry)?;
         self.note_bodies(state, work, &id, &row, &change.entry, local)?;
         if description.kind == DocumentKind::AccountLog {
             work.accounts.insert(description.account);
@@ -230,6 +231,7 @@ impl Replica {
                 chain.known_link = chain.link;
             }
         }
+        Self::put_hub_uses(state, work);
         for key in std::mem::take(&mut work.chains) {
             if let Some(chain) = state.chains.get(&key) {
                 work.batch.put(Table::Meta, keys::head(&key), chain.encode());

@@ -130,6 +130,7 @@ impl Replica {
             let known = self.note_naming(work, &body.hash, &row.doc)?;
             if gone {
                 if !self.is_named_by_another(state, work, &body.hash, &row.doc, &[*id])? {
+                    self.give_back_room(state, work, &row.doc, &place, body.size)?;
                     work.batch.put(Table::Meta, place, vec![BodyState::Dropped as u8]);
                 }
             } else if Self::is_held(work, &body.hash, &row.doc, known) {

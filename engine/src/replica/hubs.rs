@@ -27,6 +27,7 @@ mod page;
 mod polls;
 mod purges;
 mod reports;
+mod room;
 mod search;
 mod skim;
 mod unread;
@@ -38,6 +39,8 @@ pub use self::operations::{HubStart, Ticket};
 pub use self::page::{ChannelCursor, MessageState, MessageView};
 pub use self::polls::PollView;
 pub use self::reports::{OpenedReport, Reports};
+pub(crate) use self::room::HubRoom;
+pub use self::room::{HubLimits, HubUse, MemberUse};
 pub use self::unread::UnreadChannel;
 
 /// Name of the private map of hubs that this account is in, with its own names for them.

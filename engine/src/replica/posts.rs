@@ -228,6 +228,9 @@ impl Replica {
             return Ok(id);
         }
         let body = self.put_body(&mut work, text.as_bytes())?;
+        if let Some((hub, _)) = self.channel_of(&mut state, &target)? {
+            self.check_hub_room(&mut state, &hub, &Entry::Edit { target, body })?;
+        }
         let id = self.modify(
             &mut state,
             &mut work,

@@ -173,7 +173,8 @@ impl Replica {
                     || !self.is_blocked(state, &description.account)?)
                 && !self.is_strangers(state, &description, chain.held)?
                 && !Self::is_visitor_full(state, &description)
-                && !self.is_carried_full(state, &description)?;
+                && !self.is_carried_full(state, &description)?
+                && !self.is_member_full(state, &description)?;
             if wanted {
                 out.push(tip);
             }

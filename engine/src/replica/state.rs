@@ -9,7 +9,7 @@ use super::budget::DocumentUse;
 use super::conversations::{KeptConversation, KnownTalk, OpenedPosts};
 use super::digests::Digest;
 use super::forks::Branch;
-use super::hubs::KnownHub;
+use super::hubs::{HubRoom, KnownHub};
 use super::visitors::VisitorUse;
 use super::witness::Admitted;
 use super::{Event, Subscription};
@@ -228,6 +228,8 @@ pub(crate) struct State {
     pub blocked: Option<Arc<BTreeSet<AccountId>>>,
     /// What visitors have on each wall.
     pub visitors: HashMap<SpaceId, BTreeMap<AccountId, VisitorUse>>,
+    /// What members of hubs have here, and may have.
+    pub hub_rooms: HashMap<HubId, HubRoom>,
     /// What documents use, worked out lately, with the largest body counted as wanted.
     pub uses: HashMap<DocumentId, (DocumentUse, u64)>,
     /// Subscriptions that keep only a part; worked out again when one changes.
@@ -355,6 +357,8 @@ pub(crate) struct Work {
     pub signed: BTreeMap<ChainKey, Arc<Description>>,
     /// Accounts whose authority must be folded again.
     pub accounts: BTreeSet<AccountId>,
+    /// Members of hubs who have more or less here than before.
+    pub hub_uses: BTreeSet<(HubId, AccountId)>,
     /// Documents of which nothing is stored before this commit.
     pub documents: HashSet<DocumentId>,
     /// Changes of texts that this commit adds, by chain.

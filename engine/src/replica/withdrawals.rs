@@ -135,6 +135,9 @@ impl Replica {
                 continue;
             }
             let place = keys::body(&body.hash, doc);
+            if !work.dropped.contains(&body.hash) {
+                self.give_back_room(state, work, doc, &place, body.size)?;
+            }
             work.batch.put(Table::Meta, place, vec![BodyState::Dropped as u8]);
             work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
             work.batch.delete(Table::Meta, keys::held(doc, &body.hash));
@@ -317,6 +320,7 @@ impl Replica {
                 let place = keys::body(&body.hash, doc);
                 let known = self.store.get(Table::Meta, &place)?;
                 if known.as_deref().and_then(BodyState::parse) == Some(BodyState::Dropped) {
+                    self.take_back_room(state, work, doc, body.size)?;
                     work.batch.put(Table::Meta, place, vec![BodyState::Wanted as u8]);
                     let size = body.size.to_be_bytes().to_vec();
                     work.batch.put(Table::Meta, keys::wanted(doc, &body.hash), size);

@@ -370,6 +370,24 @@ pub fn hub(hub: &HubId) -> Vec<u8> {
     join(b'S', &[hub.as_bytes()])
 }
 
+/// What all members of a hub have here.
+#[must_use]
+pub fn hub_uses(hub: &HubId) -> Vec<u8> {
+    join(b'U', &[hub.as_bytes()])
+}
+
+/// What a member of a hub has here.
+#[must_use]
+pub fn hub_use(hub: &HubId, account: &AccountId) -> Vec<u8> {
+    join(b'U', &[hub.as_bytes(), account.as_bytes()])
+}
+
+/// What this node takes of a hub.
+#[must_use]
+pub fn hub_limits(hub: &HubId) -> Vec<u8> {
+    join(b'Q', &[hub.as_bytes()])
+}
+
 /// Messages of a hub that moderators purged.
 #[must_use]
 pub fn purges(hub: &HubId) -> Vec<u8> {

@@ -7,6 +7,7 @@ mod import;
 mod invite;
 mod message;
 mod name;
+mod quota;
 mod report;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = channel::routes(router);
     let router = message::routes(router);
     let router = import::routes(router);
+    let router = quota::routes(router);
     let router = report::routes(router);
     govern::routes(router)
 }

@@ -2,13 +2,14 @@
 
 use clap::{Args, Subcommand};
 use mosaic_node::api::types::{
-    HubChange, HubOwners, MemberBan, MemberGrant, MemberKick, MemberList, MemberRevoke,
+    HubChange, HubOwners, HubQuota, MemberBan, MemberGrant, MemberKick, MemberList, MemberRevoke,
     MemberUnban, ModerationAct, ModerationAdopt, ModerationExtend, ModerationLog, ModerationUndo,
     Record, ReportDismiss, ReportList, RoleChange, RoleCreate, RoleList,
 };
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
+use crate::quantity;
 use crate::render::short;
 
 const CREATE_HELP: &str = "\
@@ -45,6 +46,9 @@ pub(crate) struct Set {
     /// Whether nobody can join, whatever ticket he has: true or false
     #[arg(long, value_name = "BOOL")]
     closed: Option<bool>,
+    /// What nodes keep of each member, such as 64MB; 0 leaves it to them
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    member_quota: Option<u64>,
     /// Why, for the log
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
@@ -57,6 +61,7 @@ impl Set {
             name: self.name,
             about: self.about,
             joins_closed: self.closed,
+            member_bytes: self.member_quota,
             reason: self.reason,
         };
         context.show(&request).await
@@ -70,6 +75,18 @@ pub(crate) enum Member {
         /// Hub
         #[arg(value_name = "HUB")]
         hub: String,
+    },
+    /// See what members have on this node, and limit it
+    Quota {
+        /// Hub
+        #[arg(value_name = "HUB")]
+        hub: String,
+        /// What this node takes of each member from now on, such as 64MB; 0: no limit
+        #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+        each: Option<u64>,
+        /// What it takes of all members together; 0: no limit
+        #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+        all: Option<u64>,
     },
     /// Let somebody in, or give a member a role
     Grant {
@@ -305,6 +322,9 @@ impl Member {
         let print = Print::Nothing;
         match self {
             Self::List { hub } => context.list(&MemberList { hub }).await,
+            Self::Quota { hub, each, all } => {
+                context.list(&HubQuota { hub, member_bytes: each, all_bytes: all }).await
+            }
             Self::Grant { hub, who, role } => {
                 context.answer(&MemberGrant { hub, who, role }, print, &said).await
             }

@@ -94,6 +94,7 @@ impl Replica {
         let attachments = plain.attachments;
         let message = Message { target, body, attachments, mentions, claimed };
         let entry = Entry::Message(Box::new(message));
+        self.check_hub_room(state, hub, &entry)?;
         self.append_to_channel(state, work, hub, channel, entry, time_ms)
     }
 
@@ -132,6 +133,7 @@ impl Replica {
         let mut work = Work::default();
         let body = self.put_body(&mut work, question.as_bytes())?;
         let entry = Entry::Poll(Box::new(Poll { body, kind, options }));
+        self.check_hub_room(&mut state, hub, &entry)?;
         let id = self.append_to_channel(&mut state, &mut work, hub, channel, entry, now_ms)?;
         self.finish(state, work)?;
         Ok(id)

@@ -3,6 +3,7 @@
 mod newest;
 mod random;
 mod reports;
+mod room;
 mod unread;
 
 use super::replicas::{Home, NOW, person};

@@ -50,6 +50,7 @@ fn change(app: &App, request: HubChange) -> Result<Record, ErrorRecord> {
         request.name.map(HubSetting::Name),
         request.about.map(HubSetting::About),
         request.joins_closed.map(HubSetting::JoinsClosed),
+        request.member_bytes.map(HubSetting::MemberQuotaBytes),
     ];
     let settings: Vec<HubSetting> = settings.into_iter().flatten().collect();
     if settings.is_empty() {

@@ -367,6 +367,7 @@ fn said(setting: &HubSetting) -> String {
         HubSetting::About(about) => format!("about: {about}"),
         HubSetting::JoinsClosed(true) => "joins closed".to_owned(),
         HubSetting::JoinsClosed(false) => "joins open".to_owned(),
+        HubSetting::MemberQuotaBytes(0) => "as many bytes a member as nodes take".to_owned(),
         HubSetting::MemberQuotaBytes(bytes) => format!("{bytes} bytes a member"),
         _ => String::new(),
     }

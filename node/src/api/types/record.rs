@@ -162,6 +162,10 @@ record_types! {
     BundleImported(BundleImported),
     /// A file of conversations that was written.
     BundleExported(BundleExported),
+    /// What the members of a hub have on this node.
+    HubUse(HubUse),
+    /// What one member of a hub has on this node.
+    MemberUse(MemberUse),
     /// A member of a hub.
     Member(Member),
     /// A role in a hub.

@@ -169,6 +169,33 @@ records! {
         /// Read up to this time; absent if nothing was read.
         since: Option<String>,
     }
+    /// What the members of a hub have on this node.
+    HubUse {
+        /// The hub.
+        hub: String,
+        /// Bytes of what they wrote into channels, with texts and files; what was withdrawn is
+        /// left out.
+        bytes: u64,
+        /// Bytes that this node takes of one member; absent if it was not told.
+        member_limit: Option<u64>,
+        /// Bytes that it takes of all members; absent if it was not told.
+        all_limit: Option<u64>,
+        /// Bytes that the hub gives each member; absent if it leaves that to nodes.
+        rule: Option<u64>,
+    }
+    /// What one member of a hub has on this node.
+    MemberUse {
+        /// The hub.
+        hub: String,
+        /// The account.
+        account: String,
+        /// As this home calls the account.
+        name: Option<String>,
+        /// Bytes, as in `hub_use`.
+        bytes: u64,
+        /// More of it is known and was not taken, for want of room.
+        full: Flag,
+    }
     /// A member of a hub.
     Member {
         /// The hub.

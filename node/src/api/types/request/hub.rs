@@ -30,6 +30,8 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         about: Option<String>,
         /// Whether nodes let nobody join, whatever invitation he has: the answer to a raid.
         joins_closed: Option<bool>,
+        /// Bytes that nodes keep of each member; 0 leaves it to them.
+        member_bytes: Option<u64>,
         /// Why, for the audit log.
         reason: String,
     }
@@ -72,6 +74,17 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         hub: String,
         /// Not any more.
         stop: bool,
+    }
+    /// Answers what the members of a hub have on this node as `hub_use`, then a `member_use` for
+    /// each who has something, most first; changes what this node takes, if that is named. What is
+    /// here already stays.
+    "/v1/hub/quota" any HubQuota {
+        /// The hub.
+        hub: String,
+        /// Bytes of one member from now on; 0 = no limit.
+        member_bytes: Option<u64>,
+        /// Bytes of all members from now on; 0 = no limit.
+        all_bytes: Option<u64>,
     }
     /// Makes an invitation and the ticket for it. Answers one `ticket`. Without a running node
     /// the ticket names no address.
