@@ -30,6 +30,7 @@ mod invites;
 mod owners;
 mod past;
 mod power;
+mod readers;
 mod reports;
 mod roles;
 mod settle;

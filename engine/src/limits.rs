@@ -123,6 +123,12 @@ pub const HUB_REPORT_BYTES_MAX: usize = 4096;
 pub const INVITE_USES_MAX: u32 = 1000;
 /// Pins of one channel that are shown.
 pub const PINS_MAX: usize = 50;
+/// Members and roles that one message of a private channel mentions.
+pub const PRIVATE_MENTIONS_MAX: usize = 16;
+/// Roles whose holders read a private channel.
+pub const CHANNEL_READER_ROLES_MAX: usize = 16;
+/// Devices of the readers of a private channel.
+pub const CHANNEL_DEVICES_MAX: usize = 1024;
 /// Members and roles that one message mentions.
 pub const MENTIONS_MAX: usize = 32;
 /// Options of a poll.

@@ -84,6 +84,8 @@ pub use carry::{CarriedBodies, CarriedReceipt, CarriedTip, LeftChain};
 pub use catchup::{Catchup, Group, GroupKind, Item};
 pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
+#[cfg(test)]
+pub(crate) use conversations::Circle;
 pub use conversations::{
     AUDIENCE_FOLLOWERS, AUDIENCE_LIMITED, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView,
     BUNDLE_BYTES_MAX, BundleReceipt, CONVERSATIONS, ConversationStanding, ConversationView,
@@ -98,7 +100,7 @@ pub use garbage::{Garbage, GarbageKind};
 pub use holds::Holder;
 pub use hubs::{
     ChannelCursor, HUBS, HubLimits, HubStart, HubUse, KeptHub, MemberUse, MessageDraft,
-    MessageImport, MessageState, MessageView, OpenedReport, PollView, Reports, Ticket,
+    MessageImport, MessageState, MessageView, OpenedReport, PollView, Reports, Sealing, Ticket,
     UnreadChannel,
 };
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};

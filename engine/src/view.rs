@@ -7,7 +7,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{ChangeId, DeviceId, DocumentId, Incarnation, derive};
 use crate::limits::HEAD_AHEAD_MAX;
-use crate::model::entry::{Attachment, BodyRef, Entry};
+use crate::model::entry::{Attachment, BodyRef, Entry, PrivateWhat};
 use crate::store::keys;
 
 /// Where an entry (or a change of a map or text) stands.
@@ -189,6 +189,18 @@ pub fn other_rows_of(
             rows.extend(channel_row(description, row, id, kind));
         }
         Entry::Poll(_) => rows.extend(channel_row(description, row, id, kind)),
+        Entry::Private(private) => match private.what {
+            PrivateWhat::Message { target, .. } => {
+                rows.extend(target.map(|target| (keys::response(&target, id), kind.clone())));
+                rows.extend(channel_row(description, row, id, kind));
+            }
+            PrivateWhat::Reaction { target } => rows.push((keys::response(&target, id), kind)),
+            PrivateWhat::Edit { target, .. } => rows.push((keys::modification(&target, id), kind)),
+        },
+        Entry::Epoch { .. } => {
+            let channel = description.channel_id();
+            rows.extend(channel.map(|channel| (keys::channel_key(&channel, id), kind)));
+        }
         _ => {}
     }
     rows
@@ -225,6 +237,7 @@ pub fn bodies_of(entry: &Entry) -> Vec<BodyRef> {
         Entry::Poll(poll) => vec![poll.body],
         Entry::Edit { body, .. } => vec![*body],
         Entry::Sealed(sealed) => sealed.bodies.clone(),
+        Entry::Private(private) => private.what.body().into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -251,10 +264,14 @@ pub const fn fits(kind: DocumentKind, entry: &Entry) -> bool {
         ),
         Entry::Sealed(_) | Entry::Membership(_) => matches!(kind, DocumentKind::Conversation),
         Entry::Epoch { .. } => {
-            matches!(kind, DocumentKind::AccountLog | DocumentKind::Conversation)
+            matches!(
+                kind,
+                DocumentKind::AccountLog | DocumentKind::Conversation | DocumentKind::Channel
+            )
         }
         Entry::Seen { .. }
         | Entry::Message(_)
+        | Entry::Private(_)
         | Entry::Poll(_)
         | Entry::Vote { .. }
         | Entry::ClosePoll { .. } => matches!(kind, DocumentKind::Channel),

@@ -96,6 +96,7 @@ fn found(founder: &mut Author, seed: u64) -> (Community, Parcel) {
         topic: String::new(),
         category: String::new(),
         read_only: false,
+        readers: None,
     };
     let start = HubStart {
         name: "Makers".into(),

@@ -50,6 +50,7 @@ pub(super) fn channel(channel: &Channel) -> View {
         (channel.ambiguous.0, "same name twice"),
         (channel.read_only.0, "read-only"),
         (channel.archived.0, "archived"),
+        (channel.private.0, "private"),
     ];
     let marks: Vec<&str> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
     View::Row(vec![
@@ -67,8 +68,18 @@ fn text(message: &Message) -> String {
         (None, "hidden") => "(hidden)".to_owned(),
         (None, "purged") => "(purged)".to_owned(),
         (None, _) if message.deleted.0 => "(deleted)".to_owned(),
+        (None, _) if message.sealed.is_some() => sealed(message),
         (None, _) if message.missing.0 => "(not here yet)".to_owned(),
         (None, _) => String::new(),
+    }
+}
+
+/// Why a sealed message shows no text.
+fn sealed(message: &Message) -> String {
+    match message.sealed.as_deref() {
+        Some("waiting") => "(sealed: its key is not here yet)".to_owned(),
+        Some("to_others") => "(sealed: its key is not for you)".to_owned(),
+        _ => format!("(sealed: {})", message.why.as_deref().unwrap_or("does not open")),
     }
 }
 

@@ -10,7 +10,7 @@ use super::Hub;
 use super::deed::Deed;
 use super::table::{AccountIx, OpIx, RoleIx};
 use crate::hash::{AccountId, ChangeId};
-use crate::model::entry::{ChannelChange, ChannelFields, HubAction, Permissions, Rank};
+use crate::model::entry::{ChannelChange, ChannelFields, HubAction, Permissions, Rank, Readers};
 
 /// What rules are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +22,8 @@ enum About {
 /// The operations about one channel.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    creators: Vec<OpIx>,
-    changes: Vec<OpIx>,
+    pub(super) creators: Vec<OpIx>,
+    pub(super) changes: Vec<OpIx>,
     rules: BTreeMap<About, Vec<OpIx>>,
     pub(super) pins: Vec<OpIx>,
 }
@@ -51,6 +51,9 @@ pub struct ChannelView {
     pub archived: bool,
     /// Milliseconds that nodes ask for between two messages of a member.
     pub slow_ms: u64,
+    /// Who alone reads it: what those say who changed it last, none of them knowing of the others. Who
+    /// reads it has to fit all of these; of a channel that everybody reads it is empty.
+    pub readers: Vec<Readers>,
 }
 
 impl Hub {
@@ -155,12 +158,13 @@ impl Hub {
             read_only: self.is_read_only(object, &|_| true),
             archived: self.is_archived(object, &|_| true),
             slow_ms: slow.into_iter().map(|(_, ms)| ms).max().unwrap_or(0),
+            readers: self.readers_said(object, &|_| true).unwrap_or_default(),
         })
     }
 
     /// The latest changes of one property among those that `known` takes, with what they are
     /// shown by: rank, time, account and id.
-    fn changed<T>(
+    pub(super) fn changed<T>(
         &self,
         channel: &Channel,
         known: &dyn Fn(OpIx) -> bool,
@@ -252,6 +256,9 @@ impl Hub {
         let rank = roles.iter().map(|role| self.roles[*role].rank).max();
         let own = self.rules(channel, About::Account(account), known, rank);
         may = may.without(own.1) | own.0;
+        if !self.reads(object, roles, known) {
+            return Permissions::NONE;
+        }
         self.closed_to(object, may, known)
     }
 

@@ -99,10 +99,14 @@ impl Hub {
                 self.permitted_in(channel, author, roles, given, known)
             }
         };
-        if !may(&known).contains(content.need) {
+        let reads = |known: &dyn Fn(OpIx) -> bool| {
+            roles.as_ref().is_none_or(|roles| self.reads(channel, roles, known))
+        };
+        if !may(&known).contains(content.need) || !reads(&known) {
             return ContentStanding::Void(Why::NotAllowed);
         }
-        ContentStanding::Counts { late: !may(&|_| true).contains(content.need) }
+        let all = |_: OpIx| true;
+        ContentStanding::Counts { late: !may(&all).contains(content.need) || !reads(&all) }
     }
 
     /// The roles by which a message may count; `None` for an owner.

@@ -50,7 +50,7 @@ impl Deed {
         }
     }
 
-    fn faulty(mut self, why: Why) -> Self {
+    pub(super) fn faulty(mut self, why: Why) -> Self {
         self.fault = Some(why);
         self
     }
@@ -237,13 +237,16 @@ impl Hub {
                 };
                 (channel, deed)
             }
-            _ => return Deed { need: manage, ..deed },
+            _ => return self.with_readers(op, None, Deed { need: manage, ..deed }),
         };
         let created = self.known(op, channel).and_then(|about| {
             matches!(*about.action, HubAction::CreateChannel(_)).then_some(about.object)
         });
         match created {
-            Some(object) => Deed { target: Some(object), ..deed },
+            Some(object) => {
+                let deed = Deed { target: Some(object), ..deed };
+                self.with_readers(op, Some(object), deed)
+            }
             None => deed.faulty(Why::Unseen),
         }
     }
@@ -307,7 +310,7 @@ impl Hub {
 
     /// What an operation does that the author of `op` had seen, unless something is wrong
     /// with it.
-    fn known(&self, op: OpIx, id: &ChangeId) -> Option<&Deed> {
+    pub(super) fn known(&self, op: OpIx, id: &ChangeId) -> Option<&Deed> {
         let about = self.graph.by_id(id)?;
         let deed = self.graph.ops[about].deed.as_ref()?;
         (self.graph.sees(op, about) && deed.fault.is_none()).then_some(deed)

@@ -64,6 +64,8 @@ pub enum Why {
     OtherHub,
     /// A kind that is reserved.
     Reserved,
+    /// It stands in the clear in a private channel, or sealed in another.
+    NotSealed,
 }
 
 impl Why {
@@ -88,6 +90,7 @@ impl Why {
             Self::Surplus => "invite_surplus",
             Self::OtherHub => "other_hub",
             Self::Reserved => "reserved",
+            Self::NotSealed => "not_sealed",
         }
     }
 }

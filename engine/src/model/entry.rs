@@ -2,10 +2,11 @@
 
 pub use self::conversation::{ConversationGenesis, Membership, Sealed, Spoken};
 pub use self::hub::{
-    ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
-    Rank, Report, ReportSubject, RoleRef, SealedReport, Who,
+    ChannelChange, ChannelFields, History, HubAction, HubGenesis, HubOperation, HubSetting,
+    Permissions, Rank, Readers, Report, ReportSubject, RoleRef, SealedReport, Who,
 };
 pub use self::message::{Claimed, Message, Poll, PollKind};
+pub use self::private::{Private, PrivateWhat, Said};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::TextLabel;
 use crate::hash::{
@@ -271,6 +272,8 @@ pub enum Entry {
     },
     /// Something said in a conversation, which its participants alone can read.
     Sealed(Box<Sealed>),
+    /// What stands in a private channel, which its readers alone can read.
+    Private(Box<Private>),
     /// A member of a conversation comes or goes.
     Membership(Box<Membership>),
     /// An operation of a hub: who may do what there, its channels, its moderation.
@@ -303,7 +306,21 @@ impl Entry {
             | Self::Vote { poll: target, .. }
             | Self::ClosePoll { target, .. } => Some(*target),
             Self::Message(message) => message.target,
+            Self::Private(private) => private.what.target(),
             Self::Repost { target } => Some(target.entry),
+            _ => None,
+        }
+    }
+
+    /// The entry to which it gives a new text.
+    #[must_use]
+    pub const fn edits(&self) -> Option<ChangeId> {
+        match self {
+            Self::Edit { target, .. } => Some(*target),
+            Self::Private(private) => match private.what {
+                PrivateWhat::Edit { target, .. } => Some(target),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -321,6 +338,7 @@ impl Entry {
             Self::Poll(_) => 0x08,
             Self::Vote { .. } => 0x0a,
             Self::Sealed(_) => 0x0b,
+            Self::Private(private) => private.what.kind(),
             Self::Edit { .. } => 0x10,
             Self::Tombstone { .. } => 0x11,
             Self::Hide { .. } => 0x12,
@@ -375,6 +393,7 @@ impl Entry {
             }
             Self::Hub(operation) => operation.encode(&mut w),
             Self::Sealed(_) | Self::Membership(_) => conversation::write(&mut w, self),
+            Self::Private(private) => private::write(&mut w, private),
             Self::Seen { .. }
             | Self::Message(_)
             | Self::Poll(_)
@@ -429,6 +448,7 @@ fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
             Entry::Reaction { target, emoji }
         }
         0x0b => conversation::read_sealed(r)?,
+        0x0c | 0x0d | 0x18 => private::read(kind, r)?,
         0x17 => conversation::read_membership(r)?,
         0x10 => Entry::Edit {
             target: ChangeId::from_bytes(r.array("target")?),
@@ -523,6 +543,7 @@ mod conversation;
 mod hub;
 mod message;
 mod post;
+mod private;
 
 #[cfg(test)]
 mod tests;

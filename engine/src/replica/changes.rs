@@ -12,7 +12,7 @@ use crate::change::value::Value;
 use crate::description::{Description, DocumentKind};
 use crate::document::{LogPage, TextCounts};
 use crate::hash::{ChangeHash, ChangeId, DocumentId};
-use crate::model::entry::Entry;
+use crate::model::entry::{Entry, PrivateWhat};
 
 /// One held change.
 #[derive(Debug, Clone)]
@@ -87,6 +87,14 @@ fn action(entry: &Entry) -> (&'static str, Option<String>) {
         Entry::Cut { device, .. } => ("cut", Some(device.to_string())),
         Entry::Hub(operation) => (operation.action.name(), None),
         Entry::Sealed(_) => ("sealed", None),
+        Entry::Private(private) => {
+            let what = match private.what {
+                PrivateWhat::Message { .. } => "message",
+                PrivateWhat::Reaction { .. } => "react",
+                PrivateWhat::Edit { .. } => "edit",
+            };
+            (what, private.what.target().map(|target| target.to_string()))
+        }
         Entry::Membership(change) => {
             let what = if change.present { "add-member" } else { "remove-member" };
             (what, Some(change.account.to_string()))

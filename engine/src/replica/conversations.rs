@@ -11,7 +11,9 @@ use super::{EngineError, FOLLOWS, PETNAMES, Replica, State, Work};
 use crate::chain::{ChainKey, extend};
 use crate::change::value::Value;
 use crate::description::{Section, SectionClass, Space};
-use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, Link, SpaceId};
+use crate::hash::{
+    AccountId, ChangeId, ConversationId, DeviceId, EpochId, HubId, Link, SpaceId, derive,
+};
 use crate::model::entry::{ConversationGenesis, Entry};
 use crate::store::{Table, keys};
 
@@ -35,11 +37,13 @@ pub use self::access::SealedAccess;
 use self::age::{Ages, Sealings};
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
+pub(in crate::replica) use self::epochs::Hints;
 pub use self::list::ConversationView;
 pub(crate) use self::members::{Member, cut_at};
 pub use self::posts::AUDIENCE_LIMITED;
 pub(crate) use self::posts::OpenedPosts;
 pub use self::read::{Delivery, DirectMessage, MessageStanding};
+pub(in crate::replica) use self::read::{KeyHere, Keys};
 pub use self::write::DirectDraft;
 
 /// Name of the private map of conversations that this account takes part in.
@@ -104,7 +108,29 @@ impl KnownEpoch {
     }
 }
 
-/// What the clear entries of a conversation come to.
+/// Those who share keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Circle {
+    /// Who takes part in a conversation.
+    Conversation(ConversationId),
+    /// The readers of a private channel.
+    Channel(HubId, ChangeId),
+}
+
+impl Circle {
+    /// What copies of its keys are bound to: nobody passes off a copy of one circle in another.
+    pub(crate) fn bound_to(&self) -> SpaceId {
+        match self {
+            Self::Conversation(id) => Space::Conversation(*id).id(),
+            Self::Channel(hub, channel) => {
+                let parts: [&[u8]; 2] = [hub.as_bytes(), channel.as_bytes()];
+                SpaceId::from_bytes(derive("mosaic channel keys 1", &parts))
+            }
+        }
+    }
+}
+
+/// What the clear entries of a conversation come to, or what is told of a private channel's keys.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
     pub members: BTreeMap<AccountId, Member>,
@@ -114,6 +140,11 @@ pub(crate) struct Talk {
     pub lost: BTreeMap<EpochId, KnownEpoch>,
     /// How old keys are.
     pub ages: Ages,
+    /// Keys that nobody seals with: somebody gave copies of them who is not heard there, or who did not
+    /// know of a removal.
+    pub tainted: BTreeSet<EpochId>,
+    /// Whether who comes is given older keys.
+    pub shares_past: bool,
 }
 
 impl Talk {
@@ -160,6 +191,7 @@ pub(crate) struct KnownTalk {
 impl Replica {
     /// Notes what a commit changes about conversations that are in memory.
     pub(super) fn mark_talks(state: &mut State, work: &Work) {
+        Self::mark_channels(state, work);
         if !work.accounts.is_empty() || !work.cuts.is_empty() {
             state.talks.values_mut().for_each(|known| known.stale = true);
         }
@@ -272,7 +304,8 @@ impl Replica {
             }
             let counts = counts || self.was_said_before(state, &talk, &page, &item.key, item.n)?;
             let heard = counts && talk.hears(&item.account, &item.key, item.n);
-            note_epoch(if heard { &mut talk.epochs } else { &mut talk.lost }, item);
+            let epochs = if heard { &mut talk.epochs } else { &mut talk.lost };
+            note_epoch(epochs, &item.key.device, item.time_ms, &item.entry);
         }
         Ok(talk)
     }
@@ -479,13 +512,18 @@ fn chosen_of(value: &Value) -> Option<(ConversationStanding, ConversationGenesis
 }
 
 /// Notes what an entry tells of a key, if it tells of one.
-fn note_epoch(epochs: &mut BTreeMap<EpochId, KnownEpoch>, item: &TalkItem) {
-    let Entry::Epoch { epoch, wraps } = &item.entry else { return };
+pub(in crate::replica) fn note_epoch(
+    epochs: &mut BTreeMap<EpochId, KnownEpoch>,
+    by: &DeviceId,
+    time_ms: u64,
+    entry: &Entry,
+) {
+    let Entry::Epoch { epoch, wraps } = entry else { return };
     let known = epochs
         .entry(*epoch)
-        .or_insert_with(|| KnownEpoch { since_ms: item.time_ms, ..KnownEpoch::default() });
-    known.since_ms = known.since_ms.min(item.time_ms);
-    let by = item.key.device;
+        .or_insert_with(|| KnownEpoch { since_ms: time_ms, ..KnownEpoch::default() });
+    known.since_ms = known.since_ms.min(time_ms);
+    let by = *by;
     if wraps.is_empty() {
         known.asks.insert(by);
     }

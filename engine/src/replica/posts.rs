@@ -1,10 +1,11 @@
 //! Writing walls: posts, replies, reactions, edits, withdrawals, hiding.
 
+use super::hubs::{Plain, PlainWhat};
 use super::{EngineError, Once, Replica, State, Work};
 use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, ChangeId};
+use crate::hash::{AccountId, ChangeId, HubId};
 use crate::limits::{ATTACHMENTS_MAX, EMOJI_BYTES_MAX};
-use crate::model::entry::{Attachment, Entry, EntryRef};
+use crate::model::entry::{Attachment, Entry, EntryRef, Said};
 use crate::store::{Table, keys};
 use crate::view::bodies_of;
 
@@ -181,8 +182,19 @@ impl Replica {
             }
             None => self.guest_page(&mut state, &target)?,
         };
-        let entry = Entry::Reaction { target, emoji: emoji.to_owned() };
-        let id = self.append(&mut state, &mut work, &description, entry, now_ms)?;
+        let place = description.space.hub().zip(description.channel_id());
+        let id = match self.private_place(&mut state, place)? {
+            Some((hub, channel)) => {
+                let said = Said::Reaction { emoji: emoji.to_owned() };
+                let plain = Plain { what: PlainWhat::Reaction(target), text: None, said };
+                let place = (&hub, &channel);
+                self.write_private(&mut state, &mut work, place, None, &plain, now_ms)?
+            }
+            None => {
+                let entry = Entry::Reaction { target, emoji: emoji.to_owned() };
+                self.append(&mut state, &mut work, &description, entry, now_ms)?
+            }
+        };
         self.finish(state, work)?;
         Ok(id)
     }
@@ -214,7 +226,7 @@ impl Replica {
             return self.edit_directly(&target, text, now_ms);
         }
         let (_, entry) = self.target(&mut state, &target)?;
-        if bodies_of(&entry).is_empty() || matches!(entry, Entry::Edit { .. }) {
+        if bodies_of(&entry).is_empty() || entry.edits().is_some() {
             return Err(EngineError::Invalid(format!("entry {} has no text", target.short())));
         }
         if self.shown(&mut state, &target)?.is_some_and(|view| view.deleted) {
@@ -224,6 +236,11 @@ impl Replica {
         if let Entry::Post { text: Some(label), .. } = &entry {
             self.check_own(&mut state, &target)?;
             let id = self.edit_long(&mut state, &mut work, label, text, now_ms)?;
+            self.finish(state, work)?;
+            return Ok(id);
+        }
+        if let Entry::Private(_) = &entry {
+            let id = self.edit_private_message(&mut state, &mut work, &target, text, now_ms)?;
             self.finish(state, work)?;
             return Ok(id);
         }
@@ -240,6 +257,37 @@ impl Replica {
         )?;
         self.finish(state, work)?;
         Ok(id)
+    }
+
+    fn edit_private_message(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        target: &ChangeId,
+        text: &str,
+        now_ms: u64,
+    ) -> Result<ChangeId, EngineError> {
+        let page = self.check_own(state, target)?;
+        let place = page.space.hub().zip(page.channel_id());
+        let (hub, channel) = self
+            .private_place(state, place)?
+            .ok_or_else(|| EngineError::Invalid(format!("{} cannot be changed", target.short())))?;
+        let now_ms = self.after_what_is_known(state, target, now_ms)?;
+        self.prepare_modification(state, work, &page, false, now_ms)?;
+        let what = PlainWhat::Edit(*target);
+        let plain = Plain { what, text: Some(text), said: Said::Edit };
+        self.write_private(state, work, (&hub, &channel), Some(&page), &plain, now_ms)
+    }
+
+    /// A hub and channel, if the channel is private.
+    fn private_place(
+        &self,
+        state: &mut State,
+        place: Option<(HubId, ChangeId)>,
+    ) -> Result<Option<(HubId, ChangeId)>, EngineError> {
+        let Some((hub, channel)) = place else { return Ok(None) };
+        let private = self.is_private_channel(state, &hub, &channel)?;
+        Ok(private.then_some((hub, channel)))
     }
 
     /// Withdraws an own post, reply or reaction: bodies are dropped here at once, and by
@@ -411,12 +459,17 @@ impl Replica {
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         for (key, _) in self.scan_all(Table::Rows, &keys::responses(target))? {
             let Some(id) = keys::parse_last(&key) else { continue };
-            let Some((row, Entry::Reaction { emoji: found, .. })) = self.entry(&id)? else {
+            let Some((row, entry)) = self.entry(&id)? else { continue };
+            let Some(page) = self.description(state, &row.doc)?.filter(|page| page.account == me)
+            else {
                 continue;
             };
-            let account = self.description(state, &row.doc)?.map(|d| d.account);
-            if found == emoji
-                && account == Some(me)
+            let found = match entry {
+                Entry::Reaction { emoji, .. } => Some(emoji),
+                Entry::Private(private) => self.private_emoji(state, &page, (&row, &private))?,
+                _ => None,
+            };
+            if found.as_deref() == Some(emoji)
                 && !self.is_withdrawn(state, &Work::default(), &id, &row.doc)?
             {
                 return Ok(Some(id));

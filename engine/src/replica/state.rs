@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::budget::DocumentUse;
-use super::conversations::{KeptConversation, KnownTalk, OpenedPosts};
+use super::conversations::{Circle, KeptConversation, KnownTalk, OpenedPosts, Talk};
 use super::digests::Digest;
 use super::forks::Branch;
 use super::hubs::{HubRoom, KnownHub};
@@ -220,8 +220,10 @@ pub(crate) struct State {
     pub expired_ms: u64,
     /// Who takes part in conversations, worked out when it is asked for.
     pub talks: HashMap<ConversationId, KnownTalk>,
-    /// Keys of conversations that this device could open.
-    pub conversation_keys: HashMap<(ConversationId, EpochId), EpochKey>,
+    /// Keys of conversations and private channels that this device could open.
+    pub circle_keys: HashMap<(Circle, EpochId), EpochKey>,
+    /// Who reads private channels and what is told of their keys, as of so many changes of hubs.
+    pub channel_talks: HashMap<Circle, (u64, Arc<Talk>)>,
     /// What opens of audiences, worked out when it is asked for.
     pub audiences: HashMap<ConversationId, Arc<OpenedPosts>>,
     /// Accounts that are blocked; worked out again with `kept`.

@@ -368,9 +368,10 @@ impl Replica {
             let Some(id) = keys::parse_last(&key) else { continue };
             let Some((by, entry)) = self.entry(&id)? else { continue };
             let counts = match entry {
-                Entry::Edit { .. } | Entry::Tombstone { .. } | Entry::ClosePoll { .. } => {
-                    by.doc == row.doc
-                }
+                Entry::Edit { .. }
+                | Entry::Private(_)
+                | Entry::Tombstone { .. }
+                | Entry::ClosePoll { .. } => by.doc == row.doc,
                 Entry::Hide { .. } | Entry::Unhide { .. } => Some(by.doc) == wall,
                 _ => false,
             };

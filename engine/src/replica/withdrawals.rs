@@ -63,8 +63,8 @@ impl Replica {
         entry: &Entry,
         doc: &DocumentId,
     ) -> Result<bool, EngineError> {
-        if let Entry::Edit { target, .. } = entry
-            && self.is_withdrawn(state, work, target, doc)?
+        if let Some(target) = entry.edits()
+            && self.is_withdrawn(state, work, &target, doc)?
         {
             return Ok(true);
         }
@@ -98,13 +98,11 @@ impl Replica {
     ) -> Result<Vec<(ChangeId, Entry)>, EngineError> {
         let mut ids = BTreeSet::from([*target]);
         for (key, value) in self.scan_all(Table::Rows, &keys::modifications(target))? {
-            if value.as_ref() == [0x10] {
+            if matches!(value.as_ref(), [0x10 | 0x18]) {
                 ids.extend(keys::parse_last(&key));
             }
         }
-        let edits = work.entries.iter().filter(
-            |(_, (_, entry))| matches!(entry, Entry::Edit { target: edited, .. } if edited == target),
-        );
+        let edits = work.entries.iter().filter(|(_, (_, entry))| entry.edits() == Some(*target));
         ids.extend(edits.map(|(id, _)| *id));
         let mut out = Vec::new();
         for id in ids {

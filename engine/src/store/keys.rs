@@ -45,6 +45,7 @@
 //! | Rows | `w ‖ account ‖ !time ‖ change id` | wall index, newest first |
 //! | Rows | `c ‖ channel ‖ !time ‖ account ‖ change id` | channel index, newest first |
 //! | Rows | `k ‖ doc ‖ device ‖ incarnation ‖ n` | what was seen of the hub from this entry on |
+//! | Rows | `l ‖ channel ‖ change id` | an entry that tells of a key of the channel |
 //! | Rows | `v ‖ account ‖ !newest ‖ doc ‖ device ‖ incarnation ‖ last n ‖ first n` | wall index of changes that came together: the oldest time |
 //! | Rows | `m ‖ target ‖ change id` | modification of an entry |
 //! | Rows | `x ‖ target ‖ change id` | reply to or reaction on an entry |
@@ -77,8 +78,9 @@ pub use self::talks::{
 };
 
 pub use self::rows::{
-    entry, message, messages, modification, modifications, origin, origins, parse_message,
-    parse_wall, response, responses, seen, seen_prefix, text_post, text_posts, wall, wall_prefix,
+    channel_key, channel_keys, entry, message, messages, modification, modifications, origin,
+    origins, parse_message, parse_wall, response, responses, seen, seen_prefix, text_post,
+    text_posts, wall, wall_prefix,
 };
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {

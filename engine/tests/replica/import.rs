@@ -83,6 +83,7 @@ fn hub(replica: &Replica) -> (HubId, Vec<ChangeId>) {
         topic: String::new(),
         category: String::new(),
         read_only: false,
+        readers: None,
     };
     let start = HubStart {
         name: "Boats".into(),

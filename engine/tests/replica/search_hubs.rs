@@ -19,6 +19,7 @@ fn club(replica: &Replica) -> Club {
         topic: String::new(),
         category: String::new(),
         read_only: false,
+        readers: None,
     };
     let start = HubStart {
         name: "Boats".into(),

@@ -60,7 +60,7 @@ fn create(app: &App, request: HubCreate) -> Result<Record, ErrorRecord> {
     for name in names {
         name::check(&name, "channel")?;
         let (topic, category) = (String::new(), String::new());
-        channels.push(ChannelFields { name, topic, category, read_only: false });
+        channels.push(ChannelFields { name, topic, category, read_only: false, readers: None });
     }
     name::check(&request.name, "hub")?;
     let (name, about) = (request.name, request.about);

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mosaic_node::api::types::{ChannelCreate, ChannelEdit, ChannelList, ChannelRules, Record};
+use mosaic_node::api::types::{
+    ChannelCreate, ChannelEdit, ChannelList, ChannelReaders, ChannelRules, Record,
+};
 
 use crate::context::{Context, Print};
 use crate::error::Failure;
 use crate::quantity;
+
+/// What of a private channel is given to who becomes a reader later.
+const HISTORIES: [&str; 2] = ["from-join", "all"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Channel {
@@ -31,9 +36,30 @@ pub(crate) enum Channel {
         /// Only those write there who manage channels
         #[arg(long)]
         read_only: bool,
+        /// Its readers alone can read what is written there; it stays so
+        #[arg(long)]
+        private: bool,
+        /// With --private: a role whose holders read it; without one, every member does
+        #[arg(long = "role", value_name = "ROLE", requires = "private")]
+        roles: Vec<String>,
+        /// With --private: what is given to who becomes a reader later
+        #[arg(long, value_name = "HISTORY", requires = "private", value_parser = HISTORIES)]
+        history: Option<String>,
     },
     /// Change a channel
     Change(Change),
+    /// Say who reads a private channel from now on
+    Readers {
+        /// Channel
+        #[arg(value_name = "HUB/CHANNEL")]
+        channel: String,
+        /// A role whose holders read it; without one, every member does
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// What is given to who becomes a reader later; as it was if not said
+        #[arg(long, value_name = "HISTORY", value_parser = HISTORIES)]
+        history: Option<String>,
+    },
     /// Say what a role or a member may and may not do in a channel, whatever roles say
     Rules {
         /// Channel
@@ -83,8 +109,9 @@ impl Channel {
     pub(super) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
             Self::List { hub } => context.list(&ChannelList { hub }).await,
-            Self::Create { channel, topic, category, read_only } => {
-                let request = ChannelCreate { channel, topic, category, read_only };
+            Self::Create { channel, topic, category, read_only, private, roles, history } => {
+                let request =
+                    ChannelCreate { channel, topic, category, read_only, private, roles, history };
                 let say = |record: &Record| {
                     matches!(record, Record::Channel(_)).then(|| "The channel is there.".to_owned())
                 };
@@ -92,6 +119,9 @@ impl Channel {
             }
             Self::Rules { channel, who, allow, deny, reason } => {
                 context.show(&ChannelRules { channel, who, allow, deny, reason }).await
+            }
+            Self::Readers { channel, roles, history } => {
+                context.show(&ChannelReaders { channel, roles, history }).await
             }
             Self::Change(change) => {
                 let request = ChannelEdit {

@@ -45,6 +45,7 @@ fn channel(name: &str) -> HubAction {
         topic: String::new(),
         category: String::new(),
         read_only: false,
+        readers: None,
     })
 }
 

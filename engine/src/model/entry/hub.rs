@@ -186,6 +186,39 @@ pub struct ChannelFields {
     pub category: String,
     /// Only those who manage channels write there.
     pub read_only: bool,
+    /// Who alone reads it; `None` is everybody who has the hub. A channel stays one or the other.
+    pub readers: Option<Readers>,
+}
+
+/// Who reads a private channel: owners, and members who hold one of these roles.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Readers {
+    /// At most [`CHANNEL_READER_ROLES_MAX`](crate::limits::CHANNEL_READER_ROLES_MAX), rising; none
+    /// is every member.
+    pub roles: Vec<ChangeId>,
+    /// What is given to who becomes a reader.
+    pub history: History,
+}
+
+/// What of a private channel is given to who becomes a reader of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum History {
+    /// What is written from then on.
+    FromJoin = 0,
+    /// All that those read who were there before.
+    All = 1,
+}
+
+impl History {
+    /// Returns a name for people and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FromJoin => "from-join",
+            Self::All => "all",
+        }
+    }
 }
 
 /// One property of a channel that changes.
@@ -205,6 +238,8 @@ pub enum ChannelChange {
     /// Milliseconds that a node asks of a member between two messages; it refuses faster ones
     /// at its door, and nothing is void by it.
     SlowMs(u64),
+    /// Who reads it, if it is private.
+    Readers(Readers),
 }
 
 /// One setting of a hub.
@@ -470,6 +505,7 @@ impl HubAction {
             Self::Invite { .. } => 0x4d,
             Self::CloseInvite { .. } => 0x4e,
             Self::Join { .. } => 0x4f,
+            Self::CreateChannel(ChannelFields { readers: Some(_), .. }) => 0x5a,
             Self::CreateChannel(_) => 0x50,
             Self::ChangeChannel { .. } => 0x51,
             Self::ChannelRules { .. } => 0x52,

@@ -1,4 +1,4 @@
-//! Keys of conversations: opening them, choosing one to seal with, passing them on.
+//! Keys of conversations and private channels: opening them, choosing one to seal with, passing them on.
 //!
 //! A key is passed on to devices of accounts that hold it already: a device that is linked later
 //! reads what its account may, and who joins reads from then on. Whoever opens a key says which
@@ -8,13 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ConversationStanding, KeptConversation, KnownEpoch, Talk};
-use crate::description::Space;
-use crate::hash::{AccountId, ConversationId, DeviceId, EpochId, SealKey};
+use super::{Circle, ConversationStanding, KeptConversation, KnownEpoch, Talk};
+use crate::hash::{AccountId, DeviceId, EpochId, SealKey};
 use crate::limits::DEVICES_MAX;
 use crate::model::entry::{Entry, Wrap};
 use crate::replica::{EngineError, Replica, State, Work};
-use crate::seal::{EpochKey, hint_of};
+use crate::seal::{EPOCH_HINT_BYTES, EpochKey, hint_of};
 
 /// Keys passed on along with one write.
 const PASSED_ON_MAX: usize = 64;
@@ -28,12 +27,15 @@ const ANSWERS_MAX: usize = 16;
 /// Copies for this device of one key that are looked at.
 const OWN_COPIES_MAX: usize = 64;
 
+/// What entries tell of the keys that they were sealed with.
+pub(in crate::replica) type Hints = BTreeSet<[u8; EPOCH_HINT_BYTES]>;
+
 /// Devices to seal to, with their accounts.
 type Recipients = BTreeMap<DeviceId, (AccountId, SealKey)>;
 
 /// Devices of those who take part or did, as far as they are known here.
 #[derive(Debug, Default)]
-pub(super) struct Devices {
+pub(in crate::replica) struct Devices {
     /// In good standing, of who takes part now.
     good: Recipients,
     /// Revoked, of who takes part now.
@@ -56,8 +58,23 @@ impl Devices {
     }
 
     /// Accounts that hold a key, as far as was said.
-    pub(super) fn accounts(&self, epoch: &KnownEpoch) -> BTreeSet<AccountId> {
+    pub(in crate::replica) fn accounts(&self, epoch: &KnownEpoch) -> BTreeSet<AccountId> {
         epoch.holders().iter().filter_map(|device| self.owner.get(device)).copied().collect()
+    }
+
+    /// Accounts that have a device in good standing.
+    fn everybody(&self) -> BTreeSet<AccountId> {
+        self.good.values().map(|(account, _)| *account).collect()
+    }
+
+    /// Whether all of some accounts take part.
+    fn includes(&self, accounts: &BTreeSet<AccountId>) -> bool {
+        accounts.is_subset(&self.everybody())
+    }
+
+    /// Devices that a key is sealed to.
+    pub(in crate::replica) fn count(&self) -> usize {
+        self.good.len() + self.revoked.len()
     }
 
     /// Accounts that hold a key for sure: the own one, whoever wrote a copy that opens here, and
@@ -113,17 +130,15 @@ impl Devices {
 
     /// Whether a key is one to seal with: all who take part hold it, and nobody else can.
     fn suits(&self, epoch: &KnownEpoch, proven: &BTreeSet<AccountId>) -> bool {
-        let everybody: BTreeSet<AccountId> =
-            self.good.values().map(|(account, _)| *account).collect();
         epoch.holders().iter().all(|device| self.good.contains_key(device))
             && self.revoked.is_subset(&epoch.excluded)
             && !epoch.excluded.iter().any(|device| self.good.contains_key(device))
-            && *proven == everybody
+            && *proven == self.everybody()
     }
 }
 
 impl Replica {
-    pub(super) fn devices_of(
+    pub(in crate::replica) fn devices_of(
         &self,
         state: &mut State,
         talk: &Talk,
@@ -148,36 +163,36 @@ impl Replica {
         Ok(devices)
     }
 
-    /// A key of a conversation, if a copy for this device opens.
-    pub(super) fn conversation_key(
+    /// A key of a circle, if a copy for this device opens.
+    pub(crate) fn circle_key(
         &self,
         state: &mut State,
-        id: &ConversationId,
+        circle: &Circle,
         epoch: &EpochId,
         known: &KnownEpoch,
     ) -> Option<EpochKey> {
-        if let Some(key) = state.conversation_keys.get(&(*id, *epoch)) {
+        if let Some(key) = state.circle_keys.get(&(*circle, *epoch)) {
             return Some(key.clone());
         }
         let own = state.own.as_ref()?;
-        let space = Space::Conversation(*id).id();
+        let space = circle.bound_to();
         let copies = known.wraps.get(&own.device())?;
         let key = copies
             .iter()
             .find_map(|(_, copy)| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).ok())?;
-        state.conversation_keys.insert((*id, *epoch), key.clone());
+        state.circle_keys.insert((*circle, *epoch), key.clone());
         Some(key)
     }
 
-    /// Accounts that hold a key of a conversation for sure: see [`Devices::proven`].
+    /// Accounts that hold a key of a circle for sure: see [`Devices::proven`].
     fn proven_holders(
         state: &State,
-        id: &ConversationId,
+        circle: &Circle,
         (epoch, known): (&EpochId, &KnownEpoch),
         devices: &Devices,
     ) -> BTreeSet<AccountId> {
         let Some(own) = state.own.as_ref() else { return BTreeSet::new() };
-        let space = Space::Conversation(*id).id();
+        let space = circle.bound_to();
         let opens = |copy: &[u8]| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).is_ok();
         devices.proven(known, own.account, opens, &own.device())
     }
@@ -199,40 +214,58 @@ impl Replica {
                 account.short()
             )));
         }
+        let circle = Circle::Conversation(kept.id);
+        self.current_key(state, work, &circle, (talk, &devices), now_ms)
+    }
+
+    /// The key to seal with now in a circle, opened if there is none.
+    pub(in crate::replica) fn current_key(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        circle: &Circle,
+        (talk, devices): (&Talk, &Devices),
+        now_ms: u64,
+    ) -> Result<EpochKey, EngineError> {
         let mut epochs: Vec<(&EpochId, &KnownEpoch)> = talk.epochs.iter().collect();
         epochs.sort_by_key(|(epoch, known)| std::cmp::Reverse((known.since_ms, **epoch)));
         for (epoch, known) in epochs {
-            if talk.ages.is_spent(&hint_of(epoch), known.since_ms, now_ms) {
+            if talk.ages.is_spent(&hint_of(epoch), known.since_ms, now_ms)
+                || talk.tainted.contains(epoch)
+            {
                 continue;
             }
-            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
-            let proven = Self::proven_holders(state, &kept.id, (epoch, known), &devices);
+            let Some(key) = self.circle_key(state, circle, epoch, known) else { continue };
+            let mut proven = Self::proven_holders(state, circle, (epoch, known), devices);
+            if talk.shares_past && devices.includes(&proven) {
+                proven = devices.everybody();
+            }
             if !devices.suits(known, &proven) {
                 continue;
             }
             let lacking = devices.lacking(known, &proven);
-            let wraps = self.copies(&kept.id, &key, &lacking)?;
-            self.pass_on(state, work, &kept.id, key.id(), wraps, now_ms)?;
+            let wraps = self.copies(circle, &key, &lacking)?;
+            self.pass_on(state, work, circle, key.id(), wraps, now_ms)?;
             return Ok(key);
         }
         let key = EpochKey::generate(&*self.entropy);
         let all: Vec<_> = devices.good.iter().map(|(device, (_, key))| (*device, *key)).collect();
-        let mut wraps = self.copies(&kept.id, &key, &all)?;
+        let mut wraps = self.copies(circle, &key, &all)?;
         let excluded = devices.revoked.iter();
         wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
-        self.pass_on(state, work, &kept.id, key.id(), wraps, now_ms)?;
-        state.conversation_keys.insert((kept.id, key.id()), key.clone());
+        self.pass_on(state, work, circle, key.id(), wraps, now_ms)?;
+        state.circle_keys.insert((*circle, key.id()), key.clone());
         Ok(key)
     }
 
     /// Copies of a key for devices.
     fn copies(
         &self,
-        id: &ConversationId,
+        circle: &Circle,
         key: &EpochKey,
         devices: &[(DeviceId, SealKey)],
     ) -> Result<Vec<Wrap>, EngineError> {
-        let space = Space::Conversation(*id).id();
+        let space = circle.bound_to();
         let copies = devices.iter().map(|(device, seal_key)| {
             let sealed = key
                 .wrap_in(&space, seal_key, &*self.entropy)
@@ -247,14 +280,34 @@ impl Replica {
         &self,
         state: &mut State,
         work: &mut Work,
-        id: &ConversationId,
+        circle: &Circle,
         epoch: EpochId,
         wraps: Vec<Wrap>,
         now_ms: u64,
     ) -> Result<(), EngineError> {
         for part in wraps.chunks(DEVICES_MAX) {
             let entry = Entry::Epoch { epoch, wraps: part.to_vec() };
-            self.append_to_conversation(state, work, id, entry, now_ms)?;
+            self.append_to_circle(state, work, circle, entry, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what tells of a key where the circle looks for it.
+    fn append_to_circle(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        circle: &Circle,
+        entry: Entry,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        match circle {
+            Circle::Conversation(id) => {
+                self.append_to_conversation(state, work, id, entry, now_ms)?;
+            }
+            Circle::Channel(hub, channel) => {
+                self.append_to_channel(state, work, hub, channel, entry, now_ms)?;
+            }
         }
         Ok(())
     }
@@ -269,16 +322,17 @@ impl Replica {
         now_ms: u64,
     ) -> Result<(), EngineError> {
         let devices = self.devices_of(state, talk)?;
+        let circle = Circle::Conversation(kept.id);
         for (epoch, known) in &talk.epochs {
-            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
+            let Some(key) = self.circle_key(state, &circle, epoch, known) else { continue };
             let all = BTreeSet::from([*account]);
-            let wraps = self.copies(&kept.id, &key, &devices.lacking(known, &all))?;
-            self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
+            let wraps = self.copies(&circle, &key, &devices.lacking(known, &all))?;
+            self.pass_on(state, work, &circle, *epoch, wraps, now_ms)?;
         }
         Ok(())
     }
 
-    /// Passes keys on to devices that were linked since, answers who asks for one, and asks for
+    /// Passes keys of conversations and private channels on to devices that were linked since, answers who asks for one, and asks for
     /// those of which the copies do not open. Doing it twice writes nothing more.
     ///
     /// # Errors
@@ -295,6 +349,7 @@ impl Replica {
                 self.mend_conversation(&mut state, &mut work, conversation, now_ms)?;
             }
         }
+        self.mend_channels(&mut state, &mut work, now_ms)?;
         if work.events.is_empty() {
             return Ok(());
         }
@@ -303,29 +358,25 @@ impl Replica {
 
     /// Tells again of keys of which only somebody tells who is not heard there, because he was
     /// taken out or his device revoked, and that somebody who is heard has used before he knew.
-    fn recover_lost(
+    pub(in crate::replica) fn recover_lost(
         &self,
         state: &mut State,
         work: &mut Work,
-        kept: &KeptConversation,
+        (circle, used): (&Circle, &Hints),
         (talk, devices): (&Talk, &Devices),
         now_ms: u64,
     ) -> Result<(), EngineError> {
-        if talk.lost.is_empty() {
-            return Ok(());
-        }
-        let used = self.hints_used(state, kept, talk)?;
         for (epoch, known) in &talk.lost {
             if talk.epochs.contains_key(epoch) || !used.contains(&hint_of(epoch)) {
                 continue;
             }
-            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else { continue };
-            let accounts = Self::proven_holders(state, &kept.id, (epoch, known), devices);
+            let Some(key) = self.circle_key(state, circle, epoch, known) else { continue };
+            let accounts = Self::proven_holders(state, circle, (epoch, known), devices);
             let to = devices.good.iter().filter(|(device, (account, _))| {
                 accounts.contains(account) && !known.excluded.contains(device)
             });
             let to: Vec<_> = to.map(|(device, (_, key))| (*device, *key)).collect();
-            let mut wraps = self.copies(&kept.id, &key, &to)?;
+            let mut wraps = self.copies(circle, &key, &to)?;
             // Who is out and holds it is named as a holder, with a copy that he had or one that is of
             // no use to him: so nobody ever seals with it again.
             let mut outside = known.holders();
@@ -339,7 +390,7 @@ impl Replica {
             let excluded = devices.revoked.union(&known.excluded);
             let excluded = excluded.filter(|device| !outside.contains(device));
             wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
-            self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
+            self.pass_on(state, work, circle, *epoch, wraps, now_ms)?;
         }
         Ok(())
     }
@@ -351,38 +402,56 @@ impl Replica {
         kept: &KeptConversation,
         now_ms: u64,
     ) -> Result<(), EngineError> {
-        let Some((me, device)) = state.own.as_ref().map(|own| (own.account, own.device())) else {
-            return Ok(());
-        };
+        let Some(me) = state.own.as_ref().map(|own| own.account) else { return Ok(()) };
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
         if !talk.is_member(&me) || !kept.genesis.lets_write(&me) {
             return Ok(());
         }
         let devices = self.devices_of(state, &talk)?;
-        self.recover_lost(state, work, kept, (&talk, &devices), now_ms)?;
+        let circle = Circle::Conversation(kept.id);
+        if !talk.lost.is_empty() {
+            let used = self.hints_used(state, kept, &talk)?;
+            self.recover_lost(state, work, (&circle, &used), (&talk, &devices), now_ms)?;
+        }
+        self.mend_circle(state, work, &circle, (&talk, &devices), now_ms)
+    }
+
+    /// Passes keys of a circle on, answers who asks, and asks.
+    pub(in crate::replica) fn mend_circle(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        circle: &Circle,
+        (talk, devices): (&Talk, &Devices),
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let Some(device) = state.own.as_ref().map(|own| own.device()) else { return Ok(()) };
         let mut room = PASSED_ON_MAX;
         let mut answers = ANSWERS_MAX;
         let mut asked = 0;
         for (epoch, known) in &talk.epochs {
             let open = known.asks.contains(&device)
-                && self.conversation_key(state, &kept.id, epoch, known).is_none();
+                && self.circle_key(state, circle, epoch, known).is_none();
             asked += usize::from(open);
         }
         for (epoch, known) in &talk.epochs {
             if room == 0 {
                 break;
             }
-            let Some(key) = self.conversation_key(state, &kept.id, epoch, known) else {
+            let Some(key) = self.circle_key(state, circle, epoch, known) else {
                 let asks = known.wraps.contains_key(&device) && !known.asks.contains(&device);
                 if asks && asked < ASKS_MAX {
                     asked += 1;
                     let entry = Entry::Epoch { epoch: *epoch, wraps: Vec::new() };
-                    self.append_to_conversation(state, work, &kept.id, entry, now_ms)?;
+                    self.append_to_circle(state, work, circle, entry, now_ms)?;
                     room -= 1;
                 }
                 continue;
             };
-            let accounts = Self::proven_holders(state, &kept.id, (epoch, known), &devices);
+            let accounts = match talk.shares_past {
+                true => devices.everybody(),
+                false => Self::proven_holders(state, circle, (epoch, known), devices),
+            };
             let mut lacking = devices.lacking(known, &accounts);
             let by_me = |asks: &DeviceId| {
                 let copies = known.wraps.get(asks).into_iter().flatten();
@@ -400,8 +469,8 @@ impl Replica {
                 }
             }
             if !lacking.is_empty() {
-                let wraps = self.copies(&kept.id, &key, &lacking)?;
-                self.pass_on(state, work, &kept.id, *epoch, wraps, now_ms)?;
+                let wraps = self.copies(circle, &key, &lacking)?;
+                self.pass_on(state, work, circle, *epoch, wraps, now_ms)?;
                 room -= 1;
             }
         }

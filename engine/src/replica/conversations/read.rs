@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{KeptConversation, Talk};
+use super::{Circle, KeptConversation, Talk};
 use crate::chain::{ChainKey, extend};
 use crate::codec::DecodeError;
 use crate::description::{Description, Section, SectionClass, Space};
-use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, SpaceId};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, DocumentId, SpaceId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
 use crate::replica::{BodyState, EngineError, Replica, State, Text, Work};
 use crate::seal::{EPOCH_HINT_BYTES, EpochKey, SealError, SealPlace, hint_of, open_body};
@@ -86,7 +86,7 @@ pub struct DirectMessage {
 }
 
 /// What is known of a key.
-enum KeyHere {
+pub(in crate::replica) enum KeyHere {
     Open(EpochKey),
     Waiting,
     /// It is no key of the own account.
@@ -94,7 +94,7 @@ enum KeyHere {
 }
 
 /// Keys by what entries tell of them.
-type Keys = BTreeMap<[u8; EPOCH_HINT_BYTES], Vec<KeyHere>>;
+pub(in crate::replica) type Keys = BTreeMap<[u8; EPOCH_HINT_BYTES], Vec<KeyHere>>;
 
 /// A sealed entry, and what came of opening it.
 pub(super) struct Opened {
@@ -117,7 +117,7 @@ impl Replica {
         talk: &Talk,
     ) -> Result<Vec<Opened>, EngineError> {
         let mut out = Vec::new();
-        let by_hint = self.keys_by_hint(state, kept, talk)?;
+        let by_hint = self.keys_by_hint(state, &Circle::Conversation(kept.id), talk)?;
         for (doc, description) in self.documents(state, &Space::Conversation(kept.id).id())? {
             let account = &description.account;
             if !talk.members.contains_key(account) || !kept.genesis.lets_write(account) {
@@ -131,17 +131,18 @@ impl Replica {
         Ok(out)
     }
 
-    fn keys_by_hint(
+    /// Keys of a circle by what entries tell of them.
+    pub(in crate::replica) fn keys_by_hint(
         &self,
         state: &mut State,
-        kept: &KeptConversation,
+        circle: &Circle,
         talk: &Talk,
     ) -> Result<Keys, EngineError> {
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         let devices = self.devices_of(state, talk)?;
         let mut keys = Keys::new();
         for (epoch, known) in talk.epochs.iter().chain(&talk.lost) {
-            let key = match self.conversation_key(state, &kept.id, epoch, known) {
+            let key = match self.circle_key(state, circle, epoch, known) {
                 Some(key) => KeyHere::Open(key),
                 None if devices.accounts(known).contains(&me) => KeyHere::Waiting,
                 None => KeyHere::ToOthers,
@@ -221,8 +222,18 @@ impl Replica {
         key: &EpochKey,
     ) -> Result<Text, EngineError> {
         let Some(body) = opened.bodies.first() else { return Ok(Text::Missing) };
-        let doc = opened.key.doc;
-        let row = self.store.get(Table::Meta, &keys::body(&body.hash, &doc))?.unwrap_or_default();
+        self.open_text(space, &opened.key.doc, body, key)
+    }
+
+    /// The text of a sealed body of a document.
+    pub(in crate::replica) fn open_text(
+        &self,
+        space: &SpaceId,
+        doc: &DocumentId,
+        body: &BodyRef,
+        key: &EpochKey,
+    ) -> Result<Text, EngineError> {
+        let row = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?.unwrap_or_default();
         match BodyState::parse(&row) {
             Some(BodyState::Dropped) => return Ok(Text::Deleted),
             Some(BodyState::Held) => {}
@@ -230,7 +241,7 @@ impl Replica {
         }
         let Some(blob) = self.held_bytes_in(&row, &body.hash)? else { return Ok(Text::Damaged) };
         // It has its hash, so whoever wrote it sealed something else.
-        Ok(match open_body(key, (space, &doc), &blob).map(String::from_utf8) {
+        Ok(match open_body(key, (space, doc), &blob).map(String::from_utf8) {
             Ok(Ok(text)) => Text::Here(text),
             _ => Text::Damaged,
         })

@@ -303,7 +303,7 @@ impl Replica {
         self.append(state, work, &page, entry, now_ms)
     }
 
-    fn put_sealed_body(
+    pub(in crate::replica) fn put_sealed_body(
         &self,
         work: &mut Work,
         key: &EpochKey,

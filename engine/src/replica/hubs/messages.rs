@@ -3,6 +3,8 @@
 use std::collections::hash_map::Entry as Slot;
 
 use super::page::STEP;
+use super::private::check_private;
+use super::{Plain, PlainWhat};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, HubId, Link};
 use crate::hub::Hub;
@@ -10,7 +12,9 @@ use crate::limits::{
     HUB_SEEN_MAX, MENTIONS_MAX, PAGE_BYTES_MAX, PAGE_MODIFICATIONS_MAX, POLL_OPTION_BYTES_MAX,
     POLL_OPTIONS_MAX,
 };
-use crate::model::entry::{Attachment, Claimed, Entry, Message, Permissions, Poll, PollKind, Who};
+use crate::model::entry::{
+    Attachment, Claimed, Entry, Message, Permissions, Poll, PollKind, Said, Who,
+};
 use crate::replica::posts::check_draft;
 use crate::replica::{Draft, EngineError, Once, Replica, State, Work};
 use crate::store::{Table, keys};
@@ -18,9 +22,9 @@ use crate::store::{Table, keys};
 /// Bytes of what may have to be said before an entry: what was seen of the hub.
 const SEEN_BYTES_MAX: usize = 16 + HUB_SEEN_MAX * size_of::<Link>();
 /// Bytes of an edit.
-const EDIT_BYTES_MAX: usize = 128;
+const EDIT_BYTES_MAX: usize = 512;
 /// Bytes of a reaction.
-const REACTION_BYTES_MAX: usize = 128;
+const REACTION_BYTES_MAX: usize = 512;
 
 /// What a message is made of.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +94,13 @@ impl Replica {
         if claimed.is_none() {
             self.check_pace(state, hub, channel, time_ms)?;
         }
+        if self.is_private_channel(state, hub, channel)? {
+            check_private(plain.attachments.len(), mentions.len(), claimed.is_some())?;
+            let text = Some(plain.text.as_str());
+            let what = PlainWhat::Message(target);
+            let plain = Plain { what, text, said: Said::Message { mentions } };
+            return self.write_private(state, work, (hub, channel), None, &plain, time_ms);
+        }
         let body = self.put_body(work, plain.text.as_bytes())?;
         let attachments = plain.attachments;
         let message = Message { target, body, attachments, mentions, claimed };
@@ -130,6 +141,10 @@ impl Replica {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
         self.check_member(&mut state, hub, channel, Permissions::SEND)?;
+        if self.is_private_channel(&mut state, hub, channel)? {
+            let why = "polls are not sealed yet: a private channel takes none";
+            return Err(EngineError::Denied(why.into()));
+        }
         let mut work = Work::default();
         let body = self.put_body(&mut work, question.as_bytes())?;
         let entry = Entry::Poll(Box::new(Poll { body, kind, options }));
@@ -140,7 +155,7 @@ impl Replica {
     }
 
     /// Writes an entry to the own newest page of a channel, which says what was seen of the hub.
-    pub(super) fn append_to_channel(
+    pub(in crate::replica) fn append_to_channel(
         &self,
         state: &mut State,
         work: &mut Work,
@@ -277,7 +292,7 @@ impl Replica {
         let missing = || EngineError::NotFound { what: "message", text: target.to_string() };
         let row = row.ok_or_else(missing)?;
         let description = self.description(state, &row.doc)?.ok_or_else(missing)?;
-        match matches!(row.kind, 0x07 | 0x08) && description.channel_id() == Some(*channel) {
+        match matches!(row.kind, 0x07 | 0x08 | 0x0c) && description.channel_id() == Some(*channel) {
             true => Ok(()),
             false => Err(EngineError::Invalid(format!(
                 "{} is no message of this channel",

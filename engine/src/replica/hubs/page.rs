@@ -5,13 +5,16 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::PollView;
 use super::messages::message_needs;
+use super::{PollView, Sealing};
 use crate::chain::ChainKey;
 use crate::description::Description;
 use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, HubId, Link};
 use crate::hub::{Content, ContentStanding, Hub, Moderation, Why};
-use crate::model::entry::{Attachment, BodyRef, Claimed, Entry, EntryRef, Permissions, Tip, Who};
+use crate::model::entry::{
+    Attachment, BodyRef, Claimed, Entry, EntryRef, Permissions, PrivateWhat, Said, Tip, Who,
+};
+use crate::replica::conversations::Keys;
 use crate::replica::{EngineError, Replica, State, Text};
 use crate::store::{Table, keys};
 use crate::view::EntryRow;
@@ -84,6 +87,8 @@ pub struct MessageView {
     pub target: Option<ChangeId>,
     /// The text, or the question of a poll.
     pub text: Text,
+    /// Why it shows no text, of a sealed message that is not open here.
+    pub sealed: Option<Sealing>,
     /// Files.
     pub attachments: Vec<Attachment>,
     /// Whom it mentions.
@@ -112,6 +117,8 @@ pub struct MessageView {
 pub(super) struct Reading {
     pub hub: Arc<Hub>,
     pub seen: Seen,
+    /// Keys of private channels.
+    pub keys: HashMap<ChangeId, Arc<Keys>>,
 }
 
 /// Of chains: what their authors had seen of the hub, from which change on.
@@ -119,7 +126,14 @@ pub(super) type Seen = HashMap<ChainKey, Vec<(u64, Vec<Link>)>>;
 
 impl Reading {
     pub(super) fn of(hub: Arc<Hub>) -> Self {
-        Self { hub, seen: HashMap::new() }
+        Self { hub, seen: HashMap::new(), keys: HashMap::new() }
+    }
+
+    /// What the author of change `n` had seen of the hub, if that was read.
+    pub(super) fn seen_until(&self, key: &ChainKey, n: u64) -> Vec<Link> {
+        let rows = self.seen.get(key).map(Vec::as_slice).unwrap_or_default();
+        let rows = rows.iter().take_while(|(first, _)| *first <= n);
+        rows.flat_map(|(_, links)| links.iter().copied()).collect()
     }
 
     /// How often the author of change `n` had seen something new of the hub, if that was read.
@@ -237,7 +251,9 @@ impl Replica {
         while let Some((depth, view)) = waiting.pop() {
             let mut level = Vec::new();
             for (key, value) in self.scan_all(Table::Rows, &keys::responses(&view.id))? {
-                let (Some(id), [0x07]) = (keys::parse_last(&key), value.as_ref()) else { continue };
+                let (Some(id), [0x07 | 0x0c]) = (keys::parse_last(&key), value.as_ref()) else {
+                    continue;
+                };
                 let Some(mut answer) = self.message_in(&mut state, &mut reading, &id)? else {
                     continue;
                 };
@@ -265,10 +281,11 @@ impl Replica {
         let (Some(channel), Some(hub)) = (description.channel_id(), description.space.hub()) else {
             return Ok(None);
         };
-        let Some(mut view) = self.bare_message(&description, (hub, channel), id, &row, &entry)?
-        else {
-            return Ok(None);
-        };
+        let author = (description.account, row.device, row.doc);
+        let bare =
+            MessageView::bare((hub, channel), author, *id, row.time_ms, &entry, |_| Text::Missing);
+        let Some(mut view) = bare else { return Ok(None) };
+        self.read_message(state, reading, &description, (&row, &entry), &mut view)?;
         let need = entry_needs(&entry);
         let standing = self.standing_of(state, reading, &description, &row, need)?;
         match standing {
@@ -288,28 +305,36 @@ impl Replica {
             self.add_answers(state, reading, &mut view, &entry)?;
         }
         if matches!(view.state, MessageState::Purged { .. }) {
-            view.text = Text::Deleted;
-            view.attachments.clear();
+            view.withdraw();
         }
         Ok(Some(view))
     }
 
-    fn bare_message(
+    /// Reads the text of a message, as far as it is here and opens.
+    fn read_message(
         &self,
-        description: &Description,
-        place: (HubId, ChangeId),
-        id: &ChangeId,
-        row: &EntryRow,
-        entry: &Entry,
-    ) -> Result<Option<MessageView>, EngineError> {
-        let body: BodyRef = match entry {
-            Entry::Message(message) => message.body,
-            Entry::Poll(poll) => poll.body,
-            _ => return Ok(None),
-        };
-        let text = self.text(&body, &row.doc)?;
-        let author = (description.account, row.device, row.doc);
-        Ok(MessageView::bare(place, author, *id, row.time_ms, entry, |_| text.clone()))
+        state: &mut State,
+        reading: &mut Reading,
+        page: &Arc<Description>,
+        (row, entry): (&EntryRow, &Entry),
+        view: &mut MessageView,
+    ) -> Result<(), EngineError> {
+        match entry {
+            Entry::Message(message) => view.text = self.text(&message.body, &row.doc)?,
+            Entry::Poll(poll) => view.text = self.text(&poll.body, &row.doc)?,
+            Entry::Private(private) => {
+                let said = self.said(state, reading, page, (row, private))?;
+                match self.private_text(page, private, &said)? {
+                    Ok(text) => view.text = text,
+                    Err(why) => view.sealed = Some(why),
+                }
+                if let Ok((Said::Message { mentions }, _)) = said {
+                    view.mentions = mentions;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Edits and withdrawals of a message.
@@ -333,12 +358,27 @@ impl Replica {
                         view.edited_ms = Some(by.time_ms);
                     }
                 }
+                Entry::Private(private) => {
+                    let by = &modification.row;
+                    let need = Permissions::SEND;
+                    let standing = self.standing_of(state, reading, &description, by, need)?;
+                    if !matches!(standing, ContentStanding::Counts { .. }) {
+                        continue;
+                    }
+                    let said = self.said(state, reading, &description, (by, private))?;
+                    match self.private_text(&description, private, &said)? {
+                        // What does not open counts for nothing, in its own place.
+                        Err(Sealing::Refused(_)) => continue,
+                        Ok(text) => (view.text, view.sealed) = (text, None),
+                        Err(why) => (view.text, view.sealed) = (Text::Missing, Some(why)),
+                    }
+                    view.edited_ms = Some(by.time_ms);
+                }
                 _ => {}
             }
         }
         if view.deleted {
-            view.text = Text::Deleted;
-            view.attachments.clear();
+            view.withdraw();
         }
         Ok(())
     }
@@ -356,7 +396,7 @@ impl Replica {
             let Some((row, answer)) = self.entry(&id)? else { continue };
             let Some(page) = self.description(state, &row.doc)? else { continue };
             if page.channel_id() != Some(view.channel)
-                || !matches!(answer, Entry::Reaction { .. } | Entry::Message(_))
+                || !matches!(answer, Entry::Reaction { .. } | Entry::Message(_) | Entry::Private(_))
             {
                 continue;
             }
@@ -370,6 +410,12 @@ impl Replica {
             match answer {
                 Entry::Reaction { emoji, .. } => {
                     view.reactions.entry(emoji).or_default().insert(page.account);
+                }
+                Entry::Private(private) if row.kind == 0x0d => {
+                    let said = self.said(state, reading, &page, (&row, &private))?;
+                    if let Ok((Said::Reaction { emoji }, _)) = said {
+                        view.reactions.entry(emoji).or_default().insert(page.account);
+                    }
                 }
                 _ => {
                     let named = EntryRef { account: page.account, entry: id };
@@ -410,6 +456,9 @@ impl Replica {
         let Some(channel) = description.channel_id() else {
             return Ok(ContentStanding::Void(Why::Unseen));
         };
+        if Self::is_misplaced(&reading.hub, &channel, row.kind) {
+            return Ok(ContentStanding::Void(Why::NotSealed));
+        }
         let rows = match reading.seen.entry(key) {
             Slot::Occupied(rows) => rows.into_mut(),
             Slot::Vacant(place) => place.insert(self.seen_rows(&key)?),
@@ -467,6 +516,7 @@ impl MessageView {
             time_ms,
             target: None,
             text: Text::Missing,
+            sealed: None,
             attachments: Vec::new(),
             mentions: Vec::new(),
             claimed: None,
@@ -488,9 +538,20 @@ impl MessageView {
                 view.claimed.clone_from(&message.claimed);
             }
             Entry::Poll(poll) => view.text = text(&poll.body),
+            Entry::Private(private) => match private.what {
+                PrivateWhat::Message { target, .. } => view.target = target,
+                _ => return None,
+            },
             _ => return None,
         }
         Some(view)
+    }
+
+    /// Shows nothing of what was withdrawn or purged.
+    fn withdraw(&mut self) {
+        (self.text, self.sealed) = (Text::Deleted, None);
+        self.attachments.clear();
+        self.mentions.clear();
     }
 
     /// Whether it counts, be it hidden.
@@ -521,6 +582,7 @@ pub(super) fn entry_needs(entry: &Entry) -> Permissions {
             message_needs(!message.attachments.is_empty(), &message.mentions)
         }
         Entry::Reaction { .. } | Entry::Vote { .. } => Permissions::REACT,
+        Entry::Private(private) if private.what.kind() == 0x0d => Permissions::REACT,
         _ => Permissions::SEND,
     }
 }

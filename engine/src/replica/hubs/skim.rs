@@ -13,7 +13,7 @@ use crate::chain::ChainKey;
 use crate::description::Description;
 use crate::hash::{ChangeId, DocumentId};
 use crate::hub::{ContentStanding, Hub};
-use crate::model::entry::{Entry, EntryRef, Permissions, Who};
+use crate::model::entry::{Entry, EntryRef, Permissions, Said, Who};
 use crate::replica::{EngineError, Replica, State};
 use crate::view::EntryRow;
 
@@ -29,6 +29,8 @@ struct Glance {
     need: Permissions,
     /// It mentions whom the reader goes by.
     mentions: bool,
+    /// Whom it mentions is sealed.
+    sealed: bool,
 }
 
 /// What was read so far of a channel.
@@ -88,7 +90,8 @@ impl<'a, 'b> Skimming<'a, 'b> {
             skimmed.cut.clear();
             skimmed.hub_changes = hub_changes;
         }
-        let reading = Reading { hub, seen: std::mem::take(&mut skimmed.seen) };
+        let mut reading = Reading::of(hub);
+        reading.seen = std::mem::take(&mut skimmed.seen);
         Self { reading, skimmed }
     }
 
@@ -112,11 +115,34 @@ impl Replica {
         let held = self.chain(state, &page.space.id(), &key)?.held;
         skimming.skimmed.refresh(&mut skimming.reading, &key, held);
         let Some(glance) = self.glance(skimming, &named.entry, &row)? else { return Ok(None) };
+        let channel = page.channel_id();
+        if channel
+            .is_some_and(|channel| Self::is_misplaced(&skimming.reading.hub, &channel, row.kind))
+        {
+            return Ok(None);
+        }
         let standing = self.standing_by_chain(state, skimming, &page, &row, glance.need)?;
         let shown = matches!(standing, ContentStanding::Counts { .. })
             && skimming.reading.hub.moderation(named).is_none()
             && !self.was_taken_back(state, skimming, &named.entry, &row)?;
-        Ok(shown.then_some(glance.mentions))
+        if !(shown && glance.sealed) {
+            return Ok(shown.then_some(glance.mentions));
+        }
+        Ok(Some(self.mentions_sealed(state, skimming, &page, &named.entry)?))
+    }
+
+    /// Whether a sealed message mentions the reader, as far as it opens.
+    fn mentions_sealed(
+        &self,
+        state: &mut State,
+        skimming: &mut Skimming<'_, '_>,
+        page: &Description,
+        id: &ChangeId,
+    ) -> Result<bool, EngineError> {
+        let Some((row, Entry::Private(private))) = self.entry(id)? else { return Ok(false) };
+        let said = self.said(state, &mut skimming.reading, page, (&row, &private))?;
+        let Ok((Said::Message { mentions }, _)) = said else { return Ok(false) };
+        Ok(mentions.iter().any(|who| skimming.skimmed.named.contains(who)))
     }
 
     fn glance(
@@ -224,5 +250,6 @@ fn glance_of(id: ChangeId, entry: &Entry, named: &[Who]) -> Glance {
         Entry::Message(message) => message.mentions.iter().any(|who| named.contains(who)),
         _ => false,
     };
-    Glance { id, need: entry_needs(entry), mentions }
+    let sealed = matches!(entry, Entry::Private(_));
+    Glance { id, need: entry_needs(entry), mentions, sealed }
 }

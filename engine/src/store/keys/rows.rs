@@ -69,6 +69,18 @@ pub fn seen_prefix(chain: &ChainKey) -> Vec<u8> {
     join(b'k', &[doc.as_bytes(), device.as_bytes(), incarnation.as_bytes()])
 }
 
+/// Row of an entry that tells of a key of a channel.
+#[must_use]
+pub fn channel_key(channel: &ChangeId, id: &ChangeId) -> Vec<u8> {
+    join(b'l', &[channel.as_bytes(), id.as_bytes()])
+}
+
+/// All such rows of a channel.
+#[must_use]
+pub fn channel_keys(channel: &ChangeId) -> Vec<u8> {
+    join(b'l', &[channel.as_bytes()])
+}
+
 /// Modification row.
 #[must_use]
 pub fn modification(target: &ChangeId, id: &ChangeId) -> Vec<u8> {

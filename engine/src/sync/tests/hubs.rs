@@ -1,6 +1,7 @@
 //! Hubs over whole replicas: what members do apart comes to the same everywhere.
 
 mod newest;
+mod private;
 mod random;
 mod reports;
 mod room;
@@ -26,6 +27,7 @@ pub(super) fn fields(name: &str) -> ChannelFields {
         topic: String::new(),
         category: String::new(),
         read_only: false,
+        readers: None,
     }
 }
 

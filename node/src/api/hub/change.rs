@@ -173,9 +173,13 @@ pub(super) fn split_off(
         topic: view.topic,
         category: view.category,
         read_only: view.read_only,
+        readers: view.readers.into_iter().next(),
     };
     let mut all = start.channels;
-    for channel in channels.into_iter().filter(|view| !view.archived).map(fields) {
+    // The roles of the other hub are not those of this one: what they alone read is left out.
+    let for_roles = |view: &ChannelView| view.readers.iter().any(|one| !one.roles.is_empty());
+    let some = channels.into_iter().filter(|view| !view.archived && !for_roles(view));
+    for channel in some.map(fields) {
         if all.iter().all(|known| known.name != channel.name) {
             all.push(channel);
         }

@@ -1,18 +1,22 @@
 //! Channels of a hub.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 use mosaic_engine::hash::{ChangeId, HubId};
 use mosaic_engine::hub::ChannelView;
-use mosaic_engine::model::entry::{ChannelChange, ChannelFields, EntryRef, HubAction};
+use mosaic_engine::limits::CHANNEL_READER_ROLES_MAX;
+use mosaic_engine::model::entry::{
+    ChannelChange, ChannelFields, EntryRef, History, HubAction, Readers, RoleRef,
+};
 use mosaic_engine::replica::{EngineError, Replica};
 
 use super::name;
 use crate::api::answer::blocking;
 use crate::api::types::{
-    Channel, ChannelCreate, ChannelEdit, ChannelList, ErrorKind, ErrorRecord, HubUnread, Record,
-    Unread, rfc3339,
+    Channel, ChannelCreate, ChannelEdit, ChannelList, ChannelReaders, ErrorKind, ErrorRecord,
+    HubUnread, Record, Unread, rfc3339,
 };
 use crate::app::App;
 use crate::clock;
@@ -25,6 +29,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     });
     let router = blocking::<HubUnread, _>(router, unread);
     let router = blocking::<ChannelCreate, _>(router, create);
+    let router = blocking::<ChannelReaders, _>(router, readers);
     blocking::<ChannelEdit, _>(router, edit)
 }
 
@@ -51,6 +56,9 @@ fn record(hub: &HubId, channel: &ChannelView, pins: &[EntryRef]) -> Record {
         read_only: channel.read_only.into(),
         archived: channel.archived.into(),
         slow_ms: Some(channel.slow_ms).filter(|ms| *ms != 0),
+        private: (!channel.readers.is_empty()).into(),
+        readers: roles_of(channel),
+        history: history_of(channel).map(|history| history.name().to_owned()),
         pins: pins.iter().map(|pin| pin.entry.to_string()).collect(),
     })
 }
@@ -115,7 +123,18 @@ fn create(app: &App, request: ChannelCreate) -> Result<Record, ErrorRecord> {
     let (of, called) = name::split(&request.channel)?;
     let hub = name::hub(&replica, of)?;
     name::check(called, "channel")?;
+    if !request.private && (!request.roles.is_empty() || request.history.is_some()) {
+        let message = "roles and history are said of private channels";
+        return Err(ErrorRecord::new(ErrorKind::Usage, message)
+            .with_hint("mosaic hub channel create --help"));
+    }
+    let history = parse_history(request.history.as_deref())?.unwrap_or(History::FromJoin);
+    let readers = match request.private {
+        true => Some(Readers { roles: named_roles(&replica, &hub, &request.roles)?, history }),
+        false => None,
+    };
     let action = HubAction::CreateChannel(ChannelFields {
+        readers,
         name: called.to_owned(),
         topic: request.topic,
         category: request.category,
@@ -123,6 +142,68 @@ fn create(app: &App, request: ChannelCreate) -> Result<Record, ErrorRecord> {
     });
     let id = replica.hub_operation(&hub, action, "", clock::now_ms());
     of_id(&replica, &hub, &id.map_err(name::refused(hub))?)
+}
+
+fn readers(app: &App, request: ChannelReaders) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let (hub, channel) = name::channel(&replica, &request.channel)?;
+    let known = replica.hub(&hub, |hub| hub.channel(&channel))?;
+    let Some(was) = known.as_ref().and_then(history_of) else {
+        let message = "this channel is not private, and stays so: create another one";
+        return Err(ErrorRecord::new(ErrorKind::Denied, message)
+            .with_hint("mosaic hub channel create --help"));
+    };
+    let history = parse_history(request.history.as_deref())?.unwrap_or(was);
+    let roles = named_roles(&replica, &hub, &request.roles)?;
+    let change = ChannelChange::Readers(Readers { roles, history });
+    let action = HubAction::ChangeChannel { channel, change };
+    let done = replica.hub_operation(&hub, action, "", clock::now_ms());
+    done.map_err(name::refused(hub))?;
+    of_id(&replica, &hub, &channel)
+}
+
+/// Roles by their names, rising; that of every member is none.
+fn named_roles(
+    replica: &Replica,
+    hub: &HubId,
+    names: &[String],
+) -> Result<Vec<ChangeId>, ErrorRecord> {
+    let mut roles = BTreeSet::new();
+    for named in names {
+        if let RoleRef::Role(role) = name::role(replica, hub, Some(named))? {
+            roles.insert(role);
+        }
+    }
+    if roles.len() > CHANNEL_READER_ROLES_MAX {
+        let message = format!("{} roles, limit {CHANNEL_READER_ROLES_MAX}", roles.len());
+        return Err(ErrorRecord::new(ErrorKind::Usage, message)
+            .with_hint("mosaic hub channel create --help"));
+    }
+    Ok(roles.into_iter().collect())
+}
+
+fn parse_history(text: Option<&str>) -> Result<Option<History>, ErrorRecord> {
+    match text {
+        None => Ok(None),
+        Some("all") => Ok(Some(History::All)),
+        Some("from-join") => Ok(Some(History::FromJoin)),
+        Some(other) => {
+            let message = format!("'{}' is no history: all or from-join", other.escape_debug());
+            Err(ErrorRecord::new(ErrorKind::Usage, message)
+                .with_hint("mosaic hub channel create --help"))
+        }
+    }
+}
+
+/// Roles that read a private channel.
+fn roles_of(channel: &ChannelView) -> Vec<String> {
+    let roles: BTreeSet<&ChangeId> = channel.readers.iter().flat_map(|one| &one.roles).collect();
+    roles.into_iter().map(ToString::to_string).collect()
+}
+
+/// What is given to who becomes a reader; `None` if it is not private.
+fn history_of(channel: &ChannelView) -> Option<History> {
+    channel.readers.iter().map(|one| one.history).min()
 }
 
 fn edit(app: &App, request: ChannelEdit) -> Result<Record, ErrorRecord> {

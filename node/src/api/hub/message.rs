@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::hash::ChangeId;
 use mosaic_engine::model::entry::{PollKind, RoleRef, Who};
-use mosaic_engine::replica::{MessageDraft, MessageState, MessageView, PollView, Replica, Text};
+use mosaic_engine::replica::{
+    MessageDraft, MessageState, MessageView, PollView, Replica, Sealing, Text,
+};
 
 use super::name;
 use crate::api::answer::blocking;
@@ -195,6 +197,10 @@ pub(super) fn record(
         MessageState::Deferred => ("deferred", None),
         MessageState::Void { why } => ("void", Some(why.name().to_owned())),
     };
+    let why = match view.sealed {
+        Some(Sealing::Refused(refused)) => why.or_else(|| Some(refused.to_owned())),
+        _ => why,
+    };
     let told = all || matches!(view.state, MessageState::Shown | MessageState::Unproven);
     let origin = view.claimed.as_ref().map(|claimed| &claimed.origin);
     let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -233,7 +239,9 @@ pub(super) fn record(
         late: view.late.into(),
         deleted: view.deleted.into(),
         disputed: view.disputed.into(),
-        missing: matches!(view.text, Text::Missing | Text::Damaged).into(),
+        sealed: view.sealed.map(|sealed| sealed.name().to_owned()),
+        missing: (view.sealed.is_none() && matches!(view.text, Text::Missing | Text::Damaged))
+            .into(),
     }))
 }
 

@@ -2,15 +2,15 @@
 
 use super::super::{read_ref, read_tips, write_ref, write_tips};
 use super::{
-    ChannelChange, ChannelFields, HubAction, HubGenesis, HubOperation, HubSetting, Permissions,
-    Rank, RoleRef, SealedReport, Who, read_owners,
+    ChannelChange, ChannelFields, History, HubAction, HubGenesis, HubOperation, HubSetting,
+    Permissions, Rank, Readers, RoleRef, SealedReport, Who, read_owners,
 };
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link, OwnersId};
 use crate::identity::Signature;
 use crate::limits::{
-    CUT_ITEMS_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX, HUB_SEEN_MAX, INVITE_USES_MAX,
-    TOPIC_BYTES_MAX,
+    CHANNEL_READER_ROLES_MAX, CUT_ITEMS_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX,
+    HUB_SEEN_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX,
 };
 
 impl HubOperation {
@@ -157,6 +157,9 @@ impl HubAction {
             Self::CreateChannel(fields) => {
                 w.text(&fields.name).text(&fields.topic).text(&fields.category);
                 w.u8(u8::from(fields.read_only));
+                if let Some(readers) = &fields.readers {
+                    write_readers(w, readers);
+                }
             }
             Self::ChangeChannel { channel, change } => {
                 w.raw(channel.as_bytes());
@@ -167,6 +170,11 @@ impl HubAction {
                     ChannelChange::ReadOnly(set) => w.u8(4).u8(u8::from(*set)),
                     ChannelChange::Archived(set) => w.u8(5).u8(u8::from(*set)),
                     ChannelChange::SlowMs(ms) => w.u8(6).varint(*ms),
+                    ChannelChange::Readers(readers) => {
+                        w.u8(7);
+                        write_readers(w, readers);
+                        w
+                    }
                 };
             }
             Self::ChannelRules { channel, who, allow, deny } => {
@@ -256,11 +264,12 @@ impl HubAction {
 
     fn decode_channels(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
-            0x50 => Self::CreateChannel(ChannelFields {
+            0x50 | 0x5a => Self::CreateChannel(ChannelFields {
                 name: read_name(r, "name of a channel")?,
                 topic: r.text(TOPIC_BYTES_MAX, "topic")?.to_owned(),
                 category: r.text(HUB_NAME_BYTES_MAX, "category")?.to_owned(),
                 read_only: read_bool(r)?,
+                readers: if kind == 0x5a { Some(read_readers(r)?) } else { None },
             }),
             0x51 => Self::ChangeChannel { channel: read_id(r)?, change: read_change(r)? },
             0x52 => Self::ChannelRules {
@@ -286,6 +295,7 @@ fn read_change(r: &mut Reader<'_>) -> Result<ChannelChange, DecodeError> {
         4 => ChannelChange::ReadOnly(read_bool(r)?),
         5 => ChannelChange::Archived(read_bool(r)?),
         6 => ChannelChange::SlowMs(r.varint(u64::MAX, "slow mode")?),
+        7 => ChannelChange::Readers(read_readers(r)?),
         value => return Err(DecodeError::Unknown { reading: "property of a channel", value }),
     })
 }
@@ -298,6 +308,31 @@ fn read_setting(r: &mut Reader<'_>) -> Result<HubSetting, DecodeError> {
         4 => HubSetting::MemberQuotaBytes(r.varint(u64::MAX, "quota")?),
         value => return Err(DecodeError::Unknown { reading: "setting of a hub", value }),
     })
+}
+
+fn write_readers(w: &mut Writer, readers: &Readers) {
+    w.u8(readers.history as u8).varint(readers.roles.len() as u64);
+    for role in &readers.roles {
+        w.raw(role.as_bytes());
+    }
+}
+
+fn read_readers(r: &mut Reader<'_>) -> Result<Readers, DecodeError> {
+    let history = match r.u8("history of a channel")? {
+        0 => History::FromJoin,
+        1 => History::All,
+        value => return Err(DecodeError::Unknown { reading: "history of a channel", value }),
+    };
+    let count = r.count(CHANNEL_READER_ROLES_MAX, "roles that read")?;
+    let mut roles: Vec<ChangeId> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let role = read_id(r)?;
+        if roles.last().is_some_and(|last| *last >= role) {
+            return Err(DecodeError::Rule("roles that read are not in strictly rising order"));
+        }
+        roles.push(role);
+    }
+    Ok(Readers { roles, history })
 }
 
 fn write_links(w: &mut Writer, links: &[Link]) {

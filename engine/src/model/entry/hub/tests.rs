@@ -90,6 +90,7 @@ fn actions() -> Vec<HubAction> {
             topic: String::new(),
             category: name.clone(),
             read_only: true,
+            readers: None,
         }),
         change(ChannelChange::Name(name.clone())),
         change(ChannelChange::Topic(name.clone())),
@@ -145,7 +146,13 @@ fn one_more_than_a_limit_is_refused() {
     let name = |bytes: usize| "x".repeat(bytes);
     let fields = |name: String, topic: usize, category: usize| {
         let (topic, category) = ("x".repeat(topic), "x".repeat(category));
-        HubAction::CreateChannel(ChannelFields { name, topic, category, read_only: false })
+        HubAction::CreateChannel(ChannelFields {
+            name,
+            topic,
+            category,
+            read_only: false,
+            readers: None,
+        })
     };
     let invite = |uses| HubAction::Invite {
         role: RoleRef::Everyone,

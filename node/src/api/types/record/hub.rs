@@ -86,6 +86,12 @@ records! {
         archived: Flag,
         /// Time that a member waits between two messages.
         slow_ms: Option<u64>,
+        /// Its readers alone can read what is written there.
+        private: Flag,
+        /// Roles whose holders read it, if it is private; none = every member.
+        readers: Vec<String>,
+        /// What of a private channel is given to who becomes a reader: `from-join` or `all`.
+        history: Option<String>,
         /// Messages that are pinned, the latest first.
         pins: Vec<String>,
     }
@@ -128,8 +134,11 @@ records! {
         /// `shown`, `hidden`, `purged`, `unproven` (signed, and its author's role is still on its
         /// way), `deferred` (what it builds on is not here), `void`.
         state: String,
-        /// Why it is void, or the operation that hid or purged it.
+        /// Why it is void, the operation that hid or purged it, or why it does not open.
         why: Option<String>,
+        /// Of a sealed message that shows no text: `waiting` (its key is on its way), `to_others` (it
+        /// is not for us) or `refused` (it does not open).
+        sealed: Option<String>,
         /// Written without knowing of a change that does not allow it any more.
         late: Flag,
         /// The author withdrew it.

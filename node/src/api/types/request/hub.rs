@@ -135,6 +135,21 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         category: String,
         /// Only who manages channels writes there.
         read_only: bool,
+        /// Its readers alone can read what is written there; it stays so.
+        private: bool,
+        /// Roles whose holders read it, by name or id prefix, if it is private; none = every member.
+        roles: Vec<String>,
+        /// What is given to who becomes a reader: `from-join`, which is the default, or `all`.
+        history: Option<String>,
+    }
+    /// Says who reads a private channel from now on. Answers one `channel`.
+    "/v1/channel/readers" any ChannelReaders {
+        /// The channel.
+        channel: String,
+        /// Roles whose holders read it, by name or id prefix; none = every member.
+        roles: Vec<String>,
+        /// What is given to who becomes a reader: `from-join` or `all`; absent = as it was.
+        history: Option<String>,
     }
     /// Changes a channel. Answers one `channel`.
     "/v1/channel/change" any ChannelEdit {
