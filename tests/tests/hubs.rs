@@ -82,6 +82,42 @@ fn a_hub_goes_on_when_its_founder_is_gone() {
     }
 }
 
+/// A private hub and its private channel: who has a ticket joins at a member's node and reads; who knows
+/// the id and asks for all of it has nothing, and no file of his holds a word of it.
+#[test]
+fn a_private_hub_is_there_for_its_members_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let home = |name: &str| Home::init(root.path(), name);
+    let (founder, bob, carol, stranger) =
+        (home("founder"), home("bob"), home("carol"), home("stranger"));
+    let hub = &founder.json(&["hub", "create", "Cellarium", "--private", "--channel", "wine"])[0];
+    let hub = field(hub, "id");
+    let wine = format!("{hub}/wine");
+    founder.ok(&["hub", "role", "create", &hub, "hosts", "--rank", "5", "--allow", "invite"]);
+    let node = founder.node();
+    bob.ok(&["hub", "join", &founder.ok(&["hub", "invite", &hub, "--role", "hosts"])]);
+    // Of all of the past that is for him he reads what comes from now on.
+    founder.ok(&["hub", "send", &wine, "the vintage is corked"]);
+    meet(&bob, &node);
+    let texts = |home: &Home| home.ok(&["hub", "read", &wine, "--jq", ".text"]);
+    assert_eq!(texts(&bob), "the vintage is corked");
+    // A stranger knows the id, keeps whatever he is given of it, and asks.
+    stranger.ok(&["hub", "serve", &hub]);
+    stranger.sync(&node.ticket());
+    assert_ne!(stranger.run(&["hub", "read", &wine]).code, 0);
+    let unknown = &stranger.json(&["hub", "list"])[0];
+    assert_eq!((field(unknown, "name"), field(unknown, "standing")), ("".into(), "unknown".into()));
+    node.stop();
+    // Another joins at somebody who joined.
+    let node = bob.node();
+    carol.ok(&["hub", "join", &bob.ok(&["hub", "invite", &hub])]);
+    assert_eq!(carol.json(&["hub", "list"])[0]["name"], "Cellarium");
+    stranger.sync(&node.ticket());
+    let unknown = &stranger.json(&["hub", "list"])[0];
+    assert_eq!(field(unknown, "standing"), "unknown");
+    node.stop();
+}
+
 /// Numbers that look random and are the same in each run.
 struct Dice(u64);
 

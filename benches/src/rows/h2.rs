@@ -71,6 +71,7 @@ impl Founder {
             everyone: Permissions::SEND,
             channels: Vec::new(),
             forked_from: None,
+            private: false,
         };
         let hub = author.replica.create_hub(start, TIME_MS).expect("a hub");
         Self { author, hub, granted: 0 }

@@ -104,6 +104,7 @@ fn found(founder: &mut Author, seed: u64) -> (Community, Parcel) {
         everyone: Permissions::SEND | Permissions::REACT,
         channels: vec![channel],
         forked_from: None,
+        private: false,
     };
     let hub = founder.replica.create_hub(start, TIME_MS).expect("a hub");
     let key = DeviceSecret::generate(&SeededEntropy::new(seed ^ 0x1417));

@@ -35,6 +35,9 @@ pub(crate) enum Hub {
         /// Split it off from a hub: channels and roles as there, and nobody in it but you
         #[arg(long, value_name = "HUB")]
         from: Option<String>,
+        /// Nobody but its members may know of it, and all its channels are private; it stays so
+        #[arg(long)]
+        private: bool,
     },
     /// List the hubs that are kept here, or what of them you have not read
     List {
@@ -140,8 +143,8 @@ impl Hub {
 
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Self::Create { name, channels, about, from } => {
-                let request = HubCreate { name, about, channels, from };
+            Self::Create { name, channels, about, from, private } => {
+                let request = HubCreate { name, about, channels, from, private };
                 let say = |record: &Record| {
                     said(record, |hub| {
                         let invite = format!("mosaic hub invite {}", short(&hub.id));

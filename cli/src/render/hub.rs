@@ -9,6 +9,7 @@ use super::{Cell, Fields, View, count, short};
 use crate::quantity::show_bytes;
 
 pub(super) fn hub(hub: &Hub) -> View {
+    let kept_for = if hub.private.0 { "its members" } else { "whoever asks" };
     Fields::default()
         .put("hub", Cell::Text(hub.id.clone()))
         .put("name", Cell::Name(hub.name.clone()))
@@ -20,8 +21,9 @@ pub(super) fn hub(hub: &Hub) -> View {
         .put("you are", Cell::Text(hub.standing.clone()))
         .maybe("rank", hub.rank.map(|rank| Cell::Count(rank, "")))
         .put("you may", Cell::Text(hub.permissions.join(" ")))
+        .maybe("known to", hub.private.0.then(|| Cell::Text("its members".to_owned())))
         .maybe("joins", hub.joins_closed.0.then(|| Cell::Text("closed".to_owned())))
-        .maybe("kept for", hub.served.then(|| Cell::Text("whoever asks".to_owned())))
+        .maybe("kept for", hub.served.then(|| Cell::Text(kept_for.to_owned())))
         .view()
 }
 

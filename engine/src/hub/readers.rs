@@ -22,10 +22,11 @@ impl Hub {
         known: &dyn Fn(OpIx) -> bool,
     ) -> Option<Vec<Readers>> {
         let channel = self.channels.get(&object)?;
-        let HubAction::CreateChannel(ChannelFields { readers: Some(first), .. }) =
-            self.graph.ops[object].deed.as_ref()?.action.as_ref()
-        else {
-            return None;
+        let first = match self.graph.ops[object].deed.as_ref()?.action.as_ref() {
+            HubAction::CreateChannel(ChannelFields { readers: Some(first), .. }) => first.clone(),
+            // In a private hub every channel is private.
+            HubAction::CreateChannel(_) if self.genesis.private => Readers::of_all(),
+            _ => return None,
         };
         let said = self.changed(channel, known, |change| match change {
             ChannelChange::Readers(readers) => Some(readers.clone()),
@@ -33,7 +34,7 @@ impl Hub {
         });
         let mut said: Vec<Readers> = said.into_iter().map(|(_, readers)| readers).collect();
         if said.is_empty() {
-            said.push(first.clone());
+            said.push(first);
         }
         said.sort_unstable();
         Some(said)

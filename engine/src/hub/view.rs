@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Hub;
 use super::table::{AccountIx, OpIx, RoleIx};
 use super::verdict::Verdict;
-use crate::hash::{AccountId, ChangeId, Link};
+use crate::hash::{AccountId, ChangeId, DeviceId, Link};
 use crate::limits::{HUB_SEEN_MAX, PINS_MAX};
 use crate::model::entry::{EntryRef, HubAction, HubSetting, Permissions, Rank, RoleRef};
 
@@ -277,6 +277,31 @@ impl Hub {
         }
         views.sort_by_key(|view| view.id);
         views
+    }
+
+    /// The key of the ticket of an invitation that counts, if it has one.
+    #[must_use]
+    pub fn ticket_key(&self, invite: &ChangeId) -> Option<DeviceId> {
+        let op = self.graph.by_id(invite).filter(|op| self.invitations.contains_key(op))?;
+        match self.graph.ops[op].deed.as_ref()?.action.as_ref() {
+            HubAction::Invite { key, .. } => *key,
+            _ => None,
+        }
+    }
+
+    /// Whether an invitation counts, is open and has room for an account, or had when he took it.
+    #[must_use]
+    pub fn admits(&self, invite: &ChangeId, account: &AccountId) -> bool {
+        let found = self.invites().into_iter().find(|view| view.id == *invite);
+        found.is_some_and(|view| {
+            let taken = view.joined.len() + view.waiting.len();
+            let room = view.uses == 0 || taken < usize::try_from(view.uses).unwrap_or(usize::MAX);
+            let took = view.joined.contains(account) || view.waiting.contains(account);
+            !view.closed
+                && (room || took)
+                && view.account.is_none_or(|only| only == *account)
+                && !self.is_banned(account)
+        })
     }
 
     /// The settings.

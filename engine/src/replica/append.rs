@@ -59,10 +59,16 @@ impl Replica {
         if let Some(kept) = &mut state.kept
             && kept.contains(&Section { space, class: SectionClass::Public })
         {
-            let space = Space::Account(description.account).id();
+            let log = Space::Account(description.account).id();
             let class = SectionClass::Authority;
-            Arc::make_mut(kept).insert(Section { space, class });
-            state.discreet.remove(&space);
+            let new = Arc::make_mut(kept).insert(Section { space: log, class });
+            if self.private_hub(state, &space)?.is_none() {
+                state.discreet.remove(&log);
+            } else if new || state.discreet.contains_key(&log) {
+                let account = description.account;
+                let known = state.discreet.entry(log).or_insert_with(|| (account, Arc::default()));
+                Arc::make_mut(&mut known.1).push(space);
+            }
         }
         // Loaded before it is added to: what is loaded later would lack it.
         self.load_documents(state, &space)?;

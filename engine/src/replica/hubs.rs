@@ -19,6 +19,7 @@ use crate::store::{Batch, Table, keys};
 
 mod admission;
 mod glimpses;
+mod guests;
 mod import;
 mod messages;
 mod newest;
@@ -34,6 +35,7 @@ mod skim;
 mod unread;
 
 pub(super) use self::glimpses::Glimpses;
+pub(crate) use self::guests::Guests;
 pub use self::import::MessageImport;
 pub use self::messages::MessageDraft;
 pub use self::operations::{HubStart, Ticket};
@@ -110,6 +112,11 @@ impl Replica {
             if let Some(known) = state.hubs.get_mut(&hub) {
                 known.grown.insert(*key);
             }
+        }
+        let begins = |(_, entry): &(_, Entry)| matches!(entry, Entry::Hub(operation) if matches!(operation.action, HubAction::Begin(_)));
+        if work.entries.values().any(begins) {
+            // Whether it is private says whom its members' logs are shown to.
+            state.kept = None;
         }
         let mut judged = work.accounts.clone();
         let cut = work.cuts.iter().filter_map(|doc| state.descriptions.get(doc));

@@ -45,6 +45,10 @@ impl Replica {
         remote: Option<&DeviceId>,
         section: &Section,
     ) -> Result<bool, EngineError> {
+        if let Some(hub) = self.private_hub(state, &section.space)? {
+            let Some(remote) = remote else { return Ok(false) };
+            return self.may_enter(state, remote, &hub);
+        }
         if section.class == SectionClass::Authority {
             return self.may_know_of(state, remote, &section.space);
         }
@@ -72,7 +76,7 @@ impl Replica {
     }
 
     /// Whether a remote may know that the log of an account is here. Of one that is kept only because
-    /// of conversations those alone may who know of one of them, and its own devices.
+    /// of conversations and private hubs those alone may who may know of one of them, and its own devices.
     fn may_know_of(
         &self,
         state: &mut State,
@@ -89,6 +93,13 @@ impl Replica {
             of == account || own == Some(of)
         }) {
             return Ok(true);
+        }
+        for space in because.iter() {
+            if let Some(hub) = self.private_hub(state, space)?
+                && self.may_enter(state, remote, &hub)?
+            {
+                return Ok(true);
+            }
         }
         let kept = self.conversations_kept(state)?;
         for conversation in because.iter().filter_map(|space| kept.get(space)) {

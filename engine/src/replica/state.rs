@@ -9,7 +9,7 @@ use super::budget::DocumentUse;
 use super::conversations::{Circle, KeptConversation, KnownTalk, OpenedPosts, Talk};
 use super::digests::Digest;
 use super::forks::Branch;
-use super::hubs::{HubRoom, KnownHub};
+use super::hubs::{Guests, HubRoom, KnownHub};
 use super::visitors::VisitorUse;
 use super::witness::Admitted;
 use super::{Event, Subscription};
@@ -185,6 +185,10 @@ pub(crate) struct State {
     pub spaces: HashMap<SpaceId, Space>,
     /// Hubs as their operations make them, worked out when they are asked for.
     pub hubs: HashMap<HubId, KnownHub>,
+    /// Which are private.
+    pub private_hubs: HashMap<HubId, bool>,
+    /// Who is invited to private ones.
+    pub guests: Guests,
     /// Counts how often any of them changed.
     pub hub_changes: u64,
     /// Hubs of which it is to be looked at what is purged.

@@ -1,7 +1,7 @@
 //! What this replica keeps: its own space, what the account follows, what the node was
 //! told to subscribe to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{EngineError, Replica, State};
@@ -309,6 +309,7 @@ impl Replica {
         let own = state.own.as_ref().map(|own| own.account);
         accounts.extend(own);
         let mut guests = BTreeSet::new();
+        let mut quiet: BTreeMap<AccountId, BTreeSet<SpaceId>> = BTreeMap::new();
         let mut kept = BTreeSet::new();
         for account in &accounts {
             let space = Space::Account(*account).id();
@@ -329,11 +330,18 @@ impl Replica {
             for class in [SectionClass::Authority, SectionClass::Public] {
                 kept.insert(Section { space, class });
             }
+            let private = self.is_private_hub(state, &hub.id)?;
             for (_, description) in self.documents(state, &space)? {
-                guests.insert(description.account);
+                match private {
+                    true => quiet.entry(description.account).or_default().insert(space),
+                    false => guests.insert(description.account),
+                };
             }
         }
-        let talked_with = self.keep_conversations(state, &mut kept)?;
+        let mut talked_with = self.keep_conversations(state, &mut kept)?;
+        for (account, spaces) in quiet {
+            talked_with.entry(account).or_default().extend(spaces);
+        }
         state.discreet.clear();
         for (account, because) in talked_with {
             if !guests.contains(&account) && !accounts.contains(&account) {

@@ -91,6 +91,7 @@ fn hub(replica: &Replica) -> (HubId, Vec<ChangeId>) {
         everyone: Permissions::SEND,
         channels: vec![channel("general"), channel("old")],
         forked_from: None,
+        private: false,
     };
     let hub = replica.create_hub(start, NOW).unwrap();
     let channels = replica.hub(&hub, |hub| hub.channels()).unwrap();

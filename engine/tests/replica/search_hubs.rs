@@ -27,6 +27,7 @@ fn club(replica: &Replica) -> Club {
         everyone: Permissions::SEND,
         channels: vec![channel("general"), channel("plans")],
         forked_from: None,
+        private: false,
     };
     let hub = replica.create_hub(start, NOW).unwrap();
     let channels = replica.hub(&hub, |hub| hub.channels()).unwrap();

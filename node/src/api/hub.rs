@@ -63,8 +63,17 @@ fn create(app: &App, request: HubCreate) -> Result<Record, ErrorRecord> {
         channels.push(ChannelFields { name, topic, category, read_only: false, readers: None });
     }
     name::check(&request.name, "hub")?;
+    if let Some(from) = &from
+        && !request.private
+        && replica.hub(from, |hub| hub.genesis().private)?
+    {
+        let message = "that hub is private: one that is split off from it and is not tells of it";
+        return Err(ErrorRecord::new(ErrorKind::Denied, message)
+            .with_hint("mosaic hub create --private --from HUB NAME"));
+    }
     let (name, about) = (request.name, request.about);
-    let mut start = HubStart { name, about, everyone: everyone(), channels, forked_from: None };
+    let (everyone, private) = (everyone(), request.private);
+    let mut start = HubStart { name, about, everyone, channels, forked_from: None, private };
     let mut roles = Vec::new();
     if let Some(from) = &from {
         (start, roles) = change::split_off(&replica, from, start)?;
@@ -155,6 +164,7 @@ fn record(replica: &Replica, kept: &KeptHub) -> Result<Record, ErrorRecord> {
             rank: rank.filter(|rank| *rank != Rank::OWNER).map(|rank| u64::from(rank.number())),
             permissions: name::permissions(hub.permissions(&me, None)),
             joins_closed: settings.joins_closed.into(),
+            private: hub.genesis().private.into(),
             forked_from: hub.genesis().forked_from.map(|hub| hub.to_string()),
             ..base.clone()
         }

@@ -139,6 +139,12 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
         return Ok(Item::new(Kind::Draft, id));
     }
     if let Ok(id) = hub::resolved(replica, text) {
+        if replica.hub(&id, |hub| hub.genesis().private).unwrap_or(false) {
+            let message = "this hub is private, which is not explained here yet: its members read its \
+                           channels, and nobody else is told that it is there";
+            let error = ErrorRecord::new(ErrorKind::Denied, message);
+            return Err(error.with_hint("mosaic help privacy explain"));
+        }
         return Ok(Item::new(Kind::Hub, id));
     }
     if let Ok(account) = resolve::account(replica, Some(text)) {

@@ -154,6 +154,12 @@ fn set(app: &App, request: ProfileSet) -> Result<Record, ErrorRecord> {
     }
     for text in &request.show_hubs {
         let (hub, name) = own_hub(&replica, text)?;
+        if replica.hub(&hub, |hub| hub.genesis().private).unwrap_or(false) {
+            let message = "this hub is private: a profile would tell everybody of it";
+            return Err(
+                ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic profile set --help")
+            );
+        }
         wanted.insert(hub_field(&hub), Some(Value::Text(name)));
     }
     for text in &request.hide_hubs {

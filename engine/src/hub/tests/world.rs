@@ -80,6 +80,7 @@ impl World {
             nonce: [7; 16],
             created_ms: 0,
             forked_from: None,
+            private: false,
         };
         let mut world =
             Self { genesis, items: Vec::new(), writers: Vec::new(), salt, clock: 1_000 };

@@ -13,9 +13,11 @@ use crate::identity::Signature;
 use crate::limits::{HUB_OWNERS_MAX, RANK_MAX};
 
 mod bytes;
+mod readers;
 mod report;
 
 pub(super) use self::bytes::{read_who, write_who};
+pub use self::readers::{History, Readers};
 pub use self::report::{Report, ReportSubject, SealedReport};
 
 /// What a member may do: a set of bits.
@@ -190,37 +192,6 @@ pub struct ChannelFields {
     pub readers: Option<Readers>,
 }
 
-/// Who reads a private channel: owners, and members who hold one of these roles.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Readers {
-    /// At most [`CHANNEL_READER_ROLES_MAX`](crate::limits::CHANNEL_READER_ROLES_MAX), rising; none
-    /// is every member.
-    pub roles: Vec<ChangeId>,
-    /// What is given to who becomes a reader.
-    pub history: History,
-}
-
-/// What of a private channel is given to who becomes a reader of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum History {
-    /// What is written from then on.
-    FromJoin = 0,
-    /// All that those read who were there before.
-    All = 1,
-}
-
-impl History {
-    /// Returns a name for people and JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FromJoin => "from-join",
-            Self::All => "all",
-        }
-    }
-}
-
 /// One property of a channel that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -269,6 +240,8 @@ pub struct HubGenesis {
     pub created_ms: u64,
     /// The hub that it was split off from.
     pub forked_from: Option<HubId>,
+    /// Nobody but its members may know of it.
+    pub private: bool,
 }
 
 impl HubGenesis {

@@ -32,7 +32,7 @@ impl Replica {
     }
 
     /// Whether a remote is a device of an account, in good standing.
-    pub(super) fn stands_for(
+    pub(in crate::replica) fn stands_for(
         &self,
         state: &mut State,
         account: &AccountId,
@@ -105,7 +105,8 @@ impl Replica {
                 found.push((*space, conversation.genesis.encode()));
             }
         }
-        if found.is_empty() {
+        let tickets = self.tickets_for(&mut state, remote)?;
+        if found.is_empty() && tickets.is_empty() {
             return Ok((Bytes::new(), Vec::new()));
         }
         let known = self.known_device(&mut state, &own)?;
@@ -114,7 +115,7 @@ impl Replica {
         if let Some(known) = known {
             known.path.encode(&mut w);
         }
-        let mut spaces = Vec::new();
+        let mut spaces = tickets;
         for (space, genesis) in found {
             let section = Section { space, class: SectionClass::Private };
             if self.peer_tips(remote, &section)?.is_empty() {
@@ -137,11 +138,16 @@ impl Replica {
         let account = known.as_ref().map(|known| known.device.account());
         let told = self.told_by(&mut state, account, keeper)?;
         let mut work = Work::default();
-        let (mut taken, mut concerns) = (0, false);
+        let (mut taken, mut concerns, mut invited) = (0, false, false);
         // A device that was revoked speaks for nobody.
         let speaks = self.speaking(&mut state, remote, account)?;
         for genesis in spaces.iter().take(INTRODUCED_MAX) {
-            let Ok(genesis) = ConversationGenesis::decode(genesis) else { continue };
+            let Ok(genesis) = ConversationGenesis::decode(genesis) else {
+                if let Some(account) = speaks {
+                    invited |= self.take_invited(&mut state, (remote, &account), genesis)?;
+                }
+                continue;
+            };
             if let Some(account) = speaks {
                 concerns |= self.takes_part_here(&mut state, &genesis, &account)?;
             }
@@ -171,7 +177,7 @@ impl Replica {
         // may be all that is left of his devices, and nobody else may be there to tell of it.
         let new = self.known_device(&mut state, remote)?.is_none();
         if taken == 0 && !(new && concerns) {
-            return Ok(false);
+            return Ok(invited);
         }
         if let Some(known) = known.filter(|_| new) {
             self.remember_device(&mut state, &mut work, known);

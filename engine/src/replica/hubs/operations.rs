@@ -11,7 +11,8 @@ use crate::hub::{Hub, HubItem, Verdict, Why};
 use crate::identity::{DeviceSecret, Domain};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::model::entry::{
-    ChannelFields, Entry, HubAction, HubGenesis, HubOperation, HubSetting, Permissions, Rank, Tip,
+    ChannelFields, Entry, HubAction, HubGenesis, HubOperation, HubSetting, Permissions, Rank,
+    Readers, Tip,
 };
 use crate::replica::accounts::tip;
 use crate::replica::{EngineError, Replica, State, Work};
@@ -32,6 +33,8 @@ pub struct HubStart {
     pub channels: Vec<ChannelFields>,
     /// The hub that it is split off from.
     pub forked_from: Option<HubId>,
+    /// Nobody but its members may know of it, and all its channels are private.
+    pub private: bool,
 }
 
 /// What lets an account join: the invitation, and the key of the ticket if it has one.
@@ -58,6 +61,7 @@ impl Replica {
             nonce: random(&*self.entropy),
             created_ms: now_ms,
             forked_from: start.forked_from,
+            private: start.private,
         };
         let id = genesis.id();
         let mut actions = vec![HubAction::Begin(genesis.clone())];
@@ -65,7 +69,12 @@ impl Replica {
         if !start.about.is_empty() {
             actions.push(HubAction::Set(HubSetting::About(start.about)));
         }
-        actions.extend(start.channels.into_iter().map(HubAction::CreateChannel));
+        let private = start.private;
+        let closed = |fields: ChannelFields| ChannelFields {
+            readers: fields.readers.or_else(|| private.then(Readers::of_all)),
+            ..fields
+        };
+        actions.extend(start.channels.into_iter().map(closed).map(HubAction::CreateChannel));
         self.govern(|state, work| {
             state.hubs.insert(id, KnownHub::new(Arc::new(Hub::new(genesis))));
             for action in actions {

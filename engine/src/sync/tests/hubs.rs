@@ -6,6 +6,7 @@ mod random;
 mod reports;
 mod room;
 mod unread;
+mod withheld;
 
 use super::replicas::{Home, NOW, person};
 use crate::entropy::SeededEntropy;
@@ -38,6 +39,7 @@ fn start(name: &str) -> HubStart {
         everyone: Permissions::SEND | Permissions::REACT,
         channels: vec![fields("general")],
         forked_from: None,
+        private: false,
     }
 }
 

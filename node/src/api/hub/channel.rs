@@ -123,13 +123,14 @@ fn create(app: &App, request: ChannelCreate) -> Result<Record, ErrorRecord> {
     let (of, called) = name::split(&request.channel)?;
     let hub = name::hub(&replica, of)?;
     name::check(called, "channel")?;
-    if !request.private && (!request.roles.is_empty() || request.history.is_some()) {
+    let private = request.private || replica.hub(&hub, |hub| hub.genesis().private)?;
+    if !private && (!request.roles.is_empty() || request.history.is_some()) {
         let message = "roles and history are said of private channels";
         return Err(ErrorRecord::new(ErrorKind::Usage, message)
             .with_hint("mosaic hub channel create --help"));
     }
     let history = parse_history(request.history.as_deref())?.unwrap_or(History::FromJoin);
-    let readers = match request.private {
+    let readers = match private {
         true => Some(Readers { roles: named_roles(&replica, &hub, &request.roles)?, history }),
         false => None,
     };

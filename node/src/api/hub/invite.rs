@@ -1,6 +1,7 @@
 //! Invitations: making them, and joining by a ticket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use mosaic_engine::entropy::Entropy;
@@ -20,6 +21,12 @@ use crate::api::types::{
 use crate::app::App;
 use crate::clock;
 use crate::ticket::HubTicket;
+
+/// Rounds in which a hub is asked for.
+const ROUNDS_MAX: u32 = 4;
+
+/// Time between two of them.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(250);
 
 /// Prints a new ticket, at somebody who may invite.
 const NEW_TICKET: &str = "mosaic hub invite HUB";
@@ -199,6 +206,14 @@ async fn fetch(
         Ok::<_, EngineError>((known, served))
     });
     let (here, served_before) = here.await.map_err(|error| failed(&error))??;
+    if !here {
+        // Of a private hub nobody tells but to who is invited.
+        let (key, showing) = (key(&ticket.seed)?, replica.clone());
+        let shown = spawn_blocking(move || {
+            showing.show_ticket(&Invitation { hub, invite, key: Some(&key) })
+        });
+        shown.await.map_err(|error| failed(&error))??;
+    }
     let met = |node| Met { node, served_before };
     if !here {
         app.kept_changed();
@@ -223,11 +238,25 @@ async fn fetch(
     if !matches!(noting, Ok(Ok(_))) {
         tracing::warn!("a peer was not remembered");
     }
-    match network.round(node).await {
-        Ok(_) => Ok(met(true)),
-        Err(_) if here => Ok(met(false)),
-        Err(error) => Err(ErrorRecord::from(error).with_hint("mosaic hub join TICKET")),
+    for round in 0..ROUNDS_MAX {
+        match network.round(node).await {
+            Ok(_) => {}
+            Err(_) if here => return Ok(met(false)),
+            Err(error) => {
+                return Err(ErrorRecord::from(error).with_hint("mosaic hub join TICKET"));
+            }
+        }
+        // A private hub comes once the node has heard of the invitation.
+        let looking = replica.clone();
+        let known = spawn_blocking(move || looking.hub(&hub, |_| ()).is_ok());
+        if known.await.map_err(|error| failed(&error))? {
+            break;
+        }
+        if round + 1 < ROUNDS_MAX {
+            tokio::time::sleep(BETWEEN_ROUNDS).await;
+        }
     }
+    Ok(met(true))
 }
 
 /// Joins, unless this account is in already; says whether it was not.

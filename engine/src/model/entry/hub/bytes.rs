@@ -38,9 +38,9 @@ impl HubOperation {
 }
 
 impl HubGenesis {
-    /// Appends `version 1 ‖ owners ‖ permissions ‖ nonce 16 ‖ created_ms ‖ forked from`.
+    /// Appends `version ‖ owners ‖ permissions ‖ nonce 16 ‖ created_ms ‖ forked from`.
     pub fn encode(&self, w: &mut Writer) {
-        w.u8(1).varint(self.owners.len() as u64);
+        w.u8(1 + u8::from(self.private)).varint(self.owners.len() as u64);
         for owner in &self.owners {
             w.raw(owner.as_bytes());
         }
@@ -56,7 +56,7 @@ impl HubGenesis {
     /// If malformed or over a limit.
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = r.u8("version of a hub's genesis")?;
-        if version != 1 {
+        if !matches!(version, 1 | 2) {
             let reading = "version of a hub's genesis";
             return Err(DecodeError::Unknown { reading, value: version });
         }
@@ -66,6 +66,7 @@ impl HubGenesis {
             nonce: r.array("nonce")?,
             created_ms: r.u64("time of a hub's genesis")?,
             forked_from: read_option(r, |r| Ok(HubId::from_bytes(r.array("hub")?)))?,
+            private: version == 2,
         })
     }
 }

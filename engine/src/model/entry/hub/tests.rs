@@ -44,7 +44,14 @@ fn owners(count: u8) -> Vec<AccountId> {
 
 fn genesis(owners: Vec<AccountId>) -> HubGenesis {
     let forked_from = Some(HubId::from_bytes([6; 32]));
-    HubGenesis { owners, everyone: Permissions::SEND, nonce: [7; 16], created_ms: 8, forked_from }
+    HubGenesis {
+        owners,
+        everyone: Permissions::SEND,
+        nonce: [7; 16],
+        created_ms: 8,
+        forked_from,
+        private: false,
+    }
 }
 
 fn report(devices: u8) -> SealedReport {

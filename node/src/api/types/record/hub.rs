@@ -38,6 +38,8 @@ records! {
         served: bool,
         /// Nobody is let in by invitation at the moment.
         joins_closed: Flag,
+        /// Nobody but its members may know of it.
+        private: Flag,
         /// The hub that it was split off from.
         forked_from: Option<String>,
     }

@@ -19,6 +19,9 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         /// Split it off from this hub: it begins with the channels and roles of that one, and says
         /// where it came from. Nobody is in it but us, and what was written stays there.
         from: Option<String>,
+        /// Nobody but its members may know of it: it is given to their devices and to who shows an
+        /// invitation, and all its channels are private. It stays so.
+        private: bool,
     }
     /// Changes a hub. Answers one `hub`.
     "/v1/hub/change" any HubChange {

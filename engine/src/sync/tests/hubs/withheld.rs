@@ -1,0 +1,170 @@
+//! Private hubs: their members have them, and to anybody else they are not there.
+
+use super::private::settle;
+use super::{say, start, texts};
+use crate::description::{Section, SectionClass, Space};
+use crate::entropy::SeededEntropy;
+use crate::hash::{AccountId, ChangeId, HubId};
+use crate::identity::DeviceSecret;
+use crate::model::entry::{HubAction, RoleRef};
+use crate::replica::{HubStart, Ticket};
+use crate::sync::Options;
+use crate::sync::sim::{Faults, Network};
+use crate::sync::tests::replicas::{Home, NOW, link, person};
+
+struct Village {
+    network: Network<Home>,
+    accounts: Vec<AccountId>,
+    hub: HubId,
+    channel: ChangeId,
+    invite: ChangeId,
+    key: DeviceSecret,
+}
+
+/// A private hub in which each joins at the one who joined before him.
+fn village(people: u64, seed: u64) -> Village {
+    let (homes, accounts): (Vec<Home>, Vec<AccountId>) =
+        (0..people).map(|n| person(seed * 100 + 50_000 + n, "laptop")).unzip();
+    let founder = &homes[0].replica;
+    let hub = founder.create_hub(HubStart { private: true, ..start("Cellar") }, NOW).unwrap();
+    let channel = founder.hub(&hub, |hub| hub.channels()[0].id).unwrap();
+    let key = DeviceSecret::generate(&SeededEntropy::new(9));
+    let invite = HubAction::Invite {
+        role: RoleRef::Everyone,
+        key: Some(key.id()),
+        uses: 0,
+        expires_ms: 0,
+        account: None,
+    };
+    let invite = founder.hub_operation(&hub, invite, "", NOW + 1).unwrap();
+    let options = Options { check_every_ms: Some(1000), ..Options::default() };
+    let network = Network::new(seed, homes, Faults::default(), options);
+    let mut village = Village { network, accounts, hub, channel, invite, key };
+    for n in 1..village.network.parties.len() {
+        village.join(n, n - 1);
+    }
+    village
+}
+
+impl Village {
+    fn ticket(&self) -> Ticket<'_> {
+        Ticket { hub: self.hub, invite: self.invite, key: Some(&self.key) }
+    }
+
+    fn join(&mut self, guest: usize, host: usize) {
+        let replica = &self.network.parties[guest].replica;
+        replica.serve_hub(&self.hub, true).unwrap();
+        replica.show_ticket(&self.ticket()).unwrap();
+        self.network.connect(guest, host);
+        self.network.run_for(8000).unwrap();
+        let replica = &self.network.parties[guest].replica;
+        replica.join_hub(&self.ticket(), NOW + 2 + guest as u64).unwrap();
+        settle(&mut self.network);
+    }
+
+    /// Whether a home has anything of the hub.
+    fn has_any(&self, at: usize) -> bool {
+        let replica = &self.network.parties[at].replica;
+        let space = Space::Hub(self.hub).id();
+        let any = !replica.documents(&mut replica.lock(), &space).unwrap().is_empty();
+        any || replica.hub(&self.hub, |_| ()).is_ok()
+    }
+}
+
+#[test]
+fn members_join_at_any_member_and_read() {
+    let village = village(3, 1);
+    let mut network = village.network;
+    for (n, home) in (0u64..).zip(&network.parties) {
+        say(home, &village.hub, &village.channel, &format!("I am {n}"), NOW + 100 + n).unwrap();
+    }
+    settle(&mut network);
+    for home in &network.parties {
+        let members = home.replica.hub(&village.hub, |hub| hub.members()).unwrap();
+        assert!(village.accounts.iter().all(|account| members.contains_key(account)));
+        assert_eq!(texts(home, &village.hub, &village.channel)[0], "I am 2");
+        let private = home.replica.hub(&village.hub, |hub| hub.is_private(&village.channel));
+        assert_eq!(private.unwrap(), Some(true));
+    }
+    // Who came last was not there when the first wrote, and reads him all the same.
+    let all = ["I am 2", "I am 1", "I am 0"];
+    assert_eq!(texts(&network.parties[2], &village.hub, &village.channel), all);
+}
+
+#[test]
+fn to_a_stranger_it_is_not_there() {
+    let mut village = village(2, 2);
+    say(&village.network.parties[0], &village.hub, &village.channel, "wine", NOW + 60).unwrap();
+    // He knows its id, keeps it if he is given it, and asks both who have it.
+    let (stranger, account) = person(59_000, "pc");
+    stranger.replica.serve_hub(&village.hub, true).unwrap();
+    village.network.parties.push(stranger);
+    village.network.connect(2, 0);
+    village.network.connect(1, 2);
+    settle(&mut village.network);
+    assert!(!village.has_any(2));
+    // With a key that he made up he is told as much, and with another's signature too.
+    let other = DeviceSecret::generate(&SeededEntropy::new(10));
+    let ticket = Ticket { hub: village.hub, invite: village.invite, key: Some(&other) };
+    village.network.parties[2].replica.show_ticket(&ticket).unwrap();
+    village.network.spread_news();
+    settle(&mut village.network);
+    assert!(!village.has_any(2));
+    // The logs of those who are in it are shown to nobody because of it.
+    let section = |account: AccountId| Section {
+        space: Space::Account(account).id(),
+        class: SectionClass::Authority,
+    };
+    let device = village.network.parties[2].replica.device().unwrap();
+    let host = &village.network.parties[0].replica;
+    assert!(!host.readable(&device, &section(village.accounts[1])).unwrap());
+    assert!(host.readable(&device, &section(village.accounts[0])).unwrap());
+    let fellow = village.network.parties[1].replica.device().unwrap();
+    assert!(host.readable(&fellow, &section(village.accounts[1])).unwrap());
+    // With the ticket itself he is let in.
+    let ticket = village.ticket();
+    village.network.parties[2].replica.show_ticket(&ticket).unwrap();
+    settle(&mut village.network);
+    assert!(village.has_any(2));
+    village.network.parties[2].replica.join_hub(&village.ticket(), NOW + 80).unwrap();
+    settle(&mut village.network);
+    let members =
+        village.network.parties[0].replica.hub(&village.hub, |hub| hub.members()).unwrap();
+    assert!(members.contains_key(&account));
+}
+
+#[test]
+fn who_was_removed_is_given_nothing_more() {
+    let mut village = village(3, 3);
+    say(&village.network.parties[0], &village.hub, &village.channel, "before", NOW + 60).unwrap();
+    settle(&mut village.network);
+    let replica = &village.network.parties[0].replica;
+    replica.kick(&village.hub, &village.accounts[2], "", NOW + 61).unwrap();
+    let fields = super::private::private("after", &[], crate::model::entry::History::All);
+    replica.hub_operation(&village.hub, fields, "", NOW + 62).unwrap();
+    say(&village.network.parties[0], &village.hub, &village.channel, "after", NOW + 63).unwrap();
+    settle(&mut village.network);
+    let channels = |at: usize| {
+        let replica = &village.network.parties[at].replica;
+        replica.hub(&village.hub, |hub| hub.channels().len()).unwrap()
+    };
+    assert_eq!((channels(1), channels(2)), (2, 1));
+    let [_, fellow, out] = &village.network.parties[..] else { panic!("three") };
+    assert_eq!(texts(fellow, &village.hub, &village.channel), ["after", "before"]);
+    assert_eq!(texts(out, &village.hub, &village.channel), ["before"]);
+}
+
+#[test]
+fn another_device_of_a_member_has_it_without_a_ticket() {
+    let mut village = village(2, 4);
+    say(&village.network.parties[0], &village.hub, &village.channel, "before", NOW + 60).unwrap();
+    settle(&mut village.network);
+    let phone = link(&village.network.parties[1], 59_100, "phone");
+    phone.replica.serve_hub(&village.hub, true).unwrap();
+    village.network.parties.push(phone);
+    village.network.connect(2, 1);
+    settle(&mut village.network);
+    village.network.parties[1].replica.mend_conversations(NOW + 70).unwrap();
+    settle(&mut village.network);
+    assert_eq!(texts(&village.network.parties[2], &village.hub, &village.channel), ["before"]);
+}
