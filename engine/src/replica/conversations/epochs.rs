@@ -152,7 +152,10 @@ impl Replica {
             }
             for (device, standing) in known.into_iter().flatten() {
                 devices.owner.insert(*device, *account);
-                if member.takes_part() && standing.revoked.is_some() {
+                // Where older keys are given to who comes, a device is told from the others before its
+                // account does.
+                let told = member.takes_part() || talk.shares_past;
+                if told && standing.revoked.is_some() {
                     devices.revoked.insert(*device);
                 }
                 if member.takes_part() && standing.revoked.is_none() && !standing.suspended {

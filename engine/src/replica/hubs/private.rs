@@ -101,6 +101,11 @@ impl Replica {
         for account in readers {
             talk.members.insert(account, Member { present: true, ..Member::default() });
         }
+        if talk.shares_past {
+            for account in known.members().into_keys() {
+                let _ = talk.members.entry(account).or_default();
+            }
+        }
         let mut reading = Reading::of(known);
         for (key, _) in self.scan_all(Table::Rows, &keys::channel_keys(channel))? {
             let Some(id) = keys::parse_last(&key) else { continue };

@@ -80,6 +80,18 @@ impl Policy {
     fn wrote(&mut self, home: &Home, id: ChangeId, epoch: EpochId, text: String) {
         let facts = self.known(Some(home));
         let (entitled, out) = self.judge(&facts);
+        // Who comes is given what was written by those who had not heard of it, if all of the past is.
+        let comes = |device: &DeviceId| {
+            let later = self.facts.iter().enumerate().filter(|(at, _)| !facts.contains(at));
+            let of = self.devices.get(device);
+            let admitted = |fact: &Fact| matches!(fact, Fact::Reads(who, true) if Some(who) == of);
+            self.all && later.into_iter().any(|(_, (_, fact))| admitted(fact))
+        };
+        let known = |device: &DeviceId| {
+            facts.iter().any(|at| matches!(&self.facts[*at].1, Fact::Revoked(of) if of == device))
+        };
+        let out: BTreeSet<DeviceId> =
+            out.into_iter().filter(|device| known(device) || !comes(device)).collect();
         let audience = self.audience.entry(epoch).or_default();
         let told = "sealed to somebody who is out, as he knew";
         assert!(audience.is_disjoint(&out), "{text}: {told}");
