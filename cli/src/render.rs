@@ -150,8 +150,6 @@ pub(crate) fn view(record: &Record) -> View {
         Record::Channel(record) => hub::channel(record),
         Record::Message(record) => hub::message(record),
         Record::Unread(record) => hub::unread(record),
-        Record::HubUse(record) => hub::hub_use(record),
-        Record::MemberUse(record) => hub::member_use(record),
         Record::Conversation(record) => dm::conversation(record),
         Record::DirectMessage(record) => dm::message(record),
         Record::BundleExported(record) => dm::exported(record),
@@ -194,9 +192,11 @@ pub(crate) fn view(record: &Record) -> View {
     }
 }
 
-/// Lays out records about who reads what, and those that are only JSON.
+/// Lays out records about who reads what and uses how much, and those that are only JSON.
 fn view_of_readers(record: &Record) -> View {
     match record {
+        Record::HubUse(record) => hub::hub_use(record),
+        Record::MemberUse(record) => hub::member_use(record),
         Record::Audience(record) => audience::audience(record),
         Record::Reader(record) => audience::reader(record),
         Record::Claim(record) => audience::claim(record),
