@@ -23,14 +23,16 @@ pub(crate) async fn keep_mended(app: Arc<App>) {
         let Ok(replica) = app.replica() else { return };
         let mend = move || {
             let now_ms = clock::now_ms();
-            replica.expire(now_ms)?;
+            if let Err(error) = replica.expire(now_ms) {
+                tracing::warn!(%error, "texts whose time is over were not dropped");
+            }
             replica.mend_conversations(now_ms)?;
             Ok::<_, EngineError>(replica.next_expiry()?.map(|at_ms| at_ms.saturating_sub(now_ms)))
         };
         let next_ms = match tokio::task::spawn_blocking(mend).await {
             Ok(Ok(next_ms)) => next_ms.map(Duration::from_millis),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "texts were not dropped, or keys of conversations not passed on");
+                tracing::warn!(%error, "keys of conversations were not passed on");
                 None
             }
             Err(_) => None,

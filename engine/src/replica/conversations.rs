@@ -253,7 +253,7 @@ impl Replica {
         known: &mut KnownTalk,
     ) -> Result<bool, EngineError> {
         let space = Space::Conversation(*id).id();
-        let device = state.own.as_ref().map(|own| own.device());
+        let own = state.own.as_ref().map(|own| (own.device(), own.incarnation));
         for (doc, description) in self.documents(state, &space)? {
             for (key, chain) in self.chains_of(state, &doc)? {
                 let origin = (0, key.origin(&space));
@@ -268,7 +268,7 @@ impl Replica {
                     if let Entry::Sealed(sealed) = &item.entry {
                         let hint = sealed.entry.epoch;
                         known.sealings.note(hint);
-                        if device == Some(key.device) {
+                        if own == Some((key.device, key.incarnation)) {
                             let place = (description.page, key.incarnation, item.n);
                             known.sealings.note_own(place, item.time_ms, hint);
                         }

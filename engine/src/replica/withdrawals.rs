@@ -311,8 +311,11 @@ impl Replica {
         }
         for (id, entry) in self.with_edits(work, target, doc)? {
             // What was dropped because its time was over comes back for no reason.
-            if expires(&entry).is_some() || self.is_gone(state, work, &id, &entry, doc)? {
+            if self.is_gone(state, work, &id, &entry, doc)? {
                 continue;
+            }
+            if let Some(at_ms) = expires(&entry) {
+                work.batch.put(Table::Meta, keys::expiring(at_ms, &id), Vec::new());
             }
             for body in bodies_of(&entry) {
                 let place = keys::body(&body.hash, doc);

@@ -47,8 +47,12 @@ impl Sealings {
         }
     }
 
-    /// Notes that this device did so.
+    /// Notes that this device did so, in the life in which it writes now. What it wrote in another
+    /// one stands in no order to that.
     pub(super) fn note_own(&mut self, place: Place, time_ms: u64, hint: Hint) {
+        if self.own.keys().next().is_some_and(|(_, life, _)| *life != place.1) {
+            self.own.clear();
+        }
         self.own.insert(place, (time_ms, hint));
     }
 

@@ -4,11 +4,15 @@
 //! dropped what would be withdrawn, and nothing of it is asked for again.
 
 use super::KeptConversation;
+use super::read::Opened;
 use crate::hash::{ChangeId, ConversationId};
 use crate::limits::{EXPIRED_AT_ONCE_MAX, EXPIRY_MS_MAX};
 use crate::model::entry::Spoken;
 use crate::replica::{EngineError, Replica, State, Work};
 use crate::store::{Table, keys};
+
+/// Milliseconds that another's clock may be ahead.
+const AHEAD_MS: u64 = 300_000;
 
 impl Replica {
     /// Has the texts of what is written into a conversation from now on dropped after so long,
@@ -29,6 +33,10 @@ impl Replica {
         if kept.genesis.audience {
             return Err(EngineError::Denied("posts to an audience do not expire".into()));
         }
+        // By a clock that is behind it would not be the latest word.
+        let said_ms =
+            self.expiry_said(&mut state, &kept, now_ms)?.map_or(0, |(at_ms, _)| at_ms + 1);
+        let now_ms = now_ms.max(said_ms);
         let mut work = Work::default();
         let spoken = Spoken::Expiry { after_ms };
         let written = self.speak(&mut state, &mut work, id, &spoken, None, now_ms)?;
@@ -41,10 +49,19 @@ impl Replica {
         &self,
         state: &mut State,
         kept: &KeptConversation,
+        now_ms: u64,
     ) -> Result<u64, EngineError> {
+        Ok(self.expiry_said(state, kept, now_ms)?.map_or(0, |(_, after_ms)| after_ms))
+    }
+
+    fn expiry_said(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+        now_ms: u64,
+    ) -> Result<Option<(u64, u64)>, EngineError> {
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
-        let all = self.open_all(state, kept, &talk)?;
-        Ok(expiry_in(all.iter().filter_map(|opened| Some(&opened.what.as_ref().ok()?.0))))
+        Ok(expiry_in(&self.open_all(state, kept, &talk)?, now_ms))
     }
 
     /// When the next texts are to be dropped.
@@ -60,40 +77,63 @@ impl Replica {
     /// edits that were. From then on nothing that is over by this clock is taken in.
     ///
     /// # Errors
-    /// If the store fails or is damaged.
+    /// If the store fails; if something is damaged, after all else was dropped.
     pub fn expire(&self, now_ms: u64) -> Result<u64, EngineError> {
         self.lock().expired_ms = now_ms;
-        let mut dropped = 0;
+        let (mut dropped, mut damage) = (0, None);
+        let mut start: Option<Vec<u8>> = None;
         loop {
+            let from = start.as_deref();
             let rows =
-                self.store.scan(Table::Meta, keys::EXPIRING, None, false, EXPIRED_AT_ONCE_MAX)?;
+                self.store.scan(Table::Meta, keys::EXPIRING, from, false, EXPIRED_AT_ONCE_MAX)?;
             let due = rows.iter().filter_map(|(key, _)| keys::parse_expiring(key));
             let due: Vec<(u64, ChangeId)> = due.take_while(|(at_ms, _)| *at_ms <= now_ms).collect();
-            if due.is_empty() {
-                return Ok(dropped);
-            }
-            let mut state = self.lock();
-            let mut work = Work::default();
-            for (at_ms, id) in &due {
-                work.batch.delete(Table::Meta, keys::expiring(*at_ms, id));
-                // What is here no more has no texts.
-                if let Some(row) = self.entry_row(id)? {
-                    self.drop_bodies(&mut state, &mut work, id, &row.doc)?;
-                    dropped += 1;
+            let Some((last_ms, last)) = due.last() else {
+                return damage.map_or(Ok(dropped), Err);
+            };
+            start = Some([keys::expiring(*last_ms, last).as_slice(), &[0]].concat());
+            match self.drop_expired(&due) {
+                Ok(count) => dropped += count,
+                // One that cannot be read keeps no other from being dropped.
+                Err(_) => {
+                    for one in &due {
+                        match self.drop_expired(std::slice::from_ref(one)) {
+                            Ok(count) => dropped += count,
+                            Err(error) => damage = Some(error),
+                        }
+                    }
                 }
             }
-            self.finish(state, work)?;
         }
+    }
+
+    fn drop_expired(&self, due: &[(u64, ChangeId)]) -> Result<u64, EngineError> {
+        let mut state = self.lock();
+        let (mut work, mut dropped) = (Work::default(), 0);
+        for (at_ms, id) in due {
+            work.batch.delete(Table::Meta, keys::expiring(*at_ms, id));
+            // What is here no more has no texts.
+            if let Some(row) = self.entry_row(id)? {
+                self.drop_bodies(&mut state, &mut work, id, &row.doc)?;
+                dropped += 1;
+            }
+        }
+        self.finish(state, work)?;
+        Ok(dropped)
     }
 }
 
-/// What was said last of how long texts are kept, of what was said by rising time.
-pub(super) fn expiry_in<'a>(said: impl Iterator<Item = &'a Spoken>) -> u64 {
-    let expiry = said.filter_map(|spoken| match spoken {
-        Spoken::Expiry { after_ms } => Some(*after_ms),
+/// What was said last of how long texts are kept, and when, as claimed; of what was said by rising
+/// time. What claims to be of a time to come does not count until then: it would be the last word
+/// for as long.
+pub(super) fn expiry_in(said: &[Opened], now_ms: u64) -> Option<(u64, u64)> {
+    let until_ms = now_ms.saturating_add(AHEAD_MS);
+    let known = said.iter().rev().filter(|opened| opened.time_ms <= until_ms);
+    let mut expiry = known.filter_map(|opened| match &opened.what {
+        Ok((Spoken::Expiry { after_ms }, _)) => Some((opened.time_ms, *after_ms)),
         _ => None,
     });
-    expiry.last().unwrap_or(0)
+    expiry.next()
 }
 
 pub(super) fn check_expiry(after_ms: u64) -> Result<(), EngineError> {

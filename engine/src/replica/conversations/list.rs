@@ -64,6 +64,8 @@ impl Replica {
                 continue;
             }
             let all = self.open_all(&mut state, kept, &talk)?;
+            // Nobody has looked what is over yet: the clock is not known.
+            let now_ms = if state.expired_ms == 0 { u64::MAX } else { state.expired_ms };
             let mut gone = BTreeSet::new();
             for opened in &all {
                 if self.is_withdrawn(&mut state, &Work::default(), &opened.id, &opened.key.doc)? {
@@ -71,7 +73,7 @@ impl Replica {
                 }
             }
             drop(state);
-            out.push(view_of(kept, &talk, &me, &marks, &all, &gone));
+            out.push(view_of(kept, &talk, &me, &marks, (&all, now_ms), &gone));
         }
         out.sort_by_key(|view| (std::cmp::Reverse(view.newest_ms), view.id));
         Ok(out)
@@ -170,7 +172,7 @@ fn view_of(
     talk: &Talk,
     me: &AccountId,
     marks: &BTreeMap<String, u64>,
-    all: &[Opened],
+    (all, now_ms): (&[Opened], u64),
     gone: &BTreeSet<ChangeId>,
 ) -> ConversationView {
     let titles = all.iter().rev().filter_map(|opened| match &opened.what {
@@ -184,9 +186,7 @@ fn view_of(
         others: talk.present().filter(|account| *account != me).copied().collect(),
         founder: kept.genesis.founder,
         present: talk.is_member(me),
-        expires_after_ms: expiry_in(
-            all.iter().filter_map(|opened| Some(&opened.what.as_ref().ok()?.0)),
-        ),
+        expires_after_ms: expiry_in(all, now_ms).map_or(0, |(_, after_ms)| after_ms),
         title: titles.take(usize::from(group)).next(),
         messages: 0,
         unread: 0,

@@ -60,7 +60,7 @@ impl Replica {
             Some(after_ms) => after_ms,
             None => {
                 let (kept, _) = self.known_conversation(&mut state, id)?;
-                self.expiry_of(&mut state, &kept)?
+                self.expiry_of(&mut state, &kept, now_ms)?
             }
         };
         check_expiry(after_ms)?;

@@ -2,6 +2,7 @@
 
 mod caps;
 mod devices;
+mod expiry;
 mod groups;
 mod hostile;
 mod keys;
