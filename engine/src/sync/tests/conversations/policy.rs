@@ -15,7 +15,11 @@ use crate::sync::tests::replicas::{Home, NOW, link, person};
 /// What happened, and the entry by which a home knows it.
 #[derive(Debug, Clone)]
 enum Fact {
-    Revoked(DeviceId),
+    /// With what the one who revoked it had of what it did: the rest counts for nothing.
+    Revoked {
+        device: DeviceId,
+        kept: BTreeSet<ChangeId>,
+    },
     Linked(DeviceId),
     /// By the founder.
     Member {
@@ -34,6 +38,8 @@ enum Fact {
 #[derive(Debug, Default)]
 struct Policy {
     facts: Vec<(Option<ChangeId>, Fact)>,
+    /// Which device brought a fact about.
+    by: BTreeMap<ChangeId, DeviceId>,
     /// Whose each device is, and whether it was there from the beginning.
     devices: BTreeMap<DeviceId, AccountId>,
     founders: BTreeSet<AccountId>,
@@ -54,8 +60,19 @@ impl Policy {
             (None, _) | (_, None) => true,
             (Some(home), Some(id)) => home.replica.entry_row(id).unwrap().is_some(),
         };
+        let known: Vec<&(Option<ChangeId>, Fact)> =
+            self.facts.iter().filter(|(id, _)| knows(id)).collect();
+        let void = |id: &ChangeId| {
+            known.iter().any(|(_, fact)| match fact {
+                Fact::Revoked { device, kept } => {
+                    self.by.get(id) == Some(device) && !kept.contains(id)
+                }
+                _ => false,
+            })
+        };
+        let counts = |id: &Option<ChangeId>| id.as_ref().is_none_or(|id| !void(id));
         let known: Vec<&Fact> =
-            self.facts.iter().filter(|(id, _)| knows(id)).map(|(_, fact)| fact).collect();
+            known.iter().filter(|(id, _)| counts(id)).map(|(_, fact)| fact).collect();
         let mut members: BTreeMap<AccountId, (u64, bool)> =
             self.founders.iter().map(|account| (*account, (0, false))).collect();
         for fact in &known {
@@ -78,7 +95,9 @@ impl Policy {
             known.iter().any(|fact| matches!(fact, Fact::Linked(other) if other == device))
         };
         let revoked = |device: &DeviceId| {
-            known.iter().any(|fact| matches!(fact, Fact::Revoked(other) if other == device))
+            known
+                .iter()
+                .any(|fact| matches!(fact, Fact::Revoked { device: other, .. } if other == device))
         };
         let (mut entitled, mut out) = (BTreeSet::new(), BTreeSet::new());
         for (device, account) in &self.devices {
@@ -106,9 +125,16 @@ impl Policy {
     }
 
     /// Somebody passed keys on, as he knew who is in: to devices of accounts that hold them.
-    fn mended(&mut self, home: &Home) {
+    fn mended(&mut self, home: &Home, id: &ConversationId) {
         let (entitled, _) = self.judge(Some(home));
-        for (epoch, audience) in &self.audience {
+        let mut audiences = self.audience.clone();
+        // Keys under which titles stand and no message yet are passed on as well.
+        if let Ok((_, talk)) = home.replica.known_conversation(&mut home.replica.lock(), id) {
+            for (epoch, known) in &talk.epochs {
+                audiences.entry(*epoch).or_insert_with(|| known.wraps.keys().copied().collect());
+            }
+        }
+        for (epoch, audience) in &audiences {
             let given = self.given.entry(*epoch).or_default();
             let holders: BTreeSet<AccountId> = audience
                 .union(given)
@@ -211,6 +237,8 @@ impl World {
         let Ok(id) = say(&home.replica, &self.id, &text, self.now) else { return };
         let epoch = epoch_of(home, &self.id, &id);
         self.policy.wrote(home, id, epoch, text);
+        // Who writes passes on what he holds.
+        self.policy.mended(home, &self.id);
     }
 
     fn link(&mut self, at: usize) {
@@ -243,7 +271,10 @@ impl World {
         let home = &self.network.parties[at];
         if home.replica.revoke_device(device, "lost", self.now).is_ok() {
             let log = newest(home, &account, 0x24);
-            self.policy.facts.push((Some(log), Fact::Revoked(device)));
+            let his = self.policy.by.iter().filter(|(_, by)| **by == device);
+            let kept = his.map(|(id, _)| *id);
+            let kept = kept.filter(|id| home.replica.entry_row(id).unwrap().is_some()).collect();
+            self.policy.facts.push((Some(log), Fact::Revoked { device, kept }));
         }
     }
 
@@ -266,6 +297,7 @@ impl World {
         let present = !known.present;
         let round = known.round + u64::from(present);
         if let Ok(id) = home.replica.change_member(&self.id, account, present, self.now) {
+            self.policy.by.insert(id, home.replica.device().unwrap());
             self.policy.facts.push((Some(id), Fact::Member { account, round, present }));
         }
     }
@@ -284,6 +316,7 @@ impl World {
         };
         let round = talk.members.get(&account).map_or(0, |member| member.round);
         if let Ok(id) = home.replica.change_member(&self.id, account, false, self.now) {
+            self.policy.by.insert(id, home.replica.device().unwrap());
             self.policy.facts.push((Some(id), Fact::Left { account, round }));
         }
     }
@@ -291,7 +324,7 @@ impl World {
     fn mend(&mut self, at: usize) {
         self.now += 1;
         let home = &self.network.parties[at];
-        self.policy.mended(home);
+        self.policy.mended(home, &self.id);
         home.replica.mend_conversations(self.now).unwrap();
     }
 
