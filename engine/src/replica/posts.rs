@@ -192,6 +192,9 @@ impl Replica {
             }
             None => {
                 let entry = Entry::Reaction { target, emoji: emoji.to_owned() };
+                if let Some((hub, _)) = place {
+                    self.check_hub_room(&mut state, &hub, &entry)?;
+                }
                 self.append(&mut state, &mut work, &description, entry, now_ms)?
             }
         };

@@ -174,7 +174,7 @@ impl Replica {
                 && !self.is_strangers(state, &description, chain.held)?
                 && !Self::is_visitor_full(state, &description)
                 && !self.is_carried_full(state, &description)?
-                && !self.is_member_full(state, &description)?;
+                && !self.is_member_full(state, &tip.chain, &description)?;
             if wanted {
                 out.push(tip);
             }

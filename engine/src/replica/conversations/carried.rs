@@ -91,7 +91,7 @@ impl Replica {
     ) -> Result<bool, EngineError> {
         let account = arrival.description.account;
         if !self.is_carried_stranger(state, &arrival.description)? {
-            return self.has_hub_room(state, &arrival.description, entry);
+            return self.has_hub_room(state, (&arrival.key, &arrival.description), entry);
         }
         self.load_room(state, &CARRIED)?;
         let cost = Self::visitor_cost(entry);

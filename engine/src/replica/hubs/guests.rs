@@ -130,12 +130,16 @@ impl Replica {
             // Who was taken out since is let in when he shows it again.
             && (again || !known.was_member(&account))
         {
-            return Ok(true);
+            let authority = self.authority_of(state, &account)?;
+            let device = authority.as_ref().and_then(|known| known.devices.get(remote));
+            return Ok(device.is_none_or(|device| device.revoked.is_none()));
         }
-        // Who is invited and no member yet talks with those to whom he showed it.
+        // Who is invited and no member yet talks with those to whom he shows it, but for those of
+        // whom he knows that they are no members.
         let outside = own.is_none_or(|own| known.rank(&own).is_none());
-        let shown = state.guests.hosts.get(hub).is_some_and(|hosts| hosts.contains(remote));
-        Ok(outside && shown)
+        let shown = state.guests.tickets.contains_key(hub)
+            && state.guests.hosts.get(hub).is_some_and(|hosts| hosts.contains(remote));
+        Ok(outside && shown && of.is_none_or(|of| known.rank(&of).is_some()))
     }
 
     /// Has peers told that this account was invited to a hub, so that who has it gives it, if it is
@@ -150,7 +154,8 @@ impl Replica {
         let proof = key.sign(Domain::Invite, &message);
         let mut state = self.lock();
         if state.guests.tickets.len() >= TICKETS_MAX {
-            state.guests.tickets.pop_first();
+            let oldest = state.guests.tickets.pop_first();
+            oldest.and_then(|(hub, _)| state.guests.hosts.remove(&hub));
         }
         state.guests.tickets.insert(ticket.hub, (ticket.invite, *proof.as_bytes()));
         state.moves += 1;
@@ -173,6 +178,7 @@ impl Replica {
                 self.hub_of(state, &hub)?.is_some_and(|known| known.rank(&own.0).is_some());
             if joined {
                 state.guests.tickets.remove(&hub);
+                state.guests.hosts.remove(&hub);
                 continue;
             }
             let hosts = state.guests.hosts.entry(hub).or_default();

@@ -206,7 +206,9 @@ impl Replica {
         let entry =
             SealedEntry::seal(&key, &place, &what.header(), &plain.said.encode(), &*self.entropy)
                 .map_err(|error| EngineError::Invalid(error.to_string()))?;
-        self.append(state, work, &page, Entry::Private(Box::new(Private { what, entry })), now_ms)
+        let entry = Entry::Private(Box::new(Private { what, entry }));
+        self.check_hub_room(state, hub, &entry)?;
+        self.append(state, work, &page, entry, now_ms)
     }
 
     /// Writes into an own page of a channel as a liar does, and says where it will stand.

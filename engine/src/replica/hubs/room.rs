@@ -5,8 +5,9 @@
 //! Limits are each replica's own business. A head once known stays known, so replicas that took
 //! different parts of what somebody wrote still agree on what there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, DocumentId, HubId};
@@ -17,6 +18,9 @@ use crate::view::bodies_of;
 
 /// Stands among those who wrote, once all that is here was counted.
 const COUNTED: AccountId = AccountId::from_bytes([0; 32]);
+
+/// Bytes that an own message leaves free: for what pages begin with and what was seen is told in.
+const RESERVED_BYTES: u64 = 6 * 1024;
 
 /// What this node takes of a hub; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +84,8 @@ pub(crate) struct HubRoom {
     limits: HubLimits,
     used: BTreeMap<AccountId, Used>,
     all: u64,
+    /// Chains of which something was not taken lately.
+    refused: BTreeSet<ChainKey>,
     /// Counted just now; the rows do not say it yet.
     fresh: bool,
     /// What the hub says, as of so many changes of hubs.
@@ -126,6 +132,7 @@ impl HubRoom {
         for used in self.used.values_mut() {
             used.full = false;
         }
+        self.refused.clear();
     }
 }
 
@@ -190,12 +197,12 @@ impl Replica {
         let room = state.hub_rooms.entry(*hub).or_default();
         let used = room.used.get(&me).map_or(0, |used| used.bytes);
         let cost = Self::visitor_cost(entry);
-        if used.saturating_add(cost) <= most {
+        if used.saturating_add(cost).saturating_add(RESERVED_BYTES) <= most {
             return Ok(());
         }
         Err(EngineError::Denied(format!(
-            "the hub gives each member {most} bytes, yours take {used} and this message {cost}: \
-             delete messages that you do not need"
+            "the hub gives each member {most} bytes, yours take {used}, this message {cost}, and \
+             {RESERVED_BYTES} stay free: delete messages that you do not need"
         )))
     }
 
@@ -203,7 +210,7 @@ impl Replica {
     pub(in crate::replica) fn has_hub_room(
         &self,
         state: &mut State,
-        description: &Description,
+        (key, description): (&ChainKey, &Description),
         entry: &Entry,
     ) -> Result<bool, EngineError> {
         let me = state.own.as_ref().map(|own| own.account);
@@ -223,20 +230,22 @@ impl Replica {
         let has = room.has(&description.account, (Self::visitor_cost(entry), frees), rule);
         if !has {
             room.used.entry(description.account).or_default().full = true;
+            room.refused.insert(*key);
         }
         Ok(has)
     }
 
-    /// Whether there was no room lately for what somebody wrote into channels of a hub.
+    /// Whether there was no room lately for what a chain goes on with. Others of the same member
+    /// are asked for all the same: he may withdraw something there.
     pub(in crate::replica) fn is_member_full(
         &self,
         state: &mut State,
+        key: &ChainKey,
         description: &Description,
     ) -> Result<bool, EngineError> {
         let Some(hub) = counted(description) else { return Ok(false) };
         let full = |state: &State| {
-            let room = state.hub_rooms.get(&hub);
-            room.and_then(|room| room.used.get(&description.account)).is_some_and(|used| used.full)
+            state.hub_rooms.get(&hub).is_some_and(|room| room.refused.contains(key))
         };
         if !full(state) {
             return Ok(false);

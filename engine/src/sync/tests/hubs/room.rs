@@ -66,25 +66,25 @@ fn what_a_hub_gives_its_members_holds_at_their_own_node_too() {
     network.parties[0].replica.hub_operation(&hub, rule, "", NOW + 50).unwrap();
     settle(&mut network);
     let guest = &network.parties[1];
-    let first = say(guest, &hub, &channel, &long(12, 1), NOW + 100).unwrap();
-    let error = say(guest, &hub, &channel, &long(12, 2), NOW + 101).unwrap_err().to_string();
+    let first = say(guest, &hub, &channel, &long(10, 1), NOW + 100).unwrap();
+    let error = say(guest, &hub, &channel, &long(10, 2), NOW + 101).unwrap_err().to_string();
     assert!(error.contains("20480 bytes"), "{error}");
-    let error = guest.replica.edit(first, &long(12, 2), NOW + 102).unwrap_err().to_string();
+    let error = guest.replica.edit(first, &long(10, 2), NOW + 102).unwrap_err().to_string();
     assert!(error.contains("20480 bytes"), "{error}");
     guest.replica.delete(first, NOW + 102).unwrap();
-    say(guest, &hub, &channel, &long(12, 3), NOW + 103).unwrap();
+    say(guest, &hub, &channel, &long(10, 3), NOW + 103).unwrap();
     settle(&mut network);
     let (here, there) = (
         used(&network.parties[0], &hub, &accounts[1]),
         used(&network.parties[1], &hub, &accounts[1]),
     );
     assert_eq!(here, there);
-    assert!(here.0 > 12 * KIB && here.0 < 20 * KIB && !here.1, "{here:?}");
+    assert!(here.0 > 10 * KIB && here.0 < 20 * KIB && !here.1, "{here:?}");
     // Told to give more, everybody does.
     let rule = HubAction::Set(HubSetting::MemberQuotaBytes(0));
     network.parties[0].replica.hub_operation(&hub, rule, "", NOW + 200).unwrap();
     settle(&mut network);
-    say(&network.parties[1], &hub, &channel, &long(12, 4), NOW + 300).unwrap();
+    say(&network.parties[1], &hub, &channel, &long(10, 4), NOW + 300).unwrap();
 }
 
 #[test]
