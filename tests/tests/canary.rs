@@ -79,12 +79,24 @@ fn files(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Keys and values of all rows of a store.
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(digit).collect()
+}
+
+/// Whether bytes have an id in them, which is given in hex.
+fn has(bytes: &[u8], id: &str) -> bool {
+    let id = unhex(id);
+    bytes.windows(id.len()).any(|part| part == id)
+}
+
+/// Whether files of a home have an id in them as it is.
+fn shows(home: &Home, id: &str) -> bool {
+    files(&home.path).iter().any(|(_, bytes)| has(bytes, id))
+}
+
+/// Keys and values of all rows of a store, one after the other.
 fn rows(home: &Home, more: &[&str]) -> Vec<Vec<u8>> {
-    let unhex = |text: &str| -> Vec<u8> {
-        let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-        (0..text.len()).step_by(2).map(digit).collect()
-    };
     let dump = home.json(&[&["store", "dump", "--values"], more].concat());
     let fields = dump.iter().flat_map(|row| [&row["key"], &row["value"]]);
     fields.map(|field| unhex(field.as_str().unwrap())).collect()
@@ -232,10 +244,27 @@ fn claim_a_passphrase_closes_what_is_sealed() {
     let card = root.path().join("card").display().to_string();
     bob.ok(&["dm", "bundle", "export", "--all", &card]);
     let more = ["--passphrase-file", &passphrase];
-    let who = bob.account();
-    ada.ok(&[&["follow", &who, "--as", PETNAME][..], &more].concat());
-    ada.ok(&[&["dm", "bundle", "import", &card][..], &more].concat());
+    let said = |args: &[&str]| ada.ok(&[args, &more].concat());
+    let (who, device) = (bob.account(), bob.ok(&["device", "list", "--jq", ".id"]));
+    let own = said(&["device", "list", "--jq", ".id"]);
+    // Whom one follows is not seen, but whose wall is kept there.
+    said(&["follow", &who, "--as", PETNAME]);
+    assert!(!shows(&ada, &who));
+    let node = bob.node();
+    said(&["sync", "--peer", &node.ticket(), "--timeout", "20s"]);
+    node.stop();
+    assert!(shows(&ada, &who), "whose wall is kept does not show");
+    said(&["dm", "bundle", "import", &card]);
+    // And what carriers see of what is sealed: who takes part, and which devices have its keys.
+    let carried = || {
+        let rows = rows(&ada, &more);
+        [&who, &device].map(|id| rows.chunks(2).any(|row| has(&row[0], &own) && has(&row[1], id)))
+    };
+    assert_eq!(carried(), [false, false]);
     write(&ada, &who, &more);
+    assert_eq!(carried(), [true, true]);
+    let talks = said(&["dm", "list", "--jq", ".id"]);
+    assert!(talks.lines().count() == 2 && talks.lines().all(|talk| shows(&ada, talk)), "{talks}");
     let read = ada.ok(&[&["dm", "read", &who][..], &more].concat());
     assert!(read.contains(DIRECT));
     let mut found: BTreeSet<_> = rows(&ada, &more).iter().flat_map(|row| found_in(row)).collect();

@@ -1,5 +1,7 @@
 //! Hubs over real nodes: one that outlives its founder, and members who act apart.
 
+use std::collections::BTreeSet;
+
 use mosaic_tests::api::Api;
 use mosaic_tests::home::{Home, Node, field};
 use serde_json::{Value, json};
@@ -116,6 +118,62 @@ fn a_private_hub_is_there_for_its_members_alone() {
     let unknown = &stranger.json(&["hub", "list"])[0];
     assert_eq!(field(unknown, "standing"), "unknown");
     node.stop();
+}
+
+/// Nothing that is private, nor what may be, is explained as if everybody read it.
+#[test]
+fn what_is_private_in_hubs_is_not_explained_as_open() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let refused = |item: &str, why: &str| {
+        let done = ada.run(&["privacy", "explain", item]);
+        assert!(done.code == 4 && done.err.contains(why), "{item}: {done:?}");
+    };
+    let log = |hub: &str| {
+        let listed = ada.json(&["hub", "mod", "log", hub]);
+        let ids: Vec<_> = listed.iter().map(|operation| field(operation, "id")).collect();
+        assert!(!ids.is_empty());
+        ids
+    };
+    // What is written by a reaction, which is no message.
+    let entries = || -> BTreeSet<String> {
+        let rows = ada.json(&["store", "dump"]);
+        let entries = rows.iter().filter(|row| row["table"] == "rows");
+        entries
+            .filter_map(|row| Some(row["key"].as_str()?.strip_prefix("65")?.to_owned()))
+            .collect()
+    };
+    let reaction_to = |message: &str| {
+        let before = entries();
+        ada.ok(&["hub", "message", "react", message, "👍"]);
+        let written: Vec<_> = entries().difference(&before).cloned().collect();
+        assert!(!written.is_empty());
+        written
+    };
+    ada.ok(&["hub", "create", "Cellar", "--private", "--channel", "wine"]);
+    let corked = ada.ok(&["hub", "send", "Cellar/wine", "corked"]);
+    ada.ok(&["hub", "role", "create", "Cellar", "hosts", "--rank", "5"]);
+    for item in ["Cellar", "Cellar/wine", &corked] {
+        refused(item, "this hub is private");
+    }
+    for entry in reaction_to(&corked).into_iter().chain(log("Cellar")) {
+        refused(&entry, "this hub is private");
+    }
+    ada.ok(&["hub", "create", "Makers", "--channel", "general"]);
+    ada.ok(&["hub", "channel", "create", "Makers/board", "--private"]);
+    let [open, sealed] = ["Makers/general", "Makers/board"].map(|channel| {
+        let message = ada.ok(&["hub", "send", channel, "a word"]);
+        for entry in reaction_to(&message) {
+            refused(&entry, "cannot be told");
+        }
+        message
+    });
+    for item in ["Makers/board", &sealed] {
+        refused(item, "a private channel");
+    }
+    for item in ["Makers", "Makers/general", &open] {
+        ada.ok(&["privacy", "explain", item]);
+    }
 }
 
 /// Numbers that look random and are the same in each run.

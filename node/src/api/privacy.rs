@@ -127,7 +127,7 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
     }
     if text.contains('/') {
         let (of, channel) = hub::resolved_channel(replica, text)?;
-        check_open(replica, &of, &channel)?;
+        check_open(replica, &of, Some(&channel))?;
         return Ok(Item::new(Kind::Hub, channel));
     }
     match resolve::entry(replica, text) {
@@ -139,12 +139,7 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
         return Ok(Item::new(Kind::Draft, id));
     }
     if let Ok(id) = hub::resolved(replica, text) {
-        if replica.hub(&id, |hub| hub.genesis().private).unwrap_or(false) {
-            let message = "this hub is private, which is not explained here yet: its members read its \
-                           channels, and nobody else is told that it is there";
-            let error = ErrorRecord::new(ErrorKind::Denied, message);
-            return Err(error.with_hint("mosaic help privacy explain"));
-        }
+        check_public(replica, &id)?;
         return Ok(Item::new(Kind::Hub, id));
     }
     if let Ok(account) = resolve::account(replica, Some(text)) {
@@ -199,9 +194,9 @@ fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
     };
     let kind = match replica.space_of_entry(id)? {
         Some(Space::Hub(of)) => {
-            if let Ok(view) = replica.message(id) {
-                check_open(replica, &of, &view.channel)?;
-            }
+            // What is no message, as a reaction or an operation, does not tell its channel.
+            let channel = replica.message(id).ok().map(|view| view.channel);
+            check_open(replica, &of, channel.as_ref())?;
             Kind::Message
         }
         Some(Space::Conversation(_)) => match &access {
@@ -214,13 +209,38 @@ fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
     Ok(Item { readers: access, holders, ..Item::new(kind, id) })
 }
 
-/// Refuses what stands in a private channel: no sentence is held by a test there yet.
-fn check_open(replica: &Replica, of: &HubId, channel: &ChangeId) -> Result<(), ErrorRecord> {
-    if replica.hub(of, |hub| hub.is_private(channel)).ok().flatten() != Some(true) {
+/// Refuses private hubs: no sentence is held by a test there yet.
+fn check_public(replica: &Replica, of: &HubId) -> Result<(), ErrorRecord> {
+    if !replica.hub(of, |hub| hub.genesis().private)? {
         return Ok(());
     }
-    let message = "this stands in a private channel, which is not explained here yet: its readers read \
-                   it, and whoever keeps the hub sees who writes there, when, and what answers what";
+    let message = "this hub is private, which is not explained here yet: its members read its channels, \
+                   and nobody else is told that it is there";
+    Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic help privacy explain"))
+}
+
+/// Refuses what stands in a private hub or channel, or may stand in one.
+fn check_open(
+    replica: &Replica,
+    of: &HubId,
+    channel: Option<&ChangeId>,
+) -> Result<(), ErrorRecord> {
+    check_public(replica, of)?;
+    let private = match channel {
+        Some(channel) => replica.hub(of, |hub| hub.is_private(channel))?,
+        None => None,
+    };
+    let message = match private {
+        Some(false) => return Ok(()),
+        Some(true) => {
+            "this stands in a private channel, which is not explained here yet: its readers read it, \
+             and whoever keeps the hub sees who writes there, when, and what answers what"
+        }
+        None => {
+            "this stands in a hub, and it cannot be told in which channel: it may be a private one, which \
+             is not explained here yet"
+        }
+    };
     Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic help privacy explain"))
 }
 

@@ -173,15 +173,17 @@ pub(super) const SENTENCES: &[Sentence] = &[
         LIMITED,
         "holders_see",
         "carriers_see_who_when_and_sizes",
-        "who can read it, when and by which device something is written, in which of few sizes each \
-         text falls, and that one is withdrawn; not the text, not what the audience is called",
+        "who can read it, which devices were given its keys, when and by which device something is \
+         written, in which of few sizes each text falls, when it expires, and that one is withdrawn; \
+         not the text, not what the audience is called",
     ),
     say(
         TALK,
         "holders_see",
         "carriers_see_who_when_and_sizes",
-        "who takes part, when and by which device something is written, in which of few sizes each \
-         text falls, and that one is withdrawn; not the text, not the title",
+        "who takes part, which devices were given the keys, when and by which device something is \
+         written, in which of few sizes each text falls, when it expires, and that one is withdrawn; \
+         not the text, not the title",
     ),
     say(
         OWN,
@@ -294,8 +296,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
         TALK,
         "deleting",
         "expired_texts_are_dropped",
-        "a text with a time ('dm expire') is dropped by whoever has it once that is over by his clock; \
-         keys and what is sealed beside it stay",
+        "a text with a time ('dm expire') is dropped by every honest node that has it once that is over \
+         by its clock; keys and what is sealed beside it stay",
     ),
     say(
         &[Kind::Audience, Kind::Conversation],
@@ -326,7 +328,21 @@ pub(super) const SENTENCES: &[Sentence] = &[
          of that",
     ),
     say(
-        CLOSED,
+        SEALED,
+        "thief",
+        "a_passphrase_closes_what_is_sealed",
+        "while the device is off and its keys are under a passphrase no text, no title and no name of a \
+         list; what those see who carry it he sees",
+    ),
+    say(
+        &[Kind::List],
+        "thief",
+        "a_passphrase_closes_what_is_sealed",
+        "while the device is off and its keys are under a passphrase not what you call people; that \
+         somebody's wall is kept there he sees",
+    ),
+    say(
+        &[Kind::Draft],
         "thief",
         "a_passphrase_closes_what_is_sealed",
         "nothing of it while the device is off and its keys are under a passphrase",
