@@ -228,9 +228,8 @@ fn on_the_wire(sent: &[Vec<u8>], keys: &str) {
     println!("{} sent, {wire:?}, {bytes} bytes in {} streams, {gaps} gaps", sent.len(), said.len());
     assert_eq!((wire.odd, gaps), (0, 0), "all that was said is to be read: {wire:?}");
     // What is sent to a connection that has ended is answered by bytes that are no packet, and look
-    // like one. No stream lacks anything for them.
-    assert!(wire.closed * 20 <= wire.opened, "too many packets are closed to this test: {wire:?}");
-    assert!(wire.opened > 20 && bytes > 5_000, "{wire:?}");
+    // like one; how many depends on who is gone first. No stream lacks anything for them.
+    assert!(wire.opened > 20 && wire.opened > wire.closed && bytes > 5_000, "{wire:?}");
     let found: BTreeSet<_> = said.iter().flat_map(|stream| found_in(stream)).collect();
     assert!(found.contains(PUBLIC), "what is for all is not found");
     assert_no_secret(&found, "what nodes said to each other");

@@ -325,6 +325,8 @@ fn hubs(all: &mut Samples, ada: &Home, bob: &Home) {
         &["hub", "show", "Makers"],
         &["hub", "serve", "Makers"],
         &["hub", "channel", "create", "Makers/plans", "--topic", "what next"],
+        &["hub", "channel", "create", "Makers/board", "--private"],
+        &["hub", "channel", "readers", "Makers/board", "--history", "all"],
         &["hub", "channel", "list", "Makers"],
         &["hub", "channel", "change", "Makers/plans", "--archived", "true"],
         &["hub", "list", "--unread"],
