@@ -150,6 +150,20 @@ fn read_links(r: &mut Reader<'_>) -> Result<Vec<Link>, DecodeError> {
     Ok(links)
 }
 
+/// Reads at most so many mentions, in strictly rising order.
+pub(super) fn read_mentions(r: &mut Reader<'_>, most: usize) -> Result<Vec<Who>, DecodeError> {
+    let count = r.count(most, "mentions")?;
+    let mut mentions: Vec<Who> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let who = read_who(r)?;
+        if mentions.last().is_some_and(|last| *last >= who) {
+            return Err(DecodeError::Rule("mentions are not in strictly rising order"));
+        }
+        mentions.push(who);
+    }
+    Ok(mentions)
+}
+
 fn read_message(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     let flags = r.u8("flags of a message")?;
     if flags & !(ANSWERS | IMPORTED) != 0 {
@@ -161,15 +175,7 @@ fn read_message(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     };
     let body = read_body(r, BODY_SIZE_MAX)?;
     let attachments = read_attachments(r)?;
-    let count = r.count(MENTIONS_MAX, "mentions")?;
-    let mut mentions: Vec<Who> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let who = read_who(r)?;
-        if mentions.last().is_some_and(|last| *last >= who) {
-            return Err(DecodeError::Rule("mentions are not in strictly rising order"));
-        }
-        mentions.push(who);
-    }
+    let mentions = read_mentions(r, MENTIONS_MAX)?;
     let claimed = if flags & IMPORTED == 0 {
         None
     } else {

@@ -1,7 +1,8 @@
 //! What members write into private channels, and its bytes: what the hub judges by stands in the clear,
 //! what is said is sealed.
 
-use super::hub::{Who, read_who, write_who};
+use super::hub::{Who, write_who};
+use super::message::read_mentions;
 use super::{BODY_SIZE_MAX, BodyRef, Entry, read_body, write_body};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::ChangeId;
@@ -144,7 +145,7 @@ impl Said {
     pub fn decode(bytes: &[u8], what: &PrivateWhat) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
         let said = match r.u8("kind of what is said")? {
-            1 => Self::Message { mentions: read_mentions(&mut r)? },
+            1 => Self::Message { mentions: read_mentions(&mut r, PRIVATE_MENTIONS_MAX)? },
             2 => {
                 let emoji = r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned();
                 if emoji.is_empty() {
@@ -167,19 +168,6 @@ impl Said {
         }
         Ok(said)
     }
-}
-
-fn read_mentions(r: &mut Reader<'_>) -> Result<Vec<Who>, DecodeError> {
-    let count = r.count(PRIVATE_MENTIONS_MAX, "mentions")?;
-    let mut mentions: Vec<Who> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let who = read_who(r)?;
-        if mentions.last().is_some_and(|last| *last >= who) {
-            return Err(DecodeError::Rule("mentions are not in strictly rising order"));
-        }
-        mentions.push(who);
-    }
-    Ok(mentions)
 }
 
 /// Appends the fields of an entry of a private channel.

@@ -10,7 +10,9 @@ use crate::description::{Description, Section, SectionClass, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, DocumentId, SpaceId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
 use crate::replica::{BodyState, EngineError, Replica, State, Text, Work};
-use crate::seal::{EPOCH_HINT_BYTES, EpochKey, SealError, SealPlace, hint_of, open_body};
+use crate::seal::{
+    EPOCH_HINT_BYTES, EpochKey, SealError, SealPlace, SealedEntry, hint_of, open_body,
+};
 use crate::store::{Table, keys};
 
 /// Whether a message can be shown.
@@ -92,6 +94,24 @@ pub(in crate::replica) enum KeyHere {
     /// It is no key of the own account.
     ToOthers,
 }
+
+/// Why an entry does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::replica) enum Closed {
+    /// Nobody named its key yet.
+    Unknown,
+    /// Its key is for the own account, and not here.
+    Waiting,
+    /// Its key is not for the own account.
+    ToOthers,
+    /// It was made with another key than it names.
+    OtherKey,
+    /// It has its key and does not open: for ever.
+    Broken,
+}
+
+/// What is said of an entry that was made with another key than it names.
+pub(in crate::replica) const OTHER_KEY: &str = "made with another key than it names";
 
 /// Keys by what entries tell of them.
 pub(in crate::replica) type Keys = BTreeMap<[u8; EPOCH_HINT_BYTES], Vec<KeyHere>>;
@@ -423,43 +443,50 @@ const BROKEN: MessageStanding = MessageStanding::Refused("does not open");
 /// It says what this version does not know: what follows it may be known.
 const LATER: MessageStanding = MessageStanding::Refused("of a later version");
 
+/// Opens an entry with the key that it names, of those that are known by this name.
+pub(in crate::replica) fn open_with(
+    entry: &SealedEntry,
+    place: &SealPlace,
+    header: &[u8],
+    keys: Option<&Vec<KeyHere>>,
+) -> Result<(Vec<u8>, EpochKey), Closed> {
+    let keys = keys.ok_or(Closed::Unknown)?;
+    let mut why = Closed::OtherKey;
+    for key in keys {
+        match key {
+            KeyHere::Open(key) => match entry.open(key, place, header) {
+                Ok(plain) => return Ok((plain, key.clone())),
+                Err(SealError::KeyCheck | SealError::OtherEpoch { .. }) => {}
+                Err(_) => return Err(Closed::Broken),
+            },
+            KeyHere::Waiting => why = Closed::Waiting,
+            KeyHere::ToOthers if why != Closed::Waiting => why = Closed::ToOthers,
+            KeyHere::ToOthers => {}
+        }
+    }
+    Err(why)
+}
+
 fn open_entry(
     sealed: &Sealed,
     place: &SealPlace,
     keys: Option<&Vec<KeyHere>>,
 ) -> Result<(Spoken, EpochKey), MessageStanding> {
-    let (mut waiting, mut to_others) = (keys.is_none(), false);
     let header = Sealed::header(&sealed.bodies, sealed.expires_ms);
-    for key in keys.into_iter().flatten() {
-        let key = match key {
-            KeyHere::Open(key) => key,
-            KeyHere::Waiting => {
-                waiting = true;
-                continue;
-            }
-            KeyHere::ToOthers => {
-                to_others = true;
-                continue;
-            }
-        };
-        match sealed.entry.open(key, place, &header) {
-            Ok(plain) => {
-                let spoken = Spoken::decode(&plain, sealed.bodies.len());
-                let spoken = spoken.map_err(|error| match error {
-                    DecodeError::Unknown { .. } => LATER,
-                    _ => BROKEN,
-                })?;
-                return Ok((spoken, key.clone()));
-            }
-            Err(SealError::KeyCheck | SealError::OtherEpoch { .. }) => {}
-            Err(_) => return Err(BROKEN),
-        }
-    }
-    Err(match (waiting, to_others) {
-        (true, _) => MessageStanding::Waiting,
-        (false, true) => MessageStanding::ToOthers,
-        (false, false) => MessageStanding::Refused("made with another key than it names"),
-    })
+    let (plain, key) = match open_with(&sealed.entry, place, &header, keys) {
+        Ok(open) => open,
+        // A key that was never named may still come.
+        Err(Closed::Unknown | Closed::Waiting) => return Err(MessageStanding::Waiting),
+        Err(Closed::ToOthers) => return Err(MessageStanding::ToOthers),
+        Err(Closed::OtherKey) => return Err(MessageStanding::Refused(OTHER_KEY)),
+        Err(Closed::Broken) => return Err(BROKEN),
+    };
+    let spoken = Spoken::decode(&plain, sealed.bodies.len());
+    let spoken = spoken.map_err(|error| match error {
+        DecodeError::Unknown { .. } => LATER,
+        _ => BROKEN,
+    })?;
+    Ok((spoken, key))
 }
 
 /// What edits, reactions and receipts of a conversation say.

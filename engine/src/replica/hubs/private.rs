@@ -12,9 +12,11 @@ use crate::hash::{ChangeId, HubId};
 use crate::hub::{ContentStanding, Hub};
 use crate::limits::{CHANNEL_DEVICES_MAX, PRIVATE_MENTIONS_MAX, SEALED_BYTES_MAX};
 use crate::model::entry::{Entry, Permissions, Private, PrivateWhat, Said};
-use crate::replica::conversations::{Circle, Hints, KeyHere, Keys, Member, Talk, note_epoch};
+use crate::replica::conversations::{
+    Circle, Closed, Hints, Keys, Member, OTHER_KEY, Talk, note_epoch, open_with,
+};
 use crate::replica::{EngineError, Replica, State, Text, Work};
-use crate::seal::{EpochKey, SealError, SealPlace, SealedEntry};
+use crate::seal::{EpochKey, SealPlace, SealedEntry};
 use crate::store::{Table, keys};
 use crate::view::EntryRow;
 
@@ -400,36 +402,17 @@ fn place_of(page: &Description, chain: crate::chain::ChainKey, n: u64) -> SealPl
 
 /// Opens a sealed entry with one of some keys.
 fn open(private: &Private, place: &SealPlace, keys: &Keys) -> Result<(Said, EpochKey), Sealing> {
-    let header = private.what.header();
     let known = keys.get(&private.entry.epoch);
-    let (mut waiting, mut to_others) = (false, known.is_none());
-    for key in known.into_iter().flatten() {
-        let key = match key {
-            KeyHere::Open(key) => key,
-            KeyHere::Waiting => {
-                waiting = true;
-                continue;
-            }
-            KeyHere::ToOthers => {
-                to_others = true;
-                continue;
-            }
-        };
-        match private.entry.open(key, place, &header) {
-            Ok(plain) => {
-                let said = Said::decode(&plain, &private.what);
-                let said = said.map_err(|_| Sealing::Refused("says what it cannot say"))?;
-                return Ok((said, key.clone()));
-            }
-            Err(SealError::KeyCheck | SealError::OtherEpoch { .. }) => {}
-            Err(_) => return Err(Sealing::Refused("does not open")),
+    match open_with(&private.entry, place, &private.what.header(), known) {
+        Ok((plain, key)) => {
+            let said = Said::decode(&plain, &private.what);
+            Ok((said.map_err(|_| Sealing::Refused("says what it cannot say"))?, key))
         }
+        Err(Closed::Waiting) => Err(Sealing::Waiting),
+        Err(Closed::Unknown | Closed::ToOthers) => Err(Sealing::ToOthers),
+        Err(Closed::OtherKey) => Err(Sealing::Refused(OTHER_KEY)),
+        Err(Closed::Broken) => Err(Sealing::Refused("does not open")),
     }
-    Err(match (waiting, to_others) {
-        (true, _) => Sealing::Waiting,
-        (false, true) => Sealing::ToOthers,
-        (false, false) => Sealing::Refused("made with another key than it names"),
-    })
 }
 
 /// Checks that a message can be sealed.

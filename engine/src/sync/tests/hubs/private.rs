@@ -58,7 +58,7 @@ fn sealed(home: &Home, hub: &HubId, channel: &ChangeId) -> Vec<Option<Sealing>> 
     views.iter().map(|view| view.sealed).collect()
 }
 
-/// Whether any row, blob or log of a home has some bytes in it.
+/// Whether what a home shows of a channel has some text in it.
 fn finds(home: &Home, hub: &HubId, channel: &ChangeId, text: &str) -> bool {
     let views = home.replica.channel(hub, channel, None, 100, true).unwrap();
     views.iter().any(|view| format!("{view:?}").contains(text))
@@ -66,7 +66,7 @@ fn finds(home: &Home, hub: &HubId, channel: &ChangeId, text: &str) -> bool {
 
 #[test]
 fn readers_read_and_who_carries_does_not() {
-    let ((mut network, accounts, hub, _, _), _, secret) = village(60, History::FromJoin);
+    let ((mut network, accounts, hub, channel, _), _, secret) = village(60, History::FromJoin);
     let first = say(&network.parties[0], &hub, &secret, "the money is gone", NOW + 60).unwrap();
     settle(&mut network);
     let draft = MessageDraft {
@@ -101,6 +101,18 @@ fn readers_read_and_who_carries_does_not() {
         assert!(!finds(other, &hub, &secret, word));
         assert!(finds(&network.parties[1], &hub, &secret, word));
     }
+    say(&network.parties[0], &hub, &channel, "for everybody", NOW + 69).unwrap();
+    settle(&mut network);
+    let other = &network.parties[3];
+    let held = |word: &str| {
+        let mut held = false;
+        let holds = |bytes: &[u8]| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+        let look = &mut |_, key: &[u8], value: &[u8]| held |= holds(key) || holds(value);
+        other.replica.dump(look).unwrap();
+        held
+    };
+    assert!(held("for everybody"), "the search does not find what is there");
+    assert!(!held("money") && !held("all of it"));
     let refused = say(other, &hub, &secret, "let me in", NOW + 70).unwrap_err();
     assert!(refused.to_string().contains("you lack a permission"), "{refused}");
     let unread = |at: usize| {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::private::private;
 use super::*;
+use crate::model::entry::History;
 use crate::replica::{HubLimits, Replica, ReplicaOptions};
 use crate::store::{Batch, Table};
 
@@ -85,6 +87,27 @@ fn what_a_hub_gives_its_members_holds_at_their_own_node_too() {
     network.parties[0].replica.hub_operation(&hub, rule, "", NOW + 200).unwrap();
     settle(&mut network);
     say(&network.parties[1], &hub, &channel, &long(10, 4), NOW + 300).unwrap();
+}
+
+#[test]
+fn what_is_sealed_and_reactions_count_like_all_else() {
+    let (mut network, _, hub, channel, _) = hub_of(2, 55);
+    let founder = &network.parties[0].replica;
+    let made = private("board", &[], History::FromJoin);
+    let board = founder.hub_operation(&hub, made, "", NOW + 40).unwrap();
+    let rule = HubAction::Set(HubSetting::MemberQuotaBytes(24 * KIB));
+    founder.hub_operation(&hub, rule, "", NOW + 50).unwrap();
+    let target = say(&network.parties[0], &hub, &channel, "hello", NOW + 51).unwrap();
+    settle(&mut network);
+    let guest = &network.parties[1];
+    say(guest, &hub, &board, &long(10, 1), NOW + 100).unwrap();
+    for channel in [&board, &channel] {
+        let error = say(guest, &hub, channel, &long(10, 2), NOW + 101).unwrap_err().to_string();
+        assert!(error.contains("24576 bytes"), "{error}");
+    }
+    say(guest, &hub, &channel, &long(4, 3), NOW + 102).unwrap();
+    let error = guest.replica.react(target, "👍", NOW + 103).unwrap_err().to_string();
+    assert!(error.contains("24576 bytes"), "{error}");
 }
 
 #[test]
