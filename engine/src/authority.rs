@@ -16,7 +16,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hash::{AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, PolicyId};
+use crate::hash::{
+    AccountId, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, PolicyId, SealKey,
+};
 use crate::identity::{
     Certificate, CertificatePath, Genesis, RecoveryCertificate, RecoveryPolicy, Rotation,
     VerifiedDevice,
@@ -112,6 +114,8 @@ pub struct Authority {
     pub epochs: Vec<(EpochId, Vec<Wrap>)>,
     /// Devices that wrote of an epoch: they hold its key, whoever it is sealed to.
     pub epoch_authors: BTreeMap<EpochId, BTreeSet<DeviceId>>,
+    /// Prekeys of each device in the order in which it said them, the last of which is in force.
+    pub prekeys: BTreeMap<DeviceId, Vec<Prekey>>,
     /// The epoch that the account began with; it names private documents.
     pub root_epoch: Option<EpochId>,
     /// What the words of the account may do.
@@ -120,6 +124,15 @@ pub struct Authority {
     pub void: BTreeSet<ChangeId>,
     /// When the word that holds was said, as far as devices in good standing said it.
     pub said_ms: BTreeMap<Subject, u64>,
+}
+
+/// A key to which a device is sealed, in the place of the one that its certificate names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prekey {
+    /// The public half.
+    pub key: SealKey,
+    /// When it was said, as claimed.
+    pub since_ms: u64,
 }
 
 /// How an account can be recovered.

@@ -137,6 +137,12 @@ pub const POLL_OPTIONS_MAX: usize = 32;
 pub const POLL_OPTION_BYTES_MAX: usize = 100;
 /// How long a key of a conversation is sealed with: a week, in milliseconds.
 pub const EPOCH_AGE_MS_MAX: u64 = 7 * 24 * 3_600_000;
+/// How long a device is sealed to with one prekey: 30 days, in milliseconds.
+pub const PREKEY_AGE_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// How long the half of a prekey is kept after another took its place: 60 days, in milliseconds.
+pub const PREKEY_KEPT_MS: u64 = 60 * 24 * 3_600_000;
+/// Prekeys of one device that are told apart: its latest.
+pub const PREKEYS_KNOWN_MAX: usize = 64;
 /// Longest time after which texts of a conversation are dropped: ten years, in milliseconds.
 pub const EXPIRY_MS_MAX: u64 = 3650 * 24 * 3_600_000;
 /// Texts of conversations that are dropped in one commit.

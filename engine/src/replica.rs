@@ -47,6 +47,7 @@ mod hubs;
 mod import;
 mod index;
 mod journal;
+mod keyring;
 mod long_posts;
 mod map_runs;
 mod maps;
@@ -57,6 +58,7 @@ mod parts;
 mod peers;
 mod pictures;
 mod posts;
+mod prekeys;
 mod private;
 mod prove;
 mod quota;
@@ -222,6 +224,7 @@ impl Replica {
             account,
             incarnation: kept.unwrap_or_else(|| self.random_incarnation()),
             ring: HashMap::new(),
+            halves: None,
         });
         if kept.is_none() {
             self.write_incarnation(&state)?;

@@ -30,11 +30,18 @@ use crate::limits::CHANGE_BYTES_MAX;
 
 mod entry;
 mod padding;
+mod prekey;
 mod report;
 mod rest;
 
 pub use entry::{BODY_SEAL_BYTES, EPOCH_HINT_BYTES, SealedEntry, hint_of, open_body, seal_body};
 pub use padding::{ENTRY_STEP_BYTES, TEXT_STEP_BYTES};
+#[cfg(test)]
+pub(crate) use prekey::COPIES_OPENED;
+pub use prekey::{
+    PREKEY_TAG_BYTES, PREKEY_WRAP_BYTES, PrekeySecret, PrekeyTag, SealTo, is_usable, prekey_of,
+    tag_of,
+};
 pub use report::{open_report, seal_report};
 pub use rest::{open_at_rest, seal_at_rest};
 

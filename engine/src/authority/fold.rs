@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::recovery::{Root, recoveries};
 use super::{
-    Agreed, Authority, DeviceStanding, LogItem, Recovery, ReplyPolicy, Revocation, Subject, Tip,
-    Witness,
+    Agreed, Authority, DeviceStanding, LogItem, Prekey, Recovery, ReplyPolicy, Revocation, Subject,
+    Tip, Witness,
 };
 use crate::hash::{AccountId, DeviceId, EpochId, Incarnation};
 use crate::identity::{Certificate, CertificatePath, FIRST_DEVICE_RANK, VerifiedDevice};
-use crate::limits::DEVICES_EVER_MAX;
+use crate::limits::{DEVICES_EVER_MAX, PREKEYS_KNOWN_MAX};
 use crate::model::entry::Entry;
 
 type Items<'a> = Vec<&'a LogItem>;
@@ -249,6 +249,7 @@ impl<'a> Fold<'a> {
             guests: BTreeMap::new(),
             epochs: Vec::new(),
             epoch_authors: BTreeMap::new(),
+            prekeys: BTreeMap::new(),
             root_epoch: root_epoch(&counting, self.first),
             recovery: self.recovery.clone(),
             void,
@@ -330,6 +331,14 @@ impl Authority {
             Entry::Epoch { epoch, wraps } => {
                 self.epoch_authors.entry(*epoch).or_default().insert(item.device);
                 self.epochs.push((*epoch, wraps.clone()));
+            }
+            // Each device speaks for itself.
+            Entry::Prekey { key } => {
+                let all = self.prekeys.entry(item.device).or_default();
+                all.push(Prekey { key: *key, since_ms: said_ms });
+                if all.len() > PREKEYS_KNOWN_MAX {
+                    all.remove(0);
+                }
             }
             _ => {}
         }

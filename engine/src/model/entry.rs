@@ -10,7 +10,7 @@ pub use self::private::{Private, PrivateWhat, Said};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::TextLabel;
 use crate::hash::{
-    AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link,
+    AccountId, BlobHash, ChangeId, DeviceId, DocumentId, EpochId, Incarnation, Link, SealKey,
 };
 use crate::identity::{RecoveryPolicy, Signature};
 use crate::limits::{
@@ -270,6 +270,11 @@ pub enum Entry {
         /// The devices recovered so far, which the rotation names by their digest.
         seen: Vec<DeviceId>,
     },
+    /// The prekey to which keys are sealed for the device that writes this, from now on.
+    Prekey {
+        /// Its public half, of no small order.
+        key: SealKey,
+    },
     /// Something said in a conversation, which its participants alone can read.
     Sealed(Box<Sealed>),
     /// What stands in a private channel, which its readers alone can read.
@@ -359,6 +364,7 @@ impl Entry {
             Self::Recovery { .. } => 0x29,
             Self::Recover { .. } => 0x2a,
             Self::Rotate { .. } => 0x2b,
+            Self::Prekey { .. } => 0x2c,
             Self::Hub(operation) => operation.action.kind(),
         }
     }

@@ -197,7 +197,7 @@ impl Replica {
             incarnation.as_bytes().to_vec(),
         );
         self.remember_device(state, work, KnownDevice { device: verified, path });
-        state.own = Some(Own { secret, account, incarnation, ring: HashMap::new() });
+        state.own = Some(Own { secret, account, incarnation, ring: HashMap::new(), halves: None });
         // What is kept was worked out for nobody.
         (state.kept, state.conversations) = (None, None);
         state.blocked = None;

@@ -111,6 +111,7 @@ fn action(entry: &Entry) -> (&'static str, Option<String>) {
         Entry::Recovery { policy, .. } => ("recovery", Some(policy.id().to_string())),
         Entry::Recover { name, .. } => ("recover-device", Some(name.clone())),
         Entry::Rotate { .. } => ("rotate-recovery", None),
+        Entry::Prekey { .. } => ("prekey", None),
     }
 }
 

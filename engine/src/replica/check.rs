@@ -86,6 +86,7 @@ impl Replica {
             self.twice(&mut report, |report| self.verify_document(&doc, &description, report))?;
         }
         self.verify_bodies(&mut report)?;
+        self.verify_keyring(&mut report.problems)?;
         self.verify_rows(&mut report)?;
         Ok(report)
     }

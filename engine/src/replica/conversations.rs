@@ -12,9 +12,9 @@ use crate::chain::{ChainKey, extend};
 use crate::change::value::Value;
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::{
-    AccountId, ChangeId, ConversationId, DeviceId, EpochId, HubId, Link, SpaceId, derive,
+    AccountId, ChangeId, ConversationId, DeviceId, EpochId, HubId, Link, SealKey, SpaceId, derive,
 };
-use crate::model::entry::{ConversationGenesis, Entry};
+use crate::model::entry::{ConversationGenesis, Entry, Wrap};
 use crate::store::{Table, keys};
 
 mod access;
@@ -37,7 +37,7 @@ pub use self::access::SealedAccess;
 use self::age::{Ages, Sealings};
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
-pub(in crate::replica) use self::epochs::Hints;
+pub(in crate::replica) use self::epochs::{Devices, Hints};
 pub use self::list::ConversationView;
 pub(crate) use self::members::{Member, cut_at};
 pub use self::posts::AUDIENCE_LIMITED;
@@ -97,8 +97,8 @@ pub(crate) struct KnownEpoch {
     pub wraps: BTreeMap<DeviceId, Vec<(DeviceId, Vec<u8>)>>,
     /// Devices that it is not for, as whoever opened it knew: they were revoked.
     pub excluded: BTreeSet<DeviceId>,
-    /// Devices for which no copy opened.
-    pub asks: BTreeSet<DeviceId>,
+    /// Devices for which no copy opened, with the prekeys under which they want one.
+    pub asks: BTreeMap<DeviceId, BTreeSet<Option<SealKey>>>,
 }
 
 impl KnownEpoch {
@@ -115,6 +115,8 @@ pub(crate) enum Circle {
     Conversation(ConversationId),
     /// The readers of a private channel.
     Channel(HubId, ChangeId),
+    /// Who is told what members of a hub report.
+    Reports(HubId),
 }
 
 impl Circle {
@@ -122,6 +124,7 @@ impl Circle {
     pub(crate) fn bound_to(&self) -> SpaceId {
         match self {
             Self::Conversation(id) => Space::Conversation(*id).id(),
+            Self::Reports(hub) => Space::Hub(*hub).id(),
             Self::Channel(hub, channel) => {
                 let parts: [&[u8]; 2] = [hub.as_bytes(), channel.as_bytes()];
                 SpaceId::from_bytes(derive("mosaic channel keys 1", &parts))
@@ -511,6 +514,25 @@ fn chosen_of(value: &Value) -> Option<(ConversationStanding, ConversationGenesis
     Some((standing, ConversationGenesis::decode(genesis).ok()?))
 }
 
+/// What tells of no copy and asks for one: nothing, or the prekey that it is wanted under in the place
+/// of a copy for whoever asks.
+fn ask_of(device: DeviceId, prekey: Option<SealKey>) -> Vec<Wrap> {
+    let wrap = |prekey: SealKey| Wrap { device, sealed: prekey.as_bytes().to_vec() };
+    prekey.map(wrap).into_iter().collect()
+}
+
+/// The prekey under which an entry asks for a key, if it does.
+pub(in crate::replica) fn asked_under(by: &DeviceId, wraps: &[Wrap]) -> Option<Option<SealKey>> {
+    match wraps {
+        [] => Some(None),
+        [one] if one.device == *by => {
+            let prekey = one.sealed.as_slice().try_into().ok()?;
+            Some(Some(SealKey::from_bytes(prekey)))
+        }
+        _ => None,
+    }
+}
+
 /// Notes what an entry tells of a key, if it tells of one.
 pub(in crate::replica) fn note_epoch(
     epochs: &mut BTreeMap<EpochId, KnownEpoch>,
@@ -524,8 +546,9 @@ pub(in crate::replica) fn note_epoch(
         .or_insert_with(|| KnownEpoch { since_ms: time_ms, ..KnownEpoch::default() });
     known.since_ms = known.since_ms.min(time_ms);
     let by = *by;
-    if wraps.is_empty() {
-        known.asks.insert(by);
+    if let Some(prekey) = asked_under(&by, wraps) {
+        known.asks.entry(by).or_default().insert(prekey);
+        return;
     }
     for wrap in wraps {
         if wrap.sealed.is_empty() {

@@ -23,14 +23,19 @@ const WAITING_MAX: usize = 16_384;
 pub(super) const ALONG_MAX: usize = 512;
 
 impl State {
-    /// Some of what waits for the next commit to take it along: what peers showed, and marks
-    /// that were worked off.
+    /// Some of what waits for the next commit to take it along: what peers showed, marks
+    /// that were worked off, and keys that opened.
     pub(super) fn take_along(&mut self, rows_max: usize) -> Batch {
         let mut batch = Batch::new();
         while batch.len() < rows_max
             && let Some(account) = self.settled.pop_first()
         {
             batch.delete(Table::Meta, keys::unsettled(&account));
+        }
+        while batch.len() < rows_max
+            && let Some((key, row)) = self.unsaved_keys.pop_first()
+        {
+            batch.put(Table::Meta, key, row);
         }
         while batch.len() < rows_max
             && let Some((key, n)) = self.peers_showed.pop_first()
@@ -150,7 +155,7 @@ impl Replica {
     }
 
     /// Writes what waits for a commit; durable when it returns.
-    pub(super) fn write_along(&self) -> Result<(), EngineError> {
+    pub(crate) fn write_along(&self) -> Result<(), EngineError> {
         let batch = self.lock().take_along(usize::MAX);
         if !batch.is_empty() {
             self.store.commit(batch)?;

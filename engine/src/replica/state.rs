@@ -10,6 +10,8 @@ use super::conversations::{Circle, KeptConversation, KnownTalk, OpenedPosts, Tal
 use super::digests::Digest;
 use super::forks::Branch;
 use super::hubs::{Guests, HubRoom, KnownHub};
+use super::keyring::HeldKey;
+use super::prekeys::Half;
 use super::visitors::VisitorUse;
 use super::witness::Admitted;
 use super::{Event, Subscription};
@@ -145,6 +147,8 @@ pub struct Own {
     pub incarnation: Incarnation,
     /// Epoch keys of the private sector that this device could open.
     pub ring: HashMap<EpochId, EpochKey>,
+    /// Halves of the prekeys of this device, the newest first; read when they are asked for.
+    pub(crate) halves: Option<Vec<Half>>,
 }
 
 impl Own {
@@ -152,6 +156,11 @@ impl Own {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.secret.id()
+    }
+
+    /// The half of the prekey that this device published last.
+    pub(crate) fn newest_half(&self) -> Option<&Half> {
+        self.halves.iter().flatten().find(|half| half.replaced_ms == 0)
     }
 }
 
@@ -225,7 +234,9 @@ pub(crate) struct State {
     /// Who takes part in conversations, worked out when it is asked for.
     pub talks: HashMap<ConversationId, KnownTalk>,
     /// Keys of conversations and private channels that this device could open.
-    pub circle_keys: HashMap<(Circle, EpochId), EpochKey>,
+    pub circle_keys: HashMap<(Circle, EpochId), HeldKey>,
+    /// Rows of the keyring that no commit took along yet.
+    pub unsaved_keys: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Who reads private channels and what is told of their keys, as of so many changes of hubs.
     pub channel_talks: HashMap<Circle, (u64, Arc<Talk>)>,
     /// What opens of audiences, worked out when it is asked for.
@@ -328,7 +339,11 @@ impl State {
 
     /// Drops every cache; the own identity too if the store knows none.
     pub(crate) fn forget_caches(&mut self, no_account: bool) {
-        let own = self.own.take().filter(|_| !no_account);
+        let mut own = self.own.take().filter(|_| !no_account);
+        // One that was made for a commit that failed is not in the store.
+        if let Some(own) = &mut own {
+            own.halves = None;
+        }
         *self = Self {
             own,
             journal: self.journal,
@@ -402,6 +417,8 @@ pub(crate) struct Work {
     pub events: Vec<Event>,
     /// Whoever asks next under the same idempotency key must find this commit.
     pub once: bool,
+    /// This commit publishes a prekey.
+    pub prekey: bool,
     /// The time, where it is known when something is written here.
     pub now_ms: u64,
     /// Blob files that nothing names any more once this is durable.

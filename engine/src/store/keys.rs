@@ -34,6 +34,8 @@
 //! | Meta | `C ‖ conversation` | what a conversation began with |
 //! | Meta | `T ‖ conversation` | the account that told of it |
 //! | Meta | `E ‖ time ‖ entry` | empty: the texts of the entry are dropped then |
+//! | Meta | `P ‖ prekey` | when it was made and replaced, and its half, sealed to this device |
+//! | Meta | `N ‖ what copies are bound to ‖ epoch` | a key that opened here, sealed to this device |
 //! | Meta | `w ‖ hub ‖ entry` | who wrote a message that a moderator purged |
 //! | Meta | `y ‖ space ‖ page` | what a page weighed when it was given up |
 //! | Meta | `j ‖ last number [‖ first number]` | journal: one event, or those of a commit |
@@ -73,8 +75,8 @@ pub use self::runs::{
     chain_bytes, chain_name, parse_wall_owner, parse_wall_run, wall_run, wall_runs,
 };
 pub use self::talks::{
-    CONVERSATIONS, EXPIRING, KEEPERS, TELLERS, conversation, expiring, keeper, parse_expiring,
-    teller,
+    CONVERSATIONS, EXPIRING, KEEPERS, KEYRING, PREKEYS, TELLERS, conversation, expiring, keeper,
+    keyring, parse_expiring, prekey, teller,
 };
 
 pub use self::rows::{

@@ -291,7 +291,7 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x25, _) => "guest.admitted",
         (0x26, _) => "guest.refused",
         (0x27, _) => "policy.changed",
-        (0x28, _) => "keys.changed",
+        (0x28 | 0x2c, _) => "keys.changed",
         (0x29, _) => "recovery.declared",
         (0x2a, _) => "device.recovered",
         (0x2b, _) => "recovery.rotated",

@@ -2,9 +2,10 @@
 
 use super::{Entry, REASON_BYTES_MAX, ReplyPolicy, WRAP_BYTES_MAX, Wrap};
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::hash::{AccountId, DeviceId, EpochId};
+use crate::hash::{AccountId, DeviceId, EpochId, SealKey};
 use crate::identity::{RecoveryCertificate, RecoveryPolicy, Rotation, Signature};
 use crate::limits::{DEVICE_NAME_BYTES_MAX, DEVICES_MAX, ROTATION_DEVICES_MAX};
+use crate::seal::is_usable;
 
 /// Appends the fields of an entry of an account log; of others nothing.
 pub(super) fn write(w: &mut Writer, entry: &Entry) {
@@ -44,6 +45,9 @@ pub(super) fn write(w: &mut Writer, entry: &Entry) {
             for device in seen {
                 w.raw(device.as_bytes());
             }
+        }
+        Entry::Prekey { key } => {
+            w.raw(key.as_bytes());
         }
         _ => {}
     }
@@ -101,6 +105,13 @@ pub(super) fn read(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
             let count = r.count(ROTATION_DEVICES_MAX, "devices seen")?;
             let seen = (0..count).map(|_| r.array("device").map(DeviceId::from_bytes));
             Entry::Rotate { rotation, seen: seen.collect::<Result<_, _>>()? }
+        }
+        0x2c => {
+            let key = SealKey::from_bytes(r.array("prekey")?);
+            if !is_usable(&key) {
+                return Err(DecodeError::Rule("a prekey to which nothing can be sealed"));
+            }
+            Entry::Prekey { key }
         }
         value => return Err(DecodeError::Unknown { reading: "entry kind", value }),
     })

@@ -70,11 +70,27 @@ fn entries_round_trip_and_trailing_bytes_are_refused() {
         },
         Entry::Recover { certificate: vec![3; 400], name: "new".into() },
         Entry::Rotate { rotation: vec![4; 300], seen: vec![tip.device] },
+        Entry::Prekey { key: SealKey::from_bytes([9; 32]) },
     ];
     for entry in all {
         let mut bytes = entry.encode();
         assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
         bytes.push(0);
         assert!(Entry::decode(&bytes).is_err());
+    }
+}
+
+#[test]
+fn a_prekey_is_its_kind_and_its_bytes_and_none_that_nothing_is_sealed_to() {
+    let bytes = [&[0x2c][..], &[9; 32]].concat();
+    let key = SealKey::from_bytes([9; 32]);
+    assert_eq!(Entry::Prekey { key }.encode(), bytes);
+    assert_eq!(Entry::decode(&bytes), Ok(Entry::Prekey { key }));
+    for end in 0..bytes.len() {
+        assert!(Entry::decode(&bytes[..end]).is_err());
+    }
+    for point in [[0; 32], [0xff; 32]] {
+        let bytes = [&[0x2c][..], &point].concat();
+        assert!(matches!(Entry::decode(&bytes), Err(DecodeError::Rule(_))));
     }
 }

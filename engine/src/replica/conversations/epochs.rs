@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Circle, ConversationStanding, KeptConversation, KnownEpoch, Talk};
+use super::{Circle, ConversationStanding, KeptConversation, KnownEpoch, Talk, ask_of};
 use crate::hash::{AccountId, DeviceId, EpochId, SealKey};
 use crate::limits::DEVICES_MAX;
 use crate::model::entry::{Entry, Wrap};
+use crate::replica::keyring::HeldKey;
 use crate::replica::{EngineError, Replica, State, Work};
-use crate::seal::{EPOCH_HINT_BYTES, EpochKey, hint_of};
+use crate::seal::{EPOCH_HINT_BYTES, EpochKey, PrekeyTag, SealTo, hint_of, prekey_of, tag_of};
 
 /// Keys passed on along with one write.
 const PASSED_ON_MAX: usize = 64;
@@ -24,14 +25,11 @@ pub(super) const ASKS_MAX: usize = 64;
 /// Copies that are written at once for devices that ask.
 const ANSWERS_MAX: usize = 16;
 
-/// Copies for this device of one key that are looked at.
-const OWN_COPIES_MAX: usize = 64;
-
 /// What entries tell of the keys that they were sealed with.
 pub(in crate::replica) type Hints = BTreeSet<[u8; EPOCH_HINT_BYTES]>;
 
 /// Devices to seal to, with their accounts.
-type Recipients = BTreeMap<DeviceId, (AccountId, SealKey)>;
+type Recipients = BTreeMap<DeviceId, (AccountId, SealTo)>;
 
 /// Devices of those who take part or did, as far as they are known here.
 #[derive(Debug, Default)]
@@ -42,13 +40,15 @@ pub(in crate::replica) struct Devices {
     revoked: BTreeSet<DeviceId>,
     /// Whose a device is, revoked ones too.
     owner: BTreeMap<DeviceId, AccountId>,
+    /// Prekeys that they said, in order.
+    prekeys: BTreeMap<DeviceId, Vec<PrekeyTag>>,
     /// Who takes part and whose devices are not known here.
     unknown: Vec<AccountId>,
 }
 
 impl Devices {
     /// Whose a device is.
-    pub(super) fn owner_of(&self, device: &DeviceId) -> Option<AccountId> {
+    pub(in crate::replica) fn owner_of(&self, device: &DeviceId) -> Option<AccountId> {
         self.owner.get(device).copied()
     }
 
@@ -79,23 +79,11 @@ impl Devices {
 
     /// Accounts that hold a key for sure: the own one, whoever wrote a copy that opens here, and
     /// those for whom one of them wrote a copy. That somebody wrote a copy proves nothing.
-    fn proven(
+    pub(in crate::replica) fn proven(
         &self,
         epoch: &KnownEpoch,
-        me: AccountId,
-        opens: impl Fn(&[u8]) -> bool,
-        device: &DeviceId,
+        mut proven: BTreeSet<AccountId>,
     ) -> BTreeSet<AccountId> {
-        let mut proven = BTreeSet::from([me]);
-        let own = epoch.wraps.get(device).into_iter().flatten().take(OWN_COPIES_MAX);
-        for (by, copy) in own {
-            if let Some(account) = self.owner.get(by)
-                && !proven.contains(account)
-                && opens(copy)
-            {
-                proven.insert(*account);
-            }
-        }
         loop {
             let mut more = BTreeSet::new();
             for (to, copies) in &epoch.wraps {
@@ -115,17 +103,36 @@ impl Devices {
     }
 
     /// Devices in good standing that lack a key which their account holds, as is proven.
-    fn lacking(
-        &self,
-        epoch: &KnownEpoch,
-        proven: &BTreeSet<AccountId>,
-    ) -> Vec<(DeviceId, SealKey)> {
+    fn lacking(&self, epoch: &KnownEpoch, proven: &BTreeSet<AccountId>) -> Vec<(DeviceId, SealTo)> {
         let (holders, accounts) = (epoch.holders(), proven);
-        let lacks = |(device, (account, _)): &(&DeviceId, &(AccountId, SealKey))| {
+        let lacks = |(device, (account, _)): &(&DeviceId, &(AccountId, SealTo))| {
             let lacks = !holders.contains(device) && !epoch.excluded.contains(device);
             lacks && accounts.contains(account)
         };
         self.good.iter().filter(lacks).map(|(device, (_, key))| (*device, *key)).collect()
+    }
+
+    /// The place of a prekey among those that a device said; 0 is its fixed key. `None` if it is not
+    /// known here.
+    fn place_of(&self, device: &DeviceId, prekey: Option<PrekeyTag>) -> Option<usize> {
+        let Some(prekey) = prekey else { return Some(0) };
+        let said = self.prekeys.get(device)?.iter().position(|said| *said == prekey)?;
+        Some(said + 1)
+    }
+
+    /// Whether somebody asks for a key under a prekey that is known here, and `me` wrote no copy for
+    /// that one or a later one.
+    fn is_unanswered(
+        &self,
+        known: &KnownEpoch,
+        (asks, wanted): (&DeviceId, &BTreeSet<Option<SealKey>>),
+        me: &DeviceId,
+    ) -> bool {
+        let wanted = wanted.iter().filter_map(|key| self.place_of(asks, key.as_ref().map(tag_of)));
+        let Some(wanted) = wanted.max() else { return false };
+        let copies = known.wraps.get(asks).into_iter().flatten().filter(|(by, _)| by == me);
+        let mut answered = copies.map(|(_, copy)| self.place_of(asks, prekey_of(copy)));
+        !answered.any(|place| place.unwrap_or(0) >= wanted)
     }
 
     /// Whether a key is one to seal with: all who take part hold it, and nobody else can.
@@ -144,6 +151,7 @@ impl Replica {
         talk: &Talk,
     ) -> Result<Devices, EngineError> {
         let mut devices = Devices::default();
+        self.load_halves(state)?;
         for (account, member) in &talk.members {
             let authority = self.authority_of(state, account)?;
             let known = authority.as_ref().map(|authority| &authority.devices);
@@ -159,45 +167,16 @@ impl Replica {
                     devices.revoked.insert(*device);
                 }
                 if member.takes_part() && standing.revoked.is_none() && !standing.suspended {
-                    devices.good.insert(*device, (*account, standing.verified.seal_key()));
+                    let Some(authority) = &authority else { continue };
+                    let to = Self::seal_to(state, authority, device, standing);
+                    devices.good.insert(*device, (*account, to));
+                    let said = authority.prekeys.get(device).into_iter().flatten();
+                    let said = said.map(|prekey| tag_of(&prekey.key)).collect();
+                    devices.prekeys.insert(*device, said);
                 }
             }
         }
         Ok(devices)
-    }
-
-    /// A key of a circle, if a copy for this device opens.
-    pub(crate) fn circle_key(
-        &self,
-        state: &mut State,
-        circle: &Circle,
-        epoch: &EpochId,
-        known: &KnownEpoch,
-    ) -> Option<EpochKey> {
-        if let Some(key) = state.circle_keys.get(&(*circle, *epoch)) {
-            return Some(key.clone());
-        }
-        let own = state.own.as_ref()?;
-        let space = circle.bound_to();
-        let copies = known.wraps.get(&own.device())?;
-        let key = copies
-            .iter()
-            .find_map(|(_, copy)| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).ok())?;
-        state.circle_keys.insert((*circle, *epoch), key.clone());
-        Some(key)
-    }
-
-    /// Accounts that hold a key of a circle for sure: see [`Devices::proven`].
-    fn proven_holders(
-        state: &State,
-        circle: &Circle,
-        (epoch, known): (&EpochId, &KnownEpoch),
-        devices: &Devices,
-    ) -> BTreeSet<AccountId> {
-        let Some(own) = state.own.as_ref() else { return BTreeSet::new() };
-        let space = circle.bound_to();
-        let opens = |copy: &[u8]| EpochKey::unwrap_in(copy, epoch, &space, &own.secret).is_ok();
-        devices.proven(known, own.account, opens, &own.device())
     }
 
     /// The key to seal with now: the newest that everybody who takes part holds, and nobody
@@ -209,6 +188,7 @@ impl Replica {
         (kept, talk): (&KeptConversation, &Arc<Talk>),
         now_ms: u64,
     ) -> Result<EpochKey, EngineError> {
+        self.tend_prekey(state, work, now_ms)?;
         let devices = self.devices_of(state, talk)?;
         if let Some(account) = devices.unknown.first() {
             return Err(EngineError::Denied(format!(
@@ -239,7 +219,7 @@ impl Replica {
                 continue;
             }
             let Some(key) = self.circle_key(state, circle, epoch, known) else { continue };
-            let mut proven = Self::proven_holders(state, circle, (epoch, known), devices);
+            let mut proven = self.proven_holders(state, circle, (epoch, known), devices)?;
             if talk.shares_past && devices.includes(&proven) {
                 proven = devices.everybody();
             }
@@ -257,7 +237,8 @@ impl Replica {
         let excluded = devices.revoked.iter();
         wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
         self.pass_on(state, work, circle, key.id(), wraps, now_ms)?;
-        state.circle_keys.insert((*circle, key.id()), key.clone());
+        state.circle_keys.insert((*circle, key.id()), HeldKey::made(key.clone()));
+        self.keep_key(state, circle, &key);
         Ok(key)
     }
 
@@ -266,12 +247,12 @@ impl Replica {
         &self,
         circle: &Circle,
         key: &EpochKey,
-        devices: &[(DeviceId, SealKey)],
+        devices: &[(DeviceId, SealTo)],
     ) -> Result<Vec<Wrap>, EngineError> {
         let space = circle.bound_to();
-        let copies = devices.iter().map(|(device, seal_key)| {
+        let copies = devices.iter().map(|(device, to)| {
             let sealed = key
-                .wrap_in(&space, seal_key, &*self.entropy)
+                .wrap_to(&space, to, &*self.entropy)
                 .map_err(|error| EngineError::Denied(error.to_string()))?;
             Ok(Wrap { device: *device, sealed })
         });
@@ -311,6 +292,8 @@ impl Replica {
             Circle::Channel(hub, channel) => {
                 self.append_to_channel(state, work, hub, channel, entry, now_ms)?;
             }
+            // Each report brings its own key along.
+            Circle::Reports(_) => {}
         }
         Ok(())
     }
@@ -335,6 +318,18 @@ impl Replica {
         Ok(())
     }
 
+    /// Whether the own account takes part in any conversation.
+    pub(in crate::replica) fn converses(&self, state: &mut State) -> Result<bool, EngineError> {
+        let Some(me) = state.own.as_ref().map(|own| own.account) else { return Ok(false) };
+        let kept = self.conversations_kept(state)?;
+        for known in kept.values().filter(|k| k.standing == ConversationStanding::Accepted) {
+            if self.talk_of(state, &known.id, &known.genesis)?.is_member(&me) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Passes keys of conversations and private channels on to devices that were linked since, answers who asks for one, and asks for
     /// those of which the copies do not open. Doing it twice writes nothing more.
     ///
@@ -347,6 +342,7 @@ impl Replica {
         }
         let kept = self.conversations_kept(&mut state)?;
         let mut work = Work::default();
+        self.replace_lost(&mut state, &mut work, now_ms)?;
         for conversation in kept.values() {
             if conversation.standing == ConversationStanding::Accepted {
                 self.mend_conversation(&mut state, &mut work, conversation, now_ms)?;
@@ -374,7 +370,7 @@ impl Replica {
                 continue;
             }
             let Some(key) = self.circle_key(state, circle, epoch, known) else { continue };
-            let accounts = Self::proven_holders(state, circle, (epoch, known), devices);
+            let accounts = self.proven_holders(state, circle, (epoch, known), devices)?;
             let to = devices.good.iter().filter(|(device, (account, _))| {
                 accounts.contains(account) && !known.excluded.contains(device)
             });
@@ -419,6 +415,26 @@ impl Replica {
         self.mend_circle(state, work, &circle, (&talk, &devices), now_ms)
     }
 
+    /// Whether a key of which no copy opens here is to be asked for: it never was, or since it was a copy
+    /// came for a prekey whose half is not here.
+    fn has_to_ask(state: &State, known: &KnownEpoch, devices: &Devices) -> bool {
+        let Some(own) = state.own.as_ref() else { return false };
+        let device = own.device();
+        let Some(copies) = known.wraps.get(&device) else { return false };
+        let Some(asked) = known.asks.get(&device) else { return true };
+        let newest = own.newest_half().map(|half| half.secret.public());
+        if newest.is_none() || asked.contains(&newest) {
+            return false;
+        }
+        let place = |tag| devices.place_of(&device, tag).unwrap_or(0);
+        let asked = asked.iter().map(|key| place(key.as_ref().map(tag_of))).max();
+        let here: BTreeSet<PrekeyTag> =
+            own.halves.iter().flatten().map(|half| tag_of(&half.secret.public())).collect();
+        let named = copies.iter().filter_map(|(_, copy)| prekey_of(copy));
+        let mut lost = named.filter(|tag| !here.contains(tag));
+        lost.any(|tag| Some(place(Some(tag))) >= asked)
+    }
+
     /// Passes keys of a circle on, answers who asks, and asks.
     pub(in crate::replica) fn mend_circle(
         &self,
@@ -433,7 +449,7 @@ impl Replica {
         let mut answers = ANSWERS_MAX;
         let mut asked = 0;
         for (epoch, known) in &talk.epochs {
-            let open = known.asks.contains(&device)
+            let open = known.asks.contains_key(&device)
                 && self.circle_key(state, circle, epoch, known).is_none();
             asked += usize::from(open);
         }
@@ -442,10 +458,11 @@ impl Replica {
                 break;
             }
             let Some(key) = self.circle_key(state, circle, epoch, known) else {
-                let asks = known.wraps.contains_key(&device) && !known.asks.contains(&device);
-                if asks && asked < ASKS_MAX {
+                if asked < ASKS_MAX && Self::has_to_ask(state, known, devices) {
                     asked += 1;
-                    let entry = Entry::Epoch { epoch: *epoch, wraps: Vec::new() };
+                    let prekey = state.own.as_ref().and_then(|own| own.newest_half());
+                    let wraps = ask_of(device, prekey.map(|half| half.secret.public()));
+                    let entry = Entry::Epoch { epoch: *epoch, wraps };
                     self.append_to_circle(state, work, circle, entry, now_ms)?;
                     room -= 1;
                 }
@@ -453,22 +470,19 @@ impl Replica {
             };
             let accounts = match talk.shares_past {
                 true => devices.everybody(),
-                false => Self::proven_holders(state, circle, (epoch, known), devices),
+                false => self.proven_holders(state, circle, (epoch, known), devices)?,
             };
             let mut lacking = devices.lacking(known, &accounts);
-            let by_me = |asks: &DeviceId| {
-                let copies = known.wraps.get(asks).into_iter().flatten();
-                copies.into_iter().any(|(by, _)| *by == device)
-            };
-            for asks in known.asks.iter().filter(|asks| !by_me(asks) && **asks != device) {
-                if let Some((account, seal_key)) = devices.good.get(asks)
+            for (asks, wanted) in known.asks.iter().filter(|(asks, _)| **asks != device) {
+                if let Some((account, to)) = devices.good.get(asks)
                     && accounts.contains(account)
                     && !known.excluded.contains(asks)
                     && !lacking.iter().any(|(other, _)| other == asks)
+                    && devices.is_unanswered(known, (asks, wanted), &device)
                     && answers > 0
                 {
                     answers -= 1;
-                    lacking.push((*asks, *seal_key));
+                    lacking.push((*asks, *to));
                 }
             }
             if !lacking.is_empty() {

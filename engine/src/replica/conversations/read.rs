@@ -202,6 +202,9 @@ impl Replica {
             } else {
                 open_entry(&sealed, &place, by_hint.get(&sealed.entry.epoch))
             };
+            if let (Ok((_, key)), Some(id)) = (&what, description.space.conversation()) {
+                self.keep_key(state, &Circle::Conversation(id), key);
+            }
             broken |= what.as_ref().err() == Some(&BROKEN);
             let (id, n, time_ms) = (item.id, item.n, item.time_ms);
             let Sealed { bodies, expires_ms, .. } = *sealed;
@@ -211,7 +214,7 @@ impl Replica {
     }
 
     /// What entries that are heard tell of the keys that they were sealed with.
-    pub(super) fn hints_used(
+    pub(in crate::replica) fn hints_used(
         &self,
         state: &mut State,
         kept: &KeptConversation,

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use super::page::Reading;
-use crate::description::Description;
+use crate::description::{Description, Space};
 use crate::hash::{ChangeId, HubId};
 use crate::hub::{ContentStanding, Hub};
 use crate::limits::{CHANNEL_DEVICES_MAX, PRIVATE_MENTIONS_MAX, SEALED_BYTES_MAX};
 use crate::model::entry::{Entry, Permissions, Private, PrivateWhat, Said};
 use crate::replica::conversations::{
-    Circle, Closed, Hints, Keys, Member, OTHER_KEY, Talk, note_epoch, open_with,
+    Circle, Closed, Hints, Keys, Member, OTHER_KEY, Talk, asked_under, note_epoch, open_with,
 };
 use crate::replica::{EngineError, Replica, State, Text, Work};
 use crate::seal::{EpochKey, SealPlace, SealedEntry};
@@ -123,7 +123,8 @@ impl Replica {
             // What names operations that are not here is read and not passed on: the key may have been
             // opened because of a removal that they tell of.
             let heard = matches!(standing, ContentStanding::Counts { .. });
-            let given = wraps.iter().any(|wrap| !wrap.sealed.is_empty());
+            let given = asked_under(&row.device, wraps).is_none()
+                && wraps.iter().any(|wrap| !wrap.sealed.is_empty());
             if given && matches!(standing, ContentStanding::Void(_)) {
                 talk.tainted.insert(*epoch);
             }
@@ -156,6 +157,7 @@ impl Replica {
         let talk = talk.filter(|talk| talk.is_member(&me)).ok_or_else(|| {
             EngineError::Denied("this channel is private, and none of your roles reads it".into())
         })?;
+        self.tend_prekey(state, work, now_ms)?;
         let devices = self.devices_of(state, &talk)?;
         if devices.count() > CHANNEL_DEVICES_MAX {
             return Err(EngineError::Denied(format!(
@@ -257,7 +259,11 @@ impl Replica {
                 keys
             }
         };
-        Ok(open(private, &place_of(page, row.chain(), row.n), &keys))
+        let said = open(private, &place_of(page, row.chain(), row.n), &keys);
+        if let Ok((_, key)) = &said {
+            self.keep_key(state, &Circle::Channel(hub, channel), key);
+        }
+        Ok(said)
     }
 
     /// The emoji of a sealed reaction, if it opens.
@@ -357,6 +363,45 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    /// Whether the own account reads any private channel.
+    pub(in crate::replica) fn reads_channels(
+        &self,
+        state: &mut State,
+    ) -> Result<bool, EngineError> {
+        let Some(me) = state.own.as_ref().map(|own| own.account) else { return Ok(false) };
+        for kept in self.hubs_kept(state)? {
+            let Some(known) = self.hub_of(state, &kept.id)? else { continue };
+            let mut private = known.private_channels().into_iter();
+            if private.any(|channel| known.readers(&channel).is_some_and(|all| all.contains(&me))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What all that stands in a channel tells of the keys that it was sealed with.
+    pub(in crate::replica) fn hints_here(
+        &self,
+        state: &mut State,
+        hub: &HubId,
+        channel: &ChangeId,
+    ) -> Result<Hints, EngineError> {
+        let mut used = Hints::new();
+        for (doc, page) in self.documents(state, &Space::Hub(*hub).id())? {
+            if page.channel_id() != Some(*channel) {
+                continue;
+            }
+            for (key, chain) in self.chains_of(state, &doc)? {
+                for item in self.log_items(&key, 1, chain.held)? {
+                    if let Entry::Private(private) = item.entry {
+                        used.insert(private.entry.epoch);
+                    }
+                }
+            }
+        }
+        Ok(used)
     }
 
     /// What messages of a channel that count tell of the keys that they were sealed with.

@@ -1,7 +1,7 @@
 //! Keys of rows about conversations.
 
 use super::join;
-use crate::hash::{ChangeId, ConversationId, DeviceId};
+use crate::hash::{ChangeId, ConversationId, DeviceId, EpochId, SealKey, SpaceId};
 
 /// What conversations that were told of here began with.
 pub const CONVERSATIONS: &[u8] = b"C";
@@ -33,6 +33,22 @@ pub const EXPIRING: &[u8] = b"E";
 #[must_use]
 pub fn expiring(at_ms: u64, id: &ChangeId) -> Vec<u8> {
     join(b'E', &[&at_ms.to_be_bytes(), id.as_bytes()])
+}
+
+/// Halves of prekeys of this device.
+pub const PREKEYS: &[u8] = b"P";
+/// The half of a prekey of this device.
+#[must_use]
+pub fn prekey(public: &SealKey) -> Vec<u8> {
+    join(b'P', &[public.as_bytes()])
+}
+
+/// Keys of conversations and private channels, and of reports, that opened here.
+pub const KEYRING: &[u8] = b"N";
+/// A key that opened here.
+#[must_use]
+pub fn keyring(bound_to: &SpaceId, epoch: &EpochId) -> Vec<u8> {
+    join(b'N', &[bound_to.as_bytes(), epoch.as_bytes()])
 }
 
 /// When, and the entry.

@@ -232,15 +232,13 @@ fn opens_for(
     posts: &[ChangeId],
 ) -> Vec<ChangeId> {
     let (author, reader) = (&network.parties[0].replica, &network.parties[who].replica);
-    let secret = reader.lock().own.as_ref().unwrap().secret.to_bytes();
-    let secret = crate::identity::DeviceSecret::from_bytes(&secret).unwrap();
-    let mut state = author.lock();
-    let (kept, talk) = author.known_conversation(&mut state, id).unwrap();
+    let device = reader.device().unwrap();
+    let (kept, talk) = author.known_conversation(&mut author.lock(), id).unwrap();
     let space = Space::Conversation(*id).id();
     let mut hints = Vec::new();
     for (epoch, known) in talk.epochs.iter().chain(&talk.lost) {
-        for (_, copy) in known.wraps.get(&secret.id()).into_iter().flatten() {
-            if crate::seal::EpochKey::unwrap_in(copy, epoch, &space, &secret).is_ok() {
+        for (_, copy) in known.wraps.get(&device).into_iter().flatten() {
+            if reader.opens_copy(copy, epoch, &space) {
                 hints.push(crate::seal::hint_of(epoch));
             }
         }

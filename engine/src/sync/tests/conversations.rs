@@ -9,6 +9,7 @@ mod keys;
 mod members;
 mod oracle;
 mod policy;
+mod prekeys;
 mod reading;
 mod weekly;
 

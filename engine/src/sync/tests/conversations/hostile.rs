@@ -28,7 +28,7 @@ pub(super) fn seal(replica: &Replica, id: &ConversationId, plain: &[u8]) -> Seal
     let me = replica.account().unwrap();
     let page = Description::conversation(*id, me, 0);
     let mut state = replica.lock();
-    let key = state.circle_keys.values().next().unwrap().clone();
+    let key = state.circle_keys.values().find_map(|held| held.key.clone()).unwrap();
     let (chain, held) = replica.own_chain(&mut state, &page).unwrap();
     let (n, previous_link) = (held.held + 1, held.link);
     let place = SealPlace { space: page.space.id(), chain, n, previous_link };
@@ -145,7 +145,7 @@ fn a_key_that_names_an_outsider_is_not_used_any_more() {
     let path = outsider.replica.path(&secret).unwrap().unwrap();
     let seal_key = path.verify(&outsider.replica.verifier).unwrap().seal_key();
     let author = &network.parties[0].replica;
-    let key = author.lock().circle_keys.values().next().unwrap().clone();
+    let key = author.lock().circle_keys.values().find_map(|held| held.key.clone()).unwrap();
     let sealed =
         key.wrap_in(&Space::Conversation(id).id(), &seal_key, &SeededEntropy::new(1)).unwrap();
     let wraps = vec![Wrap { device: secret, sealed }];

@@ -5,7 +5,6 @@ use super::{friends, network, run, say, texts};
 use crate::description::Space;
 use crate::entropy::SeededEntropy;
 use crate::hash::{ConversationId, DeviceId, EpochId, SealKey};
-use crate::identity::DeviceSecret;
 use crate::model::entry::{ConversationGenesis, Entry, Wrap};
 use crate::replica::ConversationStanding;
 use crate::seal::{EpochKey, WRAP_BYTES, hint_of};
@@ -33,12 +32,10 @@ fn opens(of: &Home, to: &Home, id: &ConversationId, epoch: &EpochId) -> bool {
     let mut state = of.replica.lock();
     let (_, talk) = of.replica.known_conversation(&mut state, id).unwrap();
     drop(state);
-    let secret = to.replica.lock().own.as_ref().unwrap().secret.to_bytes();
-    let secret = DeviceSecret::from_bytes(&secret).unwrap();
     let space = Space::Conversation(*id).id();
     let copies = talk.epochs.get(epoch).and_then(|known| known.wraps.get(&device(to)));
     let mut copies = copies.into_iter().flatten();
-    copies.any(|(_, copy)| EpochKey::unwrap_in(copy, epoch, &space, &secret).is_ok())
+    copies.any(|(_, copy)| to.replica.opens_copy(copy, epoch, &space))
 }
 
 #[test]

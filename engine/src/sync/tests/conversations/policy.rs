@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{network, say, texts};
-use crate::description::Space;
 use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, EpochId};
-use crate::replica::Text;
-use crate::seal::{EpochKey, hint_of};
+use crate::limits::EPOCH_AGE_MS_MAX;
+use crate::replica::{Circle, Text};
+use crate::seal::hint_of;
 use crate::sync::sim::{Chance, Network};
 use crate::sync::tests::replicas::{Home, NOW, link, person};
 
@@ -328,6 +328,12 @@ impl World {
         home.replica.mend_conversations(self.now).unwrap();
     }
 
+    /// Weeks go by, and somebody's node looks at his prekey.
+    fn leap(&mut self, at: usize) {
+        self.now += (1 + self.chance.below(5)) * EPOCH_AGE_MS_MAX;
+        self.network.parties[at].replica.tend_prekeys(self.now).unwrap();
+    }
+
     fn check(&self) {
         let founder = &self.network.parties[0];
         // All copies that anybody has of any key.
@@ -344,7 +350,7 @@ impl World {
                 }
             }
         }
-        let space = Space::Conversation(self.id).id();
+        let circle = Circle::Conversation(self.id);
         let shown = founder.replica.conversation(&self.id, 10_000).unwrap();
         let heard =
             |id: &ChangeId| shown.iter().any(|m| m.id == *id && matches!(m.text, Text::Here(_)));
@@ -358,14 +364,9 @@ impl World {
         let entitled = self.policy.entitled();
         for (at, home) in self.network.parties.iter().enumerate() {
             let (device, account) = self.device(at);
-            let secret = &home.replica.lock().own.as_ref().unwrap().secret.to_bytes();
-            let secret = crate::identity::DeviceSecret::from_bytes(secret).unwrap();
             for (_, epoch, text) in &self.policy.messages {
-                let copies = copies.get(&(*epoch, device));
-                let opens = copies
-                    .into_iter()
-                    .flatten()
-                    .any(|copy| EpochKey::unwrap_in(copy, epoch, &space, &secret).is_ok());
+                let copies = copies.get(&(*epoch, device)).map_or(&[][..], Vec::as_slice);
+                let opens = home.replica.opens_circle(&circle, epoch, copies);
                 // What nobody hears any more need not be passed on: who did so had heard it.
                 let at_least = match used.contains(epoch) {
                     true => &self.policy.passed_on,
@@ -428,13 +429,14 @@ fn history(seed: u64) {
     let steps = 24 + world.chance.below(24);
     for _ in 0..steps {
         let at = world.pick();
-        match world.chance.below(15) {
+        match world.chance.below(17) {
             0 => world.link(at),
             1 => world.revoke(at),
             2 | 3 => world.member(),
             4..=8 => world.write(at),
             9 => world.leave(at),
             10 | 11 => world.mend(at),
+            12 | 13 => world.leap(at),
             _ => {
                 let other = world.pick();
                 if other != at {
@@ -444,7 +446,8 @@ fn history(seed: u64) {
         }
     }
     world.everybody_meets();
-    for _ in 0..2 {
+    // Who lost a prekey asks anew, once he knows, and is answered once that is known.
+    for _ in 0..4 {
         // Who is out heard last of what was so when he was in: his keys are his to pass on among
         // his own devices, which is no question here.
         let entitled = world.policy.entitled();
