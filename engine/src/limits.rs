@@ -24,6 +24,8 @@ pub const MAP_BYTES_MAX: u64 = 1024 * 1024;
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of the text of a draft: it is the value of a map, and with its seal it fits a change.
 pub const DRAFT_BYTES_MAX: usize = 48 * 1024;
+/// Bytes of a note about somebody whom one blocks.
+pub const BLOCK_NOTE_BYTES_MAX: usize = 1024;
 /// Bytes of the picture of a profile, salt not counted.
 pub const PICTURE_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of a body's salt: a deleted "yes" cannot be guessed from its hash.

@@ -19,10 +19,15 @@ const LIMITED: &str = "canary-limited-71d2f8";
 const LIST: &str = "canary-list-c08e64";
 const TITLE: &str = "canary-title-5b9a1d";
 const PETNAME: &str = "canary-petname-e6f203";
+const NOTE: &str = "canary-note-90ab47";
+/// In a hub that its members alone keep.
+const HUB: &str = "canary-hub-3d15f9";
+/// In a private channel of a hub that the node in between keeps.
+const CHANNEL: &str = "canary-channel-b7208c";
 /// What everybody may read.
 const PUBLIC: &str = "canary-public-28b7ca";
 
-const SECRETS: [&str; 6] = [DIRECT, DRAFT, LIMITED, LIST, TITLE, PETNAME];
+const SECRETS: [&str; 9] = [DIRECT, DRAFT, LIMITED, LIST, TITLE, PETNAME, NOTE, HUB, CHANNEL];
 
 /// How what is compressed begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -134,10 +139,21 @@ fn write(ada: &Home, bob: &str, more: &[&str]) {
     write(&["dm", "send", bob, &text(DIRECT)]);
     write(&["dm", "group", "create", TITLE, "--with", bob]);
     write(&["draft", "create", &text(DRAFT)]);
+    write(&["block", &"c0".repeat(32), "--note", &text(NOTE)[..900]]);
+    write(&["hub", "send", "Cellar/wine", &text(HUB)]);
+    write(&["hub", "send", "Makers/board", &text(CHANNEL)]);
     write(&["audience", "create", LIST]);
     write(&["audience", "add", LIST, bob]);
     write(&["post", &text(LIMITED), "--audience", &format!("list:{LIST}")]);
     write(&["post", &text(PUBLIC)]);
+}
+
+/// Ada makes a hub for all with a private channel, and one that its members alone keep.
+fn found_hubs(ada: &Home, more: &[&str]) {
+    let found = |args: &[&str]| ada.ok(&[args, more].concat());
+    found(&["hub", "create", "Makers", "--channel", "general"]);
+    found(&["hub", "channel", "create", "Makers/board", "--private"]);
+    found(&["hub", "create", "Cellar", "--private", "--channel", "wine"]);
 }
 
 #[test]
@@ -173,6 +189,15 @@ fn a_hub_that_carries_it_its_logs_and_the_wire_do_not_have_it() {
         };
         devices(&ada, &accounts[1]) && devices(&bob, &accounts[0])
     });
+    found_hubs(&ada, &[]);
+    let makers = ada.json(&["hub", "show", "Makers"])[0]["id"].as_str().unwrap().to_owned();
+    hub.ok(&["hub", "serve", &makers]);
+    // What is kept by members alone goes between them.
+    bob.ok(&["node", "connect", &nodes[0].ticket()]);
+    for name in ["Makers", "Cellar"] {
+        let ticket = ada.ok(&["hub", "invite", name]);
+        bob.ok(&["hub", "join", ticket.lines().next().unwrap()]);
+    }
     write(&ada, &accounts[1], &[]);
     let reads = |args: &[&str], word: &str| bob.run(args).out.contains(word);
     until("Bob reads all that is for him", || {
@@ -180,7 +205,16 @@ fn a_hub_that_carries_it_its_logs_and_the_wire_do_not_have_it() {
             && reads(&["dm", "list"], TITLE)
             && reads(&["feed"], LIMITED)
             && reads(&["feed"], PUBLIC)
+            && reads(&["hub", "read", "Makers/board"], CHANNEL)
+            && reads(&["hub", "read", "Cellar/wine"], HUB)
     });
+    // The node in between keeps the one, without a word of it, and not the other.
+    let kept = |name: &str| hub.run(&["hub", "read", name]);
+    until("the node in between has the private channel", || {
+        let read = kept("Makers/board").out;
+        read.contains("sealed") && !read.contains(CHANNEL)
+    });
+    assert_eq!(kept("Cellar/wine").code, 13);
     until("the hub has what is private of both", || {
         [&ada, &bob].iter().all(|home| {
             let states = home.json(&["sync", "status"]);
@@ -260,6 +294,7 @@ fn claim_a_passphrase_closes_what_is_sealed() {
         [&who, &device].map(|id| rows.chunks(2).any(|row| has(&row[0], &own) && has(&row[1], id)))
     };
     assert_eq!(carried(), [false, false]);
+    found_hubs(&ada, &more);
     write(&ada, &who, &more);
     assert_eq!(carried(), [true, true]);
     let talks = said(&["dm", "list", "--jq", ".id"]);

@@ -134,7 +134,7 @@ fn people(all: &mut Samples, ada: &Home, bob: &Home) {
         &["mute", "list"],
         &["unmute", &bob],
         &["unfollow", &bob],
-        &["block", &bob],
+        &["block", &bob, "--note", "sells watches"],
         &["block", "list"],
         &["unblock", &bob],
         &["sub", "add", &bob],

@@ -44,6 +44,9 @@ pub(crate) struct Block {
     /// Account ids or @petnames; - reads them from stdin
     #[arg(value_name = "WHO", required = true)]
     who: Vec<String>,
+    /// Why, for your own devices alone
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
     /// Or a list.
     #[command(subcommand)]
     list: Option<ListBlocks>,
@@ -87,7 +90,8 @@ impl Block {
             return context.list(&BlockList {}).await;
         }
         let say = |record: &Record| said(record, "You block");
-        context.each(&self.who, |who| BlockAdd { who }, Print::Nothing, &say).await
+        let request = |who| BlockAdd { who, note: self.note.clone() };
+        context.each(&self.who, request, Print::Nothing, &say).await
     }
 }
 

@@ -341,12 +341,14 @@ pub(super) fn policy(policy: &Policy) -> View {
 
 pub(super) fn relation(relation: &Relation) -> View {
     let petname = relation.petname.as_deref().map(|name| format!("@{name}"));
-    View::Row(vec![
+    let mut cells = vec![
         Cell::Id(relation.account.clone()),
         Cell::Name(petname.unwrap_or_default()),
         Cell::text(relation.name.as_deref()),
         Cell::Time(relation.since.clone().unwrap_or_default()),
-    ])
+    ];
+    cells.extend(relation.note.as_deref().map(|note| Cell::text(Some(note))));
+    View::Row(cells)
 }
 
 #[cfg(test)]

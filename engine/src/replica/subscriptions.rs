@@ -9,6 +9,7 @@ use crate::change::value::Value;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{SectionClass, Space};
 use crate::hash::{AccountId, SpaceId};
+use crate::limits::BLOCK_NOTE_BYTES_MAX;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::Section;
 
@@ -228,6 +229,41 @@ impl Replica {
         Ok(true)
     }
 
+    /// Blocks an account, with a note that own devices alone can read; `None` leaves the note that
+    /// there is as it is.
+    ///
+    /// # Errors
+    /// As [`Replica::edit_private`], and if the note is longer than [`BLOCK_NOTE_BYTES_MAX`].
+    pub fn block(
+        &self,
+        account: AccountId,
+        note: Option<&str>,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
+        let Some(note) = note.filter(|note| !note.is_empty()) else {
+            return self.set_listed(BLOCKS, account, true, now_ms).map(drop);
+        };
+        if note.len() > BLOCK_NOTE_BYTES_MAX {
+            return Err(EngineError::Invalid(format!(
+                "a note of {} bytes, limit {BLOCK_NOTE_BYTES_MAX}",
+                note.len()
+            )));
+        }
+        if self.block_note(&account)?.as_deref() != Some(note) {
+            let edit = (account.to_string(), Some(Value::from(note)));
+            self.edit_private(BLOCKS, vec![edit], now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// What own devices noted about somebody who is blocked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn block_note(&self, account: &AccountId) -> Result<Option<String>, EngineError> {
+        self.text_about(BLOCKS, account)
+    }
+
     /// Gives an account a local name, known to own devices only.
     ///
     /// # Errors
@@ -251,8 +287,13 @@ impl Replica {
     /// # Errors
     /// If the store fails.
     pub fn petname(&self, account: &AccountId) -> Result<Option<String>, EngineError> {
+        self.text_about(PETNAMES, account)
+    }
+
+    /// The text that a private map has of an account.
+    fn text_about(&self, name: &str, account: &AccountId) -> Result<Option<String>, EngineError> {
         let key = account.to_string();
-        let fields = self.private_map(PETNAMES)?;
+        let fields = self.private_map(name)?;
         let found = fields.into_iter().find(|field| field.key == key);
         Ok(found.and_then(|field| field.value.as_text().map(str::to_owned)))
     }

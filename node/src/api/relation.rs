@@ -23,7 +23,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<FollowAdd, _>(router, follow);
     let router = blocking::<FollowRemove, _>(router, unfollow);
     let router = blocking::<FollowList, _>(router, |app, _: FollowList| list(app, FOLLOWS));
-    let router = blocking::<BlockAdd, _>(router, |app, r: BlockAdd| set(app, BLOCKS, &r.who, true));
+    let router = blocking::<BlockAdd, _>(router, block);
     let router =
         blocking::<BlockRemove, _>(router, |app, r: BlockRemove| set(app, BLOCKS, &r.who, false));
     let router = blocking::<BlockList, _>(router, |app, _: BlockList| list(app, BLOCKS));
@@ -51,6 +51,7 @@ fn relation(
         account: account.to_string(),
         petname: replica.petname(&account)?,
         name: resolve::profile_name(replica, &account)?,
+        note: if kind == BLOCKS { replica.block_note(&account)? } else { None },
         since: None,
         removed: removed.into(),
     };
@@ -103,14 +104,24 @@ fn unfollow(app: &App, request: FollowRemove) -> Result<Record, ErrorRecord> {
     relation(&replica, FOLLOWS, account, true)
 }
 
+fn block(app: &App, request: BlockAdd) -> Result<Record, ErrorRecord> {
+    let replica = app.replica()?;
+    let account = other(&replica, &request.who)?;
+    if request.note.as_ref().is_some_and(|note| note.chars().any(char::is_control)) {
+        return Err(
+            ErrorRecord::new(ErrorKind::Usage, "a note is one line").with_hint("mosaic help block")
+        );
+    }
+    replica.block(account, request.note.as_deref(), clock::now_ms())?;
+    // Nothing more is sealed to him.
+    replica.bar_reader(&account, clock::now_ms())?;
+    relation(&replica, BLOCKS, account, false)
+}
+
 fn set(app: &App, kind: &'static str, who: &str, listed: bool) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let account = other(&replica, who)?;
     replica.set_listed(kind, account, listed, clock::now_ms())?;
-    if kind == BLOCKS && listed {
-        // Nothing more is sealed to him.
-        replica.bar_reader(&account, clock::now_ms())?;
-    }
     relation(&replica, kind, account, !listed)
 }
 

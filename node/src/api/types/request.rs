@@ -357,6 +357,8 @@ requests! { OWN_PATHS OWN_OPERATIONS;
     "/v1/block/add" any BlockAdd {
         /// Account id prefix or `@petname`.
         who: String,
+        /// One line about it that own devices alone can read; up to 1,024 bytes.
+        note: Option<String>,
     }
     /// Ends a block. Answers one `block`.
     "/v1/block/remove" any BlockRemove {

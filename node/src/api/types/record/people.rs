@@ -376,6 +376,8 @@ records! {
         petname: Option<String>,
         /// Name from its profile.
         name: Option<String>,
+        /// What we noted about somebody we block.
+        note: Option<String>,
         /// Since when.
         since: Option<String>,
         /// Whether it ends with this operation.
