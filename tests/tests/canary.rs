@@ -156,6 +156,35 @@ fn found_hubs(ada: &Home, more: &[&str]) {
     found(&["hub", "create", "Cellar", "--private", "--channel", "wine"]);
 }
 
+/// Bob joins both, and a node in between keeps the one.
+fn join_hubs(ada: &Home, bob: &Home, between: &Home) {
+    let makers = ada.json(&["hub", "show", "Makers"])[0]["id"].as_str().unwrap().to_owned();
+    between.ok(&["hub", "serve", &makers]);
+    for name in ["Makers", "Cellar"] {
+        let ticket = ada.ok(&["hub", "invite", name]);
+        bob.ok(&["hub", "join", ticket.lines().next().unwrap()]);
+    }
+}
+
+/// Waits until a node in between has all that it carries.
+fn carries(between: &Home, homes: [&Home; 2]) {
+    // It keeps the hub for all, without a word of its private channel, and not the other.
+    let kept = |name: &str| between.run(&["hub", "read", name]);
+    until("the node in between has the private channel", || {
+        let read = kept("Makers/board").out;
+        read.contains("sealed") && !read.contains(CHANNEL)
+    });
+    assert_eq!(kept("Cellar/wine").code, 13);
+    until("the node in between has what is private of both", || {
+        homes.iter().all(|home| {
+            let states = home.json(&["sync", "status"]);
+            let private = states.iter().filter(|state| state["section"] == "private");
+
+            private.clone().count() > 0 && private.clone().all(|state| state["state"] == "in-sync")
+        })
+    });
+}
+
 #[test]
 fn a_hub_that_carries_it_its_logs_and_the_wire_do_not_have_it() {
     let root = tempfile::tempdir().unwrap();
@@ -190,14 +219,9 @@ fn a_hub_that_carries_it_its_logs_and_the_wire_do_not_have_it() {
         devices(&ada, &accounts[1]) && devices(&bob, &accounts[0])
     });
     found_hubs(&ada, &[]);
-    let makers = ada.json(&["hub", "show", "Makers"])[0]["id"].as_str().unwrap().to_owned();
-    hub.ok(&["hub", "serve", &makers]);
     // What is kept by members alone goes between them.
     bob.ok(&["node", "connect", &nodes[0].ticket()]);
-    for name in ["Makers", "Cellar"] {
-        let ticket = ada.ok(&["hub", "invite", name]);
-        bob.ok(&["hub", "join", ticket.lines().next().unwrap()]);
-    }
+    join_hubs(&ada, &bob, &hub);
     write(&ada, &accounts[1], &[]);
     let reads = |args: &[&str], word: &str| bob.run(args).out.contains(word);
     until("Bob reads all that is for him", || {
@@ -208,20 +232,7 @@ fn a_hub_that_carries_it_its_logs_and_the_wire_do_not_have_it() {
             && reads(&["hub", "read", "Makers/board"], CHANNEL)
             && reads(&["hub", "read", "Cellar/wine"], HUB)
     });
-    // The node in between keeps the one, without a word of it, and not the other.
-    let kept = |name: &str| hub.run(&["hub", "read", name]);
-    until("the node in between has the private channel", || {
-        let read = kept("Makers/board").out;
-        read.contains("sealed") && !read.contains(CHANNEL)
-    });
-    assert_eq!(kept("Cellar/wine").code, 13);
-    until("the hub has what is private of both", || {
-        [&ada, &bob].iter().all(|home| {
-            let states = home.json(&["sync", "status"]);
-            let private = states.iter().filter(|state| state["section"] == "private");
-            private.clone().count() > 0 && private.clone().all(|state| state["state"] == "in-sync")
-        })
-    });
+    carries(&hub, [&ada, &bob]);
     for node in nodes {
         node.stop();
     }

@@ -350,12 +350,13 @@ impl Session {
             let same = || Ok::<_, Fault>(Some(self.digest(&section, exchange)?) == told);
             let equal = !compared || alike || (told.is_some() && same()?);
             let outcome = self.section_outcome(section, equal, missing_here > 0, exchange)?;
-            if equal && (compared || !self.equal_noted) {
+            if !equal {
+                self.equal_noted.remove(&section);
+            } else if self.equal_noted.insert(section) || compared {
                 self.note_equal(&section, exchange)?;
             }
             sections.push(outcome);
         }
-        self.equal_noted = true;
         let outcome = Outcome {
             remote: self.remote,
             kind: OutcomeKind::Round,

@@ -9,7 +9,7 @@ use crate::sync::finish::DIGESTS_PER_FRAME;
 use crate::sync::give::{ChainJob, Job};
 use crate::sync::ledger::Ledger;
 use crate::sync::missing::counts;
-use crate::sync::outcome::{Counters, Outcome, OutcomeKind};
+use crate::sync::outcome::{Counters, Outcome, OutcomeKind, SectionState};
 use crate::sync::session::{Fault, PROTOCOL, Session};
 use crate::wire::{Done, Message, Reason, Scope, ScopeKind, SectionDigest};
 
@@ -202,6 +202,12 @@ impl Session {
             for (section, chain, n) in &sent.chains {
                 self.note_peer_has(*chain, *n);
                 self.note_shown(*section, *chain, *n, exchange)?;
+            }
+        }
+        for outcome in &sections {
+            // What came to both some other way is not known to be there before a round says so.
+            if ledger.causes_total > 0 || outcome.state != SectionState::Equal {
+                self.equal_noted.remove(&outcome.section);
             }
         }
         let repairable = |reason: Reason| {

@@ -11,7 +11,7 @@
 //!         Give, End ───► ◄──────── Done             news, in either direction
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
@@ -224,7 +224,8 @@ pub struct Session {
     shown: BTreeMap<Section, BTreeMap<ChainKey, u64>>,
     shown_count: usize,
     pub(super) repaired: Option<(u64, u64)>,
-    pub(super) equal_noted: bool,
+    /// Sections of which all tips were noted as shown by the remote.
+    pub(super) equal_noted: BTreeSet<Section>,
     pub(super) missing_there: u64,
     pub(super) check_due: Option<u64>,
     pub(super) settle_ms: u64,
@@ -274,7 +275,7 @@ impl Session {
             shown: BTreeMap::new(),
             shown_count: 0,
             repaired: None,
-            equal_noted: false,
+            equal_noted: BTreeSet::new(),
             missing_there: 0,
             check_due: None,
             settle_ms: options.settle_ms,

@@ -10,6 +10,7 @@ mod meetings;
 mod model;
 mod receipts;
 mod replicas;
+mod shown;
 mod sketches;
 
 use std::collections::BTreeSet;

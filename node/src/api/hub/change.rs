@@ -23,6 +23,9 @@ use crate::api::types::{
 use crate::app::App;
 use crate::clock;
 
+/// The least that a hub gives each member.
+const MEMBER_BYTES_MIN: u64 = 64 * 1024;
+
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<HubChange, _>(router, change);
     let router = blocking::<HubOwners, _>(router, owners);
@@ -46,6 +49,16 @@ fn change(app: &App, request: HubChange) -> Result<Record, ErrorRecord> {
     }
     check_length("text about a hub", request.about.as_deref(), TOPIC_BYTES_MAX)?;
     check_length("reason", Some(&request.reason), HUB_REASON_BYTES_MAX)?;
+    if let Some(bytes) = request.member_bytes.filter(|bytes| (1..MEMBER_BYTES_MIN).contains(bytes))
+    {
+        let message = format!(
+            "{bytes} bytes are too few for anybody to write: give each member {MEMBER_BYTES_MIN} at \
+             least, or 0 to leave it to nodes"
+        );
+        return Err(
+            ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub mod set --help")
+        );
+    }
     let settings = [
         request.name.map(HubSetting::Name),
         request.about.map(HubSetting::About),
