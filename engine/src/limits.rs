@@ -139,6 +139,8 @@ pub const POLL_OPTIONS_MAX: usize = 32;
 pub const POLL_OPTION_BYTES_MAX: usize = 100;
 /// How long a key of a conversation is sealed with: a week, in milliseconds.
 pub const EPOCH_AGE_MS_MAX: u64 = 7 * 24 * 3_600_000;
+/// How long a key of texts that expire is sealed with: a day, in milliseconds.
+pub const EXPIRING_EPOCH_AGE_MS_MAX: u64 = 24 * 3_600_000;
 /// How long a device is sealed to with one prekey: 30 days, in milliseconds.
 pub const PREKEY_AGE_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// How long the half of a prekey is kept after another took its place: 60 days, in milliseconds.

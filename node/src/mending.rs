@@ -26,6 +26,7 @@ pub(crate) async fn keep_mended(app: Arc<App>) {
             if let Err(error) = replica.expire(now_ms) {
                 tracing::warn!(%error, "texts whose time is over were not dropped");
             }
+            replica.forget_keys(now_ms)?;
             replica.tend_prekeys(now_ms)?;
             replica.mend_conversations(now_ms)?;
             Ok::<_, EngineError>(replica.next_expiry()?.map(|at_ms| at_ms.saturating_sub(now_ms)))

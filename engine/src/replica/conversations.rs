@@ -15,6 +15,7 @@ use crate::hash::{
     AccountId, ChangeId, ConversationId, DeviceId, EpochId, HubId, Link, SealKey, SpaceId, derive,
 };
 use crate::model::entry::{ConversationGenesis, Entry, Wrap};
+use crate::seal::hint_of;
 use crate::store::{Table, keys};
 
 mod access;
@@ -25,6 +26,7 @@ mod bundle;
 mod carried;
 mod epochs;
 mod expiry;
+mod forget;
 mod list;
 mod meet;
 mod members;
@@ -34,10 +36,12 @@ mod read;
 mod write;
 
 pub use self::access::SealedAccess;
+pub(in crate::replica) use self::age::KeyUse;
 use self::age::{Ages, Sealings};
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub(in crate::replica) use self::epochs::{Devices, Hints};
+pub(crate) use self::forget::Erased;
 pub use self::list::ConversationView;
 pub(crate) use self::members::{Member, cut_at};
 pub use self::posts::AUDIENCE_LIMITED;
@@ -87,7 +91,7 @@ pub(crate) struct KeptConversation {
 }
 
 /// A key of a conversation, as its entries tell of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct KnownEpoch {
     /// When it was opened, as claimed.
     pub since_ms: u64,
@@ -97,8 +101,23 @@ pub(crate) struct KnownEpoch {
     pub wraps: BTreeMap<DeviceId, Vec<(DeviceId, Vec<u8>)>>,
     /// Devices that it is not for, as whoever opened it knew: they were revoked.
     pub excluded: BTreeSet<DeviceId>,
+    /// When all that was sealed with it is over, [`u64::MAX`] if never.
+    pub until_ms: u64,
     /// Devices for which no copy opened, with the prekeys under which they want one.
     pub asks: BTreeMap<DeviceId, BTreeSet<Option<SealKey>>>,
+}
+
+impl Default for KnownEpoch {
+    fn default() -> Self {
+        Self {
+            since_ms: 0,
+            openers: BTreeSet::new(),
+            wraps: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+            until_ms: u64::MAX,
+            asks: BTreeMap::new(),
+        }
+    }
 }
 
 impl KnownEpoch {
@@ -237,6 +256,9 @@ impl Replica {
         }
         let mut talk = self.fold_talk(state, genesis, &known.items)?;
         talk.ages = known.sealings.ages();
+        for (epoch, told) in talk.epochs.iter_mut().chain(&mut talk.lost) {
+            told.until_ms = talk.ages.over_ms(&hint_of(epoch));
+        }
         known.talk = Arc::new(talk);
         known.stale = false;
         let talk = known.talk.clone();
@@ -270,7 +292,7 @@ impl Replica {
                     last = item.n;
                     if let Entry::Sealed(sealed) = &item.entry {
                         let hint = sealed.entry.epoch;
-                        known.sealings.note(hint);
+                        known.sealings.note(hint, sealed.expires_ms);
                         if own == Some((key.device, key.incarnation)) {
                             let place = (description.page, key.incarnation, item.n);
                             known.sealings.note_own(place, item.time_ms, hint);

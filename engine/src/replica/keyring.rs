@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::conversations::{Circle, Devices, Hints, KnownEpoch, Talk};
+use super::conversations::{Circle, Devices, Erased, Hints, KnownEpoch, Talk};
 use super::{EngineError, Replica, State};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, BlobHash, DeviceId, EpochId};
@@ -35,6 +35,8 @@ pub(crate) struct HeldKey {
     tried: BTreeSet<[u8; 8]>,
     /// With how many writers of copies it is a row.
     kept: Option<usize>,
+    /// It was erased.
+    pub erased: Option<Erased>,
 }
 
 impl HeldKey {
@@ -59,6 +61,9 @@ impl HeldKey {
     }
 
     fn parse(row: &[u8], epoch: &EpochId, secret: &DeviceSecret) -> Result<Self, EngineError> {
+        if let Some(erased) = Erased::parse(row) {
+            return Ok(Self { erased: Some(erased), ..Self::default() });
+        }
         let plain = open_at_rest(secret, PURPOSE, row).map_err(EngineError::corrupt)?;
         Self::read(&plain, epoch).map_err(EngineError::corrupt)
     }
@@ -87,7 +92,11 @@ impl Replica {
         known: &KnownEpoch,
     ) -> Option<EpochKey> {
         let mut held = self.held(state, circle, epoch).ok()?;
-        if held.key.is_none() {
+        // Something that is not over yet was sealed with it, too.
+        if held.erased.as_ref().is_some_and(|erased| erased.until_ms < known.until_ms) {
+            held.erased = None;
+        }
+        if held.key.is_none() && held.erased.is_none() {
             let device = state.own.as_ref()?.device();
             let own = known.wraps.get(&device).into_iter().flatten();
             Self::try_copies(state, &mut held, (circle, epoch), own, |held, _| held.key.is_some());
@@ -110,7 +119,7 @@ impl Replica {
         let mut held = self.held(state, circle, epoch)?;
         let own = known.wraps.get(&device).into_iter().flatten().take(OWN_COPIES_MAX);
         Self::try_copies(state, &mut held, (circle, epoch), own, |held, by| {
-            devices.owner_of(by) == Some(me) || held.by.contains(by)
+            held.erased.is_some() || devices.owner_of(by) == Some(me) || held.by.contains(by)
         });
         let by = held.by.iter().filter_map(|device| devices.owner_of(device));
         let by: BTreeSet<AccountId> = by.chain([me]).collect();
@@ -141,6 +150,30 @@ impl Replica {
         // One that is damaged is opened anew, or asked for.
         let read = row.and_then(|row| HeldKey::parse(&row, epoch, &own.secret).ok());
         Ok(read.unwrap_or_default())
+    }
+
+    /// Whether a key was erased when what is known to be sealed with it was over, by `until_ms`.
+    pub(super) fn is_erased(
+        &self,
+        state: &mut State,
+        circle: &Circle,
+        epoch: &EpochId,
+        until_ms: u64,
+    ) -> Result<bool, EngineError> {
+        Ok(self.erased(state, circle, epoch)?.is_some_and(|erased| erased.until_ms >= until_ms))
+    }
+
+    /// That a key was erased, if it was.
+    pub(super) fn erased(
+        &self,
+        state: &mut State,
+        circle: &Circle,
+        epoch: &EpochId,
+    ) -> Result<Option<Erased>, EngineError> {
+        let held = self.held(state, circle, epoch)?;
+        let erased = held.erased.clone();
+        state.circle_keys.insert((*circle, *epoch), held);
+        Ok(erased)
     }
 
     fn try_copies<'a>(

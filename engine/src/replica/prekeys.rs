@@ -16,6 +16,8 @@ use crate::seal::{EpochKey, PrekeySecret, SealError, SealTo, open_at_rest, seal_
 use crate::store::{Batch, Table, keys};
 use zeroize::Zeroizing;
 
+/// A prekey is not replaced again for as long because its half is elsewhere: a day, in milliseconds.
+const REPLACED_MS_MIN: u64 = 24 * 3_600_000;
 /// For what halves are sealed at rest.
 const PURPOSE: &str = "prekey";
 
@@ -190,7 +192,7 @@ impl Replica {
         let newest = own.newest_half();
         let due =
             newest.is_none_or(|half| now_ms.saturating_sub(half.made_ms) >= PREKEY_AGE_MS_MAX);
-        if work.prekey || !(due || self.lost_prekey(state)?.is_some()) {
+        if work.prekey || !(due || self.has_to_replace(state, now_ms)?) {
             return Ok(());
         }
         self.publish_prekey(state, work, now_ms)
@@ -204,10 +206,18 @@ impl Replica {
         now_ms: u64,
     ) -> Result<(), EngineError> {
         self.load_halves(state)?;
-        if work.prekey || self.lost_prekey(state)?.is_none() {
+        if work.prekey || !self.has_to_replace(state, now_ms)? {
             return Ok(());
         }
         self.publish_prekey(state, work, now_ms)
+    }
+
+    /// Whether the half of the last prekey is not here, and none was made for that today: two homes with
+    /// the keys of one device would answer each other without end.
+    fn has_to_replace(&self, state: &mut State, now_ms: u64) -> Result<bool, EngineError> {
+        let newest = state.own.as_ref().and_then(|own| own.newest_half());
+        let lately = newest.is_some_and(|half| now_ms.abs_diff(half.made_ms) < REPLACED_MS_MIN);
+        Ok(!lately && self.lost_prekey(state)?.is_some())
     }
 
     /// The prekey that the own log names last, if its half is not here.

@@ -72,6 +72,9 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
     let now_ms = clock::now_ms();
     let id = receiver(&replica, &request.who, now_ms)?;
     let target = request.reply_to.as_deref().map(|id| message(&replica, id)).transpose()?;
+    // Where no node runs nobody else looks.
+    replica.forget_keys(now_ms)?;
+    replica.tend_prekeys(now_ms)?;
     replica.mend_conversations(now_ms)?;
     let draft = DirectDraft { text: request.text, target, expires_after_ms: request.expires_ms };
     let written = replica.say_directly(once.as_ref(), &id, &draft, now_ms);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::hash::Incarnation;
-use crate::limits::{EPOCH_AGE_MS_MAX, EPOCH_ENTRIES_MAX};
+use crate::limits::{EPOCH_AGE_MS_MAX, EPOCH_ENTRIES_MAX, EXPIRING_EPOCH_AGE_MS_MAX};
 use crate::seal::EPOCH_HINT_BYTES;
 
 /// Own entries whose claimed times count.
@@ -22,17 +22,36 @@ type Hint = [u8; EPOCH_HINT_BYTES];
 /// An own entry: page, writing life, number there.
 type Place = (u64, Incarnation, u64);
 
+/// What a key is for: what expires gets keys of its own, so that they can be erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::replica) enum KeyUse {
+    /// What stays.
+    Lasting,
+    /// Texts that are dropped some day, and their edits.
+    Expiring,
+}
+
+/// What was sealed with one key.
+#[derive(Debug, Clone, Copy, Default)]
+struct Uses {
+    entries: u64,
+    /// Whether anything of it stays.
+    lasting: bool,
+    /// When the last text that expires is over; 0 if none does.
+    until_ms: u64,
+}
+
 /// What was sealed in a conversation, with which keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sealings {
-    entries: BTreeMap<Hint, u64>,
+    uses: BTreeMap<Hint, Uses>,
     own: BTreeMap<Place, (u64, Hint)>,
 }
 
 /// What of it the choice of a key depends on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ages {
-    entries: BTreeMap<Hint, u64>,
+    uses: BTreeMap<Hint, Uses>,
     /// When this device first sealed with a key, by its own account.
     first_ms: BTreeMap<Hint, u64>,
     /// The latest time that its last entries claim.
@@ -40,10 +59,13 @@ pub(crate) struct Ages {
 }
 
 impl Sealings {
-    /// Notes that something was sealed with a key.
-    pub(super) fn note(&mut self, hint: Hint) {
-        if self.entries.len() < COUNTED_MAX || self.entries.contains_key(&hint) {
-            *self.entries.entry(hint).or_default() += 1;
+    /// Notes that something was sealed with a key, and when its text is over, 0 for never.
+    pub(super) fn note(&mut self, hint: Hint, expires_ms: u64) {
+        if self.uses.len() < COUNTED_MAX || self.uses.contains_key(&hint) {
+            let uses = self.uses.entry(hint).or_default();
+            uses.entries += 1;
+            uses.lasting |= expires_ms == 0;
+            uses.until_ms = uses.until_ms.max(expires_ms);
         }
     }
 
@@ -74,18 +96,29 @@ impl Sealings {
             *first = now_ms.min(*first);
         }
         let latest_ms = latest.front().map_or(0, |(_, time_ms)| *time_ms);
-        Ages { entries: self.entries.clone(), first_ms, latest_ms }
+        Ages { uses: self.uses.clone(), first_ms, latest_ms }
     }
 }
 
 impl Ages {
-    /// Whether a key is not to be sealed with any more; `since_ms` is when it was opened, as
-    /// claimed.
-    pub(super) fn is_spent(&self, hint: &Hint, since_ms: u64, now_ms: u64) -> bool {
+    /// Whether a key is not to be sealed with any more, or not what is for something else;
+    /// `since_ms` is when it was opened, as claimed.
+    pub(super) fn is_spent(&self, hint: &Hint, since_ms: u64, now_ms: u64, usage: KeyUse) -> bool {
         let now_ms = now_ms.max(self.latest_ms);
         let first_ms = self.first_ms.get(hint).copied().unwrap_or(since_ms);
-        let sealed = self.entries.get(hint).copied().unwrap_or(0);
-        now_ms.saturating_sub(first_ms) >= EPOCH_AGE_MS_MAX || sealed >= EPOCH_ENTRIES_MAX
+        let uses = self.uses.get(hint).copied().unwrap_or_default();
+        let (age_ms_max, other) = match usage {
+            KeyUse::Lasting => (EPOCH_AGE_MS_MAX, uses.until_ms > 0),
+            KeyUse::Expiring => (EXPIRING_EPOCH_AGE_MS_MAX, uses.lasting),
+        };
+        other || now_ms.saturating_sub(first_ms) >= age_ms_max || uses.entries >= EPOCH_ENTRIES_MAX
+    }
+
+    /// When all that was sealed with a key is over; never if something of it stays, or nothing is
+    /// known of it.
+    pub(super) fn over_ms(&self, hint: &Hint) -> u64 {
+        let uses = self.uses.get(hint).filter(|uses| !uses.lasting && uses.until_ms > 0);
+        uses.map_or(u64::MAX, |uses| uses.until_ms)
     }
 }
 
@@ -109,14 +142,16 @@ mod tests {
             let ages = self.sealings.ages();
             let mut keys = self.keys.clone();
             keys.sort_by_key(|key| std::cmp::Reverse(*key));
-            let usable = keys.iter().find(|(since, hint)| !ages.is_spent(hint, *since, now_ms));
+            let usable = keys
+                .iter()
+                .find(|(since, hint)| !ages.is_spent(hint, *since, now_ms, KeyUse::Lasting));
             let hint = usable.map(|(_, hint)| *hint).unwrap_or_else(|| {
                 let hint = (self.keys.len() as u64).to_be_bytes();
                 self.keys.push((now_ms, hint));
                 hint
             });
             self.written += 1;
-            self.sealings.note(hint);
+            self.sealings.note(hint, 0);
             let place = (0, Incarnation::from_bytes([0; Incarnation::LEN]), self.written);
             self.sealings.note_own(place, now_ms, hint);
             hint
@@ -134,9 +169,31 @@ mod tests {
         assert_eq!(writer.write(start + EPOCH_AGE_MS_MAX + 1), second);
         let mut ages = writer.sealings.ages();
         for (sealed, spent) in [(EPOCH_ENTRIES_MAX - 1, false), (EPOCH_ENTRIES_MAX, true)] {
-            ages.entries.insert(second, sealed);
-            assert_eq!(ages.is_spent(&second, start, start + EPOCH_AGE_MS_MAX + 2), spent);
+            ages.uses.get_mut(&second).unwrap().entries = sealed;
+            let now_ms = start + EPOCH_AGE_MS_MAX + 2;
+            assert_eq!(ages.is_spent(&second, start, now_ms, KeyUse::Lasting), spent);
         }
+    }
+
+    #[test]
+    fn what_expires_has_keys_of_its_own_for_a_day() {
+        let mut sealings = Sealings::default();
+        let (lasting, expiring, both, new) = ([1; 8], [2; 8], [3; 8], [4; 8]);
+        for (hint, expires_ms) in [(lasting, 0), (expiring, 50), (expiring, 70), (both, 60)] {
+            sealings.note(hint, expires_ms);
+        }
+        sealings.note(both, 0);
+        let ages = sealings.ages();
+        let usable = |hint, usage| !ages.is_spent(&hint, 10, 20, usage);
+        let use_of = |hint| [KeyUse::Lasting, KeyUse::Expiring].map(|usage| usable(hint, usage));
+        assert_eq!(use_of(lasting), [true, false]);
+        assert_eq!(use_of(expiring), [false, true]);
+        assert_eq!((use_of(both), use_of(new)), ([false, false], [true, true]));
+        let last = 10 + EXPIRING_EPOCH_AGE_MS_MAX - 1;
+        assert!(!ages.is_spent(&expiring, 10, last, KeyUse::Expiring));
+        assert!(ages.is_spent(&expiring, 10, last + 1, KeyUse::Expiring));
+        let over = [lasting, expiring, both, new].map(|hint| ages.over_ms(&hint));
+        assert_eq!(over, [u64::MAX, 70, u64::MAX, u64::MAX]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::age::KeyUse;
 use super::{Circle, ConversationStanding, KeptConversation, KnownEpoch, Talk, ask_of};
 use crate::hash::{AccountId, DeviceId, EpochId, SealKey};
 use crate::limits::DEVICES_MAX;
@@ -120,6 +121,16 @@ impl Devices {
         Some(said + 1)
     }
 
+    /// Whether somebody has a key sealed to a key of his that he never forgets, though another is
+    /// known.
+    fn is_lasting(&self, known: &KnownEpoch) -> bool {
+        let mut told = known
+            .wraps
+            .iter()
+            .filter(|(device, _)| self.prekeys.get(device).is_some_and(|said| !said.is_empty()));
+        told.any(|(_, copies)| copies.iter().all(|(_, copy)| prekey_of(copy).is_none()))
+    }
+
     /// Whether somebody asks for a key under a prekey that is known here, and `me` wrote no copy for
     /// that one or a later one.
     fn is_unanswered(
@@ -186,6 +197,7 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
         (kept, talk): (&KeptConversation, &Arc<Talk>),
+        usage: KeyUse,
         now_ms: u64,
     ) -> Result<EpochKey, EngineError> {
         self.tend_prekey(state, work, now_ms)?;
@@ -198,7 +210,7 @@ impl Replica {
             )));
         }
         let circle = Circle::Conversation(kept.id);
-        self.current_key(state, work, &circle, (talk, &devices), now_ms)
+        self.current_key(state, work, (&circle, usage), (talk, &devices), now_ms)
     }
 
     /// The key to seal with now in a circle, opened if there is none.
@@ -206,15 +218,16 @@ impl Replica {
         &self,
         state: &mut State,
         work: &mut Work,
-        circle: &Circle,
+        (circle, usage): (&Circle, KeyUse),
         (talk, devices): (&Talk, &Devices),
         now_ms: u64,
     ) -> Result<EpochKey, EngineError> {
         let mut epochs: Vec<(&EpochId, &KnownEpoch)> = talk.epochs.iter().collect();
         epochs.sort_by_key(|(epoch, known)| std::cmp::Reverse((known.since_ms, **epoch)));
         for (epoch, known) in epochs {
-            if talk.ages.is_spent(&hint_of(epoch), known.since_ms, now_ms)
+            if talk.ages.is_spent(&hint_of(epoch), known.since_ms, now_ms, usage)
                 || talk.tainted.contains(epoch)
+                || (usage == KeyUse::Expiring && devices.is_lasting(known))
             {
                 continue;
             }
@@ -420,6 +433,10 @@ impl Replica {
     fn has_to_ask(state: &State, known: &KnownEpoch, devices: &Devices) -> bool {
         let Some(own) = state.own.as_ref() else { return false };
         let device = own.device();
+        // What is over is of no use to anybody.
+        if known.until_ms <= state.expired_ms {
+            return false;
+        }
         let Some(copies) = known.wraps.get(&device) else { return false };
         let Some(asked) = known.asks.get(&device) else { return true };
         let newest = own.newest_half().map(|half| half.secret.public());

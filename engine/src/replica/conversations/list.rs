@@ -200,6 +200,7 @@ fn view_of(
     for opened in shown_of(all) {
         match &opened.what {
             Err(MessageStanding::Waiting) => view.waiting += 1,
+            Err(MessageStanding::Expired) => view.messages += 1,
             Err(_) => continue,
             Ok(_) if gone.contains(&opened.id) => continue,
             Ok(_) => view.messages += 1,

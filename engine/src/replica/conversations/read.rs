@@ -91,6 +91,8 @@ pub struct DirectMessage {
 pub(in crate::replica) enum KeyHere {
     Open(EpochKey),
     Waiting,
+    /// It was erased when all under it was over.
+    Erased,
     /// It is no key of the own account.
     ToOthers,
 }
@@ -102,6 +104,8 @@ pub(in crate::replica) enum Closed {
     Unknown,
     /// Its key is for the own account, and not here.
     Waiting,
+    /// Its key was erased when all under it was over.
+    Erased,
     /// Its key is not for the own account.
     ToOthers,
     /// It was made with another key than it names.
@@ -137,14 +141,23 @@ impl Replica {
         talk: &Talk,
     ) -> Result<Vec<Opened>, EngineError> {
         let mut out = Vec::new();
-        let by_hint = self.keys_by_hint(state, &Circle::Conversation(kept.id), talk)?;
+        let circle = Circle::Conversation(kept.id);
+        let by_hint = self.keys_by_hint(state, &circle, talk)?;
+        let mut edits = BTreeSet::new();
+        for (epoch, _) in
+            talk.epochs.iter().chain(&talk.lost).filter(|(_, k)| k.until_ms < u64::MAX)
+        {
+            let erased = self.erased(state, &circle, epoch)?;
+            edits.extend(erased.iter().flat_map(|erased| erased.edits.iter()));
+        }
         for (doc, description) in self.documents(state, &Space::Conversation(kept.id).id())? {
             let account = &description.account;
             if !talk.members.contains_key(account) || !kept.genesis.lets_write(account) {
                 continue;
             }
             for (key, chain) in self.chains_of(state, &doc)? {
-                self.open_chain(state, &description, &key, chain.held, (talk, &by_hint), &mut out)?;
+                let known = (talk, &by_hint, &edits);
+                self.open_chain(state, &description, &key, chain.held, known, &mut out)?;
             }
         }
         out.sort_by_key(|opened: &Opened| (opened.time_ms, opened.id));
@@ -164,6 +177,7 @@ impl Replica {
         for (epoch, known) in talk.epochs.iter().chain(&talk.lost) {
             let key = match self.circle_key(state, circle, epoch, known) {
                 Some(key) => KeyHere::Open(key),
+                None if self.is_erased(state, circle, epoch, known.until_ms)? => KeyHere::Erased,
                 None if devices.accounts(known).contains(&me) => KeyHere::Waiting,
                 None => KeyHere::ToOthers,
             };
@@ -178,13 +192,15 @@ impl Replica {
         description: &Arc<Description>,
         key: &ChainKey,
         held: u64,
-        (talk, by_hint): (&Talk, &Keys),
+        (talk, by_hint, edits): (&Talk, &Keys, &BTreeSet<ChangeId>),
         out: &mut Vec<Opened>,
     ) -> Result<(), EngineError> {
         let space = description.space.id();
         let mut link = key.origin(&space);
         let mut broken = false;
         let account = description.account;
+        let now_ms = state.expired_ms;
+        let over = |sealed: &Sealed| sealed.expires_ms > 0 && sealed.expires_ms <= now_ms;
         for item in self.log_items(key, 1, held)? {
             let previous_link = link;
             link = extend(&link, item.n, &item.id);
@@ -204,6 +220,14 @@ impl Replica {
             };
             if let (Ok((_, key)), Some(id)) = (&what, description.space.conversation()) {
                 self.keep_key(state, &Circle::Conversation(id), key);
+            }
+            let what = match what {
+                // It was over before its key came here.
+                Err(MessageStanding::Waiting) if over(&sealed) => Err(MessageStanding::Expired),
+                what => what,
+            };
+            if what.as_ref().err() == Some(&MessageStanding::Expired) && edits.contains(&item.id) {
+                continue;
             }
             broken |= what.as_ref().err() == Some(&BROKEN);
             let (id, n, time_ms) = (item.id, item.n, item.time_ms);
@@ -383,6 +407,9 @@ impl Replica {
             Ok(open) => open,
             Err(standing) => {
                 message.standing = *standing;
+                if *standing == MessageStanding::Expired {
+                    (message.text, message.expires_ms) = (Text::Deleted, opened.expires_ms);
+                }
                 return Ok(message);
             }
         };
@@ -462,8 +489,9 @@ pub(in crate::replica) fn open_with(
                 Err(SealError::KeyCheck | SealError::OtherEpoch { .. }) => {}
                 Err(_) => return Err(Closed::Broken),
             },
+            KeyHere::Erased => why = Closed::Erased,
             KeyHere::Waiting => why = Closed::Waiting,
-            KeyHere::ToOthers if why != Closed::Waiting => why = Closed::ToOthers,
+            KeyHere::ToOthers if why == Closed::OtherKey => why = Closed::ToOthers,
             KeyHere::ToOthers => {}
         }
     }
@@ -480,6 +508,7 @@ fn open_entry(
         Ok(open) => open,
         // A key that was never named may still come.
         Err(Closed::Unknown | Closed::Waiting) => return Err(MessageStanding::Waiting),
+        Err(Closed::Erased) => return Err(MessageStanding::Expired),
         Err(Closed::ToOthers) => return Err(MessageStanding::ToOthers),
         Err(Closed::OtherKey) => return Err(MessageStanding::Refused(OTHER_KEY)),
         Err(Closed::Broken) => return Err(BROKEN),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::age::KeyUse;
 use super::expiry::check_expiry;
 use super::{ConversationStanding, KeptConversation, Talk};
 use crate::description::{Description, Space};
@@ -282,7 +283,11 @@ impl Replica {
             return Err(EngineError::Denied("you take part in this conversation no more".into()));
         }
         let known: (&KeptConversation, &Arc<Talk>) = (&kept, &talk);
-        let key = self.current_conversation_key(state, work, known, now_ms)?;
+        let usage = match text {
+            Some((_, 1..)) => KeyUse::Expiring,
+            _ => KeyUse::Lasting,
+        };
+        let key = self.current_conversation_key(state, work, known, usage, now_ms)?;
         let page = self.conversation_page(state, work, id, ROOM_BYTES, now_ms)?;
         let bodies = match text {
             None => Vec::new(),

@@ -13,7 +13,8 @@ use crate::hub::{ContentStanding, Hub};
 use crate::limits::{CHANNEL_DEVICES_MAX, PRIVATE_MENTIONS_MAX, SEALED_BYTES_MAX};
 use crate::model::entry::{Entry, Permissions, Private, PrivateWhat, Said};
 use crate::replica::conversations::{
-    Circle, Closed, Hints, Keys, Member, OTHER_KEY, Talk, asked_under, note_epoch, open_with,
+    Circle, Closed, Hints, KeyUse, Keys, Member, OTHER_KEY, Talk, asked_under, note_epoch,
+    open_with,
 };
 use crate::replica::{EngineError, Replica, State, Text, Work};
 use crate::seal::{EpochKey, SealPlace, SealedEntry};
@@ -166,7 +167,7 @@ impl Replica {
             )));
         }
         let circle = Circle::Channel(*hub, *channel);
-        self.current_key(state, work, &circle, (&talk, &devices), now_ms)
+        self.current_key(state, work, (&circle, KeyUse::Lasting), (&talk, &devices), now_ms)
     }
 
     /// Seals what is said in a private channel and writes it: an edit to the page of what it edits, all
@@ -453,7 +454,8 @@ fn open(private: &Private, place: &SealPlace, keys: &Keys) -> Result<(Said, Epoc
             let said = Said::decode(&plain, &private.what);
             Ok((said.map_err(|_| Sealing::Refused("says what it cannot say"))?, key))
         }
-        Err(Closed::Waiting) => Err(Sealing::Waiting),
+        // Nothing expires in a channel: no key of one is erased.
+        Err(Closed::Waiting | Closed::Erased) => Err(Sealing::Waiting),
         Err(Closed::Unknown | Closed::ToOthers) => Err(Sealing::ToOthers),
         Err(Closed::OtherKey) => Err(Sealing::Refused(OTHER_KEY)),
         Err(Closed::Broken) => Err(Sealing::Refused("does not open")),

@@ -3,6 +3,7 @@
 mod caps;
 mod devices;
 mod expiry;
+mod forgetting;
 mod groups;
 mod hostile;
 mod keys;

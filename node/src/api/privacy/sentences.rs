@@ -297,7 +297,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "deleting",
         "expired_texts_are_dropped",
         "a text with a time ('dm expire') is dropped by every honest node that has it once that is over \
-         by its clock; keys and what is sealed beside it stay",
+         by its clock, and its key with the last text of the same day; that it was there stays, and what is \
+         sealed beside it",
     ),
     say(
         &[Kind::Audience, Kind::Conversation],

@@ -2,8 +2,10 @@
 
 use super::super::conversations::texts;
 use super::*;
-use crate::replica::{DirectDraft, MessageStanding, Text};
-use crate::seal::TEXT_STEP_BYTES;
+use crate::model::entry::Entry;
+use crate::replica::{Circle, DirectDraft, MessageStanding, Text};
+use crate::seal::{TEXT_STEP_BYTES, hint_of};
+use crate::store::{Table, keys};
 use crate::sync::exchange::Exchange;
 
 fn sealed_of(id: ConversationId) -> Section {
@@ -179,6 +181,37 @@ fn held(scene: &Scene, who: usize, id: ConversationId) -> (usize, usize) {
     (all, held.count())
 }
 
+/// A key a day after the last text under it, the half that opens copies of it later.
+fn what_opens_it_is_erased(scene: &Scene, talk: ConversationId, text: &ChangeId) {
+    let hint = match scene.replica(BOB).entry(text).unwrap() {
+        Some((_, Entry::Sealed(sealed))) => sealed.entry.epoch,
+        other => panic!("{other:?}"),
+    };
+    let has_key = |who: usize| {
+        let (replica, circle) = (scene.replica(who), Circle::Conversation(talk));
+        let (_, talk) = replica.known_conversation(&mut replica.lock(), &talk).unwrap();
+        let mut named = talk.epochs.iter().filter(|(epoch, _)| hint_of(epoch) == hint);
+        named.any(|(epoch, known)| {
+            replica.circle_key(&mut replica.lock(), &circle, epoch, known).is_some()
+        })
+    };
+    let halves = |who: usize| {
+        let rows = scene.replica(who).store().scan(Table::Meta, keys::PREKEYS, None, false, 10);
+        rows.unwrap().into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    scene.replica(BOB).tend_prekeys(NOW + 3002).unwrap();
+    let first = halves(BOB);
+    assert!(has_key(BOB) && !first.is_empty());
+    for days in [2, 31, 91] {
+        let now = NOW + days * 24 * 3_600_000 + 3003;
+        scene.replica(BOB).expire(now).unwrap();
+        scene.replica(BOB).forget_keys(now).unwrap();
+        scene.replica(BOB).tend_prekeys(now).unwrap();
+        assert!(!has_key(BOB), "{days}");
+        assert_eq!(halves(BOB).contains(&first[0]), days < 91);
+    }
+}
+
 #[test]
 fn claim_expired_texts_are_dropped() {
     let mut scene = scene(795);
@@ -224,6 +257,7 @@ fn claim_expired_texts_are_dropped() {
     say(ada, &talk, "for a while", NOW + 3000).unwrap();
     ada.say_directly(None, &talk, &draft("for ever", Some(0)), NOW + 3001).unwrap();
     settle(&mut scene.network);
+    what_opens_it_is_erased(&scene, talk, &short);
     for who in [ADA, BOB, RELAY] {
         assert!(scene.replica(who).verify().unwrap().problems.is_empty());
         scene.replica(who).expire(NOW + 8000).unwrap();

@@ -367,12 +367,11 @@ impl World {
             for (_, epoch, text) in &self.policy.messages {
                 let copies = copies.get(&(*epoch, device)).map_or(&[][..], Vec::as_slice);
                 let opens = home.replica.opens_circle(&circle, epoch, copies);
-                // What nobody hears any more need not be passed on: who did so had heard it.
-                let at_least = match used.contains(epoch) {
-                    true => &self.policy.passed_on,
-                    false => &self.policy.audience,
-                };
-                let must = at_least[epoch].contains(&device);
+                // What nobody hears any more need not be passed on, and it may have been sealed to a
+                // prekey that is forgotten; who is out asks for nothing again.
+                let must = used.contains(epoch)
+                    && entitled.contains(&device)
+                    && self.policy.passed_on[epoch].contains(&device);
                 let given = self.policy.given.get(epoch);
                 let may = self.policy.passed_on[epoch].contains(&device)
                     || given.is_some_and(|given| given.contains(&device));

@@ -8,17 +8,19 @@ use crate::entropy::SeededEntropy;
 use crate::hash::{ConversationId, SealKey};
 use crate::identity::DeviceSecret;
 use crate::limits::{EPOCH_AGE_MS_MAX, PREKEY_AGE_MS_MAX, PREKEY_KEPT_MS};
-use crate::replica::{Replica, ReplicaOptions};
-use crate::seal::{prekey_of, tag_of};
+use crate::model::entry::Entry;
+use crate::replica::{EngineError, Replica, ReplicaOptions};
+use crate::seal::{hint_of, prekey_of, tag_of};
+use crate::store::faulty::{Fault, Faulty};
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Store, Table, keys};
 use crate::sync::sim::Network;
-use crate::sync::tests::replicas::{Home, NOW};
+use crate::sync::tests::replicas::{Home, NOW, link};
 
-const DAY_MS: u64 = 24 * 3_600_000;
+pub(super) const DAY_MS: u64 = 24 * 3_600_000;
 
 /// All rows of a store in another one, but those of some kinds.
-fn copied(store: &dyn Store, without: &[&[u8]]) -> Arc<MemoryStore> {
+pub(super) fn copied(store: &dyn Store, without: &[&[u8]]) -> Arc<MemoryStore> {
     let copy = MemoryStore::new();
     for table in Table::ALL {
         let rows = store.scan(table, b"", None, false, 1_000_000).unwrap();
@@ -33,11 +35,20 @@ fn copied(store: &dyn Store, without: &[&[u8]]) -> Arc<MemoryStore> {
     Arc::new(copy)
 }
 
-fn open(store: Arc<MemoryStore>, of: &Home, fresh_incarnation: bool, seed: u64) -> Home {
+pub(super) fn open(store: Arc<MemoryStore>, of: &Home, fresh_incarnation: bool, seed: u64) -> Home {
+    Home::new(opened(store, of, fresh_incarnation, seed).unwrap())
+}
+
+fn opened(
+    store: Arc<dyn Store>,
+    of: &Home,
+    fresh_incarnation: bool,
+    seed: u64,
+) -> Result<Replica, EngineError> {
     let secret = of.replica.lock().own.as_ref().unwrap().secret.to_bytes();
     let secret = DeviceSecret::from_bytes(&secret).unwrap();
     let options = ReplicaOptions { secret: Some(secret), fresh_incarnation };
-    Home::new(Replica::open(store, Arc::new(SeededEntropy::new(seed)), options).unwrap())
+    Replica::open(store, Arc::new(SeededEntropy::new(seed)), options)
 }
 
 /// The prekeys that a device said, as somebody knows them.
@@ -60,15 +71,17 @@ fn sealed_to(by: &Home, of: &Home, id: &ConversationId) -> Vec<usize> {
     copies.map(|(_, copy)| prekey_of(copy).map_or(0, place)).collect()
 }
 
-fn tend(network: &mut Network<Home>, now: u64) {
+pub(super) fn tend(network: &mut Network<Home>, now: u64) {
     for home in &network.parties {
+        home.replica.expire(now).unwrap();
+        home.replica.forget_keys(now).unwrap();
         home.replica.tend_prekeys(now).unwrap();
         home.replica.mend_conversations(now).unwrap();
     }
     run(network);
 }
 
-fn talking(seed: u64) -> (Network<Home>, ConversationId, usize) {
+pub(super) fn talking(seed: u64) -> (Network<Home>, ConversationId, usize) {
     let (mut network, ada, bob, line) = friends(seed);
     let id = network.parties[0].replica.converse_with(bob, NOW + 1).unwrap();
     say(&network.parties[0].replica, &id, "one", NOW + 2).unwrap();
@@ -204,4 +217,122 @@ fn who_was_away_for_months_seals_to_a_prekey_that_is_forgotten_and_is_read_all_t
         tend(&mut network, now + n * DAY_MS);
     }
     assert_eq!(digest(&network.parties[0]), before);
+}
+
+#[test]
+fn a_prekey_is_published_with_its_half_or_not_at_all() {
+    let (network, _, _) = talking(1240);
+    let bob = &network.parties[1];
+    bob.replica.write_along().unwrap();
+    let later = NOW + PREKEY_AGE_MS_MAX + 10;
+    for fault in [Fault::Fail, Fault::DiskFull, Fault::CrashBefore, Fault::CrashAfter] {
+        let (mut published, mut not) = (0, 0);
+        for n in 1.. {
+            let store = copied(&**bob.replica.store(), &[]).snapshot();
+            let store = Arc::new(Faulty::new(store).failing(n, fault));
+            if let Ok(replica) = opened(store.clone(), bob, false, 1240 + n) {
+                let _ = replica.tend_prekeys(later);
+            }
+            if !store.struck() {
+                break;
+            }
+            let left = open(Arc::new(store.inner().crash()), bob, false, 5000 + n);
+            let halves = left.replica.store().scan(Table::Meta, keys::PREKEYS, None, false, 9);
+            let halves: Vec<_> = halves.unwrap().into_iter().map(|(key, _)| key).collect();
+            let said = prekeys(&left, &left);
+            // All that others can see has its half, and nothing waits for a second try.
+            assert!(said.iter().all(|key| halves.iter().any(|row| row.ends_with(key.as_bytes()))));
+            assert_eq!(halves.len(), said.len(), "{fault:?} at {n}");
+            *(if said.len() == 2 { &mut published } else { &mut not }) += 1;
+            left.replica.tend_prekeys(later).unwrap();
+            assert_eq!(prekeys(&left, &left).len(), 2, "{fault:?} at {n}");
+            assert!(left.replica.verify().unwrap().problems.is_empty());
+        }
+        assert!(not > 0 && published > 0, "{fault:?}: {not}, {published}");
+    }
+}
+
+#[test]
+fn a_prekey_that_a_revoked_device_says_beyond_its_cut_counts_for_nothing() {
+    let (mut network, id, _) = talking(1250);
+    let phone = link(&network.parties[1], 1255, "phone");
+    network.parties.push(phone);
+    let own = network.connect(1, 2);
+    let third = network.connect(0, 2);
+    run(&mut network);
+    tend(&mut network, NOW + 10);
+    tend(&mut network, NOW + 11);
+    let [ada, bob, phone] = &network.parties[..] else { panic!("three") };
+    assert_eq!(texts(&phone.replica, &id), ["one"]);
+    assert_eq!((prekeys(ada, phone).len(), prekeys(bob, phone).len()), (1, 1));
+    // Bob revokes it while it is elsewhere, where it says another one.
+    network.disconnect(own);
+    let [_, bob, phone] = &network.parties[..] else { panic!("three") };
+    let stolen = phone.replica.device().unwrap();
+    let later = NOW + PREKEY_AGE_MS_MAX + 20;
+    bob.replica.revoke_device(stolen, "lost", later).unwrap();
+    phone.replica.tend_prekeys(later).unwrap();
+    assert_eq!(prekeys(phone, phone).len(), 2);
+    run(&mut network);
+    for _ in 0..2 {
+        tend(&mut network, later + 1);
+    }
+    let [ada, bob, phone] = &network.parties[..] else { panic!("three") };
+    assert_eq!((prekeys(ada, phone).len(), prekeys(bob, phone).len()), (1, 1));
+    let said = say(&ada.replica, &id, "without it", later + 2).unwrap();
+    run(&mut network);
+    let [ada, bob, phone] = &network.parties[..] else { panic!("three") };
+    assert_eq!(texts(&bob.replica, &id), ["one", "without it"]);
+    assert!(!texts(&phone.replica, &id).contains(&"without it".to_owned()));
+    let (_, talk) = ada.replica.known_conversation(&mut ada.replica.lock(), &id).unwrap();
+    let Some((_, Entry::Sealed(sealed))) = ada.replica.entry(&said).unwrap() else { panic!() };
+    let mut used = talk.epochs.iter().filter(|(e, _)| hint_of(e) == sealed.entry.epoch);
+    assert!(used.all(|(_, known)| !known.wraps.contains_key(&stolen)));
+    network.disconnect(third);
+}
+
+#[test]
+fn two_that_change_their_prekeys_at_once_read_each_other() {
+    let (mut network, id, line) = talking(1260);
+    network.disconnect(line);
+    let later = NOW + PREKEY_AGE_MS_MAX + 20;
+    for (n, text) in ["from Ada", "from Bob"].into_iter().enumerate() {
+        let replica = &network.parties[n].replica;
+        replica.tend_prekeys(later).unwrap();
+        say(replica, &id, text, later + 1).unwrap();
+    }
+    let [ada, bob] = &network.parties[..] else { panic!("two") };
+    assert_eq!((prekeys(ada, bob).len(), prekeys(bob, bob).len()), (1, 2));
+    network.connect(0, 1);
+    network.refresh();
+    run(&mut network);
+    for home in &network.parties {
+        let mut read = texts(&home.replica, &id);
+        read.sort_unstable();
+        assert_eq!(read, ["from Ada", "from Bob", "one"]);
+    }
+    let [ada, bob] = &network.parties[..] else { panic!("two") };
+    let (_, talk) = ada.replica.known_conversation(&mut ada.replica.lock(), &id).unwrap();
+    assert!(talk.epochs.values().all(|known| known.asks.is_empty()));
+    assert_eq!((prekeys(ada, bob).len(), prekeys(bob, ada).len()), (2, 2));
+}
+
+#[test]
+fn two_homes_of_one_device_do_not_answer_each_other_without_end() {
+    let (mut network, id, _) = talking(1270);
+    let twin =
+        open(copied(&**network.parties[1].replica.store(), &[]), &network.parties[1], true, 7);
+    network.parties.push(twin);
+    network.connect(0, 2);
+    let later = NOW + PREKEY_AGE_MS_MAX + 20;
+    for n in 0..8 {
+        tend(&mut network, later + n * DAY_MS / 24);
+    }
+    // Each changed its own once, and once more for that of the other at most.
+    let said = prekeys(&network.parties[0], &network.parties[1]).len();
+    assert!((3..=5).contains(&said), "{said}");
+    say(&network.parties[0].replica, &id, "which one?", later + DAY_MS / 2).unwrap();
+    run(&mut network);
+    let reads = |home: &Home| texts(&home.replica, &id) == ["one", "which one?"];
+    assert!(network.parties[1..].iter().any(reads), "the one whose prekey was said last");
 }

@@ -190,3 +190,38 @@ fn a_dismissal_settles_what_the_same_one_said_before() {
     let open = read(&network.parties[0], &hub);
     assert!(open.iter().all(|report| report.handled.is_some()), "{open:?}");
 }
+
+#[test]
+fn a_report_is_sealed_to_prekeys_and_opens_when_these_are_forgotten() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let (mut network, accounts, hub, channel, _) = hub_of(4, 49);
+    appoint(&network.parties[0], &hub, &accounts[1]);
+    let moderator = &network.parties[1].replica;
+    // Who takes part in something sealed has a prekey.
+    moderator.tend_prekeys(NOW + 50).unwrap();
+    moderator.converse_with(accounts[0], NOW + 50).unwrap();
+    moderator.tend_prekeys(NOW + 51).unwrap();
+    settle(&mut network);
+    let insult = say(&network.parties[2], &hub, &channel, "an insult", NOW + 100).unwrap();
+    settle(&mut network);
+    let about = ReportSubject::Message(EntryRef { account: accounts[2], entry: insult });
+    network.parties[3].replica.report(&hub, about, "rude", NOW + 101).unwrap();
+    settle(&mut network);
+    let moderator = &network.parties[1].replica;
+    let device = moderator.device().unwrap();
+    let sealed = moderator.hub(&hub, |hub| hub.reports()[0].sealed.clone()).unwrap();
+    let copy = sealed.wraps.iter().find(|wrap| wrap.device == device).unwrap();
+    let tag = crate::seal::prekey_of(&copy.sealed).unwrap();
+    let halves = || {
+        let state = moderator.lock();
+        let halves = state.own.as_ref().unwrap().halves.iter().flatten();
+        halves.map(|half| crate::seal::tag_of(&half.secret.public())).collect::<Vec<_>>()
+    };
+    assert_eq!(halves(), [tag]);
+    // It is listed for the first time when nothing opens the copy any more.
+    for days in [31, 92] {
+        moderator.tend_prekeys(NOW + days * DAY_MS).unwrap();
+    }
+    assert!(!halves().contains(&tag) && halves().len() == 2);
+    assert_eq!(read(&network.parties[1], &hub)[0].reason, "rude");
+}

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{grant, private, role, say};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, DeviceId, EpochId, HubId};
+use crate::limits::EPOCH_AGE_MS_MAX;
 use crate::model::entry::{Entry, History, RoleRef};
 use crate::replica::{Circle, Text};
 use crate::seal::hint_of;
@@ -306,6 +307,12 @@ impl World {
         home.replica.mend_conversations(self.now).unwrap();
     }
 
+    /// Weeks go by, and somebody's node looks at his prekey.
+    fn leap(&mut self, at: usize) {
+        self.now += (1 + self.chance.below(5)) * EPOCH_AGE_MS_MAX;
+        self.network.parties[at].replica.tend_prekeys(self.now).unwrap();
+    }
+
     fn check(&self) {
         let mut copies: BTreeMap<(EpochId, DeviceId), Vec<Vec<u8>>> = BTreeMap::new();
         for home in &self.network.parties {
@@ -319,7 +326,7 @@ impl World {
                 }
             }
         }
-        let bound = Circle::Channel(self.hub, self.channel).bound_to();
+        let circle = Circle::Channel(self.hub, self.channel);
         let read = |home: &Home| {
             home.replica.channel(&self.hub, &self.channel, None, 10_000, false).unwrap()
         };
@@ -338,17 +345,13 @@ impl World {
             // One order everywhere, whoever reads it.
             assert_eq!(views.iter().map(|m| m.id).collect::<Vec<_>>(), order, "seed {}", self.seed);
             for (id, epoch, text) in &self.policy.messages {
-                let copies = copies.get(&(*epoch, device));
-                let opens = copies
-                    .into_iter()
-                    .flatten()
-                    .any(|copy| home.replica.opens_copy(copy, epoch, &bound));
-                // What nobody hears any more need not be passed on.
-                let at_least = match used.contains(epoch) {
-                    true => &self.policy.passed_on,
-                    false => &self.policy.audience,
-                };
-                let must = at_least[epoch].contains(&device);
+                let copies = copies.get(&(*epoch, device)).map_or(&[][..], Vec::as_slice);
+                let opens = home.replica.opens_circle(&circle, epoch, copies);
+                // What nobody hears any more need not be passed on, and it may have been sealed to a
+                // prekey that is forgotten; who is out asks for nothing again.
+                let must = used.contains(epoch)
+                    && entitled.contains(&device)
+                    && self.policy.passed_on[epoch].contains(&device);
                 let given = self.policy.given.get(epoch);
                 let may = self.policy.passed_on[epoch].contains(&device)
                     || given.is_some_and(|given| given.contains(&device));
@@ -380,12 +383,13 @@ fn history(seed: u64) {
     let steps = 24 + world.chance.below(24);
     for _ in 0..steps {
         let at = world.pick();
-        match world.chance.below(14) {
+        match world.chance.below(16) {
             0 => world.link(at),
             1 => world.revoke(at),
             2 | 3 => world.govern(),
             4..=8 => world.write(at),
             9 | 10 => world.mend(at),
+            11 | 12 => world.leap(at),
             _ => {
                 let other = world.pick();
                 if other != at {
@@ -395,7 +399,8 @@ fn history(seed: u64) {
         }
     }
     world.everybody_meets();
-    for _ in 0..2 {
+    // Who lost a prekey asks anew, once he knows, and is answered once that is known.
+    for _ in 0..4 {
         let (entitled, _) = world.policy.judge(&world.policy.known(None));
         for at in 0..world.network.parties.len() {
             if entitled.contains(&world.device(at).0) {
