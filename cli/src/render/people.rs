@@ -26,13 +26,15 @@ pub(super) fn identity(identity: &Identity) -> View {
 
 pub(super) fn device(device: &Device) -> View {
     let here = if device.this_device { "this device" } else { "" };
-    View::Row(vec![
+    let mut row = vec![
         Cell::Name(device.name.clone()),
         Cell::Id(device.id.clone()),
         Cell::Text(device.state.clone()),
         Cell::Text(here.to_owned()),
         Cell::Time(device.linked_at.clone().unwrap_or_default()),
-    ])
+    ];
+    row.extend(device.prekey_at.clone().map(Cell::Time));
+    View::Row(row)
 }
 
 pub(super) fn linked(linked: &Linked) -> View {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::authority::DeviceStanding;
+use mosaic_engine::authority::{Authority, DeviceStanding};
 use mosaic_engine::hash::{AccountId, DeviceId};
 use mosaic_engine::replica::Replica;
 
@@ -77,7 +77,13 @@ fn list(app: &App, _: IdentityList) -> Result<Vec<Record>, ErrorRecord> {
     accounts.iter().map(|account| identity(&replica, account)).collect()
 }
 
-fn device_record(account: &AccountId, standing: &DeviceStanding, this: Option<DeviceId>) -> Record {
+fn device_record(
+    authority: &Authority,
+    standing: &DeviceStanding,
+    this: Option<DeviceId>,
+) -> Record {
+    let prekeys = authority.prekeys.get(&standing.verified.device());
+    let prekey = prekeys.and_then(|all| all.last());
     let state = match (&standing.revoked, standing.suspended) {
         (Some(_), _) => "revoked",
         (None, true) => "suspended",
@@ -85,12 +91,13 @@ fn device_record(account: &AccountId, standing: &DeviceStanding, this: Option<De
     };
     Record::Device(Device {
         id: standing.verified.device().to_string(),
-        account: account.to_string(),
+        account: authority.account.to_string(),
         name: standing.name.clone(),
         rank: standing.verified.rank(),
         state: state.into(),
         this_device: Some(standing.verified.device()) == this,
         linked_at: Some(rfc3339(standing.added_ms)),
+        prekey_at: prekey.map(|prekey| rfc3339(prekey.since_ms)),
         issuer: standing.added_by.map(|issuer| issuer.to_string()),
         brought_in: None,
     })
@@ -103,7 +110,7 @@ fn devices(app: &App, request: DeviceList) -> Result<Vec<Record>, ErrorRecord> {
     let Some(authority) = replica.authority(&account)? else { return Ok(Vec::new()) };
     let mut standings: Vec<&DeviceStanding> = authority.devices.values().collect();
     standings.sort_by_key(|s| (s.added_by.is_some(), s.added_ms, s.verified.device()));
-    Ok(standings.into_iter().map(|standing| device_record(&account, standing, this)).collect())
+    Ok(standings.into_iter().map(|standing| device_record(&authority, standing, this)).collect())
 }
 
 /// A device of ours after an operation on it.
@@ -112,7 +119,7 @@ fn own_device(replica: &Replica, device: &DeviceId) -> Result<Record, ErrorRecor
     let missing = || ErrorRecord::new(ErrorKind::NotFound, format!("no device {device}"));
     let authority = replica.authority(&account)?.ok_or_else(missing)?;
     let standing = authority.devices.get(device).ok_or_else(missing)?;
-    Ok(device_record(&account, standing, replica.device().ok()))
+    Ok(device_record(&authority, standing, replica.device().ok()))
 }
 
 fn rename(app: &App, request: DeviceRename) -> Result<Record, ErrorRecord> {

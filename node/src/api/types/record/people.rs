@@ -65,6 +65,8 @@ records! {
         this_device: bool,
         /// When its certificate was issued.
         linked_at: Option<String>,
+        /// Since when others seal to the key that it published last; absent if it published none.
+        prekey_at: Option<String>,
         /// Device that issued the certificate; absent for the first one.
         issuer: Option<String>,
         /// Devices that it brought in and that stay, in the answer to a revocation.
