@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{network, say, texts};
+use super::{network, texts};
 use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, EpochId};
 use crate::limits::EPOCH_AGE_MS_MAX;
-use crate::replica::{Circle, Text};
+use crate::replica::{Circle, DirectDraft, Text};
 use crate::seal::hint_of;
 use crate::sync::sim::{Chance, Network};
 use crate::sync::tests::replicas::{Home, NOW, link, person};
@@ -169,6 +169,8 @@ struct World {
     chance: Chance,
     seed: u64,
     now: u64,
+    /// When texts are over.
+    over_ms: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -194,6 +196,7 @@ impl World {
             chance: Chance::new(seed),
             seed,
             now: NOW + 10,
+            over_ms: BTreeMap::new(),
         };
         world.everybody_meets();
         let founder = &world.network.parties[0].replica;
@@ -234,7 +237,19 @@ impl World {
         self.now += 1;
         let text = format!("message {}", self.now);
         let home = &self.network.parties[at];
-        let Ok(id) = say(&home.replica, &self.id, &text, self.now) else { return };
+        // One in four is dropped after some days.
+        let days = self.chance.below(4).saturating_sub(2) * (1 + self.chance.below(90));
+        let after_ms = days * EPOCH_AGE_MS_MAX / 7;
+        let draft = DirectDraft {
+            text: text.clone(),
+            expires_after_ms: Some(after_ms),
+            ..DirectDraft::default()
+        };
+        let said = home.replica.say_directly(None, &self.id, &draft, self.now);
+        let Ok(id) = said else { return };
+        if after_ms > 0 {
+            self.over_ms.insert(text.clone(), self.now + after_ms);
+        }
         let epoch = epoch_of(home, &self.id, &id);
         self.policy.wrote(home, id, epoch, text);
         // Who writes passes on what he holds.
@@ -328,10 +343,18 @@ impl World {
         home.replica.mend_conversations(self.now).unwrap();
     }
 
-    /// Weeks go by, and somebody's node looks at his prekey.
+    /// Weeks go by, and somebody's node looks at his prekey and at what is over.
     fn leap(&mut self, at: usize) {
         self.now += (1 + self.chance.below(5)) * EPOCH_AGE_MS_MAX;
-        self.network.parties[at].replica.tend_prekeys(self.now).unwrap();
+        self.tick(at);
+    }
+
+    /// What a node does now and then.
+    fn tick(&self, at: usize) {
+        let replica = &self.network.parties[at].replica;
+        replica.expire(self.now).unwrap();
+        replica.forget_keys(self.now).unwrap();
+        replica.tend_prekeys(self.now).unwrap();
     }
 
     fn check(&self) {
@@ -379,9 +402,16 @@ impl World {
                 assert!(opens || !must, "cannot open, {told}");
                 assert!(may || !opens, "opens, {told}");
             }
+            let shown = texts(&home.replica, &self.id);
+            let over = self.over_ms.iter().filter(|(_, over_ms)| **over_ms <= self.now);
+            let mut over = over.map(|(text, _)| text);
+            assert!(
+                over.all(|text| !shown.contains(text)),
+                "seed {}: shown after its time",
+                self.seed
+            );
             // Who is in reads all he may, and of the rest nothing.
             if entitled.contains(&device) {
-                let shown = texts(&home.replica, &self.id);
                 for (id, epoch, text) in &self.policy.messages {
                     let must = self.policy.passed_on[epoch].contains(&device);
                     let given = self.policy.given.get(epoch);
@@ -455,10 +485,12 @@ fn history(seed: u64) {
                 continue;
             }
             world.now += 1;
+            world.tick(at);
             home.replica.mend_conversations(world.now).unwrap();
         }
         world.everybody_meets();
     }
+    (0..world.network.parties.len()).for_each(|at| world.tick(at));
     world.policy.passed_on();
     world.check();
 }
