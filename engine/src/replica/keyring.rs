@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::conversations::{Circle, Devices, Erased, Hints, KnownEpoch, Talk};
+use super::conversations::{
+    Circle, ConversationStanding, Devices, Erased, Hints, KnownEpoch, Talk,
+};
 use super::{EngineError, Replica, State};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, BlobHash, DeviceId, EpochId};
@@ -218,6 +220,9 @@ impl Replica {
     pub(super) fn keep_all(&self, state: &mut State) -> Result<(), EngineError> {
         let Some(me) = state.own.as_ref().map(|own| own.account) else { return Ok(()) };
         for kept in self.conversations_kept(state)?.values() {
+            if kept.standing == ConversationStanding::Carried {
+                continue;
+            }
             let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
             if talk.members.contains_key(&me) {
                 let used = self.hints_used(state, kept, &talk)?;

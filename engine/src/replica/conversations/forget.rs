@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::age::KeyUse;
-use super::{Circle, KeptConversation, Talk};
+use super::{Circle, ConversationStanding, KeptConversation, Talk};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{ChangeId, EpochId};
 use crate::model::entry::Spoken;
@@ -68,7 +68,9 @@ impl Replica {
         }
         let mut erased = 0;
         let kept = self.conversations_kept(&mut state)?;
-        for conversation in kept.values() {
+        // Of what is carried for others nothing opens here.
+        let own = |kept: &&KeptConversation| kept.standing != ConversationStanding::Carried;
+        for conversation in kept.values().filter(own) {
             let talk = self.talk_of(&mut state, &conversation.id, &conversation.genesis)?;
             let due = self.due_keys(&mut state, conversation, &talk, now_ms)?;
             if !due.is_empty() {
