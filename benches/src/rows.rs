@@ -1,5 +1,7 @@
 //! The benchmarks by name.
 
+mod d1;
+mod d2;
 mod e1;
 mod e2;
 mod e3;
@@ -164,6 +166,8 @@ pub const ALL: &[Benchmark] = &[
     ("E7", storage::size),
     ("E8", storage::known),
     ("E9", e9::run),
+    ("D1", d1::run),
+    ("D2", d2::run),
     ("H1", h1::run),
     ("H2", h2::run),
     ("M1", m1::run),

@@ -9,6 +9,7 @@ pub mod documents;
 pub mod hub;
 pub mod messages;
 pub mod prose;
+pub mod talk;
 pub mod trace;
 pub mod wall;
 

@@ -34,7 +34,11 @@ mod prekey;
 mod report;
 mod rest;
 
-pub use entry::{BODY_SEAL_BYTES, EPOCH_HINT_BYTES, SealedEntry, hint_of, open_body, seal_body};
+#[cfg(test)]
+pub(crate) use entry::seal_first_body;
+pub use entry::{
+    EPOCH_HINT_BYTES, SealForm, SealSalt, SealedEntry, SealedText, hint_of, open_body, seal_body,
+};
 pub use padding::{ENTRY_STEP_BYTES, TEXT_STEP_BYTES};
 #[cfg(test)]
 pub(crate) use prekey::COPIES_OPENED;

@@ -330,7 +330,7 @@ impl Entry {
         }
     }
 
-    /// Returns the kind byte.
+    /// Returns the kind byte; of what stands in private channels the same, however it is sealed.
     #[must_use]
     pub const fn kind(&self) -> u8 {
         match self {
@@ -373,7 +373,10 @@ impl Entry {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(self.kind());
+        w.u8(match self {
+            Self::Private(private) => private.lead(),
+            _ => self.kind(),
+        });
         match self {
             Self::PageStart { previous } => write_tips(&mut w, previous),
             Self::Post { .. } => post::write(&mut w, self),
@@ -454,7 +457,7 @@ fn read_content(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
             Entry::Reaction { target, emoji }
         }
         0x0b => conversation::read_sealed(r)?,
-        0x0c | 0x0d | 0x18 => private::read(kind, r)?,
+        0x0c | 0x0d | 0x0e | 0x18 | 0x19 => private::read(kind, r)?,
         0x17 => conversation::read_membership(r)?,
         0x10 => Entry::Edit {
             target: ChangeId::from_bytes(r.array("target")?),

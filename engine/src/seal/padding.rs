@@ -2,7 +2,7 @@
 //! how long it is.
 //!
 //! ```text
-//! padded = bytes ‖ 0x80 ‖ zeros up to the size
+//! padded = bytes ‖ mark ‖ zeros up to the size
 //! ```
 //!
 //! Sizes of texts are those of Padmé (Nikitin and others, "Reducing Metadata Leakage from Encrypted
@@ -13,29 +13,51 @@ use std::iter::repeat_n;
 
 /// Sizes of texts are multiples of it.
 pub const TEXT_STEP_BYTES: usize = 32;
-/// Sizes of what entries say are multiples of it, unless that is one byte: a message that answers
-/// nothing.
+/// Sizes of what entries say are multiples of it, unless they say nothing beside their text.
 pub const ENTRY_STEP_BYTES: usize = 64;
 
 const MARK: u8 = 0x80;
+const MARK_OF_ANSWER: u8 = 0x81;
 
 /// What is padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Padded {
-    /// What an entry says.
+    /// What an entry of the first form says: two bytes where it is one.
+    FirstEntry,
+    /// What an entry says; nothing stays nothing.
     Entry,
     /// A text.
     Text,
+    /// A text, and behind it what it answers.
+    Answer,
 }
 
 impl Padded {
     /// Returns the size of something of `len` bytes, with the mark.
     fn size(self, len: usize) -> usize {
-        let len = len.saturating_add(1);
+        let marked = len.saturating_add(1);
         match self {
-            Self::Entry if len <= 2 => 2,
-            Self::Entry => len.next_multiple_of(ENTRY_STEP_BYTES),
-            Self::Text => len.next_multiple_of(TEXT_STEP_BYTES.max(padme_step(len))),
+            Self::FirstEntry if marked <= 2 => 2,
+            Self::Entry if len == 0 => 0,
+            Self::FirstEntry | Self::Entry => marked.next_multiple_of(ENTRY_STEP_BYTES),
+            Self::Text | Self::Answer => {
+                marked.next_multiple_of(TEXT_STEP_BYTES.max(padme_step(marked)))
+            }
+        }
+    }
+
+    /// Which of both a padded text is, if it is one.
+    pub(super) fn of_text(padded: &[u8]) -> Self {
+        match padded.iter().rfind(|byte| **byte != 0) {
+            Some(&MARK_OF_ANSWER) => Self::Answer,
+            _ => Self::Text,
+        }
+    }
+
+    const fn mark(self) -> u8 {
+        match self {
+            Self::FirstEntry | Self::Entry | Self::Text => MARK,
+            Self::Answer => MARK_OF_ANSWER,
         }
     }
 
@@ -43,7 +65,9 @@ impl Padded {
         let size = self.size(plain.len());
         let mut padded = Vec::with_capacity(size);
         padded.extend_from_slice(plain);
-        padded.push(MARK);
+        if size > 0 {
+            padded.push(self.mark());
+        }
         padded.extend(repeat_n(0, size.saturating_sub(padded.len())));
         padded
     }
@@ -51,8 +75,11 @@ impl Padded {
     /// Takes the padding off; `None` if it is not exactly that of what is before it.
     pub(super) fn strip(self, mut padded: Vec<u8>) -> Option<Vec<u8>> {
         let size = padded.len();
+        if size == 0 && self.size(0) == 0 {
+            return Some(padded);
+        }
         let mark = padded.iter().rposition(|byte| *byte != 0)?;
-        if padded.get(mark) != Some(&MARK) || self.size(mark) != size {
+        if padded.get(mark) != Some(&self.mark()) || self.size(mark) != size {
             return None;
         }
         padded.truncate(mark);
@@ -71,11 +98,13 @@ fn padme_step(len: usize) -> usize {
 mod tests {
     use super::*;
 
+    const ALL: [Padded; 4] = [Padded::FirstEntry, Padded::Entry, Padded::Text, Padded::Answer];
+
     #[test]
     fn it_comes_off_again_and_only_as_it_was_put_on() {
-        for kind in [Padded::Entry, Padded::Text] {
+        for kind in ALL {
             for len in (0..300).chain([1000, 4095, 4096, 70_000]) {
-                for last in [0, 1, 0x80, 0xff] {
+                for last in [0, 1, 0x80, 0x81, 0xff] {
                     let plain = [&vec![last; len][..], &[last]].concat();
                     let padded = kind.pad(&plain);
                     assert_eq!(kind.strip(padded.clone()), Some(plain));
@@ -85,10 +114,22 @@ mod tests {
                     assert_eq!(kind.strip(other), None);
                 }
             }
-            for bytes in [&[][..], &[0; 32], &[1; 32], &[0; 64], &[0x80]] {
+            for bytes in [&[0; 32][..], &[1; 32], &[0; 64], &[0x80], &[0x81], &[0]] {
                 assert_eq!(kind.strip(bytes.to_vec()), None, "{bytes:?}");
             }
+            let nothing = (kind == Padded::Entry).then(Vec::new);
+            assert_eq!(kind.strip(Vec::new()), nothing);
+            assert_eq!(kind.strip(kind.pad(&[])), Some(Vec::new()));
         }
+        assert_eq!(Padded::of_text(&Padded::Answer.pad(&[7; 40])), Padded::Answer);
+        for other in [&Padded::Text.pad(&[7; 40])[..], &[], &[0; 32], &[7; 32]] {
+            assert_eq!(Padded::of_text(other), Padded::Text);
+        }
+        // That it is an answer is part of it. One that says nothing has one form.
+        assert_eq!(Padded::Text.strip(Padded::Answer.pad(&[7; 40])), None);
+        assert_eq!(Padded::Answer.strip(Padded::Text.pad(&[7; 40])), None);
+        let marked = [&[0x80][..], &[0; 63]].concat();
+        assert_eq!(Padded::Entry.strip(marked), None);
     }
 
     #[test]
@@ -98,16 +139,20 @@ mod tests {
             all.len()
         };
         assert_eq!((sizes(Padded::Text, 256), sizes(Padded::Text, 256 * 1024)), (8, 192));
-        assert_eq!(sizes(Padded::Entry, 500), 9);
+        assert_eq!((sizes(Padded::FirstEntry, 500), sizes(Padded::Entry, 500)), (9, 9));
         for len in 0..256 * 1024 {
             let cost = Padded::Text.size(len) - len;
             assert!(cost <= 32.max(len / 8 + 1), "{len}: {cost}");
+            assert_eq!(Padded::Answer.size(len), Padded::Text.size(len));
         }
         for (len, size) in [(0, 32), (31, 32), (32, 64), (1023, 1024), (1024, 1088), (5000, 5120)] {
             assert_eq!(Padded::Text.size(len), size, "{len}");
         }
-        // A message that answers nothing costs one byte; all else looks alike.
-        for (len, size) in [(0, 2), (1, 2), (2, 64), (33, 64), (63, 64), (64, 128)] {
+        // A message has nothing but its text to say; all else looks alike.
+        for (len, first, size) in
+            [(0, 2, 0), (1, 2, 64), (2, 64, 64), (33, 64, 64), (63, 64, 64), (64, 128, 128)]
+        {
+            assert_eq!(Padded::FirstEntry.size(len), first, "{len}");
             assert_eq!(Padded::Entry.size(len), size, "{len}");
         }
     }

@@ -7,9 +7,8 @@ use crate::hash::{AccountId, ChangeId, ConversationId, derive};
 use crate::limits::{
     AUDIENCE_MEMBERS_MAX, CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, EMOJI_BYTES_MAX, EXPIRY_MS_MAX,
     HUB_NAME_BYTES_MAX, MEMBERSHIP_ROUNDS_MAX, READ_TARGETS_MAX, SEALED_BODIES_MAX,
-    SEALED_BYTES_MAX,
 };
-use crate::seal::{EPOCH_HINT_BYTES, SealedEntry};
+use crate::seal::{SealForm, SealedEntry};
 
 /// Who a conversation began with. Its id is the hash of this.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,21 +125,34 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// What of the entry stands in the clear and is sealed along.
+    /// What of an entry that is to be sealed stands in the clear and is sealed along.
     #[must_use]
     pub fn header(bodies: &[BodyRef], expires_ms: u64) -> Vec<u8> {
+        Self::header_in(SealForm::Second, bodies, expires_ms)
+    }
+
+    /// What of this entry stands in the clear and is sealed along.
+    #[must_use]
+    pub fn clear(&self) -> Vec<u8> {
+        Self::header_in(self.entry.form(), &self.bodies, self.expires_ms)
+    }
+
+    pub(crate) fn header_in(form: SealForm, bodies: &[BodyRef], expires_ms: u64) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(0x0b);
-        write_header(&mut w, bodies, expires_ms);
+        write_header(&mut w, form, bodies, expires_ms);
         w.finish()
     }
 }
 
 /// Added to the number of bodies where it is said when they are dropped.
 const EXPIRES: u64 = 2;
+/// Added to the number of bodies where it and they are sealed in the second form.
+const SECOND: u64 = 4;
 
-fn write_header(w: &mut Writer, bodies: &[BodyRef], expires_ms: u64) {
-    let count = bodies.len() as u64;
+fn write_header(w: &mut Writer, form: SealForm, bodies: &[BodyRef], expires_ms: u64) {
+    let second = if form == SealForm::Second { SECOND } else { 0 };
+    let count = bodies.len() as u64 + second;
     match expires_ms {
         0 => w.varint(count),
         _ => w.varint(count + EXPIRES).varint(expires_ms),
@@ -169,7 +181,7 @@ pub struct Membership {
 pub enum Spoken {
     /// A message; its text is the first body.
     Message {
-        /// The message that it answers.
+        /// The message that it answers, in the first form of seals; in the second the text says it.
         target: Option<ChangeId>,
     },
     /// New text for an own message; the text is the first body.
@@ -202,13 +214,13 @@ pub enum Spoken {
 }
 
 impl Spoken {
-    /// Encodes: kind byte, then the fields in order.
+    /// Encodes for the second form of seals: kind byte, then the fields in order. A message says nothing
+    /// beside its text, and what it answers stands there.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Message { target: None } => w.u8(1),
-            Self::Message { target: Some(target) } => w.u8(2).raw(target.as_bytes()),
+            Self::Message { .. } => &mut w,
             Self::Edit { target } => w.u8(3).raw(target.as_bytes()),
             Self::Title { title } => w.u8(4).text(title),
             Self::Reaction { target, emoji } => w.u8(5).raw(target.as_bytes()).text(emoji),
@@ -231,14 +243,30 @@ impl Spoken {
         w.finish()
     }
 
-    /// Decodes exactly one, which brings so many bodies.
+    /// Decodes exactly one, which was sealed in this form and brings so many bodies.
     ///
     /// # Errors
     /// If malformed, over a limit, or with other bodies than it has; [`DecodeError::Unknown`] if it is
     /// of a kind that a later version adds.
-    pub fn decode(bytes: &[u8], bodies: usize) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: &[u8], form: SealForm, bodies: usize) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
-        let spoken = match r.u8("kind of a sealed entry")? {
+        let spoken = match (form, r.rest()) {
+            (SealForm::Second, []) => Self::Message { target: None },
+            (SealForm::Second, [1 | 2, ..]) => {
+                return Err(DecodeError::Rule("a message that says more than its text"));
+            }
+            _ => Self::read(&mut r)?,
+        };
+        r.end()?;
+        let brings = usize::from(matches!(spoken, Self::Message { .. } | Self::Edit { .. }));
+        if bodies != brings {
+            return Err(DecodeError::Rule("a sealed entry with bodies that it does not have"));
+        }
+        Ok(spoken)
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match r.u8("kind of a sealed entry")? {
             1 => Self::Message { target: None },
             2 => Self::Message { target: Some(ChangeId::from_bytes(r.array("target")?)) },
             3 => Self::Edit { target: ChangeId::from_bytes(r.array("target")?) },
@@ -263,13 +291,7 @@ impl Spoken {
                 Self::Expiry { after_ms: r.varint(EXPIRY_MS_MAX, "time until texts are dropped")? }
             }
             value => return Err(DecodeError::Unknown { reading: "kind of a sealed entry", value }),
-        };
-        r.end()?;
-        let brings = usize::from(matches!(spoken, Self::Message { .. } | Self::Edit { .. }));
-        if bodies != brings {
-            return Err(DecodeError::Rule("a sealed entry with bodies that it does not have"));
-        }
-        Ok(spoken)
+        })
     }
 }
 
@@ -277,9 +299,8 @@ impl Spoken {
 pub(super) fn write(w: &mut Writer, entry: &Entry) {
     match entry {
         Entry::Sealed(sealed) => {
-            write_header(w, &sealed.bodies, sealed.expires_ms);
-            let SealedEntry { epoch, check, salt, ciphertext } = &sealed.entry;
-            w.raw(epoch).raw(check).raw(salt).raw(ciphertext);
+            write_header(w, sealed.entry.form(), &sealed.bodies, sealed.expires_ms);
+            sealed.entry.encode(w);
         }
         Entry::Membership(change) => {
             w.raw(change.account.as_bytes()).varint(change.round).u8(u8::from(change.present));
@@ -291,8 +312,11 @@ pub(super) fn write(w: &mut Writer, entry: &Entry) {
 
 /// Reads a sealed entry.
 pub(super) fn read_sealed(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
-    let mut count = r.varint(EXPIRES + SEALED_BODIES_MAX as u64, "bodies")?;
-    let mut expires_ms = 0;
+    let mut count = r.varint(SECOND + EXPIRES + SEALED_BODIES_MAX as u64, "bodies")?;
+    let (mut form, mut expires_ms) = (SealForm::First, 0);
+    if count >= SECOND {
+        (form, count) = (SealForm::Second, count - SECOND);
+    }
     if count >= EXPIRES {
         count -= EXPIRES;
         expires_ms = r.varint(u64::MAX, "when texts are dropped")?;
@@ -304,18 +328,7 @@ pub(super) fn read_sealed(r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     for _ in 0..count {
         bodies.push(read_body(r, BODY_SIZE_MAX)?);
     }
-    let epoch: [u8; EPOCH_HINT_BYTES] = r.array("epoch")?;
-    let (check, salt) = (r.array("key check")?, r.array("salt")?);
-    let ciphertext = r.rest();
-    if ciphertext.len() > SEALED_BYTES_MAX {
-        return Err(DecodeError::TooLarge {
-            reading: "sealed entry",
-            value: ciphertext.len() as u64,
-            max: SEALED_BYTES_MAX as u64,
-        });
-    }
-    let ciphertext = r.take(ciphertext.len(), "sealed entry")?.to_vec();
-    let entry = SealedEntry { epoch, check, salt, ciphertext };
+    let entry = SealedEntry::decode(r, form)?;
     Ok(Entry::Sealed(Box::new(Sealed { bodies, expires_ms, entry })))
 }
 

@@ -6,8 +6,11 @@ use super::message::read_mentions;
 use super::{BODY_SIZE_MAX, BodyRef, Entry, read_body, write_body};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::ChangeId;
-use crate::limits::{EMOJI_BYTES_MAX, PRIVATE_MENTIONS_MAX, SEALED_BYTES_MAX};
-use crate::seal::{EPOCH_HINT_BYTES, SealedEntry};
+use crate::limits::{EMOJI_BYTES_MAX, PRIVATE_MENTIONS_MAX};
+use crate::seal::{SealForm, SealedEntry};
+
+/// Flag of a message that is sealed in the second form.
+const SECOND: u8 = 2;
 
 /// An entry of a private channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,20 @@ pub struct Private {
     pub what: PrivateWhat,
     /// What it says besides; a [`Said`] once it is open.
     pub entry: SealedEntry,
+}
+
+impl Private {
+    /// Returns the first byte of the entry.
+    #[must_use]
+    pub(super) const fn lead(&self) -> u8 {
+        self.what.lead(self.entry.form())
+    }
+
+    /// What of this entry stands in the clear and is sealed along.
+    #[must_use]
+    pub fn clear(&self) -> Vec<u8> {
+        self.what.header_in(self.entry.form())
+    }
 }
 
 /// What an entry of a private channel is.
@@ -43,7 +60,7 @@ pub enum PrivateWhat {
 }
 
 impl PrivateWhat {
-    /// Returns the kind byte.
+    /// Returns the kind of such entries, however they are sealed.
     #[must_use]
     pub const fn kind(&self) -> u8 {
         match self {
@@ -71,19 +88,33 @@ impl PrivateWhat {
         }
     }
 
-    /// What of the entry stands in the clear and is sealed along.
+    /// What of an entry that is to be sealed stands in the clear and is sealed along.
     #[must_use]
     pub fn header(&self) -> Vec<u8> {
+        self.header_in(SealForm::Second)
+    }
+
+    pub(crate) fn header_in(&self, form: SealForm) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(self.kind());
-        self.write(&mut w);
+        w.u8(self.lead(form));
+        self.write(&mut w, form);
         w.finish()
     }
 
-    fn write(&self, w: &mut Writer) {
+    /// The first byte: it tells the form, but of a message its flags do.
+    const fn lead(&self, form: SealForm) -> u8 {
+        match (self, form) {
+            (Self::Reaction { .. }, SealForm::Second) => 0x0e,
+            (Self::Edit { .. }, SealForm::Second) => 0x19,
+            _ => self.kind(),
+        }
+    }
+
+    fn write(&self, w: &mut Writer, form: SealForm) {
         match self {
             Self::Message { target, .. } => {
-                w.u8(u8::from(target.is_some()));
+                let second = if form == SealForm::Second { SECOND } else { 0 };
+                w.u8(u8::from(target.is_some()) | second);
                 if let Some(target) = target {
                     w.raw(target.as_bytes());
                 }
@@ -116,11 +147,13 @@ pub enum Said {
 }
 
 impl Said {
-    /// Encodes: kind byte, then the fields.
+    /// Encodes for the second form of seals: kind byte, then the fields. A message that mentions nobody
+    /// says nothing, as an edit does.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
+            Self::Message { mentions } if mentions.is_empty() => {}
             Self::Message { mentions } => {
                 w.u8(1).varint(mentions.len() as u64);
                 for who in mentions {
@@ -130,31 +163,27 @@ impl Said {
             Self::Reaction { emoji } => {
                 w.u8(2).text(emoji);
             }
-            Self::Edit => {
-                w.u8(3);
-            }
+            Self::Edit => {}
         }
         w.finish()
     }
 
-    /// Decodes exactly one, of an entry that is this.
+    /// Decodes exactly one, of an entry that is this and was sealed in this form.
     ///
     /// # Errors
     /// If malformed, over a limit, or of another kind than the entry; [`DecodeError::Unknown`] if of a
     /// kind that a later version adds.
-    pub fn decode(bytes: &[u8], what: &PrivateWhat) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: &[u8], form: SealForm, what: &PrivateWhat) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
-        let said = match r.u8("kind of what is said")? {
-            1 => Self::Message { mentions: read_mentions(&mut r, PRIVATE_MENTIONS_MAX)? },
-            2 => {
-                let emoji = r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned();
-                if emoji.is_empty() {
-                    return Err(DecodeError::Rule("a reaction without emoji"));
-                }
-                Self::Reaction { emoji }
+        let said = match (form, r.rest(), what) {
+            (SealForm::Second, [], PrivateWhat::Message { .. }) => {
+                Self::Message { mentions: Vec::new() }
             }
-            3 => Self::Edit,
-            value => return Err(DecodeError::Unknown { reading: "kind of what is said", value }),
+            (SealForm::Second, [], PrivateWhat::Edit { .. }) => Self::Edit,
+            (SealForm::Second, [1, 0, ..] | [3, ..], _) => {
+                return Err(DecodeError::Rule("more bytes than what is said takes"));
+            }
+            _ => Self::read(&mut r)?,
         };
         r.end()?;
         let fits = matches!(
@@ -168,40 +197,54 @@ impl Said {
         }
         Ok(said)
     }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match r.u8("kind of what is said")? {
+            1 => Self::Message { mentions: read_mentions(r, PRIVATE_MENTIONS_MAX)? },
+            2 => {
+                let emoji = r.text(EMOJI_BYTES_MAX, "emoji")?.to_owned();
+                if emoji.is_empty() {
+                    return Err(DecodeError::Rule("a reaction without emoji"));
+                }
+                Self::Reaction { emoji }
+            }
+            3 => Self::Edit,
+            value => return Err(DecodeError::Unknown { reading: "kind of what is said", value }),
+        })
+    }
 }
 
 /// Appends the fields of an entry of a private channel.
 pub(super) fn write(w: &mut Writer, private: &Private) {
-    private.what.write(w);
-    let SealedEntry { epoch, check, salt, ciphertext } = &private.entry;
-    w.raw(epoch).raw(check).raw(salt).raw(ciphertext);
+    private.what.write(w, private.entry.form());
+    private.entry.encode(w);
 }
 
 /// Reads the fields of an entry of a private channel.
 pub(super) fn read(kind: u8, r: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    let mut form = match kind {
+        0x0e | 0x19 => SealForm::Second,
+        _ => SealForm::First,
+    };
     let what = match kind {
         0x0c => {
-            let target = match r.u8("flags of a message")? {
+            let mut flags = r.u8("flags of a message")?;
+            if flags & SECOND != 0 {
+                (form, flags) = (SealForm::Second, flags ^ SECOND);
+            }
+            let target = match flags {
                 0 => None,
                 1 => Some(ChangeId::from_bytes(r.array("target")?)),
                 value => return Err(DecodeError::Unknown { reading: "flags of a message", value }),
             };
             PrivateWhat::Message { target, body: read_body(r, BODY_SIZE_MAX)? }
         }
-        0x0d => PrivateWhat::Reaction { target: ChangeId::from_bytes(r.array("target")?) },
+        0x0d | 0x0e => PrivateWhat::Reaction { target: ChangeId::from_bytes(r.array("target")?) },
         _ => PrivateWhat::Edit {
             target: ChangeId::from_bytes(r.array("target")?),
             body: read_body(r, BODY_SIZE_MAX)?,
         },
     };
-    let epoch: [u8; EPOCH_HINT_BYTES] = r.array("epoch")?;
-    let (check, salt) = (r.array("key check")?, r.array("salt")?);
-    let length = r.rest().len();
-    if length > SEALED_BYTES_MAX {
-        let (value, max) = (length as u64, SEALED_BYTES_MAX as u64);
-        return Err(DecodeError::TooLarge { reading: "sealed entry", value, max });
-    }
-    let ciphertext = r.take(length, "sealed entry")?.to_vec();
-    let entry = SealedEntry { epoch, check, salt, ciphertext };
+    let entry = SealedEntry::decode(r, form)?;
     Ok(Entry::Private(Box::new(Private { what, entry })))
 }

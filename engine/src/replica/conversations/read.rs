@@ -11,7 +11,7 @@ use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, DocumentId, Spa
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
 use crate::replica::{BodyState, EngineError, Replica, State, Text, Work};
 use crate::seal::{
-    EPOCH_HINT_BYTES, EpochKey, SealError, SealPlace, SealedEntry, hint_of, open_body,
+    EPOCH_HINT_BYTES, EpochKey, SealError, SealForm, SealPlace, SealedEntry, hint_of, open_body,
 };
 use crate::store::{Table, keys};
 
@@ -128,6 +128,7 @@ pub(super) struct Opened {
     pub(super) account: AccountId,
     pub(super) time_ms: u64,
     bodies: Vec<BodyRef>,
+    form: SealForm,
     expires_ms: u64,
     pub(super) what: Result<(Spoken, EpochKey), MessageStanding>,
 }
@@ -231,8 +232,10 @@ impl Replica {
             }
             broken |= what.as_ref().err() == Some(&BROKEN);
             let (id, n, time_ms) = (item.id, item.n, item.time_ms);
+            let form = sealed.entry.form();
             let Sealed { bodies, expires_ms, .. } = *sealed;
-            out.push(Opened { id, key: *key, n, account, time_ms, bodies, expires_ms, what });
+            let key = *key;
+            out.push(Opened { id, key, n, account, time_ms, bodies, form, expires_ms, what });
         }
         Ok(())
     }
@@ -269,28 +272,45 @@ impl Replica {
         key: &EpochKey,
     ) -> Result<Text, EngineError> {
         let Some(body) = opened.bodies.first() else { return Ok(Text::Missing) };
-        self.open_text(space, &opened.key.doc, body, key)
+        self.open_text((space, &opened.key.doc), (body, opened.form), key)
     }
 
-    /// The text of a sealed body of a document.
+    /// The text of a sealed body of a document, which answers nothing.
     pub(in crate::replica) fn open_text(
         &self,
-        space: &SpaceId,
-        doc: &DocumentId,
-        body: &BodyRef,
+        place: (&SpaceId, &DocumentId),
+        body: (&BodyRef, SealForm),
         key: &EpochKey,
     ) -> Result<Text, EngineError> {
+        Ok(match self.open_message(place, body, key)? {
+            (_, Some(_)) => Text::Damaged,
+            (text, None) => text,
+        })
+    }
+
+    /// The text of a sealed body of a document, and what it answers.
+    fn open_message(
+        &self,
+        (space, doc): (&SpaceId, &DocumentId),
+        (body, form): (&BodyRef, SealForm),
+        key: &EpochKey,
+    ) -> Result<(Text, Option<ChangeId>), EngineError> {
         let row = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?.unwrap_or_default();
         match BodyState::parse(&row) {
-            Some(BodyState::Dropped) => return Ok(Text::Deleted),
+            Some(BodyState::Dropped) => return Ok((Text::Deleted, None)),
             Some(BodyState::Held) => {}
-            _ => return Ok(Text::Missing),
+            _ => return Ok((Text::Missing, None)),
         }
-        let Some(blob) = self.held_bytes_in(&row, &body.hash)? else { return Ok(Text::Damaged) };
+        // Its hash is all that proves a body of the second form: it is looked at each time.
+        let blob = self.held_bytes_in(&row, &body.hash)?;
+        let Some(blob) = blob else { return Ok((Text::Damaged, None)) };
         // It has its hash, so whoever wrote it sealed something else.
-        Ok(match open_body(key, (space, doc), &blob).map(String::from_utf8) {
-            Ok(Ok(text)) => Text::Here(text),
-            _ => Text::Damaged,
+        let Ok(opened) = open_body(key, (space, doc), form, &blob) else {
+            return Ok((Text::Damaged, None));
+        };
+        Ok(match String::from_utf8(opened.text) {
+            Ok(text) => (Text::Here(text), opened.answers),
+            Err(_) => (Text::Damaged, None),
         })
     }
 
@@ -420,7 +440,12 @@ impl Replica {
             (message.standing, message.text) = (MessageStanding::Deleted, Text::Deleted);
             return Ok(message);
         }
-        message.text = self.sealed_text(space, opened, key)?;
+        if let Some(body) = opened.bodies.first() {
+            let place = (space, &opened.key.doc);
+            let (text, answers) = self.open_message(place, (body, opened.form), key)?;
+            message.text = text;
+            message.target = message.target.or(answers);
+        }
         if let Some((edit, key)) = reading.edits.get(&(opened.id, opened.account)) {
             message.edited_ms = Some(edit.time_ms);
             message.text = self.sealed_text(space, edit, key)?;
@@ -498,13 +523,12 @@ pub(in crate::replica) fn open_with(
     Err(why)
 }
 
-fn open_entry(
+pub(super) fn open_entry(
     sealed: &Sealed,
     place: &SealPlace,
     keys: Option<&Vec<KeyHere>>,
 ) -> Result<(Spoken, EpochKey), MessageStanding> {
-    let header = Sealed::header(&sealed.bodies, sealed.expires_ms);
-    let (plain, key) = match open_with(&sealed.entry, place, &header, keys) {
+    let (plain, key) = match open_with(&sealed.entry, place, &sealed.clear(), keys) {
         Ok(open) => open,
         // A key that was never named may still come.
         Err(Closed::Unknown | Closed::Waiting) => return Err(MessageStanding::Waiting),
@@ -513,7 +537,7 @@ fn open_entry(
         Err(Closed::OtherKey) => return Err(MessageStanding::Refused(OTHER_KEY)),
         Err(Closed::Broken) => return Err(BROKEN),
     };
-    let spoken = Spoken::decode(&plain, sealed.bodies.len());
+    let spoken = Spoken::decode(&plain, sealed.entry.form(), sealed.bodies.len());
     let spoken = spoken.map_err(|error| match error {
         DecodeError::Unknown { .. } => LATER,
         _ => BROKEN,

@@ -289,9 +289,13 @@ impl Replica {
         };
         let key = self.current_conversation_key(state, work, known, usage, now_ms)?;
         let page = self.conversation_page(state, work, id, ROOM_BYTES, now_ms)?;
+        let answers = match spoken {
+            Spoken::Message { target } => target.as_ref(),
+            _ => None,
+        };
         let bodies = match text {
             None => Vec::new(),
-            Some((text, _)) => vec![self.put_sealed_body(work, &key, &page, text)?],
+            Some((text, _)) => vec![self.put_sealed_body(work, &key, &page, (text, answers))?],
         };
         let (chain_key, chain) = self.own_chain(state, &page)?;
         let place = SealPlace {
@@ -313,7 +317,7 @@ impl Replica {
         work: &mut Work,
         key: &EpochKey,
         page: &Description,
-        text: &str,
+        (text, answers): (&str, Option<&ChangeId>),
     ) -> Result<BodyRef, EngineError> {
         if text.len() > SEALED_TEXT_BYTES_MAX {
             let length = text.len();
@@ -321,7 +325,7 @@ impl Replica {
             return Err(EngineError::Invalid(message));
         }
         let (space, doc) = (page.space.id(), page.id());
-        let blob = seal_body(key, (&space, &doc), text.as_bytes(), &*self.entropy)
+        let blob = seal_body(key, (&space, &doc), text.as_bytes(), answers, &*self.entropy)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
         check_body(blob.get(crate::limits::BODY_SALT_BYTES..).unwrap_or_default())?;
         let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };

@@ -198,11 +198,13 @@ impl Replica {
         let what = match (plain.what, plain.text) {
             (PlainWhat::Reaction(target), _) => PrivateWhat::Reaction { target },
             (PlainWhat::Message(target), text) => {
-                let body = self.put_sealed_body(work, &key, &page, text.unwrap_or_default())?;
+                let text = (text.unwrap_or_default(), None);
+                let body = self.put_sealed_body(work, &key, &page, text)?;
                 PrivateWhat::Message { target, body }
             }
             (PlainWhat::Edit(target), text) => {
-                let body = self.put_sealed_body(work, &key, &page, text.unwrap_or_default())?;
+                let text = (text.unwrap_or_default(), None);
+                let body = self.put_sealed_body(work, &key, &page, text)?;
                 PrivateWhat::Edit { target, body }
             }
         };
@@ -314,7 +316,8 @@ impl Replica {
                 return Ok(if deleted { Ok(Text::Deleted) } else { Err(*why) });
             }
         };
-        let text = self.open_text(&page.space.id(), &page.id(), &body, key)?;
+        let place = (&page.space.id(), &page.id());
+        let text = self.open_text(place, (&body, private.entry.form()), key)?;
         Ok(match text {
             Text::Damaged => Err(Sealing::Refused("its text is not what was sealed")),
             text => Ok(text),
@@ -449,9 +452,9 @@ fn place_of(page: &Description, chain: crate::chain::ChainKey, n: u64) -> SealPl
 /// Opens a sealed entry with one of some keys.
 fn open(private: &Private, place: &SealPlace, keys: &Keys) -> Result<(Said, EpochKey), Sealing> {
     let known = keys.get(&private.entry.epoch);
-    match open_with(&private.entry, place, &private.what.header(), known) {
+    match open_with(&private.entry, place, &private.clear(), known) {
         Ok((plain, key)) => {
-            let said = Said::decode(&plain, &private.what);
+            let said = Said::decode(&plain, private.entry.form(), &private.what);
             Ok((said.map_err(|_| Sealing::Refused("says what it cannot say"))?, key))
         }
         // Nothing expires in a channel: no key of one is erased.

@@ -110,7 +110,7 @@ fn claim_carriers_see_who_when_and_sizes() {
         assert_eq!((time_ms, device), (at, scene.device(ADA)));
         // The text is known by one of few sizes.
         let size = sealed.bodies[0].size as usize;
-        assert_eq!((size - 32) % TEXT_STEP_BYTES, 0, "{size}");
+        assert_eq!((size - 16) % TEXT_STEP_BYTES, 0, "{size}");
         match id == scene.audience {
             true => scene.replica(ADA).delete(target, NOW + 9).map(drop).unwrap(),
             false => scene.replica(ADA).delete_directly(&target, NOW + 9).map(drop).unwrap(),

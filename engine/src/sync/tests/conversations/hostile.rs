@@ -4,7 +4,7 @@
 use super::{friends, network, run, say, texts};
 use crate::description::{Description, Section, SectionClass, Space};
 use crate::entropy::{Entropy, SeededEntropy};
-use crate::hash::{BlobHash, ConversationId, DeviceId};
+use crate::hash::{ConversationId, DeviceId};
 use crate::identity::DeviceSecret;
 use crate::model::entry::{ConversationGenesis, Entry, Sealed, Spoken, Wrap};
 use crate::replica::{ConversationStanding, MessageStanding, Replica, Subscription, Work};
@@ -353,33 +353,6 @@ fn strangers_get_nothing(
             assert!(home.replica.introductions(&who).unwrap().1.is_empty());
         }
     }
-}
-
-#[test]
-fn sealing_adds_less_than_eighty_bytes_to_a_message_and_its_padding() {
-    let (network, _, bob, _) = friends(260);
-    let ada = &network.parties[0].replica;
-    let id = ada.converse_with(bob, NOW + 1).unwrap();
-    say(ada, &id, "how much is this?", NOW + 2).unwrap();
-    let sealed = sealed_entries(ada, &id).remove(0);
-    let size = sealed.bodies[0].size;
-    let bytes = Entry::Sealed(Box::new(sealed)).encode().len() as u64 + size;
-    // The same in a channel: its entry and its salted text.
-    let body = crate::model::entry::BodyRef {
-        hash: BlobHash::of(b"text"),
-        size: 16 + "how much is this?".len() as u64,
-    };
-    let clear = crate::model::entry::Message {
-        target: None,
-        body,
-        attachments: Vec::new(),
-        mentions: Vec::new(),
-        claimed: None,
-    };
-    let clear = Entry::Message(Box::new(clear)).encode().len() as u64 + body.size;
-    // A text of 17 bytes is one of 32: its padding is counted apart.
-    let padding = 32 - "how much is this?".len() as u64;
-    assert_eq!((bytes - clear - padding, padding), (72, 15));
 }
 
 #[test]

@@ -229,7 +229,10 @@ fn who_takes_part_depends_on_no_order() {
 }
 
 /// A group of the first and all others, on lines from the first.
-fn group(seed: u64, count: u64) -> (Network<Home>, Vec<AccountId>, ConversationId, Vec<usize>) {
+pub(super) fn group(
+    seed: u64,
+    count: u64,
+) -> (Network<Home>, Vec<AccountId>, ConversationId, Vec<usize>) {
     let people: Vec<(Home, AccountId)> = (0..count).map(|n| person(seed + n, "laptop")).collect();
     let accounts: Vec<AccountId> = people.iter().map(|(_, account)| *account).collect();
     for (home, _) in &people {

@@ -7,6 +7,7 @@ use crate::hash::ChangeId;
 use crate::limits::READ_TARGETS_MAX;
 use crate::model::entry::{Entry, Spoken};
 use crate::replica::{Delivery, MessageStanding};
+use crate::seal::SealForm;
 use crate::sync::tests::replicas::{NOW, link};
 
 const YEAR_MS: u64 = 31_536_000_000;
@@ -111,10 +112,13 @@ fn so_many_messages_are_named_as_read_at_once() {
         Spoken::Read { targets }
     };
     for count in [1, READ_TARGETS_MAX - 1, READ_TARGETS_MAX] {
-        assert_eq!(Spoken::decode(&of(count).encode(), 0), Ok(of(count)));
+        assert_eq!(Spoken::decode(&of(count).encode(), SealForm::Second, 0), Ok(of(count)));
     }
-    assert!(matches!(Spoken::decode(&of(0).encode(), 0), Err(DecodeError::Rule(_))));
-    let over = Spoken::decode(&of(READ_TARGETS_MAX + 1).encode(), 0);
+    assert!(matches!(
+        Spoken::decode(&of(0).encode(), SealForm::Second, 0),
+        Err(DecodeError::Rule(_))
+    ));
+    let over = Spoken::decode(&of(READ_TARGETS_MAX + 1).encode(), SealForm::Second, 0);
     assert!(matches!(over, Err(DecodeError::TooLarge { .. })), "{over:?}");
 }
 
@@ -122,6 +126,6 @@ fn so_many_messages_are_named_as_read_at_once() {
 fn what_names_one_message_as_read_has_the_bytes_it_always_had() {
     let read = Spoken::Read { targets: vec![ChangeId::from_bytes([5; 32])] };
     let bytes = [&[6][..], &[5; 32]].concat();
-    assert_eq!(Spoken::decode(&bytes, 0), Ok(read.clone()));
+    assert_eq!(Spoken::decode(&bytes, SealForm::Second, 0), Ok(read.clone()));
     assert_eq!(read.encode(), bytes);
 }
