@@ -15,7 +15,7 @@ use crate::hash::{
     AccountId, ChangeId, ConversationId, DeviceId, EpochId, HubId, Link, SealKey, SpaceId, derive,
 };
 use crate::model::entry::{ConversationGenesis, Entry, Wrap};
-use crate::seal::hint_of;
+use crate::seal::{SealPlace, hint_of};
 use crate::store::{Table, keys};
 
 mod access;
@@ -41,6 +41,7 @@ use self::age::{Ages, Sealings};
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub(in crate::replica) use self::epochs::{Devices, Hints};
+use self::expiry::Asides;
 pub(crate) use self::forget::Erased;
 pub use self::list::ConversationView;
 pub(crate) use self::members::{Member, cut_at};
@@ -207,6 +208,7 @@ pub(crate) struct KnownTalk {
     items: Vec<TalkItem>,
     stale: bool,
     sealings: Sealings,
+    asides: Asides,
     talk: Arc<Talk>,
 }
 
@@ -288,11 +290,15 @@ impl Replica {
                 }
                 let mut last = fed;
                 for item in self.log_items(&key, fed + 1, chain.held)? {
+                    let previous_link = link;
                     link = extend(&link, item.n, &item.id);
                     last = item.n;
                     if let Entry::Sealed(sealed) = &item.entry {
                         let hint = sealed.entry.epoch;
                         known.sealings.note(hint, sealed.expires_ms);
+                        known
+                            .asides
+                            .note(sealed, SealPlace { space, chain: key, n: last, previous_link });
                         if own == Some((key.device, key.incarnation)) {
                             let place = (description.page, key.incarnation, item.n);
                             known.sealings.note_own(place, item.time_ms, hint);

@@ -3,16 +3,43 @@
 //! When stands in the clear beside what is sealed: who carries a conversation drops them, too. It is
 //! dropped what would be withdrawn, and nothing of it is asked for again.
 
-use super::KeptConversation;
-use super::read::Opened;
+use super::read::{Opened, open_entry};
+use super::{Circle, KeptConversation, Talk};
 use crate::hash::{ChangeId, ConversationId};
 use crate::limits::{EXPIRED_AT_ONCE_MAX, EXPIRY_MS_MAX};
-use crate::model::entry::Spoken;
+use crate::model::entry::{Sealed, Spoken};
 use crate::replica::{EngineError, Replica, State, Work};
+use crate::seal::SealPlace;
 use crate::store::{Table, keys};
 
 /// Milliseconds that another's clock may be ahead.
 const AHEAD_MS: u64 = 300_000;
+
+/// Entries without a text that are remembered of a conversation until they are open.
+const ASIDES_MAX: usize = 4096;
+
+/// Sealed entries without a text of which it is not known that they say something else than how long
+/// texts are kept.
+#[derive(Debug, Default)]
+pub(super) struct Asides {
+    told: Vec<(SealPlace, Sealed)>,
+    expires: bool,
+    /// There were more than are remembered.
+    many: bool,
+}
+
+impl Asides {
+    /// Notes an entry, and where it stands.
+    pub(super) fn note(&mut self, sealed: &Sealed, place: SealPlace) {
+        if sealed.bodies.is_empty() && !self.many {
+            self.told.push((place, sealed.clone()));
+            self.many = self.told.len() > ASIDES_MAX;
+            if self.many {
+                self.told = Vec::new();
+            }
+        }
+    }
+}
 
 impl Replica {
     /// Has the texts of what is written into a conversation from now on dropped after so long,
@@ -61,7 +88,38 @@ impl Replica {
         now_ms: u64,
     ) -> Result<Option<(u64, u64)>, EngineError> {
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
+        if !self.may_expire(state, kept, &talk)? {
+            return Ok(None);
+        }
         Ok(expiry_in(&self.open_all(state, kept, &talk)?, now_ms))
+    }
+
+    /// Whether anybody may have said how long texts are kept: mostly nobody did, and then nothing has
+    /// to be opened to write one more.
+    fn may_expire(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+        talk: &Talk,
+    ) -> Result<bool, EngineError> {
+        let Some(known) = state.talks.get_mut(&kept.id) else { return Ok(true) };
+        let mut asides = std::mem::take(&mut known.asides);
+        if !asides.told.is_empty() {
+            let keys = self.keys_by_hint(state, &Circle::Conversation(kept.id), talk)?;
+            // What opens says the same for ever.
+            asides.told.retain(|(place, sealed)| {
+                let opened = open_entry(sealed, place, keys.get(&sealed.entry.epoch));
+                !matches!(opened, Ok((spoken, _)) if !matches!(spoken, Spoken::Expiry { .. }))
+            });
+            asides.expires = asides.told.iter().any(|(place, sealed)| {
+                open_entry(sealed, place, keys.get(&sealed.entry.epoch)).is_ok()
+            });
+        }
+        let expires = asides.many || asides.expires;
+        if let Some(known) = state.talks.get_mut(&kept.id) {
+            known.asides = asides;
+        }
+        Ok(expires)
     }
 
     /// When the next texts are to be dropped.
