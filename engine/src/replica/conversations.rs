@@ -22,6 +22,7 @@ mod access;
 mod admission;
 mod age;
 mod audience;
+mod body;
 mod bundle;
 mod carried;
 mod epochs;

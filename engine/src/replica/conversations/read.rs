@@ -7,11 +7,11 @@ use super::{Circle, KeptConversation, Talk};
 use crate::chain::{ChainKey, extend};
 use crate::codec::DecodeError;
 use crate::description::{Description, Section, SectionClass, Space};
-use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, DocumentId, SpaceId};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, SpaceId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
-use crate::replica::{BodyState, EngineError, Replica, State, Text, Work};
+use crate::replica::{EngineError, Replica, State, Text, Work};
 use crate::seal::{
-    EPOCH_HINT_BYTES, EpochKey, SealError, SealForm, SealPlace, SealedEntry, hint_of, open_body,
+    EPOCH_HINT_BYTES, EpochKey, SealError, SealForm, SealPlace, SealedEntry, hint_of,
 };
 use crate::store::{Table, keys};
 
@@ -273,45 +273,6 @@ impl Replica {
     ) -> Result<Text, EngineError> {
         let Some(body) = opened.bodies.first() else { return Ok(Text::Missing) };
         self.open_text((space, &opened.key.doc), (body, opened.form), key)
-    }
-
-    /// The text of a sealed body of a document, which answers nothing.
-    pub(in crate::replica) fn open_text(
-        &self,
-        place: (&SpaceId, &DocumentId),
-        body: (&BodyRef, SealForm),
-        key: &EpochKey,
-    ) -> Result<Text, EngineError> {
-        Ok(match self.open_message(place, body, key)? {
-            (_, Some(_)) => Text::Damaged,
-            (text, None) => text,
-        })
-    }
-
-    /// The text of a sealed body of a document, and what it answers.
-    fn open_message(
-        &self,
-        (space, doc): (&SpaceId, &DocumentId),
-        (body, form): (&BodyRef, SealForm),
-        key: &EpochKey,
-    ) -> Result<(Text, Option<ChangeId>), EngineError> {
-        let row = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?.unwrap_or_default();
-        match BodyState::parse(&row) {
-            Some(BodyState::Dropped) => return Ok((Text::Deleted, None)),
-            Some(BodyState::Held) => {}
-            _ => return Ok((Text::Missing, None)),
-        }
-        // Its hash is all that proves a body of the second form: it is looked at each time.
-        let blob = self.held_bytes_in(&row, &body.hash)?;
-        let Some(blob) = blob else { return Ok((Text::Damaged, None)) };
-        // It has its hash, so whoever wrote it sealed something else.
-        let Ok(opened) = open_body(key, (space, doc), form, &blob) else {
-            return Ok((Text::Damaged, None));
-        };
-        Ok(match String::from_utf8(opened.text) {
-            Ok(text) => (Text::Here(text), opened.answers),
-            Err(_) => (Text::Damaged, None),
-        })
     }
 
     /// The conversation and the page of an own message.
