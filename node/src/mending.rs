@@ -26,8 +26,12 @@ pub(crate) async fn keep_mended(app: Arc<App>) {
             if let Err(error) = replica.expire(now_ms) {
                 tracing::warn!(%error, "texts whose time is over were not dropped");
             }
-            replica.forget_keys(now_ms)?;
-            replica.tend_prekeys(now_ms)?;
+            if let Err(error) = replica.forget_keys(now_ms) {
+                tracing::warn!(%error, "keys of texts whose time is over were not erased");
+            }
+            if let Err(error) = replica.tend_prekeys(now_ms) {
+                tracing::warn!(%error, "the key that others seal to was not changed");
+            }
             replica.mend_conversations(now_ms)?;
             Ok::<_, EngineError>(replica.next_expiry()?.map(|at_ms| at_ms.saturating_sub(now_ms)))
         };

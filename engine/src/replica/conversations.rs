@@ -169,6 +169,9 @@ pub(crate) struct Talk {
     pub tainted: BTreeSet<EpochId>,
     /// Whether who comes is given older keys.
     pub shares_past: bool,
+    /// Its keys are sealed to the fixed keys of devices: who reads an audience cannot ask for one
+    /// whose prekey is gone.
+    pub fixed: bool,
 }
 
 impl Talk {
@@ -259,6 +262,7 @@ impl Replica {
         }
         let mut talk = self.fold_talk(state, genesis, &known.items)?;
         talk.ages = known.sealings.ages();
+        talk.fixed = genesis.audience;
         for (epoch, told) in talk.epochs.iter_mut().chain(&mut talk.lost) {
             told.until_ms = talk.ages.over_ms(&hint_of(epoch));
         }

@@ -95,7 +95,9 @@ impl Replica {
     ) -> Option<EpochKey> {
         let mut held = self.held(state, circle, epoch).ok()?;
         // Something that is not over yet was sealed with it, too.
-        if held.erased.as_ref().is_some_and(|erased| erased.until_ms < known.until_ms) {
+        if held.erased.as_ref().is_some_and(|erased| {
+            erased.until_ms < known.until_ms || erased.is_ahead(state.expired_ms)
+        }) {
             held.erased = None;
         }
         if held.key.is_none() && held.erased.is_none() {
@@ -162,7 +164,10 @@ impl Replica {
         epoch: &EpochId,
         until_ms: u64,
     ) -> Result<bool, EngineError> {
-        Ok(self.erased(state, circle, epoch)?.is_some_and(|erased| erased.until_ms >= until_ms))
+        let now_ms = state.expired_ms;
+        Ok(self
+            .erased(state, circle, epoch)?
+            .is_some_and(|erased| erased.until_ms >= until_ms && !erased.is_ahead(now_ms)))
     }
 
     /// That a key was erased, if it was.

@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 
 /// A prekey is not replaced again for as long because its half is elsewhere: a day, in milliseconds.
 const REPLACED_MS_MIN: u64 = 24 * 3_600_000;
+/// How long the newest half is here before any is erased: a day, in milliseconds.
+const SETTLED_MS: u64 = 24 * 3_600_000;
 /// For what halves are sealed at rest.
 const PURPOSE: &str = "prekey";
 
@@ -145,7 +147,17 @@ impl Replica {
                 && now_ms.saturating_sub(half.replaced_ms) >= PREKEY_KEPT_MS
                 && named.is_none_or(|named| named.key != half.secret.public())
         };
-        let due = own.halves.iter().flatten().filter(is_due).map(|half| half.secret.public());
+        // A clock that is ahead for a moment has just made the newest: that alone says nothing of how old
+        // others are.
+        let mut made = own.halves.iter().flatten().map(|half| half.made_ms);
+        let newest_ms = made.next().unwrap_or(u64::MAX);
+        let settled = now_ms.saturating_sub(newest_ms) >= SETTLED_MS;
+        let before_ms = made.max().unwrap_or(0);
+        let is_old = |half: &&Half| {
+            settled || before_ms.saturating_sub(half.replaced_ms) >= PREKEY_AGE_MS_MAX
+        };
+        let due = own.halves.iter().flatten().filter(is_due).filter(is_old);
+        let due = due.map(|half| half.secret.public());
         let due: Vec<SealKey> = due.collect();
         if due.is_empty() {
             return Ok(());
@@ -245,7 +257,7 @@ impl Replica {
         // What a clock said that was ahead is not the last word.
         let said = authority.as_ref().and_then(|known| known.prekeys.get(&own.device())?.last());
         let at_ms = said.map_or(now_ms, |said| now_ms.max(said.since_ms.saturating_add(1)));
-        let mut halves = own.halves.take().unwrap_or_default();
+        let mut halves = own.halves.clone().unwrap_or_default();
         for half in halves.iter_mut().filter(|half| half.replaced_ms == 0) {
             half.replaced_ms = now_ms.max(1);
             let row = half.row(&own.secret, &*self.entropy)?;
@@ -255,10 +267,13 @@ impl Replica {
         let row = half.row(&own.secret, &*self.entropy)?;
         work.batch.put(Table::Meta, keys::prekey(&key), row);
         halves.insert(0, half);
-        own.halves = Some(halves);
         work.prekey = true;
         let log = DocumentKind::AccountLog;
         self.append_to_pages(state, work, log, Entry::Prekey { key }, at_ms)?;
+        // One that was not said is nothing to seal to.
+        if let Some(own) = &mut state.own {
+            own.halves = Some(halves);
+        }
         Ok(())
     }
 

@@ -348,6 +348,7 @@ impl State {
             own,
             journal: self.journal,
             now_ms: self.now_ms,
+            expired_ms: self.expired_ms,
             demanded: std::mem::take(&mut self.demanded),
             admitted: std::mem::take(&mut self.admitted),
             awaited: std::mem::take(&mut self.awaited),

@@ -179,6 +179,11 @@ impl Replica {
                 }
                 if member.takes_part() && standing.revoked.is_none() && !standing.suspended {
                     let Some(authority) = &authority else { continue };
+                    if talk.fixed {
+                        let to = SealTo::Fixed(standing.verified.seal_key());
+                        devices.good.insert(*device, (*account, to));
+                        continue;
+                    }
                     let to = Self::seal_to(state, authority, device, standing);
                     devices.good.insert(*device, (*account, to));
                     let said = authority.prekeys.get(device).into_iter().flatten();
@@ -433,10 +438,6 @@ impl Replica {
     fn has_to_ask(state: &State, known: &KnownEpoch, devices: &Devices) -> bool {
         let Some(own) = state.own.as_ref() else { return false };
         let device = own.device();
-        // What is over is of no use to anybody.
-        if known.until_ms <= state.expired_ms {
-            return false;
-        }
         let Some(copies) = known.wraps.get(&device) else { return false };
         let Some(asked) = known.asks.get(&device) else { return true };
         let newest = own.newest_half().map(|half| half.secret.public());
@@ -465,12 +466,17 @@ impl Replica {
         let mut room = PASSED_ON_MAX;
         let mut answers = ANSWERS_MAX;
         let mut asked = 0;
-        for (epoch, known) in &talk.epochs {
+        // What is over is of no use to anybody.
+        let now_ms_seen = state.expired_ms;
+        let useful: Vec<_> =
+            talk.epochs.iter().filter(|(_, known)| known.until_ms > now_ms_seen).collect();
+        for (epoch, known) in &useful {
             let open = known.asks.contains_key(&device)
-                && self.circle_key(state, circle, epoch, known).is_none();
+                && self.circle_key(state, circle, epoch, known).is_none()
+                && self.erased(state, circle, epoch)?.is_none();
             asked += usize::from(open);
         }
-        for (epoch, known) in &talk.epochs {
+        for (epoch, known) in useful {
             if room == 0 {
                 break;
             }

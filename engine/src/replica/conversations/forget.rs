@@ -30,6 +30,11 @@ pub(crate) struct Erased {
 }
 
 impl Erased {
+    /// Whether a clock made it that was ahead of the one of now: then it is not so yet.
+    pub(crate) const fn is_ahead(&self, now_ms: u64) -> bool {
+        now_ms > 0 && self.until_ms > now_ms
+    }
+
     /// `0 ‖ until u64be ‖ count varint ‖ edit 32 each`.
     fn row(&self) -> Vec<u8> {
         let mut w = Writer::new();
@@ -66,19 +71,32 @@ impl Replica {
         if state.own.is_none() {
             return Ok(0);
         }
-        let mut erased = 0;
+        let (mut erased, mut failed) = (0, None);
         let kept = self.conversations_kept(&mut state)?;
         // Of what is carried for others nothing opens here.
         let own = |kept: &&KeptConversation| kept.standing != ConversationStanding::Carried;
         for conversation in kept.values().filter(own) {
-            let talk = self.talk_of(&mut state, &conversation.id, &conversation.genesis)?;
-            let due = self.due_keys(&mut state, conversation, &talk, now_ms)?;
-            if !due.is_empty() {
-                erased += due.len() as u64;
-                self.erase_keys(&mut state, conversation, &talk, &due)?;
+            // One that is damaged holds up no other.
+            match self.forget_keys_of(&mut state, conversation, now_ms) {
+                Ok(count) => erased += count,
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(erased)
+        failed.map_or(Ok(erased), Err)
+    }
+
+    fn forget_keys_of(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+        now_ms: u64,
+    ) -> Result<u64, EngineError> {
+        let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
+        let due = self.due_keys(state, kept, &talk, now_ms)?;
+        if !due.is_empty() {
+            self.erase_keys(state, kept, &talk, &due)?;
+        }
+        Ok(due.len() as u64)
     }
 
     fn due_keys(

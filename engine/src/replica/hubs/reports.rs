@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::page::Reading;
+use crate::authority::DeviceStanding;
 use crate::description::Space;
 use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, HubId};
 use crate::hub::{ContentStanding, Handled, ReportView};
@@ -253,8 +254,9 @@ impl Replica {
             std::cmp::Reverse((Some(**device) == first, standing.added_ms, **device))
         });
         let some = good.into_iter().take(ACCOUNT_DEVICES_MAX);
-        let to = |device, standing| Self::seal_to(state, &authority, device, standing);
-        Ok(some.map(|(device, s)| (*device, (*account, to(device, s)))).collect())
+        // A report stays, and nobody can ask for another copy of its key.
+        let to = |standing: &DeviceStanding| SealTo::Fixed(standing.verified.seal_key());
+        Ok(some.map(|(device, s)| (*device, (*account, to(s)))).collect())
     }
 
     /// Opens what is reported, so that its keys are kept.

@@ -1,11 +1,14 @@
 //! Audiences over whole replicas: whom a post is for reads it in his feed, and nobody else.
 
+use super::conversations::prekeys::{copied, open, tend};
 use super::conversations::{network, run};
 use super::replicas::{Home, NOW, draft, link, person, texts};
 use crate::description::{Description, Section, SectionClass, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId};
+use crate::limits::PREKEY_AGE_MS_MAX;
 use crate::model::entry::{ConversationGenesis, Entry, Membership};
 use crate::replica::{ConversationStanding, EngineError, Replica, Subscription, Text, Work};
+use crate::store::keys;
 use crate::sync::exchange::Exchange;
 use crate::sync::sim::Network;
 
@@ -495,4 +498,25 @@ fn no_exact_length_is_told() {
     assert_eq!(shown[0].text, Text::Here("x".repeat(longest)));
     let refused = ada.post_to(None, &id, &"x".repeat(longest + 1), NOW + 9);
     assert!(matches!(refused, Err(EngineError::Invalid(_))));
+}
+
+#[test]
+fn a_reader_whose_home_was_put_back_reads_what_was_posted_since() {
+    let (mut network, people) = village(480, 1);
+    let id = network.parties[0].replica.create_audience(FRIENDS, NOW + 1).unwrap();
+    network.parties[0].replica.change_reader(&id, people[1], true, false, NOW + 2).unwrap();
+    post(&network.parties[0].replica, &id, "before", NOW + 3);
+    settle(&mut network);
+    // Both have prekeys, as who talks with somebody has.
+    for (n, other) in [(0, people[1]), (1, people[0])] {
+        network.parties[n].replica.converse_with(other, NOW + 4).unwrap();
+    }
+    tend(&mut network, NOW + 5);
+    tend(&mut network, NOW + PREKEY_AGE_MS_MAX + 6);
+    post(&network.parties[0].replica, &id, "since", NOW + PREKEY_AGE_MS_MAX + 7);
+    settle(&mut network);
+    // He cannot ask: no prekey that he lost may close it, and his author may be gone.
+    let reader = &network.parties[1];
+    let rows = copied(&**reader.replica.store(), &[keys::PREKEYS, keys::KEYRING]);
+    assert_eq!(feed(&open(rows, reader, true, 489)), ["since", "before"]);
 }

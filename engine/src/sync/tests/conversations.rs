@@ -12,7 +12,7 @@ mod members;
 mod openers;
 mod oracle;
 mod policy;
-mod prekeys;
+pub(super) mod prekeys;
 mod reading;
 mod weekly;
 

@@ -107,6 +107,7 @@ fn what_expired_opens_for_no_thief_once_keys_and_halves_are_forgotten() {
     }
     tend(&mut network, NOW + PREKEY_AGE_MS_MAX + DAY_MS);
     tend(&mut network, NOW + PREKEY_AGE_MS_MAX + PREKEY_KEPT_MS + 2 * DAY_MS);
+    tend(&mut network, NOW + PREKEY_AGE_MS_MAX + PREKEY_KEPT_MS + 3 * DAY_MS);
     for (n, home) in network.parties.iter().enumerate() {
         assert_eq!(texts(&home.replica, &id), ["one", "Expired", "lasting"]);
         let all = all_bytes(home);
@@ -172,4 +173,30 @@ fn a_device_that_is_linked_later_is_told_that_it_expired_and_asks_for_nothing() 
     assert_eq!(texts(phone, &id), ["one", "Expired"]);
     let (_, talk) = phone.known_conversation(&mut phone.lock(), &id).unwrap();
     assert!(talk.epochs.values().all(|known| known.asks.is_empty()));
+}
+
+#[test]
+fn a_clock_that_was_ahead_for_a_moment_hides_nothing_that_comes_later_and_forgets_no_half() {
+    let (mut network, id, _) = talking(1340);
+    burning(&network.parties[0].replica, &id, "for a week", NOW + 10, 7 * DAY_MS);
+    run(&mut network);
+    let bob = &network.parties[1].replica;
+    bob.tend_prekeys(NOW + PREKEY_AGE_MS_MAX + 4).unwrap();
+    let halves = || bob.store().scan(Table::Meta, keys::PREKEYS, None, false, 10).unwrap().len();
+    assert_eq!(halves(), 2);
+    let ahead = NOW + 365 * DAY_MS;
+    bob.expire(ahead).unwrap();
+    assert_eq!(bob.forget_keys(ahead).unwrap(), 1);
+    bob.tend_prekeys(ahead).unwrap();
+    assert_eq!(halves(), 3);
+    bob.expire(NOW + 20).unwrap();
+    assert_eq!(texts(bob, &id), ["one", "Expired"]);
+    // Of the same day, with the same key.
+    burning(&network.parties[0].replica, &id, "for a day", NOW + 30, DAY_MS);
+    run(&mut network);
+    let bob = &network.parties[1].replica;
+    assert_eq!(texts(bob, &id).last().unwrap(), "for a day");
+    bob.expire(NOW + 8 * DAY_MS).unwrap();
+    bob.forget_keys(NOW + 8 * DAY_MS).unwrap();
+    assert_eq!(texts(bob, &id), ["one", "Expired", "Expired"]);
 }

@@ -20,7 +20,7 @@ use crate::sync::tests::replicas::{Home, NOW, link};
 pub(super) const DAY_MS: u64 = 24 * 3_600_000;
 
 /// All rows of a store in another one, but those of some kinds.
-pub(super) fn copied(store: &dyn Store, without: &[&[u8]]) -> Arc<MemoryStore> {
+pub(in crate::sync::tests) fn copied(store: &dyn Store, without: &[&[u8]]) -> Arc<MemoryStore> {
     let copy = MemoryStore::new();
     for table in Table::ALL {
         let rows = store.scan(table, b"", None, false, 1_000_000).unwrap();
@@ -35,7 +35,12 @@ pub(super) fn copied(store: &dyn Store, without: &[&[u8]]) -> Arc<MemoryStore> {
     Arc::new(copy)
 }
 
-pub(super) fn open(store: Arc<MemoryStore>, of: &Home, fresh_incarnation: bool, seed: u64) -> Home {
+pub(in crate::sync::tests) fn open(
+    store: Arc<MemoryStore>,
+    of: &Home,
+    fresh_incarnation: bool,
+    seed: u64,
+) -> Home {
     Home::new(opened(store, of, fresh_incarnation, seed).unwrap())
 }
 
@@ -71,7 +76,7 @@ fn sealed_to(by: &Home, of: &Home, id: &ConversationId) -> Vec<usize> {
     copies.map(|(_, copy)| prekey_of(copy).map_or(0, place)).collect()
 }
 
-pub(super) fn tend(network: &mut Network<Home>, now: u64) {
+pub(in crate::sync::tests) fn tend(network: &mut Network<Home>, now: u64) {
     for home in &network.parties {
         home.replica.expire(now).unwrap();
         home.replica.forget_keys(now).unwrap();
