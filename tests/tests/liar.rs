@@ -8,70 +8,22 @@ use std::sync::Arc;
 
 use mosaic_engine::change::lies::deflated_zeros;
 use mosaic_engine::change::raw;
-use mosaic_engine::entropy::{Entropy, SeededEntropy};
+use mosaic_engine::entropy::SeededEntropy;
 use mosaic_engine::hash::DeviceId;
-use mosaic_engine::identity::{CertificatePath, DeviceSecret};
+use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::replica::{Replica, ReplicaOptions, Subscription};
 use mosaic_engine::store::memory::MemoryStore;
 use mosaic_node::ticket::NodeTicket;
-use mosaic_tests::home::{Home, Node, field};
+use mosaic_tests::home::{Home, field};
 use mosaic_tests::liar::author::{Author, encode_path};
 use mosaic_tests::liar::heads::forged_chains;
+use mosaic_tests::liar::homes::{Counted, enrolled, resident_bytes};
 use mosaic_tests::liar::hub::{Hub, Show};
 use mosaic_tests::liar::line::{Heard, Speaker, Way};
 use mosaic_tests::liar::net::{NetHub, NetLine};
 use mosaic_tests::liar::pump::now_ms;
 use mosaic_tests::liar::table::{Answer, lies, map_lies, post, wall};
 use serde_json::Value;
-
-/// A phone that Ada enrolled: its keys are taken out of its home, with its path.
-fn enrolled(home: &Home) -> Author {
-    let bytes = std::fs::read(home.path.join("device.key")).unwrap();
-    let secret = || DeviceSecret::from_bytes(&bytes.as_slice().try_into().unwrap()).unwrap();
-    let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(u64::from(std::process::id())));
-    Author::enrolled(secret(), path_of(home, secret()), entropy)
-}
-
-fn path_of(home: &Home, secret: DeviceSecret) -> CertificatePath {
-    let marks = tempfile::tempdir().unwrap();
-    let options = mosaic_engine::store::disk::DiskOptions::new(&home.path, marks.path());
-    let disk = mosaic_engine::store::disk::DiskStore::open(&options).unwrap();
-    let options = ReplicaOptions { secret: Some(secret), fresh_incarnation: false };
-    let entropy = Arc::new(SeededEntropy::new(1));
-    let replica = Replica::open(Arc::new(disk.store.clone()), entropy, options).unwrap();
-    let path = replica.path(&replica.device().unwrap()).unwrap().expect("a path");
-    replica.close().unwrap();
-    path
-}
-
-/// What a node says that it did not take, by reason.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Counted {
-    refused: BTreeMap<String, u64>,
-    deferred: BTreeMap<String, u64>,
-}
-
-impl Counted {
-    fn of(home: &Home) -> Self {
-        Self::in_record(&home.json(&["node", "status"])[0])
-    }
-
-    fn in_record(record: &Value) -> Self {
-        let map = |name: &str| serde_json::from_value(record[name].clone()).expect("counts");
-        Self { refused: map("refused"), deferred: map("deferred") }
-    }
-
-    fn add(&mut self, answer: &Answer) {
-        let Some(reason) = answer.reason() else { return };
-        let kind = if reason.is_refusal() { &mut self.refused } else { &mut self.deferred };
-        *kind.entry(reason.name().to_owned()).or_default() += 1;
-    }
-}
-
-fn resident_bytes(node: &Node) -> u64 {
-    let statm = std::fs::read_to_string(format!("/proc/{}/statm", node.pid())).unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-}
 
 #[test]
 fn every_lie_is_refused_by_a_running_node() {

@@ -10,8 +10,11 @@ use mosaic_engine::description::Description;
 use mosaic_engine::entropy::{Entropy, random};
 use mosaic_engine::hash::{AccountId, ChangeHash, ChangeId, DeviceId, Incarnation, Link, SpaceId};
 use mosaic_engine::identity::{CertificatePath, DeviceSecret, Domain, Genesis};
+use mosaic_engine::model::entry::Entry;
 use mosaic_engine::sync::exchange::Received;
 use mosaic_engine::wire::{Changes, Content, HeadBytes, LogItem, Part};
+
+use super::ground::Ground;
 
 /// A device with a valid certificate path that signs whatever it is given.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct Author {
     secret: DeviceSecret,
     path: CertificatePath,
     entropy: Arc<dyn Entropy>,
+    ground: Ground,
 }
 
 impl Author {
@@ -27,7 +31,7 @@ impl Author {
     pub fn stranger(entropy: Arc<dyn Entropy>, now_ms: u64) -> Self {
         let secret = DeviceSecret::generate(&*entropy);
         let genesis = Genesis::create(&secret, [0; 32], now_ms, &*entropy);
-        Self { secret, path: CertificatePath::first(genesis), entropy }
+        Self { secret, path: CertificatePath::first(genesis), entropy, ground: Ground::Wall }
     }
 
     /// Takes the keys of a device that somebody enrolled.
@@ -37,7 +41,31 @@ impl Author {
         path: CertificatePath,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { secret, path, entropy }
+        Self { secret, path, entropy, ground: Ground::Wall }
+    }
+
+    /// Lies elsewhere than on the own wall.
+    #[must_use]
+    pub fn on(self, ground: Ground) -> Self {
+        Self { ground, ..self }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub const fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// A page of the device's account where it lies.
+    #[must_use]
+    pub fn page(&self, page: u64) -> Description {
+        self.ground.page(self.account(), page)
+    }
+
+    /// An entry of such a page that is as it should be, as far as anybody sees.
+    #[must_use]
+    pub fn honest(&self) -> Entry {
+        self.ground.honest()
     }
 
     /// The keys.

@@ -9,7 +9,7 @@ use mosaic_engine::sync::exchange::Received;
 use mosaic_engine::wire::{HEAD_BYTES, Reason};
 
 use super::author::{Author, Chain, encode_path, head};
-use super::table::{Answer, Offer, offer, post, profile, wall};
+use super::table::{Answer, Offer, offer, post, profile};
 
 const SIGNATURE: Answer = Answer::Refused(Reason::Signature);
 const MALFORMED: Answer = Answer::Refused(Reason::Malformed);
@@ -32,8 +32,8 @@ pub fn head_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
 }
 
 fn honest(author: &Author, now_ms: u64) -> Chain {
-    let mut chain = author.chain(&wall(author, 0));
-    chain.entry(now_ms, post().encode());
+    let mut chain = author.chain(&author.page(0));
+    chain.entry(now_ms, author.honest().encode());
     chain
 }
 
@@ -88,12 +88,12 @@ fn claim_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
         let mut chain = honest(author, now_ms);
         alter(&mut chain);
         let mut received = chain.offer(author);
-        received.description = Some(wall(author, 0));
+        received.description = Some(author.page(0));
         offer(format!("head: {what}"), received, answer)
     };
     let limit = Answer::Refused(Reason::Limit);
     let link = Answer::Refused(Reason::Link);
-    let elsewhere = wall(author, 7).id();
+    let elsewhere = author.page(7).id();
     vec![
         signed("of no change", limit, &|c| c.n = 0),
         signed("of 2,049 changes", limit, &|c| c.n = 2049),
@@ -119,10 +119,10 @@ fn claim_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
 fn path_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
     let entropy = author.entropy();
     let stranger = Author::stranger(entropy.clone(), now_ms);
-    let description = wall(author, 0);
+    let description = author.page(0);
     let forged = |what: &str, answer, path: Bytes| {
         let mut chain = stranger.chain(&description);
-        chain.entry(now_ms, post().encode());
+        chain.entry(now_ms, author.honest().encode());
         let received = Received { path, ..chain.offer(&stranger) };
         offer(format!("path: {what}"), received, answer)
     };
@@ -195,18 +195,18 @@ fn self_made(author: &Author, stranger: &Author) -> Option<Bytes> {
 fn description_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
     let with = |what: &str, answer, description: Option<Description>, of: &Description| {
         let mut chain = author.chain(of);
-        chain.entry(now_ms, post().encode());
+        chain.entry(now_ms, author.honest().encode());
         let received = Received { description, ..chain.offer(author) };
         offer(format!("description: {what}"), received, answer)
     };
-    let page = wall(author, 41);
+    let page = author.page(41);
     let unknown = AccountId::from_bytes([5; 32]);
     let elsewhere = Description::own(unknown, DocumentKind::Wall, 0);
     let gap = Answer::Deferred(Reason::Gap);
     let not_kept = Answer::Refused(Reason::NotKept);
     vec![
         with("none, of a document unheard of", gap, None, &page),
-        with("of another document", MALFORMED, Some(wall(author, 42)), &page),
+        with("of another document", MALFORMED, Some(author.page(42)), &page),
         with("of a space that is not kept", not_kept, Some(elsewhere.clone()), &elsewhere),
     ]
 }
@@ -221,7 +221,7 @@ fn weak(author: &Author, now_ms: u64) -> Offer {
     let description = Description::guest(author.account(), path.account(), 0);
     let mut chain = author.chain(&description);
     chain.key.device = device;
-    chain.entry(now_ms, post().encode());
+    chain.entry(now_ms, author.honest().encode());
     let received = Received { path: encode_path(&path), ..chain.offer(author) };
     offer("path: a key of small order", received, CERTIFICATE)
 }

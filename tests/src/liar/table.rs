@@ -144,10 +144,10 @@ pub fn begin(chain: &mut Chain) -> ChangeHash {
 pub fn offers_of_file(author: &Author, name: &str, bytes: &[u8], now_ms: u64) -> Vec<Offer> {
     let mut map = author.chain(&profile(author));
     map.raw(bytes.to_vec());
-    let mut log = author.chain(&wall(author, 0));
+    let mut log = author.chain(&author.page(0));
     log.raw(bytes.to_vec());
-    let mut disguised = author.chain(&wall(author, 0));
-    disguised.disguised(bytes, now_ms, post().encode());
+    let mut disguised = author.chain(&author.page(0));
+    disguised.disguised(bytes, now_ms, author.honest().encode());
     // What is longer than any change is refused before anybody looks at it.
     let (as_map, as_log) = match bytes.len() > CHANGE_BYTES_MAX {
         true => (Answer::Refused(Reason::Limit), Answer::Refused(Reason::Limit)),
@@ -163,7 +163,7 @@ pub fn offers_of_file(author: &Author, name: &str, bytes: &[u8], now_ms: u64) ->
         ),
     ];
     if bytes.len() <= ENTRY_BYTES_MAX && !bytes.is_empty() {
-        let mut entry = author.chain(&wall(author, 0));
+        let mut entry = author.chain(&author.page(0));
         entry.entry(now_ms, bytes.to_vec());
         all.push(offer(format!("{name}: as an entry"), entry.offer(author), INVALID));
     }
@@ -172,9 +172,9 @@ pub fn offers_of_file(author: &Author, name: &str, bytes: &[u8], now_ms: u64) ->
 
 /// Look-alikes of the one form of a log change.
 fn file_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
-    let value = post().encode();
+    let value = author.honest().encode();
     let mut all = Vec::new();
-    let description = wall(author, 0);
+    let description = author.page(0);
     let count = log_lies(author.chain(&description).actor(), 0, now_ms, &value).len();
     for at in 0..count {
         let mut raw = author.chain(&description);
@@ -300,8 +300,9 @@ fn entry_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
         ),
     ];
     let mut all = Vec::new();
-    for (what, value) in cases {
-        let mut chain = author.chain(&wall(author, 0));
+    let cases = cases.into_iter().map(|(what, value)| (what.to_owned(), value));
+    for (what, value) in cases.chain(author.ground().malformed()) {
+        let mut chain = author.chain(&author.page(0));
         chain.entry(now_ms, value);
         all.push(offer(format!("entry: {what}"), chain.offer(author), INVALID));
     }
@@ -348,19 +349,22 @@ fn place_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
         }),
         ("an emoji over its limit", guest.clone(), longest),
         ("a device name over its limit", log, Entry::RenameDevice { device, name }),
-        ("a page start on the first page", page, start.clone()),
+        ("a page start on the first page of a wall", page, start.clone()),
     ];
     let mut all = Vec::new();
-    for (what, description, entry) in cases {
+    let here = author.ground().misplaced(account).into_iter();
+    let here = here.map(|(what, entry)| (what, author.page(0), entry));
+    let first = [("a page start on a first page", author.page(0), start.clone())];
+    for (what, description, entry) in cases.into_iter().chain(first).chain(here) {
         let mut chain = author.chain(&description);
         chain.entry(now_ms, entry.encode());
         all.push(offer(format!("place: {what}"), chain.offer(author), INVALID));
     }
-    let mut twice = author.chain(&wall(author, 1));
+    let mut twice = author.chain(&author.page(1));
     twice.entry(now_ms, start.encode()).entry(now_ms, start.encode());
     all.push(offer("place: a second page start", twice.offer(author), INVALID));
-    let mut late = author.chain(&wall(author, 1));
-    late.entry(now_ms, post().encode()).entry(now_ms, start.encode());
+    let mut late = author.chain(&author.page(1));
+    late.entry(now_ms, author.honest().encode()).entry(now_ms, start.encode());
     all.push(offer("place: a page start behind a post", late.offer(author), INVALID));
     all
 }
@@ -368,32 +372,18 @@ fn place_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
 /// Chains that grow over a limit.
 fn limit_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
     let over = Answer::Refused(Reason::Limit);
-    let page = wall(author, 0);
+    let page = author.page(0);
     let target = ChangeId::of(b"t");
     let mut entries = author.chain(&page);
     for _ in 0..=PAGE_ENTRIES_MAX {
-        entries.entry(now_ms, post().encode());
+        entries.entry(now_ms, author.honest().encode());
     }
     let mut modifications = author.chain(&page);
     for _ in 0..=PAGE_MODIFICATIONS_MAX {
         modifications.entry(now_ms, Entry::Tombstone { target }.encode());
     }
     let mut bytes = author.chain(&page);
-    let attachment = mosaic_engine::model::entry::Attachment {
-        body: BodyRef { hash: BlobHash::of(b"a"), size: 40 },
-        media_type: "a/b".into(),
-        name: "n".repeat(255),
-        alt: "a".repeat(2000),
-    };
-    let body = BodyRef { hash: BlobHash::of(b"b"), size: 40 };
-    let large = Entry::Post {
-        body,
-        attachments: vec![attachment; 14],
-        quote: None,
-        origin: None,
-        text: None,
-    }
-    .encode();
+    let large = author.ground().large().encode();
     for _ in 0..=PAGE_BYTES_MAX / large.len() as u64 {
         bytes.entry(now_ms, large.clone());
     }
@@ -409,16 +399,16 @@ fn limit_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
 /// Honest chains of which the data is not what the head signs, or not all there.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn shape_lies(author: &Author, now_ms: u64) -> Vec<Offer> {
-    let mut honest = author.chain(&wall(author, 0));
-    honest.entry(now_ms, post().encode()).entry(now_ms + 1, post().encode());
+    let mut honest = author.chain(&author.page(0));
+    honest.entry(now_ms, author.honest().encode()).entry(now_ms + 1, author.honest().encode());
     let with = |chain: &Chain, alter: &dyn Fn(&mut Received)| {
         let mut received = chain.offer(author);
         alter(&mut received);
         received
     };
     let fresh = || {
-        let mut chain = author.chain(&wall(author, 0));
-        chain.entry(now_ms, post().encode()).entry(now_ms + 1, post().encode());
+        let mut chain = author.chain(&author.page(0));
+        chain.entry(now_ms, author.honest().encode()).entry(now_ms + 1, author.honest().encode());
         chain
     };
     let only = |first_n, content| vec![Part { first_n, content }];
