@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mosaic_engine::replica::EngineError;
+use mosaic_engine::replica::{EngineError, Replica};
 
 use crate::app::App;
 use crate::clock;
@@ -13,6 +13,21 @@ use crate::clock;
 const GATHER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the time of a text is over, at least.
 const LOOK: Duration = Duration::from_secs(600);
+
+/// Erases keys whose time is over, changes the own prekey if it is old, and passes keys on. Only that the last
+/// fails is a reason to seal nothing.
+///
+/// # Errors
+/// If keys cannot be passed on.
+pub(crate) fn mend_keys(replica: &Replica, now_ms: u64) -> Result<(), EngineError> {
+    if let Err(error) = replica.forget_keys(now_ms) {
+        tracing::warn!(%error, "keys of texts whose time is over were not erased");
+    }
+    if let Err(error) = replica.tend_prekeys(now_ms) {
+        tracing::warn!(%error, "the key that others seal to was not changed");
+    }
+    replica.mend_conversations(now_ms)
+}
 
 /// Looks at what is here, and then at what comes, until the node stops.
 pub(crate) async fn keep_mended(app: Arc<App>) {
@@ -26,13 +41,7 @@ pub(crate) async fn keep_mended(app: Arc<App>) {
             if let Err(error) = replica.expire(now_ms) {
                 tracing::warn!(%error, "texts whose time is over were not dropped");
             }
-            if let Err(error) = replica.forget_keys(now_ms) {
-                tracing::warn!(%error, "keys of texts whose time is over were not erased");
-            }
-            if let Err(error) = replica.tend_prekeys(now_ms) {
-                tracing::warn!(%error, "the key that others seal to was not changed");
-            }
-            replica.mend_conversations(now_ms)?;
+            mend_keys(&replica, now_ms)?;
             Ok::<_, EngineError>(replica.next_expiry()?.map(|at_ms| at_ms.saturating_sub(now_ms)))
         };
         let next_ms = match tokio::task::spawn_blocking(mend).await {

@@ -136,8 +136,6 @@ pub(crate) enum Circle {
     Conversation(ConversationId),
     /// The readers of a private channel.
     Channel(HubId, ChangeId),
-    /// Who is told what members of a hub report.
-    Reports(HubId),
 }
 
 impl Circle {
@@ -145,7 +143,6 @@ impl Circle {
     pub(crate) fn bound_to(&self) -> SpaceId {
         match self {
             Self::Conversation(id) => Space::Conversation(*id).id(),
-            Self::Reports(hub) => Space::Hub(*hub).id(),
             Self::Channel(hub, channel) => {
                 let parts: [&[u8]; 2] = [hub.as_bytes(), channel.as_bytes()];
                 SpaceId::from_bytes(derive("mosaic channel keys 1", &parts))

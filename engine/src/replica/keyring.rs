@@ -1,4 +1,4 @@
-//! Keys of conversations, private channels and reports that opened here.
+//! Keys of conversations and private channels that opened here.
 //!
 //! A key that opened something is a row, sealed to the keys of this device: it is opened once, and goes
 //! on opening when the prekey that it came under is forgotten. Keys under which nothing stands get no
@@ -236,15 +236,13 @@ impl Replica {
         }
         for kept in self.hubs_kept(state)? {
             let Some(hub) = self.hub_of(state, &kept.id)? else { continue };
-            let (private, moderators) = (hub.private_channels(), hub.moderators());
+            let private = hub.private_channels();
+            drop(hub);
             for channel in private {
                 if let Some(talk) = self.channel_talk(state, &kept.id, &channel)? {
                     let used = self.hints_here(state, &kept.id, &channel)?;
                     self.keep_used(state, &Circle::Channel(kept.id, channel), &talk, &used);
                 }
-            }
-            if moderators.contains(&me) {
-                self.keep_reports(state, &kept.id)?;
             }
         }
         Ok(())

@@ -201,11 +201,9 @@ impl Replica {
     ) -> Result<(), EngineError> {
         self.load_halves(state)?;
         let own = state.own.as_ref().ok_or(EngineError::NoIdentity)?;
-        let newest = own.newest_half();
-        let due =
-            newest.is_none_or(|half| now_ms.saturating_sub(half.made_ms) >= PREKEY_AGE_MS_MAX);
-        if work.prekey || !(due || self.has_to_replace(state, now_ms)?) {
-            return Ok(());
+        let young = |half: &Half| now_ms.saturating_sub(half.made_ms) < PREKEY_AGE_MS_MAX;
+        if work.prekey || own.newest_half().is_some_and(young) {
+            return self.replace_lost(state, work, now_ms);
         }
         self.publish_prekey(state, work, now_ms)
     }

@@ -158,7 +158,6 @@ pub(super) fn post(
         }
         found => found?,
     };
-    replica.tend_prekeys(now_ms)?;
     // Devices that were linked since read it, too.
     replica.mend_conversations(now_ms)?;
     Ok(Some(replica.post_to(once, &id, &request.text, now_ms)?))

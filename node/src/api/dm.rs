@@ -25,6 +25,7 @@ use super::types::{
 use crate::app::App;
 use crate::clock;
 use crate::home::read_bounded;
+use crate::mending::mend_keys;
 
 /// Messages that are looked through for one that was just written.
 const LATELY: usize = usize::MAX;
@@ -73,9 +74,7 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
     let id = receiver(&replica, &request.who, now_ms)?;
     let target = request.reply_to.as_deref().map(|id| message(&replica, id)).transpose()?;
     // Where no node runs nobody else looks.
-    replica.forget_keys(now_ms)?;
-    replica.tend_prekeys(now_ms)?;
-    replica.mend_conversations(now_ms)?;
+    mend_keys(&replica, now_ms)?;
     let draft = DirectDraft { text: request.text, target, expires_after_ms: request.expires_ms };
     let written = replica.say_directly(once.as_ref(), &id, &draft, now_ms);
     app.kept_changed();

@@ -205,7 +205,9 @@ impl Replica {
         usage: KeyUse,
         now_ms: u64,
     ) -> Result<EpochKey, EngineError> {
-        self.tend_prekey(state, work, now_ms)?;
+        if !talk.fixed {
+            self.tend_prekey(state, work, now_ms)?;
+        }
         let devices = self.devices_of(state, talk)?;
         if let Some(account) = devices.unknown.first() {
             return Err(EngineError::Denied(format!(
@@ -310,8 +312,6 @@ impl Replica {
             Circle::Channel(hub, channel) => {
                 self.append_to_channel(state, work, hub, channel, entry, now_ms)?;
             }
-            // Each report brings its own key along.
-            Circle::Reports(_) => {}
         }
         Ok(())
     }
@@ -336,11 +336,14 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether the own account takes part in any conversation.
+    /// Whether the own account takes part in any conversation; audiences have no use for prekeys.
     pub(in crate::replica) fn converses(&self, state: &mut State) -> Result<bool, EngineError> {
         let Some(me) = state.own.as_ref().map(|own| own.account) else { return Ok(false) };
         let kept = self.conversations_kept(state)?;
-        for known in kept.values().filter(|k| k.standing == ConversationStanding::Accepted) {
+        let talks = |kept: &&KeptConversation| {
+            kept.standing == ConversationStanding::Accepted && !kept.genesis.audience
+        };
+        for known in kept.values().filter(talks) {
             if self.talk_of(state, &known.id, &known.genesis)?.is_member(&me) {
                 return Ok(true);
             }
@@ -467,9 +470,9 @@ impl Replica {
         let mut answers = ANSWERS_MAX;
         let mut asked = 0;
         // What is over is of no use to anybody.
-        let now_ms_seen = state.expired_ms;
+        let expired_ms = state.expired_ms;
         let useful: Vec<_> =
-            talk.epochs.iter().filter(|(_, known)| known.until_ms > now_ms_seen).collect();
+            talk.epochs.iter().filter(|(_, known)| known.until_ms > expired_ms).collect();
         for (epoch, known) in &useful {
             let open = known.asks.contains_key(&device)
                 && self.circle_key(state, circle, epoch, known).is_none()

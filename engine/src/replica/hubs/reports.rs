@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::page::Reading;
-use crate::authority::DeviceStanding;
 use crate::description::Space;
-use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, HubId};
+use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, HubId, SealKey};
 use crate::hub::{ContentStanding, Handled, ReportView};
+use crate::identity::DeviceSecret;
 use crate::limits::{
     BODY_SALT_BYTES, HUB_REPORT_DEVICES_MAX, HUB_REPORT_REASON_BYTES_MAX, HUB_REPORT_TEXT_BYTES_MAX,
 };
 use crate::model::entry::{
     BodyRef, Entry, EntryRef, HubAction, Permissions, Report, ReportSubject, SealedReport, Wrap,
 };
-use crate::replica::conversations::{Circle, KnownEpoch};
 use crate::replica::{EngineError, Replica, State};
-use crate::seal::{EpochKey, SealTo, open_report, seal_report};
+use crate::seal::{EpochKey, open_report, seal_report};
 use crate::store::{Table, keys};
 use crate::view::EntryRow;
 
@@ -225,10 +224,10 @@ impl Replica {
         let space = Space::Hub(*hub).id();
         let (key, decoy) = (EpochKey::generate(&*self.entropy), EpochKey::generate(&*self.entropy));
         let mut wraps = Vec::with_capacity(devices.len());
-        for (device, (account, to)) in devices {
+        for (device, (account, seal_key)) in devices {
             let key = if account == accused { &decoy } else { &key };
             // A device whose key is unusable reads nothing.
-            if let Ok(sealed) = key.wrap_to(&space, &to, &*self.entropy) {
+            if let Ok(sealed) = key.wrap_in(&space, &seal_key, &*self.entropy) {
                 wraps.push(Wrap { device, sealed });
             }
         }
@@ -244,7 +243,7 @@ impl Replica {
         state: &mut State,
         account: &AccountId,
         first: Option<DeviceId>,
-    ) -> Result<BTreeMap<DeviceId, (AccountId, SealTo)>, EngineError> {
+    ) -> Result<BTreeMap<DeviceId, (AccountId, SealKey)>, EngineError> {
         let Some(authority) = self.authority_of(state, account)? else {
             return Ok(BTreeMap::new());
         };
@@ -254,18 +253,7 @@ impl Replica {
             std::cmp::Reverse((Some(**device) == first, standing.added_ms, **device))
         });
         let some = good.into_iter().take(ACCOUNT_DEVICES_MAX);
-        // A report stays, and nobody can ask for another copy of its key.
-        let to = |standing: &DeviceStanding| SealTo::Fixed(standing.verified.seal_key());
-        Ok(some.map(|(device, s)| (*device, (*account, to(s)))).collect())
-    }
-
-    /// Opens what is reported, so that its keys are kept.
-    pub(in crate::replica) fn keep_reports(
-        &self,
-        state: &mut State,
-        hub: &HubId,
-    ) -> Result<(), EngineError> {
-        self.reports_in(state, hub, None).map(drop)
+        Ok(some.map(|(device, s)| (*device, (*account, s.verified.seal_key()))).collect())
     }
 
     /// Those of everybody, or of one account.
@@ -276,15 +264,14 @@ impl Replica {
         of: Option<AccountId>,
     ) -> Result<Reports, EngineError> {
         let known = self.known_hub(state, hub)?;
-        self.load_halves(state)?;
-        let device = state.own.as_ref().ok_or(EngineError::NoIdentity)?.device();
+        let Some(own) = state.own.as_ref() else { return Err(EngineError::NoIdentity) };
         let mut reports = Reports::default();
         let mut listed: BTreeMap<AccountId, usize> = BTreeMap::new();
         let mut open: BTreeSet<(AccountId, ReportSubject)> = BTreeSet::new();
         let all = known.reports().into_iter();
         let all: Vec<_> = all.filter(|view| of.is_none_or(|of| of == view.account)).collect();
         let some = in_turn(all.iter().map(|view| view.account));
-        let mut said = |view: &ReportView<'_>| self.open_report_for(state, view, hub, &device);
+        let said = |view: &ReportView<'_>| opened(view, hub, &own.secret);
         let said: Vec<_> = all.iter().zip(&some).map(|(v, opens)| opens.then(|| said(v))).collect();
         for (view, said) in all.into_iter().zip(said) {
             let Some(said) = said else {
@@ -330,25 +317,6 @@ impl Replica {
         Ok(reports)
     }
 
-    /// What a report says, if it opens for this device.
-    fn open_report_for(
-        &self,
-        state: &mut State,
-        view: &ReportView<'_>,
-        hub: &HubId,
-        device: &DeviceId,
-    ) -> Option<Report> {
-        let circle = Circle::Reports(*hub);
-        let wrap = view.sealed.wraps.iter().find(|wrap| wrap.device == *device)?;
-        let copy = (*device, wrap.sealed.clone());
-        let wraps = BTreeMap::from([(*device, vec![copy])]);
-        let known = KnownEpoch { wraps, ..KnownEpoch::default() };
-        let key = self.circle_key(state, &circle, &view.sealed.epoch, &known)?;
-        let bytes = open_report(&key, hub, &view.account, &view.sealed.sealed).ok()?;
-        self.keep_key(state, &circle, &key);
-        Report::decode(&bytes).ok()
-    }
-
     /// The text that a report brought along, if it is what the author of the message signed, in it
     /// or in an edit of it.
     fn proven_text(
@@ -376,6 +344,16 @@ impl Replica {
         let me = self.account()?;
         self.hub(hub, |hub| hub.permissions(&me, None).contains(Permissions::HIDE))
     }
+}
+
+/// What a report says, if it opens for a device.
+fn opened(view: &ReportView<'_>, hub: &HubId, secret: &DeviceSecret) -> Option<Report> {
+    let device = secret.id();
+    let wrap = view.sealed.wraps.iter().find(|wrap| wrap.device == device)?;
+    let space = Space::Hub(*hub).id();
+    let key = EpochKey::unwrap_in(&wrap.sealed, &view.sealed.epoch, &space, secret).ok()?;
+    let bytes = open_report(&key, hub, &view.account, &view.sealed.sealed).ok()?;
+    Report::decode(&bytes).ok()
 }
 
 /// Which of reports, the latest first, are opened: of each author his latest, and of all authors as

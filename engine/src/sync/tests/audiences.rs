@@ -8,7 +8,7 @@ use crate::hash::{AccountId, ChangeId, ConversationId};
 use crate::limits::PREKEY_AGE_MS_MAX;
 use crate::model::entry::{ConversationGenesis, Entry, Membership};
 use crate::replica::{ConversationStanding, EngineError, Replica, Subscription, Text, Work};
-use crate::store::keys;
+use crate::store::{Table, keys};
 use crate::sync::exchange::Exchange;
 use crate::sync::sim::Network;
 
@@ -507,6 +507,12 @@ fn a_reader_whose_home_was_put_back_reads_what_was_posted_since() {
     network.parties[0].replica.change_reader(&id, people[1], true, false, NOW + 2).unwrap();
     post(&network.parties[0].replica, &id, "before", NOW + 3);
     settle(&mut network);
+    // Audiences have no use for prekeys.
+    tend(&mut network, NOW + 3);
+    for home in &network.parties {
+        let none = home.replica.store().scan(Table::Meta, keys::PREKEYS, None, false, 1).unwrap();
+        assert!(none.is_empty());
+    }
     // Both have prekeys, as who talks with somebody has.
     for (n, other) in [(0, people[1]), (1, people[0])] {
         network.parties[n].replica.converse_with(other, NOW + 4).unwrap();

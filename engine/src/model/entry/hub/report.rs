@@ -8,7 +8,7 @@ use crate::limits::{
     BODY_SALT_BYTES, HUB_REPORT_BYTES_MAX, HUB_REPORT_DEVICES_MAX, HUB_REPORT_REASON_BYTES_MAX,
     HUB_REPORT_TEXT_BYTES_MAX,
 };
-use crate::seal::{PREKEY_WRAP_BYTES, WRAP_BYTES, prekey_of};
+use crate::seal::WRAP_BYTES;
 
 /// Bytes of the tag of what is sealed.
 const TAG_BYTES: usize = 16;
@@ -82,9 +82,9 @@ impl SealedReport {
             if wraps.last().is_some_and(|last| last.device >= device) {
                 return Err(DecodeError::Rule("devices are not in strictly rising order"));
             }
-            let sealed = r.bytes(PREKEY_WRAP_BYTES, "wrap")?.to_vec();
-            if sealed.len() != WRAP_BYTES && prekey_of(&sealed).is_none() {
-                return Err(DecodeError::Rule("a wrap has 81 bytes, or 85 for a prekey"));
+            let sealed = r.bytes(WRAP_BYTES, "wrap")?.to_vec();
+            if sealed.len() != WRAP_BYTES {
+                return Err(DecodeError::Rule("a wrap has 81 bytes"));
             }
             wraps.push(Wrap { device, sealed });
         }

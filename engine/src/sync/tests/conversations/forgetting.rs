@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::prekeys::{DAY_MS, copied, open, talking, tend};
 use super::{run, say, texts};
+use crate::description::Space;
 use crate::hash::{ChangeId, ConversationId};
 use crate::limits::{PREKEY_AGE_MS_MAX, PREKEY_KEPT_MS};
 use crate::replica::{DirectDraft, Replica};
@@ -199,4 +200,28 @@ fn a_clock_that_was_ahead_for_a_moment_hides_nothing_that_comes_later_and_forget
     bob.expire(NOW + 8 * DAY_MS).unwrap();
     bob.forget_keys(NOW + 8 * DAY_MS).unwrap();
     assert_eq!(texts(bob, &id), ["one", "Expired", "Expired"]);
+}
+
+#[test]
+fn a_conversation_that_is_damaged_keeps_no_other_key_from_being_erased() {
+    let (network, whole, _) = talking(1350);
+    let ada = &network.parties[0].replica;
+    let bob = network.parties[1].replica.account().unwrap();
+    let other = ada.found_group("other", &[bob], NOW + 5).unwrap();
+    let said = [whole, other]
+        .map(|id| (Space::Conversation(id).id(), burning(ada, &id, "burn", NOW + 10, HOUR_MS)));
+    // The one that is looked at first.
+    let (_, rotten) = said.into_iter().min().unwrap();
+    let row = ada.entry_row(&rotten).unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.put(Table::Truth, keys::chain_change(&row.chain(), row.n), b"rot".to_vec());
+    ada.store().commit(batch).unwrap();
+    ada.lock().talks.clear();
+    let erased = || {
+        let rows = ada.store().scan(Table::Meta, keys::KEYRING, None, false, 100).unwrap();
+        rows.iter().filter(|(_, row)| row[0] == 0).count()
+    };
+    assert_eq!(erased(), 0);
+    assert!(ada.forget_keys(NOW + 2 * DAY_MS).is_err());
+    assert_eq!(erased(), 1);
 }
