@@ -3,7 +3,7 @@
 use mosaic_engine::entropy::SeededEntropy;
 use mosaic_engine::hash::{AccountId, ChangeId, DeviceId, HubId};
 use mosaic_engine::identity::DeviceSecret;
-use mosaic_engine::model::entry::{ChannelFields, HubAction, Permissions, RoleRef};
+use mosaic_engine::model::entry::{ChannelFields, HubAction, Permissions, Readers, RoleRef};
 use mosaic_engine::replica::{HubStart, MessageDraft, Replica, Ticket};
 
 use super::author::{Author, Parcel};
@@ -91,12 +91,26 @@ pub fn write(
 }
 
 fn found(founder: &mut Author, seed: u64) -> (Community, Parcel) {
+    let (hub, channel, invite, key) = found_hub(&founder.replica, seed, false, TIME_MS);
+    let log = public(founder);
+    let members = Vec::new();
+    (Community { hub, channel, invite, key, members, last_ms: TIME_MS }, log)
+}
+
+/// Founds a hub with one channel, which is open or private; its id, the channel's, and an invitation with
+/// its key.
+pub(super) fn found_hub(
+    founder: &Replica,
+    seed: u64,
+    private: bool,
+    now_ms: u64,
+) -> (HubId, ChangeId, ChangeId, DeviceSecret) {
     let channel = ChannelFields {
         name: "general".into(),
         topic: String::new(),
         category: String::new(),
         read_only: false,
-        readers: None,
+        readers: private.then(Readers::of_all),
     };
     let start = HubStart {
         name: "Makers".into(),
@@ -106,7 +120,7 @@ fn found(founder: &mut Author, seed: u64) -> (Community, Parcel) {
         forked_from: None,
         private: false,
     };
-    let hub = founder.replica.create_hub(start, TIME_MS).expect("a hub");
+    let hub = founder.create_hub(start, now_ms).expect("a hub");
     let key = DeviceSecret::generate(&SeededEntropy::new(seed ^ 0x1417));
     let invite = HubAction::Invite {
         role: RoleRef::Everyone,
@@ -115,11 +129,9 @@ fn found(founder: &mut Author, seed: u64) -> (Community, Parcel) {
         expires_ms: 0,
         account: None,
     };
-    let invite = founder.replica.hub_operation(&hub, invite, "", TIME_MS).expect("an invitation");
-    let channel = founder.replica.hub(&hub, |hub| hub.channels()[0].id).expect("a channel");
-    let log = public(founder);
-    let members = Vec::new();
-    (Community { hub, channel, invite, key, members, last_ms: TIME_MS }, log)
+    let invite = founder.hub_operation(&hub, invite, "", now_ms).expect("an invitation");
+    let channel = founder.hub(&hub, |hub| hub.channels()[0].id).expect("a channel");
+    (hub, channel, invite, key)
 }
 
 /// What an account wrote in the hub: nobody here keeps its own space.

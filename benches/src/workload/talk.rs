@@ -5,13 +5,13 @@ use std::sync::Arc;
 use mosaic_engine::entropy::SeededEntropy;
 use mosaic_engine::hash::{AccountId, ChangeId, ConversationId, HubId};
 use mosaic_engine::identity::DeviceSecret;
-use mosaic_engine::model::entry::{ChannelFields, HubAction, Permissions, Readers, RoleRef};
 use mosaic_engine::replica::{
-    DirectDraft, HubStart, LINKED_DEVICE_RANK, MessageDraft, Replica, Text, Ticket,
+    DirectDraft, LINKED_DEVICE_RANK, MessageDraft, Replica, Text, Ticket,
 };
 use mosaic_engine::store::Store;
 
 use super::author::Author;
+use super::community::found_hub;
 use super::{Seeded, prose};
 use crate::TIME_MS;
 use crate::measure::cpu;
@@ -77,7 +77,7 @@ impl Talk {
             }
             Place::Open | Place::Private => {
                 let private = place == Place::Private;
-                let (hub, channel, invite, key) = found(first, seed, private);
+                let (hub, channel, invite, key) = found_hub(first, seed, private, TIME_MS + 20);
                 for person in &people[1..] {
                     person.replica.serve_hub(&hub, true).expect("a hub");
                 }
@@ -200,34 +200,4 @@ fn meet_all(people: &[Author]) {
             assert!(met.closed.is_none(), "{met:?}");
         }
     }
-}
-
-fn found(first: &Replica, seed: u64, private: bool) -> (HubId, ChangeId, ChangeId, DeviceSecret) {
-    let channel = ChannelFields {
-        name: "general".into(),
-        topic: String::new(),
-        category: String::new(),
-        read_only: false,
-        readers: private.then(Readers::of_all),
-    };
-    let start = HubStart {
-        name: "Makers".into(),
-        about: String::new(),
-        everyone: Permissions::SEND | Permissions::REACT,
-        channels: vec![channel],
-        forked_from: None,
-        private: false,
-    };
-    let hub = first.create_hub(start, TIME_MS + 20).expect("a hub");
-    let key = DeviceSecret::generate(&SeededEntropy::new(seed ^ 0x1417));
-    let invite = HubAction::Invite {
-        role: RoleRef::Everyone,
-        key: Some(key.id()),
-        uses: 0,
-        expires_ms: 0,
-        account: None,
-    };
-    let invite = first.hub_operation(&hub, invite, "", TIME_MS + 21).expect("an invitation");
-    let channel = first.hub(&hub, |hub| hub.channels()[0].id).expect("a channel");
-    (hub, channel, invite, key)
 }
