@@ -44,7 +44,7 @@ pub(crate) struct Block {
     /// Account ids or @petnames; - reads them from stdin
     #[arg(value_name = "WHO", required = true)]
     who: Vec<String>,
-    /// Why, for your own devices alone
+    /// Why, for your own devices alone; '' takes it away
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// Or a list.

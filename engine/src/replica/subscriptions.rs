@@ -230,7 +230,7 @@ impl Replica {
     }
 
     /// Blocks an account, with a note that own devices alone can read; `None` leaves the note that
-    /// there is as it is.
+    /// there is as it is, and an empty one takes it away.
     ///
     /// # Errors
     /// As [`Replica::edit_private`], and if the note is longer than [`BLOCK_NOTE_BYTES_MAX`].
@@ -240,7 +240,7 @@ impl Replica {
         note: Option<&str>,
         now_ms: u64,
     ) -> Result<(), EngineError> {
-        let Some(note) = note.filter(|note| !note.is_empty()) else {
+        let Some(note) = note else {
             return self.set_listed(BLOCKS, account, true, now_ms).map(drop);
         };
         if note.len() > BLOCK_NOTE_BYTES_MAX {
@@ -249,9 +249,10 @@ impl Replica {
                 note.len()
             )));
         }
-        if self.block_note(&account)?.as_deref() != Some(note) {
-            let edit = (account.to_string(), Some(Value::from(note)));
-            self.edit_private(BLOCKS, vec![edit], now_ms)?;
+        let blocked = self.accounts_in(BLOCKS)?.contains(&account);
+        if !blocked || self.block_note(&account)?.unwrap_or_default() != note {
+            let value = if note.is_empty() { Value::Bool(true) } else { Value::from(note) };
+            self.edit_private(BLOCKS, vec![(account.to_string(), Some(value))], now_ms)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::description::{SectionClass, Space};
 use mosaic_engine::hash::AccountId;
+use mosaic_engine::limits::BLOCK_NOTE_BYTES_MAX;
 use mosaic_engine::replica::{BLOCKS, FOLLOWS, History, MUTES, Replica, Section, Subscription};
 use mosaic_engine::sync::exchange::Exchange;
 
@@ -107,10 +108,15 @@ fn unfollow(app: &App, request: FollowRemove) -> Result<Record, ErrorRecord> {
 fn block(app: &App, request: BlockAdd) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let account = other(&replica, &request.who)?;
-    if request.note.as_ref().is_some_and(|note| note.chars().any(char::is_control)) {
-        return Err(
-            ErrorRecord::new(ErrorKind::Usage, "a note is one line").with_hint("mosaic help block")
-        );
+    let note = request.note.as_deref().unwrap_or_default();
+    let fault = if note.chars().any(char::is_control) {
+        Some("a note is one line".to_owned())
+    } else {
+        let over = note.len() > BLOCK_NOTE_BYTES_MAX;
+        over.then(|| format!("a note of {} bytes, limit {BLOCK_NOTE_BYTES_MAX}", note.len()))
+    };
+    if let Some(message) = fault {
+        return Err(ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help block"));
     }
     replica.block(account, request.note.as_deref(), clock::now_ms())?;
     // Nothing more is sealed to him.

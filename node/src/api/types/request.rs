@@ -357,7 +357,7 @@ requests! { OWN_PATHS OWN_OPERATIONS;
     "/v1/block/add" any BlockAdd {
         /// Account id prefix or `@petname`.
         who: String,
-        /// One line about it that own devices alone can read; up to 1,024 bytes.
+        /// One line about it that own devices alone can read; up to 1,024 bytes, none if empty.
         note: Option<String>,
     }
     /// Ends a block. Answers one `block`.

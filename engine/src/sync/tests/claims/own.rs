@@ -55,11 +55,26 @@ fn claim_keepers_keep_private_maps() {
 fn claim_keepers_see_sizes_of_private_maps() {
     let scene = scene(820);
     let ada = scene.replica(ADA);
-    ada.set_listed(BLOCKS, AccountId::from_bytes([0xb1; 32]), true, NOW + 9).unwrap();
+    let [blocked, other] = [0xb1, 0xb3].map(|byte| AccountId::from_bytes([byte; 32]));
+    ada.block(blocked, Some("sells watches"), NOW + 9).unwrap();
+    // Without a note the one that there is stays; one that is too long changes nothing, an empty one
+    // takes it away.
+    ada.block(blocked, None, NOW + 9).unwrap();
+    let long = "x".repeat(crate::limits::BLOCK_NOTE_BYTES_MAX + 1);
+    ada.block(other, Some(&long), NOW + 9).unwrap_err();
+    assert!(!ada.accounts_in(BLOCKS).unwrap().contains(&other));
+    ada.block(other, Some("a mistake"), NOW + 9).unwrap();
+    ada.block(other, Some(""), NOW + 9).unwrap();
     ada.set_listed(MUTES, AccountId::from_bytes([0xb2; 32]), true, NOW + 9).unwrap();
     let mut scene = scene;
     settle(&mut scene.network);
-    for canary in [DRAFT.as_bytes(), &[0xb1; 32], &[0xb2; 32], b"b1b1b1b1b1b1", b"b2b2b2b2b2b2"] {
+    let phone = scene.replica(PHONE);
+    assert_eq!(phone.accounts_in(BLOCKS).unwrap(), [blocked, other].into());
+    assert_eq!(phone.block_note(&blocked).unwrap().as_deref(), Some("sells watches"));
+    assert_eq!(phone.block_note(&other).unwrap(), None);
+    let words: [&[u8]; 6] =
+        [DRAFT.as_bytes(), &[0xb1; 32], &[0xb2; 32], b"b1b1b1b1", b"b2b2b2b2", b"watches"];
+    for canary in words {
         assert_eq!(scene.rows_with(RELAY, canary), 0);
     }
     let replica = scene.replica(RELAY);
