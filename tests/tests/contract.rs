@@ -24,7 +24,7 @@ fn nothing_is_removed_or_retyped() {
     } else {
         assert!(
             promised == now,
-            "docs/openapi.json is old: MOSAIC_BLESS=1 cargo test -p mosaic-tests --test contract"
+            "docs/openapi.json is old: MOSAIC_BLESS=1 cargo test --workspace --test whole contract"
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mosaic_tests::binary::workspace;
 use mosaic_tests::source::{SourceFile, crate_names, files};
 
 /// The engine's modules from the bottom up. A module names modules of lower rows freely;
@@ -148,6 +149,28 @@ fn engine_types_are_not_serialised_by_accident() {
         }
     }
     none(&wrong);
+}
+
+#[test]
+fn every_file_of_tests_is_run() {
+    let text = |path: &str| std::fs::read_to_string(workspace().join(path)).expect("a file");
+    let manifest = text("tests/Cargo.toml");
+    let programs: Vec<_> = files(&[".rs"])
+        .into_iter()
+        .filter_map(|file| {
+            Some(file.path.strip_prefix("tests/tests/")?.trim_end_matches(".rs").to_owned())
+        })
+        .collect();
+    let (roots, modules): (Vec<_>, Vec<_>) = programs
+        .into_iter()
+        .partition(|name| manifest.contains(&format!("[[test]]\nname = \"{name}\"\n")));
+    let roots: String = roots.iter().map(|name| text(&format!("tests/tests/{name}.rs"))).collect();
+    let lost: Vec<_> = modules
+        .into_iter()
+        .filter(|name| !roots.contains(&format!("\nmod {name};\n")))
+        .map(|name| format!("no program of tests has tests/tests/{name}.rs"))
+        .collect();
+    none(&lost);
 }
 
 #[test]

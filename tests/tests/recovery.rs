@@ -238,7 +238,7 @@ fn wrong_words_and_other_peoples_are_told_apart() {
 
 /// Runs a command whose output is a terminal; returns what that shows.
 fn on_a_terminal(home: &Home, args: &[&str], answer: &str) -> (bool, String) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();

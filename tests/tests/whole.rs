@@ -1,0 +1,52 @@
+//! Whole nodes, each file a module: one program, since each would be linked with all of a node again.
+//!
+//! What measures its own process, or sees what others send over this machine, is a program of its own.
+
+mod account_archive;
+mod archive_bytes;
+mod backup;
+mod bitflips;
+mod both_ways;
+mod contract;
+mod counters;
+mod damage;
+mod doctor;
+mod events;
+mod exit_codes;
+mod formats;
+mod friend;
+mod full_disk;
+mod full_hub;
+mod homes;
+mod hub;
+mod hub_reading;
+mod hubs;
+mod import;
+mod import_hub;
+mod kill9;
+mod lan;
+mod liar;
+mod lies;
+mod loopback_only;
+mod media;
+mod oddities;
+mod once;
+mod one_node;
+mod passphrase;
+mod pictures;
+mod quota;
+mod readme;
+mod recovery;
+mod replicas;
+mod restored_copy;
+mod revoked;
+mod samples;
+mod scheduled;
+mod scripting;
+mod sealed_liar;
+mod secrets;
+mod service;
+mod stock_client;
+mod truthful;
+mod two_devices;
+mod words;
