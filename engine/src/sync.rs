@@ -12,6 +12,7 @@ mod give;
 mod holds;
 mod introduce;
 pub mod keys;
+mod known;
 mod ledger;
 mod list;
 mod meet;

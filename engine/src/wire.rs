@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod excerpt;
 mod hold;
+mod known;
 mod message;
 mod pack;
 mod range;
@@ -17,9 +18,10 @@ mod reason;
 pub use carried::{CarriedChain, ChainBundler, read_bundle};
 pub use excerpt::{Excerpt, Newest};
 pub use hold::{HOLDS_MAX, Hold, PROBE_BYTES_MAX, Probe, TaggedHold};
+pub use known::KnownHead;
 pub use message::{
-    AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
-    SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, Told, WantItem, WantName,
+    AnswerEntry, ChainCause, ChainGive, Done, GivenHead, Message, Offer, OpenEntry, PackRef, Scope,
+    ScopeKind, SectionDigest, SectionRef, ShortTag, Tag, Then, TipGroup, Told, WantItem, WantName,
 };
 pub use pack::{BodyPacker, ChangePacker, Pack};
 pub use range::{ChainRange, Changes, Content, LogItem, Part};
@@ -33,7 +35,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 /// The protocol's name in the TLS handshake.
 pub const ALPN: &[u8] = b"mosaic/sync/1";
 /// Version of the messages, in the first frame of a session.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 /// Bytes of an encoded signed head.
 pub const HEAD_BYTES: usize = 217;
 /// Bytes of an encoded certificate path.

@@ -21,9 +21,8 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["R1", "R6"],
         "control bytes",
-        "a signed head of 217 bytes for each chain that \
-         moved, and a certificate path for each device. Next: heads that leave out what \
-         the tip said.",
+        "a signature of 64 bytes and 7 more for each chain that moved. Next: a head that covers \
+         several chains of one device.",
     ),
     (
         &["R1", "R4", "R6"],

@@ -363,6 +363,10 @@ impl Exchange for Replica {
         Ok(links)
     }
 
+    fn leads_to(&self, chain: &ChainKey, n: u64, parts: &[Part]) -> ExchangeResult<Option<Link>> {
+        Ok(self.led_to(chain, n, parts)?)
+    }
+
     fn introduce(&self, tip: &KnownTip) -> ExchangeResult<Option<Introduction>> {
         let mut state = self.lock();
         let Some(description) = self.description(&mut state, &tip.chain.doc)? else {

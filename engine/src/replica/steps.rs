@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::Replica;
 use super::receive::{Arrival, Stop, deferred, refused};
-use crate::chain::extend;
+use super::{ChainState, EngineError, Replica};
+use crate::chain::{ChainKey, extend};
 use crate::change::{Actor, log};
-use crate::hash::{ChangeHash, ChangeId};
+use crate::hash::{ChangeHash, ChangeId, Link, SpaceId};
 use crate::sync::exchange::Reason;
 use crate::wire::{Changes, Content, Part};
 
@@ -59,17 +59,55 @@ impl Replica {
         parts: &[Part],
         whole: bool,
     ) -> Result<Vec<Step>, Stop> {
-        let chain = &arrival.chain;
-        let origin = arrival.key.origin(&arrival.section.space);
+        let Arrival { key, chain, section, .. } = arrival;
+        let log_document = arrival.description.kind.is_log();
+        let run = Run { key, chain, space: &section.space, log_document, n_max: arrival.head.n };
+        let (steps, n, link) = self.go_through(&run, parts, whole)?;
+        if !steps.is_empty() && (n != arrival.head.n || link != arrival.head.link) {
+            return Err(refused(Reason::Link));
+        }
+        Ok(steps)
+    }
+
+    /// The link after change `n` to which parts lead from what is held of a chain.
+    pub(super) fn led_to(
+        &self,
+        key: &ChainKey,
+        n: u64,
+        parts: &[Part],
+    ) -> Result<Option<Link>, EngineError> {
+        let mut state = self.lock();
+        let Some(description) = self.description(&mut state, &key.doc)? else { return Ok(None) };
+        let space = description.space.id();
+        let chain = self.chain(&mut state, &space, key)?;
+        drop(state);
+        let log_document = description.kind.is_log();
+        let run = Run { key, chain: &chain, space: &space, log_document, n_max: n };
+        match self.go_through(&run, parts, false) {
+            Ok((_, end, link)) => Ok(Some(link).filter(|_| end == n)),
+            Err(Stop::Verdict(_)) => Ok(None),
+            Err(Stop::Engine(error)) => Err(error),
+        }
+    }
+
+    /// Goes through parts from what is held on: the changes, the number of the last one and the
+    /// link after it.
+    fn go_through(
+        &self,
+        run: &Run<'_>,
+        parts: &[Part],
+        whole: bool,
+    ) -> Result<(Vec<Step>, u64, Link), Stop> {
+        let Run { key, chain, space, log_document, n_max } = *run;
+        let origin = key.origin(space);
         let (mut n, mut link, mut last) =
             if whole { (0, origin, None) } else { (chain.held, chain.link, chain.last) };
-        let builder = Builder { actor: Actor::of(&arrival.key), tag: log::tag(&origin) };
-        let log_document = arrival.description.kind.is_log();
+        let builder = Builder { actor: Actor::of(key), tag: log::tag(&origin) };
         let mut steps = Vec::new();
         let ahead = parts.first().is_some_and(|part| part.first_n > n + 1);
         if ahead && !whole {
             // They go on after what is known but not kept: its ids stand in for it.
-            for id in self.bridge(&arrival.key, chain)?.unwrap_or_default() {
+            for id in self.bridge(key, chain)?.unwrap_or_default() {
                 n += 1;
                 link = extend(&link, n, &id);
                 last = None;
@@ -83,7 +121,7 @@ impl Replica {
             let skip = usize::try_from(n + 1 - part.first_n).unwrap_or(usize::MAX);
             let items = split(&part.content, log_document).ok_or(refused(Reason::Malformed))?;
             for item in items.into_iter().skip(skip) {
-                if n >= arrival.head.n {
+                if n >= n_max {
                     return Err(refused(Reason::Link));
                 }
                 n += 1;
@@ -92,11 +130,18 @@ impl Replica {
                 steps.push(Step { id, data });
             }
         }
-        if !steps.is_empty() && (n != arrival.head.n || link != arrival.head.link) {
-            return Err(refused(Reason::Link));
-        }
-        Ok(steps)
+        Ok((steps, n, link))
     }
+}
+
+/// Where changes go on.
+struct Run<'a> {
+    key: &'a ChainKey,
+    chain: &'a ChainState,
+    space: &'a SpaceId,
+    log_document: bool,
+    /// No change comes after this one.
+    n_max: u64,
 }
 
 struct Builder {

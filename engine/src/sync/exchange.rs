@@ -345,6 +345,12 @@ pub trait Exchange {
     /// If the store fails.
     fn links(&self, chain: &ChainKey, n: u64) -> ExchangeResult<Vec<Link>>;
 
+    /// The link after change `n` to which given changes lead from what is held, if they do.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn leads_to(&self, chain: &ChainKey, n: u64, parts: &[Part]) -> ExchangeResult<Option<Link>>;
+
     /// Description, certificate path and head of a tip; `None` if it is not known.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::sync::take::{Ready, Work, assemble};
 use crate::sync::tally::Tally;
 use crate::wire::{
-    ChainCause, Done, HeadRoute, Message, Pack, Reason, Scope, ScopeKind, SectionDigest, ShortTag,
-    Tag, head_route,
+    ChainCause, Done, HeadRoute, KnownHead, Message, Pack, Part, Reason, Scope, ScopeKind,
+    SectionDigest, ShortTag, Tag, head_route,
 };
 
 /// Digests of sections in one frame.
@@ -57,10 +57,16 @@ impl Session {
                 {
                     *left = left.saturating_sub(chains.len());
                 }
-                let (received, pathless) = assemble(chains, packs);
-                for _ in 0..pathless {
+                let whole =
+                    |head: &KnownHead, parts: &[Part]| self.whole_head(head, parts, exchange);
+                let (received, unknown) = assemble(chains, packs, whole)?;
+                for _ in 0..unknown.paths {
                     ledger.blame(None, None, 0, Reason::Malformed);
                     self.faults += 1;
+                }
+                // Two chains may share a name, in the next round they do not.
+                for _ in 0..unknown.names {
+                    ledger.blame(None, None, 0, Reason::Gap);
                 }
                 self.take_chains(now_ms, received, bodies, fault, &mut ledger, exchange)
             }

@@ -14,7 +14,8 @@ use crate::sync::exchange::{
 };
 use crate::sync::outbox::Outbox;
 use crate::wire::{
-    BodyPacker, ChainGive, ChangePacker, Message, PATH_SLOTS, Part, Scope, ScopeKind, head_route,
+    BodyPacker, ChainGive, ChangePacker, GivenHead, KnownHead, Message, PATH_SLOTS, Part, Scope,
+    ScopeKind, head_route,
 };
 
 /// Inline change bytes of a round or push, each way.
@@ -51,6 +52,8 @@ pub struct ChainJob {
     pub bare: bool,
     /// The last change of which more than the id is given.
     pub last_n: u64,
+    /// What the chain is called in this round, if the other side showed a tip of it there.
+    pub name: Option<u32>,
 }
 
 /// Something to send.
@@ -493,17 +496,29 @@ impl Frame {
     }
 
     fn push(&mut self, slots: &mut PathSlots, ready: Prepared) {
+        let head = known_head(&ready).map(GivenHead::Known);
         let Prepared { job, intro, parts, .. } = ready;
-        let (path, new) = slots.assign(&intro.path);
-        if new {
-            self.bytes += intro.path.len() + 4;
-            self.paths.push((path, intro.path));
-        }
-        let description = job.describe.then_some(intro.description);
-        let chain = ChainGive { path, description, fork: job.fork, head: intro.head, parts };
+        let head = head.unwrap_or_else(|| {
+            let (path, new) = slots.assign(&intro.path);
+            if new {
+                self.bytes += intro.path.len() + 4;
+                self.paths.push((path, intro.path));
+            }
+            let description = job.describe.then_some(intro.description);
+            GivenHead::Whole { path, description, head: intro.head }
+        });
+        let chain = ChainGive { head, fork: job.fork, parts };
         self.bytes += chain.encoded_len();
         self.chains.push(chain);
     }
+}
+
+/// The head without what the other side knows of a chain that it showed.
+fn known_head(ready: &Prepared) -> Option<KnownHead> {
+    let Prepared { job, intro, head_n, parts, .. } = ready;
+    let name = job.name.filter(|_| !job.describe && !job.fork)?;
+    let linked = parts.last().is_some_and(|part| part.last_n() == *head_n);
+    KnownHead::of(name, &intro.head, linked).ok()
 }
 
 /// Which certificate paths the other side remembers.

@@ -24,7 +24,7 @@ const COMPARED_PER_FRAME: usize = 5000;
 const ASKED_MAX: u8 = 16;
 
 /// Own tips by name in this round; several where a chain is forked.
-type Own = HashMap<u32, Vec<(Section, KnownTip)>>;
+pub(super) type Own = HashMap<u32, Vec<(Section, KnownTip)>>;
 
 /// What the other side has: of compared sections all, or of sketched ones what belongs to a chain
 /// in the difference.
@@ -117,6 +117,7 @@ impl Session {
         round.stage = Stage::Exchange;
         round.peer_end = true;
         round.tips = Vec::new();
+        round.names = own;
         for items in wants.chunks(WANTS_PER_FRAME) {
             self.requests += 1;
             round.outstanding.insert(self.requests, items.len());
@@ -268,8 +269,17 @@ impl Session {
                 let (section, tip) = (*section, *tip);
                 let spared = self.is_spared(&section);
                 let job = |first_n, describe, fork: bool| {
-                    let (bare, last_n) = (spared && !fork, u64::MAX);
-                    Job::Chain(ChainJob { section, tip, first_n, describe, fork, bare, last_n })
+                    let (bare, last_n, name) = (spared && !fork, u64::MAX, Some(*tag));
+                    Job::Chain(ChainJob {
+                        section,
+                        tip,
+                        first_n,
+                        describe,
+                        fork,
+                        bare,
+                        last_n,
+                        name,
+                    })
                 };
                 match known {
                     [] => jobs.push(job(1, true, branches.len() > 1)),
@@ -347,7 +357,15 @@ impl Session {
                 if !exchange.may_read(&self.remote, &section)? {
                     continue;
                 }
-                jobs.extend(answer(&key, section, tip, item, exchange)?.map(Job::Chain));
+                // By a tag it is asked for what was not told in this round.
+                let name = match item.name {
+                    WantName::Listed(_) | WantName::Found(_) => {
+                        Some(key.chain_in(round.number, &tip.chain))
+                    }
+                    WantName::Tagged(..) => None,
+                };
+                let job = answer(&key, section, tip, item, exchange)?;
+                jobs.extend(job.map(|job| Job::Chain(ChainJob { name, ..job })));
             }
         }
         if round.whole {
@@ -515,7 +533,7 @@ fn answer(
 ) -> ExchangeResult<Option<ChainJob>> {
     let (describe, bare, last_n) = (item.have == 0, item.bare, u64::MAX);
     let job = |first_n, describe, fork, bare| {
-        Some(ChainJob { section, tip, first_n, describe, fork, bare, last_n })
+        Some(ChainJob { section, tip, first_n, describe, fork, bare, last_n, name: None })
     };
     let whole = |fork| job(1, describe, fork, bare && !fork);
     if item.fork {

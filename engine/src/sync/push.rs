@@ -82,7 +82,8 @@ impl Session {
             // Who keeps a part keeps the newest page, and asks for others by itself.
             let bare = self.is_spared(&section) && tip.page < newest_page(&section, exchange)?;
             let (fork, last_n) = (false, u64::MAX);
-            let job = ChainJob { section, tip, first_n, describe, fork, bare, last_n };
+            let name = None;
+            let job = ChainJob { section, tip, first_n, describe, fork, bare, last_n, name };
             jobs.push(Job::Chain(job));
             sent.chains.push((section, chain, tip.n));
             sent.sections.insert(section);
@@ -109,17 +110,18 @@ impl Session {
         exchange: &dyn Exchange,
     ) -> ExchangeResult<()> {
         for parting in exchange.partings(&self.remote)? {
-            let Parting { section, through, tip, first_n, last_n } = parting;
+            let Parting { section: of, through, tip, first_n, last_n } = parting;
             let given = self.push.parted.get(&tip.chain).copied().unwrap_or(0);
-            if given >= last_n || self.reference(&section).is_some_and(|(_, kept)| kept) {
+            if given >= last_n || self.reference(&of).is_some_and(|(_, kept)| kept) {
                 continue;
             }
             self.push.parted.insert(tip.chain, last_n);
             let describe = first_n == 1;
             let (fork, bare) = (false, false);
-            let job = ChainJob { section: through, tip, first_n, describe, fork, bare, last_n };
+            let (section, name) = (through, None);
+            let job = ChainJob { section, tip, first_n, describe, fork, bare, last_n, name };
             jobs.push(Job::Chain(job));
-            sent.chains.push((section, tip.chain, last_n.min(tip.n)));
+            sent.chains.push((of, tip.chain, last_n.min(tip.n)));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::sync::ledger::Ledger;
 use crate::sync::list::{CLASSES, ListEntry, bit};
 use crate::sync::missing::Missing;
 use crate::sync::outcome::{Counters, OlderReport};
+use crate::sync::plan::Own;
 use crate::sync::session::{Fault, PROTOCOL, Role, Session};
 use crate::sync::tips::{Peeling, Sending};
 use crate::wire::{
@@ -77,6 +78,8 @@ pub struct Round {
     pub tips_open: bool,
     pub sending: Option<Sending>,
     pub tips: Vec<(SectionRef, Item)>,
+    /// Own tips of chains that were compared, where this side compared them.
+    pub names: Own,
     pub peeling: Option<Peeling>,
     pub peer_end: bool,
     /// Digests are equal, yet both look for what they lack.
@@ -116,6 +119,7 @@ impl Round {
             tips_open: false,
             sending: None,
             tips: Vec::new(),
+            names: Own::new(),
             peeling: None,
             peer_end: false,
             mend: false,

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use crate::chain::ChainKey;
 use crate::codec::DecodeError;
 use crate::hash::BlobHash;
-use crate::sync::exchange::{PackRef, Received};
+use crate::sync::exchange::{ExchangeResult, PackRef, Received};
 use crate::sync::outbox::Outbox;
-use crate::wire::{ChainGive, Message, PATH_SLOTS, Pack, Part, Reason, Scope};
+use crate::wire::{
+    ChainGive, GivenHead, HeadBytes, KnownHead, Message, PATH_SLOTS, Pack, Part, Reason, Scope,
+};
 
 /// Messages waiting at which a session asks not to be given more.
 const UNITS_WISHED_MAX: usize = 256;
@@ -29,11 +31,19 @@ const GROUP_UNITS_MAX: usize = 64;
 /// Packs remembered for their bytes being of no use, so as not to fetch them again.
 const SPOILT_MAX: usize = 256;
 
-/// One chain as received, or why its path is not known.
+/// One chain as received, with the path that it names.
 #[derive(Debug)]
 pub struct TakenChain {
     pub give: ChainGive,
     pub path: Option<Bytes>,
+}
+
+/// Chains that nobody can verify, as something is not known here: to certificate paths, and to
+/// names in this round.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown {
+    pub paths: usize,
+    pub names: usize,
 }
 
 /// One message to act on.
@@ -130,9 +140,12 @@ impl Taker {
                 // A slice would hold its whole frame for as long as the slot is used.
                 let paths = paths.into_iter();
                 self.paths.extend(paths.map(|(slot, p)| (slot, Bytes::copy_from_slice(&p))));
-                let path = |slot: u8| self.paths.get(&slot).cloned();
+                let path = |give: &ChainGive| match &give.head {
+                    GivenHead::Whole { path, .. } => self.paths.get(path).cloned(),
+                    GivenHead::Known(_) => None,
+                };
                 let chains = chains.into_iter();
-                let chains = chains.map(|give| TakenChain { path: path(give.path), give });
+                let chains = chains.map(|give| TakenChain { path: path(&give), give });
                 (scope, Work::Chains(chains.collect(), bodies), packs)
             }
             // What is absent there stays missing here; nothing else follows from it.
@@ -329,9 +342,13 @@ fn decode(bytes: &Bytes, work: &Work) -> Result<Pack, Reason> {
     }
 }
 
-/// Puts chains and the packs of their message together. Second: the chains without a
-/// certificate path, which nobody can verify.
-pub fn assemble(chains: Vec<TakenChain>, packs: Vec<Pack>) -> (Vec<Received>, usize) {
+/// Puts chains and the packs of their message together. `whole` returns the path and the head of
+/// a chain that is given by its name.
+pub fn assemble(
+    chains: Vec<TakenChain>,
+    packs: Vec<Pack>,
+    mut whole: impl FnMut(&KnownHead, &[Part]) -> ExchangeResult<Option<(Bytes, HeadBytes)>>,
+) -> ExchangeResult<(Vec<Received>, Unknown)> {
     let mut ranges: HashMap<ChainKey, Vec<Part>> = HashMap::new();
     for pack in packs {
         if let Pack::Changes(list) = pack {
@@ -340,23 +357,32 @@ pub fn assemble(chains: Vec<TakenChain>, packs: Vec<Pack>) -> (Vec<Received>, us
             }
         }
     }
-    let (mut received, mut pathless) = (Vec::with_capacity(chains.len()), 0);
+    let (mut received, mut unknown) = (Vec::with_capacity(chains.len()), Unknown::default());
     for TakenChain { give, path } in chains {
-        let Some(path) = path else {
-            pathless += 1;
-            continue;
+        let ChainGive { head, fork, mut parts } = give;
+        let (path, description, head) = match (head, path) {
+            (GivenHead::Whole { description, head, .. }, Some(path)) => (path, description, head),
+            (GivenHead::Whole { .. }, None) => {
+                unknown.paths += 1;
+                continue;
+            }
+            (GivenHead::Known(known), _) => {
+                let Some((path, head)) = whole(&known, &parts)? else {
+                    unknown.names += 1;
+                    continue;
+                };
+                (path, None, head)
+            }
         };
-        let mut parts = give.parts;
-        if let Some(chain) = ChainGive::chain_of(&give.head)
+        if let Some(chain) = ChainGive::chain_of(&head)
             && let Some(packed) = ranges.remove(&chain)
         {
             parts.extend(packed);
         }
         parts.sort_by_key(|part| part.first_n);
-        let (description, head, fork) = (give.description, give.head, give.fork);
         received.push(Received { path, description, head, fork, parts });
     }
-    (received, pathless)
+    Ok((received, unknown))
 }
 
 #[cfg(test)]

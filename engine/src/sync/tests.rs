@@ -5,6 +5,7 @@ mod claims;
 mod conversations;
 mod hostile;
 mod hubs;
+mod known;
 mod limits;
 mod meetings;
 mod model;

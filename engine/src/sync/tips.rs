@@ -85,6 +85,13 @@ impl Sending {
         self.tips.get(from..to).unwrap_or_default()
     }
 
+    /// The tips of the chain that is called so.
+    pub fn called(&self, name: u32) -> &[Named] {
+        let from = self.tips.partition_point(|(one, ..)| one.tag() < name);
+        let to = self.tips.partition_point(|(one, ..)| one.tag() <= name);
+        self.tips.get(from..to).unwrap_or_default()
+    }
+
     /// Whether a plain list would be as short as this many cells.
     fn is_beaten_at(&self, cells: usize) -> bool {
         cells * CELL_BYTES >= self.tips.len() * Item::LEN || cells > CELLS_MAX

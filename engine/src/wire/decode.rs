@@ -5,18 +5,18 @@ use bytes::Bytes;
 use super::encode::{
     AGAIN, ANSWER, ASK_HOLDS, BODIES, CELLS, CHECK, CLOSE, COMPARED, DONE, END, FLAG_ALL,
     FLAG_COMMITTED, FLAG_DESCRIPTION, FLAG_ESTIMATE, FLAG_FIRST, FLAG_FOLLOWS, FLAG_FORK,
-    FLAG_HELD, FLAG_LAST, FLAG_MORE, FLAG_SUMS, GIVE, HOLDS, INTRODUCE, MEET, MET, MORE, NEWEST,
-    OPEN, PROBE, PROBED, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE, WANT_BODIES, WANT_FORK,
-    WANT_FOUND, WANT_LISTED, WANT_TAGGED,
+    FLAG_HELD, FLAG_KNOWN, FLAG_LAST, FLAG_LINKED, FLAG_MORE, FLAG_SUMS, GIVE, HOLDS, INTRODUCE,
+    MEET, MET, MORE, NEWEST, OPEN, PROBE, PROBED, SUMS, TAKEN, TIPS, TOTAL, WANT, WANT_BARE,
+    WANT_BODIES, WANT_FORK, WANT_FOUND, WANT_LISTED, WANT_TAGGED,
 };
 use super::message::{
-    AnswerEntry, ChainCause, ChainGive, Done, Message, Offer, OpenEntry, PackRef, Scope, ScopeKind,
-    SectionDigest, SectionRef, Then, TipGroup, Told, WantItem, WantName,
+    AnswerEntry, ChainCause, ChainGive, Done, GivenHead, Message, Offer, OpenEntry, PackRef, Scope,
+    ScopeKind, SectionDigest, SectionRef, Then, TipGroup, Told, WantItem, WantName,
 };
 use super::range::{PARTS_MAX, read_part};
 use super::{
     CAUSES_MAX, EXCERPTS_MAX, Excerpt, HOLDS_MAX, Hold, INTRODUCED_BYTES_MAX, INTRODUCED_MAX,
-    Newest, PATH_BYTES_MAX, Probe, Reason, VERSION, WANT_BODIES_MAX,
+    KnownHead, Newest, PATH_BYTES_MAX, Probe, Reason, VERSION, WANT_BODIES_MAX,
 };
 use crate::codec::{DecodeError, Reader};
 use crate::description::{Description, SectionClass};
@@ -391,13 +391,26 @@ fn read_pack(r: &mut Reader<'_>) -> Result<PackRef, DecodeError> {
 }
 
 fn read_chain(frame: &Bytes, r: &mut Reader<'_>) -> Result<ChainGive, DecodeError> {
-    let flags = flags(r, FLAG_DESCRIPTION | FLAG_FORK)?;
-    let path = r.u8("path slot")?;
-    let description =
-        if flags & FLAG_DESCRIPTION == 0 { None } else { Some(Description::decode(r)?) };
-    let head = r.array("head")?;
+    let flags = flags(r, FLAG_DESCRIPTION | FLAG_FORK | FLAG_KNOWN | FLAG_LINKED)?;
+    let described = flags & FLAG_DESCRIPTION != 0;
+    let head = match flags & !(FLAG_DESCRIPTION | FLAG_FORK) {
+        0 => {
+            let path = r.u8("path slot")?;
+            let description = if described { Some(Description::decode(r)?) } else { None };
+            GivenHead::Whole { path, description, head: r.array("head")? }
+        }
+        form if form & FLAG_KNOWN != 0 && flags & (FLAG_DESCRIPTION | FLAG_FORK) == 0 => {
+            GivenHead::Known(KnownHead::read(r, form & FLAG_LINKED != 0)?)
+        }
+        _ => return Err(DecodeError::Unknown { reading: "flags", value: flags }),
+    };
     let parts = list_of(r, PARTS_MAX, "parts", |r| read_part(frame, r))?;
-    Ok(ChainGive { path, description, fork: flags & FLAG_FORK != 0, head, parts })
+    if let GivenHead::Known(known) = &head
+        && !known.is_led_to(&parts)
+    {
+        return Err(DecodeError::Rule("a head without a link or what leads to it"));
+    }
+    Ok(ChainGive { head, fork: flags & FLAG_FORK != 0, parts })
 }
 
 fn read_done(r: &mut Reader<'_>) -> Result<Done, DecodeError> {

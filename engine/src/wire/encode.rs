@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::message::{
-    AnswerEntry, ChainGive, Done, Message, OpenEntry, PackRef, Scope, SectionRef, TipGroup, Told,
-    WantItem, WantName,
+    AnswerEntry, ChainGive, Done, GivenHead, Message, OpenEntry, PackRef, Scope, SectionRef,
+    TipGroup, Told, WantItem, WantName,
 };
 use super::range::write_part;
 use super::{FRAME_PREFIX_BYTES, Newest, VERSION};
@@ -49,6 +49,8 @@ pub(super) const FLAG_LAST: u8 = 1;
 pub(super) const FLAG_HELD: u8 = 1;
 pub(super) const FLAG_DESCRIPTION: u8 = 1;
 pub(super) const FLAG_FORK: u8 = 2;
+pub(super) const FLAG_KNOWN: u8 = 4;
+pub(super) const FLAG_LINKED: u8 = 8;
 pub(super) const WANT_LISTED: u8 = 0;
 pub(super) const WANT_TAGGED: u8 = 1;
 pub(super) const WANT_FORK: u8 = 2;
@@ -406,12 +408,20 @@ fn write_packs(w: &mut Writer, packs: &[PackRef]) {
 }
 
 fn write_chain(w: &mut Writer, chain: &ChainGive) {
-    w.u8(flag(chain.description.is_some(), FLAG_DESCRIPTION) | flag(chain.fork, FLAG_FORK));
-    w.u8(chain.path);
-    if let Some(description) = &chain.description {
-        w.raw(&description.encode());
+    let fork = flag(chain.fork, FLAG_FORK);
+    match &chain.head {
+        GivenHead::Whole { path, description, head } => {
+            w.u8(flag(description.is_some(), FLAG_DESCRIPTION) | fork).u8(*path);
+            if let Some(description) = description {
+                w.raw(&description.encode());
+            }
+            w.raw(head);
+        }
+        GivenHead::Known(head) => {
+            head.write(w.u8(FLAG_KNOWN | flag(head.link.is_none(), FLAG_LINKED) | fork));
+        }
     }
-    w.raw(&chain.head).varint(chain.parts.len() as u64);
+    w.varint(chain.parts.len() as u64);
     chain.parts.iter().for_each(|part| write_part(w, part));
 }
 

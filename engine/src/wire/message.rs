@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{HeadBytes, Newest, Part, Probe, Reason, TaggedHold, head_route};
+use super::{HeadBytes, KnownHead, Newest, Part, Probe, Reason, TaggedHold, head_route};
 use crate::chain::ChainKey;
 use crate::description::{Description, SectionClass};
 use crate::hash::BlobHash;
@@ -127,17 +127,31 @@ pub struct Scope {
     pub id: u64,
 }
 
+/// The signed head of a chain that is given, not verified.
+#[expect(clippy::large_enum_variant, reason = "most are whole; they go with their frame")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GivenHead {
+    /// With all that it takes to verify it.
+    Whole {
+        /// Slot of the certificate path.
+        path: u8,
+        /// Present if the receiver showed no tip of the chain.
+        description: Option<Description>,
+        /// The head.
+        head: HeadBytes,
+    },
+    /// What the receiver does not know of it who showed a tip of the chain in this round.
+    Known(KnownHead),
+}
+
 /// A chain and its data, or the promise of it in the packs of the same message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainGive {
-    /// Slot of the certificate path.
-    pub path: u8,
-    /// Present if the receiver showed no tip of the chain.
-    pub description: Option<Description>,
-    /// The sender's whole branch follows, because the receiver has another.
+    /// The signed head.
+    pub head: GivenHead,
+    /// The sender's whole branch follows, because the receiver has another; never of a
+    /// [`GivenHead::Known`].
     pub fork: bool,
-    /// The signed head, not verified.
-    pub head: HeadBytes,
     /// Inline data.
     pub parts: Vec<Part>,
 }

@@ -29,16 +29,79 @@ fn section(entry: u64) -> SectionRef {
 fn chain_give() -> ChainGive {
     let raw = Content::Changes(Changes::Raw(vec![b"raw".as_slice().into()]));
     let ids = Content::Ids(vec![ChangeId::of(b"id")]);
+    let wall = Description::own(AccountId::from_bytes([9; 32]), DocumentKind::Wall, 5);
     ChainGive {
-        path: 0,
-        description: Some(Description::own(AccountId::from_bytes([9; 32]), DocumentKind::Wall, 5)),
+        head: GivenHead::Whole { path: 0, description: Some(wall), head: [6; HEAD_BYTES] },
         fork: true,
-        head: [6; HEAD_BYTES],
         parts: vec![
             log(1, &[1000, 990], b"entry"),
             Part { first_n: 3, content: raw },
             Part { first_n: 4, content: ids },
         ],
+    }
+}
+
+/// A chain of which the receiver showed a tip, with its link or without it.
+fn known_give(link: Option<[u8; 32]>) -> ChainGive {
+    let link = link.map(Link::from_bytes);
+    ChainGive {
+        head: GivenHead::Known(KnownHead { name: 9, n: 7, link, signature: [6; 64] }),
+        fork: false,
+        parts: if link.is_none() { vec![log(6, &[1000, 990], b"entry")] } else { Vec::new() },
+    }
+}
+
+#[test]
+fn a_head_is_put_together_from_another_of_its_chain() {
+    let head: HeadBytes = std::array::from_fn(|at| u8::try_from(at % 251).unwrap());
+    let mut other = head;
+    other[HEAD_BYTES - 104..].fill(9);
+    let mut whole = head;
+    // Numbers of changes are small.
+    whole[113..121].copy_from_slice(&7u64.to_be_bytes());
+    let link = Link::from_bytes(whole[121..153].try_into().unwrap());
+    for linked in [false, true] {
+        let known = KnownHead::of(9, &whole, linked).unwrap();
+        assert_eq!(known.link, Some(link).filter(|_| !linked));
+        assert_eq!(known.whole(&other, &link), whole);
+    }
+}
+
+#[test]
+fn a_known_head_says_nothing_that_is_known_and_leaves_nothing_open() {
+    let give = |chain: ChainGive| Message::Give {
+        scope: Scope { kind: ScopeKind::Round, id: 1 },
+        paths: Vec::new(),
+        packs: Vec::new(),
+        chains: vec![chain],
+        bodies: Vec::new(),
+    };
+    for link in [None, Some([4; 32])] {
+        let message = give(known_give(link));
+        let bytes = body(&message);
+        let (flags, rest) = match link {
+            None => ("0c", "01060102d00f05656e7472791305656e747279".to_owned()),
+            Some(_) => ("04", "00".to_owned()),
+        };
+        let link = link.map(|link| hex(&link)).unwrap_or_default();
+        let golden = format!("070001000001{flags}0000000907{link}{}{rest}00", "06".repeat(64));
+        assert_eq!(hex(&bytes), golden);
+        assert_eq!(Message::decode(&bytes), Ok(message));
+        // type, scope 2, paths, packs, chains: then the flags of the chain
+        for flag in [1, 2, 16] {
+            let mut odd = bytes.to_vec();
+            odd[6] |= flag;
+            assert!(Message::decode(&odd.into()).is_err(), "flag {flag}");
+        }
+    }
+    let bare = ChainGive { parts: Vec::new(), ..known_give(None) };
+    let short = ChainGive { parts: vec![log(5, &[1000, 990], b"entry")], ..known_give(None) };
+    let forked = ChainGive { fork: true, ..known_give(None) };
+    let head = |n| GivenHead::Known(KnownHead { name: 9, n, link: None, signature: [6; 64] });
+    let none = ChainGive { head: head(0), ..known_give(None) };
+    let many = ChainGive { head: head(HEAD_AHEAD_MAX + 1), ..known_give(None) };
+    for chain in [bare, short, forked, none, many] {
+        assert!(Message::decode(&body(&give(chain.clone()))).is_err(), "{chain:?}");
     }
 }
 
@@ -116,7 +179,7 @@ fn given() -> Vec<Message> {
             scope: round,
             paths: vec![(0, b"path".as_slice().into())],
             packs: vec![pack],
-            chains: vec![chain_give()],
+            chains: vec![chain_give(), known_give(None), known_give(Some([4; 32]))],
             bodies: vec![b"0123456789abcdefbody".as_slice().into()],
         },
         Message::Newest(Newest {
@@ -262,16 +325,16 @@ fn what_decodes_encodes_to_the_same_bytes() {
 #[test]
 fn golden_bytes() {
     let golden = [
-        "01010205040105050505050505050988010101010101010101010101010101010303030303030303\
+        "01010206040105050505050505050988010101010101010101010101010101010303030303030303\
          030303030303030303030303030303030303030303030303030303030303",
         "0201010001310201",
         "030200ac02 0909090909090909",
-        "030203050404040404040404ac02 0909090909090909 0707070707070707070707070707070707070707\
+        "030203060404040404040404ac02 0909090909090909 0707070707070707070707070707070707070707\
          070707070707070707070707070707070707",
-        "030206050404040404040404ac02 0909090909090909 02 0000000000000008 ffffffffffffffff",
+        "030206060404040404040404ac02 0909090909090909 02 0000000000000008 ffffffffffffffff",
         "030208ac02 0909090909090909",
         "040201010909090909090909",
-        "13010305ac02 02 0000000000000008 ffffffffffffffff 0303030303030303030303030303030303030303\
+        "13010306ac02 02 0000000000000008 ffffffffffffffff 0303030303030303030303030303030303030303\
          030303030303030303030303030303030303 01 0000000000000009",
         "140101040909090909090909 01 ac02310001",
     ];
@@ -436,4 +499,4 @@ fn a_wall_post_costs_at_most_45_bytes() {
     assert!(packer.finish().len() <= 45 * 1024);
 }
 
-const GOLDEN_ALL: &str = "8481e9318041a39fda6749436f2c8ca34400a5dca920000e99bda156d2d39ee5";
+const GOLDEN_ALL: &str = "7ad47b8946b621e63676f77f2173d2b7efb230fbee25ee0c9605df07334f006c";

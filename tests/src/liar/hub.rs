@@ -178,6 +178,10 @@ impl Exchange for Hub {
         self.replica().links(chain, n)
     }
 
+    fn leads_to(&self, chain: &ChainKey, n: u64, parts: &[Part]) -> ExchangeResult<Option<Link>> {
+        self.replica().leads_to(chain, n, parts)
+    }
+
     fn introduce(&self, tip: &KnownTip) -> ExchangeResult<Option<Introduction>> {
         if let Some(more) = self.also_of(&tip.chain) {
             let Received { path, description, head, .. } = more;

@@ -9,7 +9,9 @@ use mosaic_engine::replica::Replica;
 use mosaic_engine::sync::exchange::{PackRef, Received};
 use mosaic_engine::sync::outcome::Outcome;
 use mosaic_engine::sync::{Input, Options, Output, Role, Session, Tally};
-use mosaic_engine::wire::{ChainGive, ChangePacker, FRAME_PREFIX_BYTES, Message, Scope, ScopeKind};
+use mosaic_engine::wire::{
+    ChainGive, ChangePacker, FRAME_PREFIX_BYTES, GivenHead, Message, Scope, ScopeKind,
+};
 
 use super::table::Answer;
 
@@ -118,10 +120,12 @@ impl<L: Line> Speaker<L> {
             paths: vec![(0, received.path.clone())],
             packs,
             chains: vec![ChainGive {
-                path: 0,
-                description: received.description.clone(),
+                head: GivenHead::Whole {
+                    path: 0,
+                    description: received.description.clone(),
+                    head: received.head,
+                },
                 fork: received.fork,
-                head: received.head,
                 parts,
             }],
             bodies: Vec::new(),

@@ -13,7 +13,8 @@ use crate::sync::sim::{Chance, Faults, Network, Party};
 use crate::sync::take::Taker;
 use crate::sync::{CloseReason, Input, Options, Output, Role, Session};
 use crate::wire::{
-    ChainGive, FRAME_PREFIX_BYTES, HEAD_BYTES, Message, Reason, Scope, ScopeKind, SectionRef, Told,
+    ChainGive, FRAME_PREFIX_BYTES, GivenHead, HEAD_BYTES, Message, Reason, Scope, ScopeKind,
+    SectionRef, Told,
 };
 
 fn drain(session: &mut Session) -> Vec<Output> {
@@ -280,7 +281,8 @@ fn who_gives_nothing_but_false_heads_is_sent_away() {
     let closed = [0, 1, 2].map(|_| {
         let scope = Scope { kind: ScopeKind::Round, id: 1 };
         let head = [7; HEAD_BYTES];
-        let chain = ChainGive { path: 0, description: None, fork: false, head, parts: vec![] };
+        let head = GivenHead::Whole { path: 0, description: None, head };
+        let chain = ChainGive { head, fork: false, parts: vec![] };
         let (paths, chains) = (vec![(0, Bytes::from_static(b"path"))], vec![chain; 100]);
         let give = Message::Give { scope, paths, packs: vec![], chains, bodies: vec![] }.encode();
         let frame = Bytes::from(give).slice(FRAME_PREFIX_BYTES..);

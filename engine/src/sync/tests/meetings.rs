@@ -24,7 +24,7 @@ fn hubs() -> [Model; 2] {
 }
 
 /// An account with `posts` posts on its wall.
-fn author(account: u8, posts: usize) -> Model {
+pub(super) fn author(account: u8, posts: usize) -> Model {
     let author = Model::new(account, account);
     author.write(DocumentKind::AccountLog, "begins", 1);
     for n in 0..posts {
@@ -34,7 +34,7 @@ fn author(account: u8, posts: usize) -> Model {
 }
 
 /// Two that keep these accounts and have all of them.
-fn mirrors(accounts: u8, posts: usize) -> [Model; 2] {
+pub(super) fn mirrors(accounts: u8, posts: usize) -> [Model; 2] {
     let hubs = hubs();
     for account in 100..100 + accounts {
         let author = author(account, posts);

@@ -351,6 +351,10 @@ impl Exchange for Model {
         Ok(links)
     }
 
+    fn leads_to(&self, chain: &ChainKey, n: u64, parts: &[Part]) -> ExchangeResult<Option<Link>> {
+        Ok(self.state.borrow().leads_to(chain, n, parts))
+    }
+
     fn introduce(&self, tip: &KnownTip) -> ExchangeResult<Option<Introduction>> {
         let state = self.state.borrow();
         Ok(state.branch(tip).map(|branch| Introduction {

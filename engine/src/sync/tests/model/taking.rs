@@ -69,6 +69,18 @@ impl State {
         Ok((receipt, new, fork))
     }
 
+    /// The link to which changes lead from the first branch.
+    pub fn leads_to(&self, chain: &ChainKey, n: u64, parts: &[Part]) -> Option<Link> {
+        let (_, description) = self.about.get(&chain.doc)?;
+        let mut grown = self.chains.get(chain)?.first()?.clone();
+        let given = items(parts.to_vec()).ok()?;
+        let skip = (grown.items.len() + 1).checked_sub(parts.first()?.first_n as usize)?;
+        for item in given.into_iter().skip(skip) {
+            push(&mut grown, chain, &description.space, item);
+        }
+        grown.links.last().copied().filter(|_| grown.items.len() as u64 == n)
+    }
+
     fn grow(&mut self, arrival: Arrival) -> (u64, Verdict, u64, Option<ForkReport>) {
         let Arrival { chain, section, .. } = arrival;
         let fresh = || vec![empty(&arrival.description, &chain)];
