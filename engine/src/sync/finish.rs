@@ -64,9 +64,10 @@ impl Session {
                     ledger.blame(None, None, 0, Reason::Malformed);
                     self.faults += 1;
                 }
-                // Two chains may share a name, in the next round they do not.
+                // Two chains may share a name, in the next round they do not; but seldom.
                 for _ in 0..unknown.names {
                     ledger.blame(None, None, 0, Reason::Gap);
+                    self.faults += 1;
                 }
                 self.take_chains(now_ms, received, bodies, fault, &mut ledger, exchange)
             }

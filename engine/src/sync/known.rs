@@ -29,7 +29,7 @@ impl Session {
     /// Names what was listed plainly, once.
     fn name_listed(&mut self) {
         let (Some(round), Some(key)) = (&self.round, &self.key) else { return };
-        if !round.names.is_empty() || round.sending.is_some() || round.listed.is_empty() {
+        if !round.names.is_empty() || round.listed.is_empty() {
             return;
         }
         let mut names = Own::new();

@@ -25,7 +25,7 @@ fn drain(session: &mut Session) -> Vec<Output> {
 #[derive(Debug, Default)]
 pub(super) struct Talk {
     pub(super) outcomes: [Vec<Outcome>; 2],
-    closed: [Option<CloseReason>; 2],
+    pub(super) closed: [Option<CloseReason>; 2],
     pub(super) frames: usize,
 }
 

@@ -8,6 +8,7 @@ use super::model::Model;
 use super::{assert_same, pair};
 use crate::description::DocumentKind;
 use crate::hash::Link;
+use crate::sync::CloseReason;
 use crate::sync::outcome::Outcome;
 use crate::wire::{ChainGive, FRAME_PREFIX_BYTES, GivenHead, KnownHead, Message, Reason};
 
@@ -66,6 +67,55 @@ fn of_a_chain_that_went_on_no_more_is_given_than_what_is_new() {
     assert_same(&homes);
     assert!(talk.outcomes.iter().all(|rounds| rounds.last().unwrap().is_equal()));
     assert_eq!((given, bytes), (8, 8 * 71));
+}
+
+#[test]
+fn a_chain_of_a_list_is_known_by_its_name_beside_a_sketch() {
+    let homes = mirrors(1, 357);
+    let longer = author(100, 358);
+    longer.write(DocumentKind::AccountLog, "goes on", 2);
+    homes[0].take_all(&longer);
+    let (mut known, mut told) = (0, (false, false));
+    let talk = talk(&[&homes[0], &homes[1]], &mut |_, frame| {
+        match Message::decode(&frame).unwrap() {
+            Message::Tips { .. } => told.0 = true,
+            Message::Sums { .. } | Message::Cells { .. } => told.1 = true,
+            Message::Give { chains, .. } => {
+                known += chains.iter().filter(|c| matches!(c.head, GivenHead::Known(_))).count();
+            }
+            _ => {}
+        }
+        Some(frame)
+    });
+    assert_eq!((known, told), (2, (true, true)));
+    assert_eq!(talk.outcomes[0].len(), 1, "{:?}", talk.outcomes[0]);
+    assert!(talk.outcomes[0][0].is_equal());
+    assert_same(&homes);
+}
+
+#[test]
+fn who_gives_nothing_but_unknown_names_is_sent_away() {
+    let homes = parted();
+    let mut given = 0;
+    let talk = talk(&[&homes[0], &homes[1]], &mut |_, frame| {
+        let Ok(Message::Give { scope, paths, packs, chains, bodies }) = Message::decode(&frame)
+        else {
+            return Some(frame);
+        };
+        let unknown = |chain: &ChainGive| match &chain.head {
+            GivenHead::Known(head) => {
+                let head = KnownHead { name: !head.name, ..*head };
+                Some(ChainGive { head: GivenHead::Known(head), ..chain.clone() })
+            }
+            GivenHead::Whole { .. } => None,
+        };
+        let chains: Vec<_> = chains.iter().filter_map(unknown).collect();
+        let chains: Vec<_> = chains.iter().cycle().take(300).cloned().collect();
+        given += chains.len();
+        let give = Message::Give { scope, paths, packs, chains, bodies };
+        Some(Bytes::from(give.encode()).slice(FRAME_PREFIX_BYTES..))
+    });
+    assert!(given >= 300 && talk.closed.contains(&Some(CloseReason::Protocol)), "{given}");
 }
 
 #[test]
