@@ -15,14 +15,17 @@ use crate::store::{Table, keys};
 /// Milliseconds that another's clock may be ahead.
 const AHEAD_MS: u64 = 300_000;
 
-/// Entries without a text that are remembered of a conversation until they are open.
-const ASIDES_MAX: usize = 4096;
+/// Bytes of entries without a text that are remembered of a conversation until they are open: some
+/// thousand of those that honest programs write.
+const ASIDES_BYTES_MAX: usize = 512 * 1024;
 
 /// Sealed entries without a text of which it is not known that they say something else than how long
 /// texts are kept.
 #[derive(Debug, Default)]
 pub(super) struct Asides {
     told: Vec<(SealPlace, Sealed)>,
+    /// Bytes that they take.
+    bytes: usize,
     expires: bool,
     /// There were more than are remembered.
     many: bool,
@@ -33,12 +36,18 @@ impl Asides {
     pub(super) fn note(&mut self, sealed: &Sealed, place: SealPlace) {
         if sealed.bodies.is_empty() && !self.many {
             self.told.push((place, sealed.clone()));
-            self.many = self.told.len() > ASIDES_MAX;
+            self.bytes += size(sealed);
+            self.many = self.bytes > ASIDES_BYTES_MAX;
             if self.many {
-                self.told = Vec::new();
+                (self.told, self.bytes) = (Vec::new(), 0);
             }
         }
     }
+}
+
+/// Bytes that an entry without a text takes while it is remembered.
+fn size(sealed: &Sealed) -> usize {
+    size_of::<(SealPlace, Sealed)>() + sealed.entry.ciphertext.len()
 }
 
 impl Replica {
@@ -111,6 +120,7 @@ impl Replica {
                 let opened = open_entry(sealed, place, keys.get(&sealed.entry.epoch));
                 !matches!(opened, Ok((spoken, _)) if !matches!(spoken, Spoken::Expiry { .. }))
             });
+            asides.bytes = asides.told.iter().map(|(_, sealed)| size(sealed)).sum();
             asides.expires = asides.told.iter().any(|(place, sealed)| {
                 open_entry(sealed, place, keys.get(&sealed.entry.epoch)).is_ok()
             });
