@@ -35,6 +35,7 @@ mod reports;
 mod roles;
 mod settle;
 mod table;
+mod texts;
 mod verdict;
 mod view;
 
@@ -49,6 +50,7 @@ use self::owners::Owners;
 use self::roles::{Ledger, Role};
 use self::settle::Agenda;
 use self::table::{AccountIx, OpIx, RoleIx, Table};
+use self::texts::{Circle, SealedTexts};
 use crate::chain::ChainKey;
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link};
 use crate::identity::{Domain, Signature, Verifier};
@@ -58,6 +60,7 @@ pub use self::channels::ChannelView;
 pub use self::content::{Content, ContentStanding, Moderation};
 pub use self::reports::{Handled, ReportView};
 pub use self::settle::Settled;
+pub use self::texts::{ClosedTexts, TextCircle, texts_of_channel, texts_of_hub};
 pub use self::verdict::{Verdict, Why};
 pub use self::view::{InviteView, Member, Record, RoleView, Settings};
 
@@ -121,6 +124,10 @@ pub struct Hub {
     /// What hides or purges a message.
     marks: HashMap<ChangeId, Vec<OpIx>>,
     reports: Vec<OpIx>,
+    /// Operations whose texts are sealed.
+    sealed: BTreeMap<OpIx, SealedTexts>,
+    /// Circles that share keys of texts, by name.
+    text_circles: HashMap<ChangeId, Circle>,
     /// By the report that is dismissed.
     dismissals: HashMap<OpIx, Vec<OpIx>>,
     /// What accounts leave of chains of devices that they revoked.
@@ -157,6 +164,8 @@ impl Hub {
             settings: Vec::new(),
             marks: HashMap::new(),
             reports: Vec::new(),
+            sealed: BTreeMap::new(),
+            text_circles: HashMap::new(),
             dismissals: HashMap::new(),
             device_cuts: HashMap::new(),
             named: HashSet::new(),
@@ -164,6 +173,9 @@ impl Hub {
             agenda: Agenda::default(),
             settled: Settled::default(),
         };
+        if hub.genesis.private {
+            hub.text_circles.insert(texts_of_hub(&hub.id), Circle::MemberTexts);
+        }
         hub.found();
         hub
     }
@@ -277,7 +289,8 @@ impl Hub {
             self.accounts[account].strands.push(strand);
         }
         if let Some(operation) = operation {
-            let deed = self.deed(op, operation, witness);
+            let deed = self.deed(op, &operation, witness);
+            self.note_texts(op, operation);
             self.touched.extend(deed.subject);
             self.graph.ops[op].deed = Some(deed.clone());
             self.agenda.operation(Rank::OWNER, op);

@@ -112,6 +112,8 @@ pub const HUB_NAME_BYTES_MAX: usize = 64;
 pub const TOPIC_BYTES_MAX: usize = 1024;
 /// Bytes of the reason of a hub operation.
 pub const HUB_REASON_BYTES_MAX: usize = 256;
+/// Bytes of the sealed texts of a hub operation: those of a channel with a reason, padded.
+pub const HUB_TEXTS_BYTES_MAX: usize = 1536;
 /// Devices that one report to moderators of a hub is sealed to.
 pub const HUB_REPORT_DEVICES_MAX: usize = 64;
 /// Bytes of the reason of a report.

@@ -101,9 +101,9 @@ pub use find::{Found, Hit};
 pub use garbage::{Garbage, GarbageKind};
 pub use holds::Holder;
 pub use hubs::{
-    ChannelCursor, HUBS, HubLimits, HubStart, HubUse, KeptHub, MemberUse, MessageDraft,
-    MessageImport, MessageState, MessageView, OpenedReport, PollView, Reports, Sealing, Ticket,
-    UnreadChannel,
+    ChannelCursor, HUBS, HubLimits, HubPlace, HubStart, HubUse, INVITATION_KEYS_MAX, KeptHub,
+    MemberUse, MessageDraft, MessageImport, MessageState, MessageView, OpenedReport, PollView,
+    Reports, Sealing, Ticket, UnreadChannel,
 };
 pub use import::{IMPORT_POSTS_MAX, Import, Imported};
 pub use index::IndexRebuilt;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! prefix ‖ base32( version 1 ‖ device 32 ‖ count u8 ‖ addresses ‖ [secret 16 ‖ expires_ms u64be] ‖ check 4 )
-//! hub     = version 1 ‖ hub 32 ‖ invitation 32 ‖ seed 32 ‖ count u8 (<= 1) ‖ version 1 ‖ device 32 ‖ …
+//! hub     = version 1 ‖ hub 32 ‖ invitation 32 ‖ seed 32 ‖ flags u8
+//!           ‖ [1: version 1 ‖ device 32 ‖ count u8 ‖ addresses] ‖ [2: count u8 ‖ keys of names 32 each]
 //! address = 4 ‖ ip 4 ‖ port u16be  |  6 ‖ ip 16 ‖ port u16be  |  1 ‖ length u8 ‖ relay url
 //! ```
 //! The check is the start of a hash over prefix and bytes: a mistyped ticket is told apart from
@@ -13,6 +14,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use data_encoding::BASE32_NOPAD;
 use mosaic_engine::hash::{ChangeId, DeviceId, HubId, derive};
+use mosaic_engine::replica::INVITATION_KEYS_MAX;
+use mosaic_engine::seal::EpochKey;
 
 use crate::error::NodeError;
 
@@ -67,7 +70,13 @@ pub struct HubTicket {
     pub seed: [u8; 32],
     /// A node that keeps the hub; `None` if none ran where the ticket was made.
     pub node: Option<NodeTicket>,
+    /// Keys of names of a private hub, at most [`INVITATION_KEYS_MAX`].
+    pub texts: Vec<EpochKey>,
 }
+
+/// Flags of a hub's ticket, in the order of what follows them.
+const NAMES_NODE: u8 = 1;
+const BRINGS_KEYS: u8 = 2;
 
 impl fmt::Display for HubTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,8 +84,16 @@ impl fmt::Display for HubTicket {
         for part in [self.hub.as_bytes(), self.invite.as_bytes(), &self.seed] {
             bytes.extend_from_slice(part);
         }
-        bytes.push(u8::from(self.node.is_some()));
+        let flag = |set, flag| if set { flag } else { 0 };
+        bytes.push(
+            flag(self.node.is_some(), NAMES_NODE) | flag(!self.texts.is_empty(), BRINGS_KEYS),
+        );
         bytes.extend(self.node.iter().flat_map(NodeTicket::encode));
+        let keys = self.texts.iter().take(INVITATION_KEYS_MAX);
+        if !self.texts.is_empty() {
+            bytes.push(u8::try_from(keys.len()).unwrap_or(0));
+        }
+        bytes.extend(keys.flat_map(|key| *key.to_bytes()));
         f.write_str(&seal(HUB_PREFIX, bytes))
     }
 }
@@ -103,13 +120,20 @@ impl HubTicket {
         let hub = HubId::from_bytes(reader.array()?);
         let invite = ChangeId::from_bytes(reader.array()?);
         let seed = reader.array()?;
-        let node = match reader.byte()? {
-            0 => None,
-            1 => Some(NodeTicket::decode(&mut reader)?),
-            _ => return Err(bad("it names several nodes")),
-        };
+        let flags = reader.byte()?;
+        if flags > NAMES_NODE | BRINGS_KEYS {
+            return Err(bad("it is of a newer version"));
+        }
+        let named = flags & NAMES_NODE != 0;
+        let node = named.then(|| NodeTicket::decode(&mut reader)).transpose()?;
+        let count = if flags & BRINGS_KEYS == 0 { 0 } else { usize::from(reader.byte()?) };
+        if count > INVITATION_KEYS_MAX || (count == 0 && flags & BRINGS_KEYS != 0) {
+            return Err(bad("too many keys, or none"));
+        }
+        let texts = (0..count).map(|_| reader.array().map(EpochKey::from_bytes));
+        let texts = texts.collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Self { hub, invite, seed, node })
+        Ok(Self { hub, invite, seed, node, texts })
     }
 }
 
@@ -337,9 +361,26 @@ mod tests {
         assert!(!format!("{link:?}").contains("9, 9"), "the secret must not be printed");
         for node in [None, Some(node())] {
             let (hub, invite) = (HubId::from_bytes([1; 32]), ChangeId::from_bytes([2; 32]));
-            let ticket = HubTicket { hub, invite, seed: [9; 32], node };
-            assert_eq!(HubTicket::parse(&ticket.to_string()).unwrap(), ticket);
-            assert!(!format!("{ticket:?}").contains("9, 9"), "the seed must not be printed");
+            let keys = [EpochKey::from_bytes([3; 32]), EpochKey::from_bytes([4; 32])];
+            for texts in [Vec::new(), keys.to_vec()] {
+                let node = node.clone();
+                let ticket = HubTicket { hub, invite, seed: [9; 32], node, texts };
+                assert_eq!(HubTicket::parse(&ticket.to_string()).unwrap(), ticket);
+                let shown = format!("{ticket:?}");
+                assert!(!shown.contains("9, 9") && !shown.contains("3, 3"), "a secret is printed");
+            }
+        }
+        // None of other forms.
+        let texts = vec![EpochKey::from_bytes([3; 32]); INVITATION_KEYS_MAX + 1];
+        let (hub, invite) = (HubId::from_bytes([1; 32]), ChangeId::from_bytes([2; 32]));
+        let ticket = HubTicket { hub, invite, seed: [9; 32], node: None, texts };
+        let fits = HubTicket::parse(&ticket.to_string()).unwrap();
+        assert_eq!(fits.texts.len(), INVITATION_KEYS_MAX);
+        let bytes = open(HUB_PREFIX, &ticket.to_string()).unwrap();
+        for (at, byte) in [(97, 4), (97, 0), (98, 0), (98, 5), (98, 3)] {
+            let mut other = bytes.clone();
+            other[at] = byte;
+            assert!(HubTicket::parse(&seal(HUB_PREFIX, other)).is_err(), "{at} {byte}");
         }
     }
 

@@ -24,10 +24,21 @@ const NOTE: &str = "canary-note-90ab47";
 const HUB: &str = "canary-hub-3d15f9";
 /// In a private channel of a hub that the node in between keeps.
 const CHANNEL: &str = "canary-channel-b7208c";
+/// What that hub is called, what it says about itself, a role of it, and why somebody got that.
+const CELLAR: &str = "canary-cellar-f02b6e";
+const ABOUT: &str = "canary-about-1c7d93";
+const ROLE: &str = "canary-role-86fe20";
+const REASON: &str = "canary-reason-d4a517";
+/// What that channel is called, and what it is about.
+const BOARD: &str = "canary-board-3e90cb";
+const TOPIC: &str = "canary-topic-7715da";
 /// What everybody may read.
 const PUBLIC: &str = "canary-public-28b7ca";
 
-const SECRETS: [&str; 9] = [DIRECT, DRAFT, LIMITED, LIST, TITLE, PETNAME, NOTE, HUB, CHANNEL];
+const SECRETS: [&str; 15] = [
+    DIRECT, DRAFT, LIMITED, LIST, TITLE, PETNAME, NOTE, HUB, CHANNEL, CELLAR, ABOUT, ROLE, REASON,
+    BOARD, TOPIC,
+];
 
 /// How what is compressed begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -140,8 +151,8 @@ fn write(ada: &Home, bob: &str, more: &[&str]) {
     write(&["dm", "group", "create", TITLE, "--with", bob]);
     write(&["draft", "create", &text(DRAFT)]);
     write(&["block", &"c0".repeat(32), "--note", &text(NOTE)[..900]]);
-    write(&["hub", "send", "Cellar/wine", &text(HUB)]);
-    write(&["hub", "send", "Makers/board", &text(CHANNEL)]);
+    write(&["hub", "send", &format!("{CELLAR}/wine"), &text(HUB)]);
+    write(&["hub", "send", &format!("Makers/{BOARD}"), &text(CHANNEL)]);
     write(&["audience", "create", LIST]);
     write(&["audience", "add", LIST, bob]);
     write(&["post", &text(LIMITED), "--audience", &format!("list:{LIST}")]);
@@ -152,18 +163,23 @@ fn write(ada: &Home, bob: &str, more: &[&str]) {
 fn found_hubs(ada: &Home, more: &[&str]) {
     let found = |args: &[&str]| ada.ok(&[args, more].concat());
     found(&["hub", "create", "Makers", "--channel", "general"]);
-    found(&["hub", "channel", "create", "Makers/board", "--private"]);
-    found(&["hub", "create", "Cellar", "--private", "--channel", "wine"]);
+    let board = format!("Makers/{BOARD}");
+    found(&["hub", "channel", "create", &board, "--private", "--topic", TOPIC]);
+    found(&["hub", "create", CELLAR, "--private", "--channel", "wine", "--about", ABOUT]);
+    found(&["hub", "role", "create", CELLAR, ROLE, "--rank", "3", "--allow", "send"]);
 }
 
 /// Bob joins both, and a node in between keeps the one.
 fn join_hubs(ada: &Home, bob: &Home, between: &Home) {
     let makers = ada.json(&["hub", "show", "Makers"])[0]["id"].as_str().unwrap().to_owned();
     between.ok(&["hub", "serve", &makers]);
-    for name in ["Makers", "Cellar"] {
+    for name in ["Makers", CELLAR] {
         let ticket = ada.ok(&["hub", "invite", name]);
         bob.ok(&["hub", "join", ticket.lines().next().unwrap()]);
+        // What it is called comes with the ticket.
+        assert_eq!(bob.json(&["hub", "show", name])[0]["name"], name);
     }
+    ada.ok(&["hub", "mod", "set", CELLAR, "--member-quota", "64MB", "--reason", REASON]);
 }
 
 /// Waits until a node in between has all that it carries.
@@ -171,10 +187,14 @@ fn carries(between: &Home, homes: [&Home; 2]) {
     // It keeps the hub for all, without a word of its private channel, and not the other.
     let kept = |name: &str| between.run(&["hub", "read", name]);
     until("the node in between has the private channel", || {
-        let read = kept("Makers/board").out;
+        // It does not know what that is called.
+        let named = |id: String| format!("Makers/{id}");
+        let closed =
+            between.ok(&["hub", "channel", "list", "Makers", "--jq", "select(.sealed).id"]);
+        let read = kept(&named(closed)).out;
         read.contains("sealed") && !read.contains(CHANNEL)
     });
-    assert_eq!(kept("Cellar/wine").code, 13);
+    assert_eq!(kept(&format!("{CELLAR}/wine")).code, 13);
     until("the node in between has what is private of both", || {
         homes.iter().all(|home| {
             let states = home.json(&["sync", "status"]);
@@ -182,6 +202,23 @@ fn carries(between: &Home, homes: [&Home; 2]) {
 
             private.clone().count() > 0 && private.clone().all(|state| state["state"] == "in-sync")
         })
+    });
+}
+
+/// Waits until Bob reads all that is for him, and what it is called.
+fn reads_all(bob: &Home, ada: &str) {
+    let reads = |args: &[&str], word: &str| bob.run(args).out.contains(word);
+    until("Bob reads all that is for him", || {
+        reads(&["dm", "read", ada, "--keep-unread"], DIRECT)
+            && reads(&["dm", "list"], TITLE)
+            && reads(&["feed"], LIMITED)
+            && reads(&["feed"], PUBLIC)
+            && reads(&["hub", "read", &format!("Makers/{BOARD}")], CHANNEL)
+            && reads(&["hub", "read", &format!("{CELLAR}/wine")], HUB)
+            && reads(&["hub", "show", CELLAR], ABOUT)
+            && reads(&["hub", "channel", "list", "Makers"], TOPIC)
+            && reads(&["hub", "role", "list", CELLAR], ROLE)
+            && reads(&["hub", "mod", "log", CELLAR], REASON)
     });
 }
 
@@ -223,15 +260,7 @@ fn a_hub_that_carries_it_its_logs_and_the_wire_do_not_have_it() {
     bob.ok(&["node", "connect", &nodes[0].ticket()]);
     join_hubs(&ada, &bob, &hub);
     write(&ada, &accounts[1], &[]);
-    let reads = |args: &[&str], word: &str| bob.run(args).out.contains(word);
-    until("Bob reads all that is for him", || {
-        reads(&["dm", "read", &accounts[0], "--keep-unread"], DIRECT)
-            && reads(&["dm", "list"], TITLE)
-            && reads(&["feed"], LIMITED)
-            && reads(&["feed"], PUBLIC)
-            && reads(&["hub", "read", "Makers/board"], CHANNEL)
-            && reads(&["hub", "read", "Cellar/wine"], HUB)
-    });
+    reads_all(&bob, &accounts[0]);
     carries(&hub, [&ada, &bob]);
     for node in nodes {
         node.stop();

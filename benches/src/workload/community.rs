@@ -38,7 +38,8 @@ impl Community {
     /// # Panics
     /// If the engine refuses it.
     pub fn admit(&self, replica: &Replica, now_ms: u64) {
-        let ticket = Ticket { hub: self.hub, invite: self.invite, key: Some(&self.key) };
+        let ticket =
+            Ticket { hub: self.hub, invite: self.invite, key: Some(&self.key), texts: &[] };
         replica.join_hub(&ticket, now_ms).expect("a member");
     }
 }

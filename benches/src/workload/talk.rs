@@ -83,7 +83,7 @@ impl Talk {
                 }
                 meet_all(&people);
                 for person in &people[1..] {
-                    let ticket = Ticket { hub, invite, key: Some(&key) };
+                    let ticket = Ticket { hub, invite, key: Some(&key), texts: &[] };
                     person.replica.join_hub(&ticket, TIME_MS + 30).expect("a member");
                 }
                 Room::Channel(hub, channel)

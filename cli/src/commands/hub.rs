@@ -148,7 +148,7 @@ impl Hub {
                 let say = |record: &Record| {
                     said(record, |hub| {
                         let invite = format!("mosaic hub invite {}", short(&hub.id));
-                        format!("{} is a hub of yours. Invite people: {invite}", hub.name)
+                        format!("{} is a hub of yours. Invite people: {invite}", called(hub))
                     })
                 };
                 context.answer(&request, Print::Value, &say).await
@@ -163,19 +163,20 @@ impl Hub {
                 let ticket = input::word_or_stdin(&ticket).await?;
                 let say = |record: &Record| {
                     said(record, |hub| match hub.standing.as_str() {
-                        "owner" | "member" => format!("You are in {}.", hub.name),
+                        "owner" | "member" => format!("You are in {}.", called(hub)),
                         _ => format!(
                             "{} was told that you want in. The invitation was taken by more than it \
                              is for: somebody has to let you in.",
-                            hub.name
+                            called(hub)
                         ),
                     })
                 };
                 context.answer(&HubJoin { ticket, alias }, Print::Value, &say).await
             }
             Self::Leave { hub, forget } => {
-                let say =
-                    |record: &Record| said(record, |hub| format!("You are out of {}.", hub.name));
+                let say = |record: &Record| {
+                    said(record, |hub| format!("You are out of {}.", called(hub)))
+                };
                 context.answer(&HubLeave { hub, forget }, Print::Nothing, &say).await
             }
             Self::Serve { hub, stop } => {
@@ -226,6 +227,14 @@ impl Invite {
                 .then(|| "Whoever has this joins with: mosaic hub join TICKET".to_owned())
         };
         context.answer(&request, Print::Ticket, &say).await
+    }
+}
+
+/// What a hub is called; its id while the key of its name is not here.
+fn called(hub: &HubRecord) -> String {
+    match hub.alias.as_ref().unwrap_or(&hub.name) {
+        name if name.is_empty() => short(&hub.id),
+        name => name.clone(),
     }
 }
 

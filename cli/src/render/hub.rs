@@ -12,7 +12,7 @@ pub(super) fn hub(hub: &Hub) -> View {
     let kept_for = if hub.private.0 { "its members" } else { "whoever asks" };
     Fields::default()
         .put("hub", Cell::Text(hub.id.clone()))
-        .put("name", Cell::Name(hub.name.clone()))
+        .put("name", name(&hub.name, hub.sealed.0))
         .maybe("alias", hub.alias.clone().map(Cell::Name))
         .maybe("about", hub.about.clone().map(Cell::Text))
         .maybe("created", hub.created_at.clone().map(Cell::Time))
@@ -25,6 +25,14 @@ pub(super) fn hub(hub: &Hub) -> View {
         .maybe("joins", hub.joins_closed.0.then(|| Cell::Text("closed".to_owned())))
         .maybe("kept for", hub.served.then(|| Cell::Text(kept_for.to_owned())))
         .view()
+}
+
+/// A name, or that it is sealed and the key is not here.
+fn name(name: &str, sealed: bool) -> Cell {
+    match name {
+        "" if sealed => Cell::Text("(sealed)".to_owned()),
+        name => Cell::Name(name.to_owned()),
+    }
 }
 
 pub(super) fn invite(invite: &Invite) -> View {
@@ -57,7 +65,7 @@ pub(super) fn channel(channel: &Channel) -> View {
     let marks: Vec<&str> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
     View::Row(vec![
         Cell::Id(channel.id.clone()),
-        Cell::Name(channel.name.clone()),
+        name(&channel.name, channel.sealed.0),
         Cell::Name(channel.category.clone().unwrap_or_default()),
         Cell::Text(channel.topic.clone().unwrap_or_default()),
         Cell::Text(marks.join(",")),
@@ -202,7 +210,7 @@ pub(super) fn member(member: &Member) -> View {
 pub(super) fn role(role: &Role) -> View {
     View::Row(vec![
         Cell::Id(role.id.clone()),
-        Cell::Name(role.name.clone()),
+        name(&role.name, role.sealed.0),
         Cell::Count(role.rank, ""),
         Cell::Text(role.permissions.join(" ")),
     ])
@@ -220,7 +228,7 @@ pub(super) fn operation(operation: &HubOperation) -> View {
         Cell::Id(operation.by.clone()),
         Cell::Name(operation.action.clone()),
         Cell::Id(operation.about.clone().unwrap_or_default()),
-        Cell::Name(operation.detail.clone().unwrap_or_default()),
+        name(operation.detail.as_deref().unwrap_or_default(), operation.sealed.0),
         Cell::Text(state),
         Cell::Text(operation.reason.clone().unwrap_or_default()),
     ])

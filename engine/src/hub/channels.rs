@@ -54,6 +54,8 @@ pub struct ChannelView {
     /// Who alone reads it: what those say who changed it last, none of them knowing of the others. Who
     /// reads it has to fit all of these; of a channel that everybody reads it is empty.
     pub readers: Vec<Readers>,
+    /// Its name, topic or heading is sealed and does not open here: it is empty.
+    pub closed: bool,
 }
 
 impl Hub {
@@ -81,7 +83,7 @@ impl Hub {
         let mut views: Vec<ChannelView> =
             self.channels.keys().filter_map(|object| self.channel_view(*object)).collect();
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        for view in &views {
+        for view in views.iter().filter(|view| !view.name.is_empty()) {
             *names.entry(view.name.clone()).or_default() += 1;
         }
         for view in &mut views {
@@ -115,16 +117,39 @@ impl Hub {
         channel.creators.iter().find(|op| self.power(**op).is_some())?;
         let op = &self.graph.ops[object];
         let HubAction::CreateChannel(ChannelFields { name, topic, category, .. }) =
-            op.deed.as_ref()?.action.as_ref()
+            self.shown(object)?
         else {
             return None;
         };
-        let text = |pick: fn(&ChannelChange) -> Option<&String>, or: &String| {
-            self.changed(channel, &|_| true, |change| pick(change).cloned())
-                .into_iter()
-                .max()
-                .map_or_else(|| or.clone(), |(_, text)| text)
+        let mut closed = false;
+        let mut text = |pick: fn(&ChannelChange) -> Option<&String>, or: &String| {
+            let said = self.changed(channel, &|_| true, |change| pick(change).cloned());
+            let latest = said.into_iter().max();
+            let by = latest.as_ref().and_then(|((.., id), _)| self.graph.by_id(id));
+            closed |= self.is_closed(by.unwrap_or(object));
+            latest.map_or_else(|| or.clone(), |(_, text)| text)
         };
+        let name = text(
+            |change| match change {
+                ChannelChange::Name(name) => Some(name),
+                _ => None,
+            },
+            name,
+        );
+        let topic = text(
+            |change| match change {
+                ChannelChange::Topic(topic) => Some(topic),
+                _ => None,
+            },
+            topic,
+        );
+        let category = text(
+            |change| match change {
+                ChannelChange::Category(category) => Some(category),
+                _ => None,
+            },
+            category,
+        );
         let slow = self.changed(channel, &|_| true, |change| match change {
             ChannelChange::SlowMs(ms) => Some(*ms),
             _ => None,
@@ -133,32 +158,15 @@ impl Hub {
             id: op.id,
             by: self.accounts[op.account].id?,
             created_ms: op.time_ms,
-            name: text(
-                |change| match change {
-                    ChannelChange::Name(name) => Some(name),
-                    _ => None,
-                },
-                name,
-            ),
+            name,
             ambiguous: false,
-            topic: text(
-                |change| match change {
-                    ChannelChange::Topic(topic) => Some(topic),
-                    _ => None,
-                },
-                topic,
-            ),
-            category: text(
-                |change| match change {
-                    ChannelChange::Category(category) => Some(category),
-                    _ => None,
-                },
-                category,
-            ),
+            topic,
+            category,
             read_only: self.is_read_only(object, &|_| true),
             archived: self.is_archived(object, &|_| true),
             slow_ms: slow.into_iter().map(|(_, ms)| ms).max().unwrap_or(0),
             readers: self.readers_said(object, &|_| true).unwrap_or_default(),
+            closed,
         })
     }
 
@@ -170,7 +178,7 @@ impl Hub {
         known: &dyn Fn(OpIx) -> bool,
         pick: impl Fn(&ChannelChange) -> Option<T>,
     ) -> Vec<(Precedence, T)> {
-        let value = |op: OpIx| match self.graph.ops[op].deed.as_ref()?.action.as_ref() {
+        let value = |op: OpIx| match self.shown(op)? {
             HubAction::ChangeChannel { change, .. } => pick(change),
             _ => None,
         };

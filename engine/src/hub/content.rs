@@ -79,8 +79,8 @@ impl Hub {
             past = past.joined(&self.graph.ops[op].seen);
         }
         let known = |op: OpIx| self.graph.holds(&past, op);
-        let channel = self.graph.by_id(&content.channel).filter(|op| known(*op));
-        let Some(channel) = channel.filter(|op| self.channels.contains_key(op)) else {
+        let circle = self.circle(&content.channel);
+        let Some(circle) = circle.filter(|circle| circle.channel().is_none_or(known)) else {
             return ContentStanding::Void(Why::Unseen);
         };
         let Some(author) = self.account_of.get(&content.account).copied() else {
@@ -90,9 +90,12 @@ impl Hub {
             Ok(roles) => roles,
             Err(why) => return ContentStanding::Void(why),
         };
-        let may = |known: &dyn Fn(OpIx) -> bool| match &roles {
-            None => self.closed_to(channel, Permissions::ALL, known),
-            Some(roles) => {
+        // In a circle of texts there are keys and nothing else.
+        let channel = circle.channel().filter(|_| !circle.is_for_texts());
+        let may = |known: &dyn Fn(OpIx) -> bool| match (channel, &roles) {
+            (None, _) => Permissions::NONE,
+            (Some(channel), None) => self.closed_to(channel, Permissions::ALL, known),
+            (Some(channel), Some(roles)) => {
                 let given = roles
                     .iter()
                     .fold(Permissions::NONE, |all, role| all | self.role_gives_among(*role, known));
@@ -100,7 +103,8 @@ impl Hub {
             }
         };
         let reads = |known: &dyn Fn(OpIx) -> bool| {
-            roles.as_ref().is_none_or(|roles| self.reads(channel, roles, known))
+            let read = |roles| circle.channel().is_none_or(|of| self.reads(of, roles, known));
+            roles.as_deref().is_none_or(read)
         };
         if !may(&known).contains(content.need) || !reads(&known) {
             return ContentStanding::Void(Why::NotAllowed);

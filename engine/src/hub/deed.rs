@@ -101,11 +101,10 @@ impl Hub {
     pub(super) fn deed(
         &mut self,
         op: OpIx,
-        operation: HubOperation,
+        operation: &HubOperation,
         witness: &dyn Witness,
     ) -> Deed {
-        let HubOperation { reason, action, .. } = operation;
-        let deed = Deed::of(op, action, reason);
+        let deed = Deed::of(op, operation.action.clone(), operation.reason.clone());
         let action = Arc::clone(&deed.action);
         match action.as_ref() {
             HubAction::Begin(genesis) if *genesis != self.genesis => deed.faulty(Why::OtherHub),

@@ -10,6 +10,7 @@ use super::Hub;
 use super::deed::Deed;
 use super::past::Past;
 use super::table::{OpIx, RoleIx};
+use super::texts::Circle;
 use super::verdict::Why;
 use crate::hash::{AccountId, ChangeId, Link};
 use crate::model::entry::{ChannelChange, ChannelFields, History, HubAction, Rank, Readers};
@@ -60,13 +61,15 @@ impl Hub {
     /// Whether a channel is private; `None` if it is not known.
     #[must_use]
     pub fn is_private(&self, channel: &ChangeId) -> Option<bool> {
-        let object = self.graph.by_id(channel).filter(|op| self.channels.contains_key(op))?;
-        Some(self.readers_said(object, &|_| true).is_some())
+        match self.circle(channel)? {
+            Circle::Channel(object) => Some(self.readers_said(object, &|_| true).is_some()),
+            Circle::MemberTexts | Circle::ChannelTexts(_) => Some(true),
+        }
     }
 
-    /// All private channels that count.
+    /// All that share keys: the circles of texts, and of private channels those that count.
     #[must_use]
-    pub fn private_channels(&self) -> Vec<ChangeId> {
+    pub fn circles(&self) -> Vec<ChangeId> {
         let counts = |object: &OpIx| {
             let channel = self.channels.get(object);
             channel
@@ -74,19 +77,29 @@ impl Hub {
         };
         let all = self.channels.keys().filter(|object| counts(object));
         let private = all.filter(|object| self.readers_said(**object, &|_| true).is_some());
-        private.map(|object| self.graph.ops[*object].id).collect()
+        let of_texts = self
+            .text_circles
+            .iter()
+            .filter(|(_, circle)| circle.channel().is_none_or(|object| counts(&object)));
+        let mut circles: Vec<ChangeId> = of_texts.map(|(name, _)| *name).collect();
+        circles.sort_unstable();
+        circles.extend(private.map(|object| self.graph.ops[*object].id));
+        circles
     }
 
-    /// Who reads a private channel now; `None` if it is not private.
+    /// Who reads a private channel now, or texts; `None` if it is not private.
     #[must_use]
     pub fn readers(&self, channel: &ChangeId) -> Option<BTreeSet<AccountId>> {
-        let object = self.graph.by_id(channel)?;
-        self.readers_said(object, &|_| true)?;
+        let object = self.circle(channel)?.channel();
+        if let Some(object) = object {
+            self.readers_said(object, &|_| true)?;
+        }
         let mut readers = BTreeSet::new();
         for (account, ledger) in self.accounts.iter() {
             let Some(id) = ledger.id else { continue };
             let roles: Vec<RoleIx> = self.held_by(account).map(|(role, _)| role).collect();
-            let member = !roles.is_empty() && self.reads(object, &roles, &|_| true);
+            let reads = object.is_none_or(|object| self.reads(object, &roles, &|_| true));
+            let member = !roles.is_empty() && reads;
             if member || self.rules_now(account) {
                 readers.insert(id);
             }
@@ -97,9 +110,14 @@ impl Hub {
     /// Whether who becomes a reader of a channel is given what was written before.
     #[must_use]
     pub fn shares_past(&self, channel: &ChangeId) -> bool {
-        let object = self.graph.by_id(channel);
-        let said = object.and_then(|object| self.readers_said(object, &|_| true));
-        said.is_some_and(|said| said.iter().all(|one| one.history == History::All))
+        match self.circle(channel) {
+            Some(Circle::Channel(object)) => {
+                let said = self.readers_said(object, &|_| true);
+                said.is_some_and(|said| said.iter().all(|one| one.history == History::All))
+            }
+            Some(Circle::MemberTexts | Circle::ChannelTexts(_)) => true,
+            None => false,
+        }
     }
 
     /// Whether who had seen this of the hub knew of all that takes something from members, and of all
@@ -111,7 +129,8 @@ impl Hub {
         let of_members = self.accounts.iter();
         let of_members =
             of_members.flat_map(|(_, ledger)| ledger.removals.iter().chain(&ledger.undos));
-        let of_channel = self.graph.by_id(channel).and_then(|object| self.channels.get(&object));
+        let object = self.circle(channel).and_then(Circle::channel);
+        let of_channel = object.and_then(|object| self.channels.get(&object));
         let of_channel = of_channel.into_iter().flat_map(|channel| &channel.changes);
         let mut all = of_members.chain(of_channel.filter(|op| {
             let deed = self.graph.ops[**op].deed.as_ref();

@@ -97,7 +97,7 @@ impl Hub {
             operation: row.id,
             by: self.accounts[row.account].id?,
             act: deed.action.name(),
-            reason: deed.reason.clone(),
+            reason: self.reason(act).to_owned(),
         })
     }
 

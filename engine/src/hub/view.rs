@@ -31,6 +31,8 @@ pub struct RoleView {
     pub rank: Rank,
     /// What it gives.
     pub permissions: Permissions,
+    /// Its name is sealed and does not open here: it is empty.
+    pub closed: bool,
 }
 
 /// An invitation as it is now.
@@ -65,6 +67,8 @@ pub struct Settings {
     pub joins_closed: bool,
     /// Bytes that a node keeps of one member; 0 leaves it to the node.
     pub member_quota_bytes: u64,
+    /// Its name, or what it says about itself, is sealed and does not open here: it is empty.
+    pub closed: bool,
 }
 
 /// One line of the audit log.
@@ -84,6 +88,8 @@ pub struct Record<'a> {
     pub adopts: Option<ChangeId>,
     /// Why, as the author says.
     pub reason: &'a str,
+    /// Its texts are sealed and do not open here: they are empty.
+    pub closed: bool,
     /// Whether it counts.
     pub verdict: Verdict,
     /// What took it back.
@@ -183,28 +189,23 @@ impl Hub {
 
     fn role_view(&self, role: RoleIx) -> Option<RoleView> {
         let row = &self.roles[role];
-        let first = match row.object {
-            None => String::new(),
-            Some(object) => {
-                row.definers.iter().find(|op| self.power(**op).is_some())?;
-                match self.graph.ops[object].deed.as_ref()?.action.as_ref() {
-                    HubAction::DefineRole { name, .. } => name.clone(),
-                    _ => return None,
-                }
-            }
-        };
+        if row.object.is_some() {
+            row.definers.iter().find(|op| self.power(**op).is_some())?;
+        }
         let latest = self.latest(row.changes.iter().map(|(change, _)| *change));
-        let shown = latest.into_iter().max_by_key(|op| self.precedence(*op));
-        let deed = shown.and_then(|op| self.graph.ops[op].deed.as_ref());
-        let name = match deed.map(|deed| deed.action.as_ref()) {
-            Some(HubAction::ChangeRole { name, .. }) => name.clone(),
-            _ => first,
+        let named = latest.into_iter().max_by_key(|op| self.precedence(*op)).or(row.object);
+        let name = match named.and_then(|op| self.shown(op)) {
+            Some(HubAction::ChangeRole { name, .. } | HubAction::DefineRole { name, .. }) => {
+                name.clone()
+            }
+            _ => String::new(),
         };
         Some(RoleView {
             role: row.object.map_or(RoleRef::Everyone, |op| RoleRef::Role(self.graph.ops[op].id)),
             name,
             rank: row.rank,
             permissions: self.role_gives_now(role),
+            closed: named.is_some_and(|op| self.is_closed(op)),
         })
     }
 
@@ -316,6 +317,8 @@ impl Hub {
                 .filter(|op| self.setting(*op).is_some_and(|setting| number(setting) == kind));
             let mut latest = self.latest(of_kind.collect::<Vec<_>>().into_iter());
             latest.sort_by_key(|op| self.precedence(*op));
+            // The others have no text but a reason.
+            settings.closed |= kind < 2 && latest.last().is_some_and(|op| self.is_closed(*op));
             for setting in latest.iter().filter_map(|op| self.setting(*op)) {
                 match setting {
                     HubSetting::Name(name) => settings.name.clone_from(name),
@@ -330,7 +333,7 @@ impl Hub {
     }
 
     fn setting(&self, op: OpIx) -> Option<&HubSetting> {
-        match self.graph.ops[op].deed.as_ref()?.action.as_ref() {
+        match self.shown(op)? {
             HubAction::Set(setting) => Some(setting),
             _ => None,
         }
@@ -390,9 +393,10 @@ impl Hub {
             account: self.accounts[row.account].id?,
             time_ms: row.time_ms,
             at_ms: row.at_ms,
-            action: &deed.action,
+            action: self.shown(op)?,
             adopts: deed.adopts.map(|adopted| self.graph.ops[adopted].id),
-            reason: &deed.reason,
+            reason: self.reason(op),
+            closed: self.is_closed(op),
             verdict: row.verdict,
             lifted,
             disputed: self.graph.is_disputed(op),

@@ -3,7 +3,7 @@
 pub use self::conversation::{ConversationGenesis, Membership, Sealed, Spoken};
 pub use self::hub::{
     ChannelChange, ChannelFields, History, HubAction, HubGenesis, HubOperation, HubSetting,
-    Permissions, Rank, Readers, Report, ReportSubject, RoleRef, SealedReport, Who,
+    OpenedTexts, Permissions, Rank, Readers, Report, ReportSubject, RoleRef, SealedReport, Who,
 };
 pub use self::message::{Claimed, Message, Poll, PollKind};
 pub use self::private::{Private, PrivateWhat, Said};
@@ -365,7 +365,7 @@ impl Entry {
             Self::Recover { .. } => 0x2a,
             Self::Rotate { .. } => 0x2b,
             Self::Prekey { .. } => 0x2c,
-            Self::Hub(operation) => operation.action.kind(),
+            Self::Hub(operation) => operation.kind(),
         }
     }
 

@@ -48,7 +48,7 @@ pub use self::list::ConversationView;
 pub(crate) use self::members::{Member, cut_at};
 pub use self::posts::AUDIENCE_LIMITED;
 pub(crate) use self::posts::OpenedPosts;
-pub(in crate::replica) use self::read::{Closed, Keys, OTHER_KEY, open_with};
+pub(in crate::replica) use self::read::{Closed, KeyHere, Keys, OTHER_KEY, open_with};
 pub use self::read::{Delivery, DirectMessage, MessageStanding};
 pub use self::write::DirectDraft;
 

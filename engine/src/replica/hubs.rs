@@ -17,6 +17,7 @@ use crate::hub::{Hub, HubItem};
 use crate::model::entry::{Entry, HubAction, HubGenesis};
 use crate::store::{Batch, Table, keys};
 
+mod access;
 mod admission;
 mod glimpses;
 mod guests;
@@ -32,8 +33,10 @@ mod reports;
 mod room;
 mod search;
 mod skim;
+mod texts;
 mod unread;
 
+pub use self::access::HubPlace;
 pub(super) use self::glimpses::Glimpses;
 pub(crate) use self::guests::Guests;
 pub use self::import::MessageImport;
@@ -46,6 +49,7 @@ pub(in crate::replica) use self::private::{Plain, PlainWhat};
 pub use self::reports::{OpenedReport, Reports};
 pub(crate) use self::room::HubRoom;
 pub use self::room::{HubLimits, HubUse, MemberUse};
+pub use self::texts::INVITATION_KEYS_MAX;
 pub use self::unread::UnreadChannel;
 
 /// Name of the private map of hubs that this account is in, with its own names for them.
@@ -287,6 +291,7 @@ impl Replica {
     pub fn hub<T>(&self, hub: &HubId, read: impl FnOnce(&Hub) -> T) -> Result<T, EngineError> {
         let mut state = self.lock();
         let known = self.known_hub(&mut state, hub)?;
+        self.open_texts(&mut state, hub, &known)?;
         let read = read(&known);
         drop(known);
         Ok(read)

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use super::conversations::{
-    Circle, ConversationStanding, Devices, Erased, Hints, KnownEpoch, Talk,
+    Circle, ConversationStanding, Devices, Erased, Hints, KeyHere, Keys, KnownEpoch, Talk,
 };
 use super::{EngineError, Replica, State};
 use crate::codec::{DecodeError, Reader, Writer};
@@ -205,6 +205,29 @@ impl Replica {
         }
     }
 
+    /// Adds keys of a circle that are in the keyring, or on their way there, to what entries tell of.
+    pub(super) fn add_kept(
+        &self,
+        state: &mut State,
+        circle: &Circle,
+        keys: &mut Keys,
+    ) -> Result<(), EngineError> {
+        let place = keys::keyring_of(&circle.bound_to());
+        let stored = self.scan_all(Table::Meta, &place)?;
+        let unsaved = state.unsaved_keys.keys().filter(|key| key.starts_with(&place));
+        let names: Vec<Vec<u8>> =
+            stored.into_iter().map(|(key, _)| key.to_vec()).chain(unsaved.cloned()).collect();
+        for epoch in names.iter().filter_map(|name| name.last_chunk::<32>()) {
+            let epoch = EpochId::from_bytes(*epoch);
+            let held = self.held(state, circle, &epoch)?;
+            if let Some(key) = &held.key {
+                keys.entry(hint_of(&epoch)).or_default().push(KeyHere::Open(key.clone()));
+            }
+            state.circle_keys.insert((*circle, epoch), held);
+        }
+        Ok(())
+    }
+
     /// Puts a key that opened something into the keyring, with the next commit.
     pub(super) fn keep_key(&self, state: &mut State, circle: &Circle, key: &EpochKey) {
         let Some(own) = state.own.as_ref() else { return };
@@ -236,9 +259,9 @@ impl Replica {
         }
         for kept in self.hubs_kept(state)? {
             let Some(hub) = self.hub_of(state, &kept.id)? else { continue };
-            let private = hub.private_channels();
+            let circles = hub.circles();
             drop(hub);
-            for channel in private {
+            for channel in circles {
                 if let Some(talk) = self.channel_talk(state, &kept.id, &channel)? {
                     let used = self.hints_here(state, &kept.id, &channel)?;
                     self.keep_used(state, &Circle::Channel(kept.id, channel), &talk, &used);

@@ -239,6 +239,10 @@ pub(crate) struct State {
     pub unsaved_keys: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Who reads private channels and what is told of their keys, as of so many changes of hubs.
     pub channel_talks: HashMap<Circle, (u64, Arc<Talk>)>,
+    /// Counts how often keys of circles in hubs may have become known.
+    pub key_changes: u64,
+    /// As of which changes of hubs and keys the texts of a hub were opened last.
+    pub texts_opened: HashMap<HubId, (u64, u64)>,
     /// What opens of audiences, worked out when it is asked for.
     pub audiences: HashMap<ConversationId, Arc<OpenedPosts>>,
     /// Accounts that are blocked; worked out again with `kept`.
@@ -420,6 +424,8 @@ pub(crate) struct Work {
     pub once: bool,
     /// This commit publishes a prekey.
     pub prekey: bool,
+    /// Keys that this commit seals texts of hubs with.
+    pub text_keys: HashMap<Circle, EpochKey>,
     /// The time, where it is known when something is written here.
     pub now_ms: u64,
     /// Blob files that nothing names any more once this is durable.

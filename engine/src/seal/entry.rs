@@ -159,14 +159,23 @@ impl SealedEntry {
 
     /// Reads one to the end of the bytes, of the form that the entry tells.
     pub(crate) fn decode(r: &mut Reader<'_>, form: SealForm) -> Result<Self, DecodeError> {
+        Self::decode_within(r, form, SEALED_BYTES_MAX)
+    }
+
+    /// As [`SealedEntry::decode`], with a limit of its own for the ciphertext.
+    pub(crate) fn decode_within(
+        r: &mut Reader<'_>,
+        form: SealForm,
+        bytes_max: usize,
+    ) -> Result<Self, DecodeError> {
         let (epoch, check) = (r.array("epoch")?, r.array("key check")?);
         let salt = match form {
             SealForm::First => SealSalt::First(r.array("salt")?),
             SealForm::Second => SealSalt::Second(r.array("salt")?),
         };
         let length = r.rest().len();
-        if length > SEALED_BYTES_MAX {
-            let (value, max) = (length as u64, SEALED_BYTES_MAX as u64);
+        if length > bytes_max {
+            let (value, max) = (length as u64, bytes_max as u64);
             return Err(DecodeError::TooLarge { reading: "sealed entry", value, max });
         }
         let ciphertext = r.take(length, "sealed entry")?.to_vec();

@@ -76,7 +76,7 @@ pub use self::runs::{
 };
 pub use self::talks::{
     CONVERSATIONS, EXPIRING, KEEPERS, KEYRING, PREKEYS, TELLERS, conversation, expiring, keeper,
-    keyring, parse_expiring, prekey, teller,
+    keyring, keyring_of, parse_expiring, prekey, teller,
 };
 
 pub use self::rows::{

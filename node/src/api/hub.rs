@@ -165,6 +165,7 @@ fn record(replica: &Replica, kept: &KeptHub) -> Result<Record, ErrorRecord> {
             permissions: name::permissions(hub.permissions(&me, None)),
             joins_closed: settings.joins_closed.into(),
             private: hub.genesis().private.into(),
+            sealed: settings.closed.into(),
             forked_from: hub.genesis().forked_from.map(|hub| hub.to_string()),
             ..base.clone()
         }

@@ -2,12 +2,13 @@
 
 mod sentences;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use mosaic_engine::description::Space;
 use mosaic_engine::hash::{AccountId, ChangeId, ConversationId, DeviceId, HubId};
-use mosaic_engine::replica::{BLOCKS, EngineError, FOLLOWS, MUTES, Replica, SealedAccess};
+use mosaic_engine::replica::{BLOCKS, EngineError, FOLLOWS, HubPlace, MUTES, Replica};
 
 use self::sentences::{ABOUT, HAS_THE_KEY, Kind, NEXT_KEY, SENTENCES, SHOWED_IT};
 use super::answer::blocking;
@@ -23,13 +24,13 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 struct Item {
     kind: Kind,
     id: String,
-    readers: Option<SealedAccess>,
+    readers: BTreeMap<AccountId, u64>,
     holders: Vec<DeviceId>,
 }
 
 impl Item {
     fn new(kind: Kind, id: impl ToString) -> Self {
-        Self { kind, id: id.to_string(), readers: None, holders: Vec::new() }
+        Self { kind, id: id.to_string(), readers: BTreeMap::new(), holders: Vec::new() }
     }
 
     fn claim(&self, about: &str, name: &str, text: String) -> Claim {
@@ -63,9 +64,12 @@ fn explain(app: &App, request: PrivacyExplain) -> Result<Vec<Record>, ErrorRecor
 
 /// Accounts whose devices have the key, or are given the next one.
 fn readers(replica: &Replica, item: &Item, names: bool) -> Result<Vec<Claim>, ErrorRecord> {
-    let next = matches!(item.kind, Kind::Audience | Kind::Conversation);
+    let next = matches!(
+        item.kind,
+        Kind::Audience | Kind::Conversation | Kind::PrivateChannel | Kind::PrivateHub
+    );
     let mut claims = Vec::new();
-    for (account, devices) in item.readers.iter().flat_map(|access| &access.readers) {
+    for (account, devices) in &item.readers {
         let devices = match devices {
             1 => "1 device".to_owned(),
             several => format!("{several} devices"),
@@ -127,8 +131,7 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
     }
     if text.contains('/') {
         let (of, channel) = hub::resolved_channel(replica, text)?;
-        check_open(replica, &of, Some(&channel))?;
-        return Ok(Item::new(Kind::Hub, channel));
+        return in_hub(replica, &of, Some(&channel));
     }
     match resolve::entry(replica, text) {
         Ok(id) => return entry(replica, &id),
@@ -139,8 +142,7 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
         return Ok(Item::new(Kind::Draft, id));
     }
     if let Ok(id) = hub::resolved(replica, text) {
-        check_public(replica, &id)?;
-        return Ok(Item::new(Kind::Hub, id));
+        return in_hub(replica, &id, None);
     }
     if let Ok(account) = resolve::account(replica, Some(text)) {
         return Ok(Item::new(Kind::Account, account));
@@ -192,13 +194,10 @@ fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
         Err(EngineError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
+    if let Some(place) = replica.place_in_hub(id)? {
+        return entry_of_hub(replica, id, &place);
+    }
     let kind = match replica.space_of_entry(id)? {
-        Some(Space::Hub(of)) => {
-            // What is no message, as a reaction or an operation, does not tell its channel.
-            let channel = replica.message(id).ok().map(|view| view.channel);
-            check_open(replica, &of, channel.as_ref())?;
-            Kind::Message
-        }
         Some(Space::Conversation(_)) => match &access {
             Some(access) if access.audience => Kind::LimitedPost,
             _ => Kind::DirectMessage,
@@ -206,47 +205,50 @@ fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
         _ => Kind::Post,
     };
     let holders = replica.holders_of(id)?;
-    Ok(Item { readers: access, holders, ..Item::new(kind, id) })
+    let readers = access.map(|access| access.readers).unwrap_or_default();
+    Ok(Item { readers, holders, ..Item::new(kind, id) })
 }
 
-/// Refuses private hubs: no sentence is held by a test there yet.
-fn check_public(replica: &Replica, of: &HubId) -> Result<(), ErrorRecord> {
-    if !replica.hub(of, |hub| hub.genesis().private)? {
-        return Ok(());
-    }
-    let message = "this hub is private, which is not explained here yet: its members read its channels, \
-                   and nobody else is told that it is there";
-    Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic help privacy explain"))
+/// A message, reaction or operation of a hub.
+fn entry_of_hub(replica: &Replica, id: &ChangeId, place: &HubPlace) -> Result<Item, ErrorRecord> {
+    let private = replica.hub(&place.hub, |hub| hub.genesis().private)?;
+    let kind = match (private, place.channel, place.sealed) {
+        (true, Some(_), _) => Kind::PrivateHubMessage,
+        (true, None, _) => Kind::PrivateHub,
+        (false, Some(_), true) => Kind::PrivateMessage,
+        (false, None, true) => Kind::PrivateChannel,
+        (false, Some(_), false) => Kind::Message,
+        (false, None, false) => Kind::Hub,
+    };
+    let readers = match kind {
+        // An operation says of whom it is; of a channel that it names its readers are asked for.
+        Kind::PrivateHub => replica.access_to_channel(&place.hub, None)?,
+        _ => replica.access_to_private(id)?,
+    };
+    Ok(Item { readers, holders: replica.holders_of(id)?, ..Item::new(kind, id) })
 }
 
-/// Refuses what stands in a private hub or channel, or may stand in one.
-fn check_open(
-    replica: &Replica,
-    of: &HubId,
-    channel: Option<&ChangeId>,
-) -> Result<(), ErrorRecord> {
-    check_public(replica, of)?;
-    let private = match channel {
-        Some(channel) => replica.hub(of, |hub| hub.is_private(channel))?,
-        None => None,
+/// A hub, or one of its channels.
+fn in_hub(replica: &Replica, of: &HubId, channel: Option<&ChangeId>) -> Result<Item, ErrorRecord> {
+    let (private, closed) = replica.hub(of, |hub| {
+        (hub.genesis().private, channel.is_some_and(|id| hub.is_private(id) == Some(true)))
+    })?;
+    let kind = match (private, closed) {
+        (true, _) => Kind::PrivateHub,
+        (false, true) => Kind::PrivateChannel,
+        (false, false) => Kind::Hub,
     };
-    let message = match private {
-        Some(false) => return Ok(()),
-        Some(true) => {
-            "this stands in a private channel, which is not explained here yet: its readers read it, \
-             and whoever keeps the hub sees who writes there, when, and what answers what"
-        }
-        None => {
-            "this stands in a hub, and it cannot be told in which channel: it may be a private one, which \
-             is not explained here yet"
-        }
+    let readers = match kind {
+        Kind::Hub => BTreeMap::new(),
+        _ => replica.access_to_channel(of, channel)?,
     };
-    Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint("mosaic help privacy explain"))
+    let id = channel.map_or_else(|| of.to_string(), ToString::to_string);
+    Ok(Item { readers, holders: replica.holders_of_hub(of)?, ..Item::new(kind, id) })
 }
 
 fn conversation(replica: &Replica, id: &ConversationId) -> Result<Item, ErrorRecord> {
     let access = replica.access_to_conversation(id)?;
     let kind = if access.audience { Kind::Audience } else { Kind::Conversation };
     let holders = replica.holders_of_conversation(id)?;
-    Ok(Item { readers: Some(access), holders, ..Item::new(kind, id) })
+    Ok(Item { readers: access.readers, holders, ..Item::new(kind, id) })
 }

@@ -131,7 +131,7 @@ impl World {
         let mut links: Vec<Link> = seen.iter().map(|at| self.items[*at].link).collect();
         links.sort_unstable();
         links.dedup();
-        let operation = HubOperation { seen: links, reason: String::new(), action };
+        let operation = HubOperation { seen: links, reason: String::new(), action, texts: None };
         let Writer { account: author, chain, .. } = self.writers[writer];
         let at = self.items.len() as u64;
         let id = ChangeId::of(&[self.salt.to_be_bytes(), at.to_be_bytes()].concat());

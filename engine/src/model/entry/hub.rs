@@ -11,14 +11,17 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link, OwnersId, derive};
 use crate::identity::Signature;
 use crate::limits::{HUB_OWNERS_MAX, RANK_MAX};
+use crate::seal::SealedEntry;
 
 mod bytes;
 mod readers;
 mod report;
+mod texts;
 
 pub(super) use self::bytes::{read_who, write_who};
 pub use self::readers::{History, Readers};
 pub use self::report::{Report, ReportSubject, SealedReport};
+pub use self::texts::OpenedTexts;
 
 /// What a member may do: a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -455,6 +458,9 @@ pub struct HubOperation {
     pub reason: String,
     /// What it does.
     pub action: HubAction,
+    /// Its texts where they are sealed: above they are empty then, and [`HubOperation::with_texts`]
+    /// puts them in their places.
+    pub texts: Option<SealedEntry>,
 }
 
 impl HubAction {

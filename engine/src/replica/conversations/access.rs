@@ -57,7 +57,7 @@ impl Replica {
         Ok(SealedAccess { conversation: *id, audience: kept.genesis.audience, readers })
     }
 
-    fn good_devices(
+    pub(in crate::replica) fn good_devices(
         &self,
         state: &mut State,
         talk: &Talk,
@@ -99,7 +99,10 @@ impl Replica {
     }
 
     /// Devices that showed something of a section: of peers, own ones, and of who takes part.
-    fn showed_of(&self, section: &Section) -> Result<Vec<DeviceId>, EngineError> {
+    pub(in crate::replica) fn showed_of(
+        &self,
+        section: &Section,
+    ) -> Result<Vec<DeviceId>, EngineError> {
         let mut devices: BTreeSet<DeviceId> =
             self.peers()?.into_iter().map(|(device, _)| device).collect();
         for (key, _) in self.scan_all(Table::Meta, keys::KEEPERS)? {

@@ -252,14 +252,33 @@ impl Replica {
             return Ok(key);
         }
         let key = EpochKey::generate(&*self.entropy);
+        self.give_new_key(state, work, circle, key.clone(), devices, now_ms)?;
+        Ok(key)
+    }
+
+    /// Gives a key that nobody has yet to all devices of a circle.
+    pub(in crate::replica) fn give_new_key(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        circle: &Circle,
+        key: EpochKey,
+        devices: &Devices,
+        now_ms: u64,
+    ) -> Result<(), EngineError> {
         let all: Vec<_> = devices.good.iter().map(|(device, (_, key))| (*device, *key)).collect();
         let mut wraps = self.copies(circle, &key, &all)?;
         let excluded = devices.revoked.iter();
         wraps.extend(excluded.map(|device| Wrap { device: *device, sealed: Vec::new() }));
+        if let Circle::Channel(hub, _) = circle {
+            // Others would take what is sealed with it and not the key.
+            let all = Entry::Epoch { epoch: key.id(), wraps: wraps.clone() };
+            self.check_hub_room(state, hub, &all)?;
+        }
         self.pass_on(state, work, circle, key.id(), wraps, now_ms)?;
         state.circle_keys.insert((*circle, key.id()), HeldKey::made(key.clone()));
         self.keep_key(state, circle, &key);
-        Ok(key)
+        Ok(())
     }
 
     /// Copies of a key for devices.

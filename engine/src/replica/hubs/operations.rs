@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::texts::TextKey;
 use super::{HUBS, KnownHub};
 use crate::change::value::Value;
 use crate::description::{Description, Space};
@@ -16,6 +17,7 @@ use crate::model::entry::{
 };
 use crate::replica::accounts::tip;
 use crate::replica::{EngineError, Replica, State, Work};
+use crate::seal::EpochKey;
 
 /// Versions that one removal names: with what was seen they fit one entry.
 const CUT_PART: usize = 240;
@@ -46,6 +48,8 @@ pub struct Ticket<'a> {
     pub invite: ChangeId,
     /// The ticket's key.
     pub key: Option<&'a DeviceSecret>,
+    /// Keys of names of a private hub: [`Replica::invitation_keys`].
+    pub texts: &'a [EpochKey],
 }
 
 impl Replica {
@@ -141,11 +145,12 @@ impl Replica {
     /// As [`Replica::hub_operation`].
     pub fn join_hub(&self, ticket: &Ticket<'_>, now_ms: u64) -> Result<ChangeId, EngineError> {
         let me = self.account()?;
-        let Ticket { hub, invite, key } = ticket;
+        let Ticket { hub, invite, key, texts } = ticket;
         self.govern(|state, work| {
             let settled = self.known_hub(state, hub)?;
             check_open(&settled, &me, invite, now_ms)?;
             drop(settled);
+            self.keep_text_keys(state, hub, texts);
             let message = HubAction::join_message(hub, invite, &me);
             let proof = key.map(|key| key.sign(Domain::Invite, &message));
             let action = HubAction::Join { invite: *invite, proof };
@@ -320,8 +325,9 @@ impl Replica {
         let mut tips = Vec::new();
         for (doc, description) in self.documents(state, &Space::Hub(*hub).id())? {
             // Pages of channels that do not exist leave nothing to keep.
-            let of_channel =
-                description.channel_id().is_some_and(|id| known.channel(&id).is_some());
+            let of_channel = description
+                .channel_id()
+                .is_some_and(|id| known.channel(&id).is_some() || known.is_for_texts(&id));
             if description.account != *account || !of_channel {
                 continue;
             }
@@ -369,20 +375,36 @@ impl Replica {
     ) -> Result<ChangeId, EngineError> {
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         drop(self.known_hub(state, hub)?);
+        let reason = reason.to_owned();
+        let mut operation =
+            HubOperation { seen: Vec::new(), reason, action: action.clone(), texts: None };
+        // A key may have to be opened first, which can begin a new life of this device.
+        let texts = self.text_key(state, work, hub, &operation, now_ms)?;
         let row = Description::hub_log(*hub, me, 0);
         let (description, start) = self.page_for(state, &row, ENTRY_BYTES_MAX)?;
         if let Some(start) = start {
             self.append_fed(state, work, hub, &description, start, now_ms)?;
         }
         let (_, chain) = self.own_chain(state, &description)?;
-        let seen = self.known_hub(state, hub)?.cite(Some(&chain.link));
-        let operation = HubOperation { seen, reason: reason.to_owned(), action: action.clone() };
+        operation.seen = self.known_hub(state, hub)?.cite(Some(&chain.link));
+        if let Some(TextKey { key, .. }) = &texts {
+            self.seal_texts(state, &description, &mut operation, key)?;
+        }
         let entry = Entry::Hub(Box::new(operation));
         let id = self.append_fed(state, work, hub, &description, entry, now_ms)?;
+        if !action.only_names() {
+            // Others read what is said from now on.
+            work.text_keys.clear();
+        }
         let verdict = self.known_hub(state, hub)?.verdict(&id);
         match verdict {
             // Who joins may have to wait for a human, and an owner for the others.
-            Some(Verdict::Counts(_) | Verdict::Void(Why::Surplus | Why::Consent)) => Ok(id),
+            Some(Verdict::Counts(_) | Verdict::Void(Why::Surplus | Why::Consent)) => {
+                if let Some(TextKey { key, of_new: true }) = texts {
+                    self.give_text_key(state, work, (hub, &id), key, now_ms)?;
+                }
+                Ok(id)
+            }
             Some(Verdict::Void(why)) => Err(EngineError::Denied(denied(&action, why))),
             Some(Verdict::Silent) if matches!(action, HubAction::Begin(_)) => Ok(id),
             Some(Verdict::Silent) | None => {
@@ -394,14 +416,34 @@ impl Replica {
     /// Writes an operation as a liar does: whether it counts or not.
     #[cfg(test)]
     pub(crate) fn write_unasked(&self, hub: &HubId, action: HubAction, now_ms: u64) {
+        let (seen, reason) = (Vec::new(), String::new());
+        self.write_operation(hub, HubOperation { seen, reason, action, texts: None }, now_ms);
+    }
+
+    /// As [`Replica::write_unasked`], to the byte.
+    #[cfg(test)]
+    pub(crate) fn write_operation(
+        &self,
+        hub: &HubId,
+        operation: HubOperation,
+        now_ms: u64,
+    ) -> ChangeId {
         let me = self.account().unwrap();
         let mut state = self.lock();
         let mut work = Work::default();
-        let operation = HubOperation { seen: Vec::new(), reason: String::new(), action };
         let row = Description::hub_log(*hub, me, 0);
         let entry = Entry::Hub(Box::new(operation));
-        self.append(&mut state, &mut work, &row, entry, now_ms).unwrap();
+        let id = self.append(&mut state, &mut work, &row, entry, now_ms).unwrap();
         self.finish(state, work).unwrap();
+        id
+    }
+
+    /// Where the next operation of the own log is going to stand.
+    #[cfg(test)]
+    pub(crate) fn next_in_hub_log(&self, hub: &HubId) -> crate::seal::SealPlace {
+        let row = Description::hub_log(*hub, self.account().unwrap(), 0);
+        let (key, chain) = self.own_chain(&mut self.lock(), &row).unwrap();
+        super::private::place_of(&row, key, chain.held + 1)
     }
 
     /// Appends to a page of the own log, and gives the hub in memory what was written.

@@ -13,7 +13,7 @@ use crate::hub::{ContentStanding, Hub};
 use crate::limits::{CHANNEL_DEVICES_MAX, PRIVATE_MENTIONS_MAX, SEALED_BYTES_MAX};
 use crate::model::entry::{Entry, Permissions, Private, PrivateWhat, Said};
 use crate::replica::conversations::{
-    Circle, Closed, Hints, KeyUse, Keys, Member, OTHER_KEY, Talk, asked_under, note_epoch,
+    Circle, Closed, Devices, Hints, KeyUse, Keys, Member, OTHER_KEY, Talk, asked_under, note_epoch,
     open_with,
 };
 use crate::replica::{EngineError, Replica, State, Text, Work};
@@ -145,29 +145,47 @@ impl Replica {
         Ok(Some(talk))
     }
 
-    /// The key to seal with now in a private channel.
-    fn channel_key(
+    /// The key to seal with now in a private channel, or for texts.
+    pub(super) fn channel_key(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        of: (&HubId, &ChangeId),
+        now_ms: u64,
+    ) -> Result<EpochKey, EngineError> {
+        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+        let (circle, talk, devices) = self.channel_devices(state, work, of, now_ms)?;
+        if !talk.is_member(&me) {
+            let why = "this channel is private, and none of your roles reads it";
+            return Err(EngineError::Denied(why.into()));
+        }
+        self.current_key(state, work, (&circle, KeyUse::Lasting), (&talk, &devices), now_ms)
+    }
+
+    /// Whom is sealed for in a private channel, or texts.
+    pub(super) fn channel_devices(
         &self,
         state: &mut State,
         work: &mut Work,
         (hub, channel): (&HubId, &ChangeId),
         now_ms: u64,
-    ) -> Result<EpochKey, EngineError> {
-        let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
+    ) -> Result<(Circle, Arc<Talk>, Devices), EngineError> {
         let talk = self.channel_talk(state, hub, channel)?;
-        let talk = talk.filter(|talk| talk.is_member(&me)).ok_or_else(|| {
-            EngineError::Denied("this channel is private, and none of your roles reads it".into())
-        })?;
+        let talk = talk.ok_or_else(|| EngineError::Denied("nobody reads this channel".into()))?;
         self.tend_prekey(state, work, now_ms)?;
         let devices = self.devices_of(state, &talk)?;
-        if devices.count() > CHANNEL_DEVICES_MAX {
+        let count = devices.count();
+        if count > CHANNEL_DEVICES_MAX {
+            let names = self.known_hub(state, hub)?.is_for_texts(channel);
+            let what = match names {
+                true => "those who see names and reasons (leave the reason out)",
+                false => "the readers of this channel",
+            };
             return Err(EngineError::Denied(format!(
-                "the readers of this channel have {} devices, limit {CHANNEL_DEVICES_MAX}",
-                devices.count()
+                "{what} have {count} devices, limit {CHANNEL_DEVICES_MAX}"
             )));
         }
-        let circle = Circle::Channel(*hub, *channel);
-        self.current_key(state, work, (&circle, KeyUse::Lasting), (&talk, &devices), now_ms)
+        Ok((Circle::Channel(*hub, *channel), talk, devices))
     }
 
     /// Seals what is said in a private channel and writes it: an edit to the page of what it edits, all
@@ -285,7 +303,7 @@ impl Replica {
         })
     }
 
-    fn keys_of_channel(
+    pub(super) fn keys_of_channel(
         &self,
         state: &mut State,
         hub: &HubId,
@@ -350,9 +368,9 @@ impl Replica {
             if known.rank(&me).is_none() {
                 continue;
             }
-            let private = known.private_channels();
+            let circles = known.circles();
             drop(known);
-            for channel in private {
+            for channel in circles {
                 let Some(talk) = self.channel_talk(state, &kept.id, &channel)? else { continue };
                 if !talk.is_member(&me) || (talk.epochs.is_empty() && talk.lost.is_empty()) {
                     continue;
@@ -377,8 +395,8 @@ impl Replica {
         let Some(me) = state.own.as_ref().map(|own| own.account) else { return Ok(false) };
         for kept in self.hubs_kept(state)? {
             let Some(known) = self.hub_of(state, &kept.id)? else { continue };
-            let mut private = known.private_channels().into_iter();
-            if private.any(|channel| known.readers(&channel).is_some_and(|all| all.contains(&me))) {
+            let mut circles = known.circles().into_iter();
+            if circles.any(|channel| known.readers(&channel).is_some_and(|all| all.contains(&me))) {
                 return Ok(true);
             }
         }
@@ -392,7 +410,7 @@ impl Replica {
         hub: &HubId,
         channel: &ChangeId,
     ) -> Result<Hints, EngineError> {
-        let mut used = Hints::new();
+        let mut used = self.text_hints(state, hub, channel)?;
         for (doc, page) in self.documents(state, &Space::Hub(*hub).id())? {
             if page.channel_id() != Some(*channel) {
                 continue;
@@ -408,6 +426,17 @@ impl Replica {
         Ok(used)
     }
 
+    /// What operations of a hub tell of the keys of their texts, if that is what a name stands for.
+    fn text_hints(
+        &self,
+        state: &mut State,
+        hub: &HubId,
+        name: &ChangeId,
+    ) -> Result<Hints, EngineError> {
+        let known = self.known_hub(state, hub)?;
+        Ok(if known.is_for_texts(name) { known.text_hints(name).collect() } else { Hints::new() })
+    }
+
     /// What messages of a channel that count tell of the keys that they were sealed with.
     fn hints_used_in(
         &self,
@@ -415,7 +444,7 @@ impl Replica {
         hub: &HubId,
         channel: &ChangeId,
     ) -> Result<Hints, EngineError> {
-        let mut used = Hints::new();
+        let mut used = self.text_hints(state, hub, channel)?;
         let mut reading = Reading::of(self.known_hub(state, hub)?);
         for (key, _) in self.scan_all(Table::Rows, &keys::messages(channel))? {
             let Some((_, _, id)) = keys::parse_message(&key) else { continue };
@@ -438,12 +467,13 @@ impl Replica {
         let told = |(_, entry): &(EntryRow, Entry)| matches!(entry, Entry::Epoch { .. });
         if !work.accounts.is_empty() || !work.cuts.is_empty() || work.entries.values().any(told) {
             state.channel_talks.clear();
+            state.key_changes += 1;
         }
     }
 }
 
 /// Where an entry of a private channel stands, for its seal.
-fn place_of(page: &Description, chain: crate::chain::ChainKey, n: u64) -> SealPlace {
+pub(super) fn place_of(page: &Description, chain: crate::chain::ChainKey, n: u64) -> SealPlace {
     let space = page.space.id();
     // The key of an entry is made of its chain and number.
     SealPlace { space, chain, n, previous_link: chain.origin(&space) }

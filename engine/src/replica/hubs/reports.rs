@@ -264,6 +264,7 @@ impl Replica {
         of: Option<AccountId>,
     ) -> Result<Reports, EngineError> {
         let known = self.known_hub(state, hub)?;
+        self.open_texts(state, hub, &known)?;
         let Some(own) = state.own.as_ref() else { return Err(EngineError::NoIdentity) };
         let mut reports = Reports::default();
         let mut listed: BTreeMap<AccountId, usize> = BTreeMap::new();

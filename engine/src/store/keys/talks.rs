@@ -51,6 +51,12 @@ pub fn keyring(bound_to: &SpaceId, epoch: &EpochId) -> Vec<u8> {
     join(b'N', &[bound_to.as_bytes(), epoch.as_bytes()])
 }
 
+/// Keys of one circle that opened here.
+#[must_use]
+pub fn keyring_of(bound_to: &SpaceId) -> Vec<u8> {
+    join(b'N', &[bound_to.as_bytes()])
+}
+
 /// When, and the entry.
 #[must_use]
 pub fn parse_expiring(key: &[u8]) -> Option<(u64, ChangeId)> {

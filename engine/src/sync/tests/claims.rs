@@ -1,6 +1,7 @@
 //! What `privacy explain` says of who reads, keeps and sees what: a test for each sentence, called
 //! `claim_` and its name.
 
+mod channels;
 mod open;
 mod own;
 mod sealed;

@@ -1,12 +1,12 @@
 //! Hubs over whole replicas: what members do apart comes to the same everywhere.
 
 mod newest;
-mod private;
+pub(super) mod private;
 mod random;
 mod reports;
 mod room;
 mod unread;
-mod withheld;
+pub(super) mod withheld;
 
 use super::replicas::{Home, NOW, person};
 use crate::entropy::SeededEntropy;
@@ -68,7 +68,7 @@ fn shown(view: &MessageView) -> String {
 }
 
 /// The network, the accounts, the hub, its channel, the lines from the founder to the guests.
-type Village = (Network<Home>, Vec<AccountId>, HubId, ChangeId, Vec<usize>);
+pub(super) type Village = (Network<Home>, Vec<AccountId>, HubId, ChangeId, Vec<usize>);
 
 /// Founder and guests in one network, the guests members by one open invitation.
 pub(super) fn hub_of(people: u64, seed: u64) -> Village {
@@ -95,7 +95,9 @@ pub(super) fn hub_of(people: u64, seed: u64) -> Village {
         lines.push(network.connect(0, n));
         network.run_for(5000).unwrap();
         let guest = &network.parties[n].replica;
-        guest.join_hub(&Ticket { hub, invite, key: Some(&key) }, NOW + 2 + n as u64).unwrap();
+        guest
+            .join_hub(&Ticket { hub, invite, key: Some(&key), texts: &[] }, NOW + 2 + n as u64)
+            .unwrap();
         network.spread_news();
         network.run_for(5000).unwrap();
     }
@@ -171,7 +173,10 @@ fn a_hub_outlives_its_founder() {
     network.run_for(10_000).unwrap();
     let newcomer = &network.parties[3];
     let key = DeviceSecret::generate(&SeededEntropy::new(9));
-    newcomer.replica.join_hub(&Ticket { hub, invite, key: Some(&key) }, NOW + 500).unwrap();
+    newcomer
+        .replica
+        .join_hub(&Ticket { hub, invite, key: Some(&key), texts: &[] }, NOW + 500)
+        .unwrap();
     say(newcomer, &hub, &channel, "I am new", NOW + 501).unwrap();
     network.spread_news();
     network.run_for(10_000).unwrap();

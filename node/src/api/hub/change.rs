@@ -129,6 +129,7 @@ fn change_role(app: &App, request: RoleChange) -> Result<Record, ErrorRecord> {
             name::check(&name, "role")?;
             name
         }
+        None if known.closed => return Err(no_name_yet(&hub)),
         None => known.name,
     };
     let permissions = match &request.allow {
@@ -180,6 +181,9 @@ pub(super) fn split_off(
         replica.hub(from, |hub| (hub.settings(), hub.channels(), hub.roles()))?;
     let everyone = roles.iter().find(|view| view.role == RoleRef::Everyone);
     let everyone = everyone.map_or(start.everyone, |view| view.permissions);
+    if start.about.is_empty() && settings.closed {
+        return Err(no_name_yet(from));
+    }
     let about = if start.about.is_empty() { settings.about } else { start.about };
     let fields = |view: ChannelView| ChannelFields {
         name: view.name,
@@ -192,14 +196,29 @@ pub(super) fn split_off(
     // The roles of the other hub are not those of this one: what they alone read is left out.
     let for_roles = |view: &ChannelView| view.readers.iter().any(|one| !one.roles.is_empty());
     let some = channels.into_iter().filter(|view| !view.archived && !for_roles(view));
-    for channel in some.map(fields) {
+    let some: Vec<ChannelView> = some.collect();
+    if some.iter().any(|view| view.closed) {
+        return Err(no_name_yet(from));
+    }
+    for channel in some.into_iter().map(fields) {
         if all.iter().all(|known| known.name != channel.name) {
             all.push(channel);
         }
     }
     let roles = roles.into_iter().filter(|view| view.role != RoleRef::Everyone);
+    let roles: Vec<RoleView> = roles.filter(|view| view.rank != Rank::OWNER).collect();
+    if roles.iter().any(|view| view.closed) {
+        return Err(no_name_yet(from));
+    }
     let start = HubStart { about, everyone, channels: all, forked_from: Some(*from), ..start };
-    Ok((start, roles.filter(|view| view.rank != Rank::OWNER).collect()))
+    Ok((start, roles))
+}
+
+/// Why something cannot be written that says a name again.
+fn no_name_yet(hub: &HubId) -> ErrorRecord {
+    let message = "names of this hub are sealed, and the key is not here yet: sync with a member";
+    ErrorRecord::new(ErrorKind::Retry, message)
+        .with_hint(format!("mosaic hub show {}", hub.short()))
 }
 
 /// Defines roles of another hub in this one.

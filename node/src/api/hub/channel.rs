@@ -57,6 +57,7 @@ fn record(hub: &HubId, channel: &ChannelView, pins: &[EntryRef]) -> Record {
         archived: channel.archived.into(),
         slow_ms: Some(channel.slow_ms).filter(|ms| *ms != 0),
         private: (!channel.readers.is_empty()).into(),
+        sealed: channel.closed.into(),
         readers: roles_of(channel),
         history: history_of(channel).map(|history| history.name().to_owned()),
         pins: pins.iter().map(|pin| pin.entry.to_string()).collect(),
@@ -102,7 +103,10 @@ pub(super) fn unread_of(
     let mut records = Vec::new();
     for unread in counted.iter().filter(|unread| unread.messages > 0) {
         let found = channels.iter().find(|channel| channel.id == unread.channel);
-        let channel = found.map(|channel| channel.name.as_str()).unwrap_or_default();
+        let channel = found.map(|channel| channel.name.clone()).unwrap_or_default();
+        // What has a sealed name goes by its id.
+        let channel = if channel.is_empty() { unread.channel.short() } else { channel };
+        let of = if of.is_empty() { hub.short() } else { of.clone() };
         records.push(Record::Unread(Unread {
             hub: hub.to_string(),
             channel: unread.channel.to_string(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use mosaic_engine::hash::{AccountId, ChangeId, HubId};
-use mosaic_engine::hub::{Record as Logged, Verdict, Why};
+use mosaic_engine::hub::{Record as Logged, RoleView, Verdict, Why};
 use mosaic_engine::model::entry::{EntryRef, HubAction, HubSetting, Rank, RoleRef, Who};
 use mosaic_engine::replica::Replica;
 
@@ -124,10 +124,18 @@ fn members(app: &App, request: MemberList) -> Result<Vec<Record>, ErrorRecord> {
             name: resolve::name(&replica, &account)?,
             rank: (!owner).then(|| u64::from(member.rank.number())),
             owner: owner.into(),
-            roles: held.map(|role| role.name.clone()).collect(),
+            roles: held.map(called).collect(),
         }));
     }
     Ok(records)
+}
+
+/// What a role is called; its id while the key of its name is not here.
+fn called(role: &RoleView) -> String {
+    match role.role {
+        RoleRef::Role(id) if role.name.is_empty() => id.to_string(),
+        _ => role.name.clone(),
+    }
 }
 
 pub(super) fn roles(replica: &Replica, hub: &HubId) -> Result<Vec<Record>, ErrorRecord> {
@@ -143,6 +151,7 @@ pub(super) fn roles(replica: &Replica, hub: &HubId) -> Result<Vec<Record>, Error
             name,
             rank: u64::from(role.rank.number()),
             permissions: name::permissions(role.permissions),
+            sealed: role.closed.into(),
         })
     });
     Ok(records.collect())
@@ -346,6 +355,7 @@ fn logged(hub: &HubId, record: &Logged<'_>) -> Record {
         detail,
         adopts: record.adopts.map(|id| id.to_string()),
         reason: Some(record.reason.to_owned()).filter(|reason| !reason.is_empty()),
+        sealed: record.closed.into(),
         counts,
         rank,
         why,

@@ -9,6 +9,7 @@ use mosaic_engine::hash::{ChangeId, HubId};
 use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::model::entry::HubAction;
 use mosaic_engine::replica::{EngineError, Replica, Ticket as Invitation};
+use mosaic_engine::seal::EpochKey;
 use tokio::task::spawn_blocking;
 
 use super::{govern, name, of_id};
@@ -93,7 +94,8 @@ fn make(
         account,
     };
     let invite = replica.hub_operation(&hub, action, "", now_ms).map_err(name::refused(hub))?;
-    let ticket = HubTicket { hub, invite, seed, node };
+    let texts = replica.invitation_keys(&hub)?;
+    let ticket = HubTicket { hub, invite, seed, node, texts };
     Ok(Ticket {
         kind: "hub".to_owned(),
         ticket: ticket.to_string(),
@@ -155,11 +157,11 @@ async fn join(app: Arc<App>, request: HubJoin) -> Outcome {
     Ok(Answer::running(move |sink| async move {
         let met = fetch(&app, &replica, &ticket, &sink).await?;
         let (joining, hub) = (replica.clone(), ticket.hub);
-        let (invite, seed) = (ticket.invite, ticket.seed);
+        let (invite, seed, texts) = (ticket.invite, ticket.seed, ticket.texts.clone());
         let kept_before = met.served_before;
         let alias = request.alias;
         let joined = spawn_blocking(move || {
-            let entered = enter(&joining, hub, invite, &seed, alias);
+            let entered = enter(&joining, (hub, invite), &seed, &texts, alias);
             if !kept_before {
                 // The list says it on all devices from now on, or it is not kept at all.
                 joining.serve_hub(&hub, false)?;
@@ -210,7 +212,7 @@ async fn fetch(
         // Of a private hub nobody tells but to who is invited.
         let (key, showing) = (key(&ticket.seed)?, replica.clone());
         let shown = spawn_blocking(move || {
-            showing.show_ticket(&Invitation { hub, invite, key: Some(&key) })
+            showing.show_ticket(&Invitation { hub, invite, key: Some(&key), texts: &[] })
         });
         shown.await.map_err(|error| failed(&error))??;
     }
@@ -262,9 +264,9 @@ async fn fetch(
 /// Joins, unless this account is in already; says whether it was not.
 fn enter(
     replica: &Replica,
-    hub: HubId,
-    invite: ChangeId,
+    (hub, invite): (HubId, ChangeId),
     seed: &[u8; 32],
+    texts: &[EpochKey],
     alias: Option<String>,
 ) -> Result<bool, ErrorRecord> {
     let (me, now_ms) = (replica.account()?, clock::now_ms());
@@ -277,7 +279,7 @@ fn enter(
     };
     if !member {
         let key = key(seed)?;
-        let joined = replica.join_hub(&Invitation { hub, invite, key: Some(&key) }, now_ms);
+        let joined = replica.join_hub(&Invitation { hub, invite, key: Some(&key), texts }, now_ms);
         joined.map_err(name::refused(hub))?;
     }
     let known = replica.hubs()?.into_iter().find(|kept| kept.id == hub);

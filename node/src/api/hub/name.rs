@@ -80,7 +80,8 @@ pub(super) fn hub(replica: &Replica, text: &str) -> Result<HubId, ErrorRecord> {
             fitting.push(hub.id);
         }
         let name = replica.hub(&hub.id, |hub| hub.settings().name).unwrap_or_default();
-        if name == text {
+        // One whose key is not here has none.
+        if !name.is_empty() && name == text {
             named.push(hub.id);
         }
     }
@@ -123,7 +124,7 @@ pub(super) fn role(
     let (mut named, mut fitting) = (Vec::new(), Vec::new());
     for role in roles {
         let RoleRef::Role(id) = role.role else { continue };
-        if role.name == text {
+        if !role.name.is_empty() && role.name == text {
             named.push(id);
         }
         if begins(&id.to_string(), text) {

@@ -2,9 +2,6 @@
 //! or of whole nodes, is called `claim_` and its name, and fails when it is true no more.
 
 /// What something is, as far as it matters to who reads it.
-///
-/// What a hub seals has to get kinds of its own here, with sentences of their own: `Hub` and
-/// `Message` say that everybody reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// On a wall, or an answer to what is.
@@ -13,6 +10,14 @@ pub(super) enum Kind {
     Hub,
     /// A message in one.
     Message,
+    /// A private channel of an open hub, or an operation about one.
+    PrivateChannel,
+    /// What stands in one.
+    PrivateMessage,
+    /// A private hub, one of its channels, or an operation of it.
+    PrivateHub,
+    /// What stands in one of its channels.
+    PrivateHubMessage,
     /// A post to an audience.
     LimitedPost,
     /// All that is posted to one.
@@ -36,6 +41,10 @@ impl Kind {
             Self::Post => "post",
             Self::Hub => "hub",
             Self::Message => "message",
+            Self::PrivateChannel => "private_channel",
+            Self::PrivateMessage => "private_message",
+            Self::PrivateHub => "private_hub",
+            Self::PrivateHubMessage => "private_hub_message",
             Self::LimitedPost => "limited_post",
             Self::Audience => "audience",
             Self::DirectMessage => "direct_message",
@@ -73,6 +82,10 @@ pub(super) const SHOWED_IT: &str = "it_showed_it";
 
 const POST: &[Kind] = &[Kind::Post];
 const HUB: &[Kind] = &[Kind::Hub, Kind::Message];
+const PRIVATE_CHANNEL: &[Kind] = &[Kind::PrivateChannel, Kind::PrivateMessage];
+const PRIVATE_HUB: &[Kind] = &[Kind::PrivateHub, Kind::PrivateHubMessage];
+const PRIVATE: &[Kind] =
+    &[Kind::PrivateChannel, Kind::PrivateMessage, Kind::PrivateHub, Kind::PrivateHubMessage];
 const LIMITED: &[Kind] = &[Kind::LimitedPost, Kind::Audience];
 const TALK: &[Kind] = &[Kind::DirectMessage, Kind::Conversation];
 const SEALED: &[Kind] =
@@ -127,6 +140,19 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "devices that these accounts link later, too",
     ),
     say(
+        PRIVATE,
+        "reader",
+        "devices_linked_later_read_channels",
+        "devices that these accounts link later, too",
+    ),
+    say(
+        PRIVATE,
+        "reader",
+        "newcomers_read_what_history_gives",
+        "who becomes a reader later gets all names, topics and reasons that there ever were, and messages from \
+         before if the channel gives all of its history",
+    ),
+    say(
         OWN,
         "reader",
         "own_devices_and_words_open_it",
@@ -141,6 +167,18 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "devices that follow the account whose wall it is on, and nodes that keep that account",
     ),
     say(HUB, "holder", "members_keep_hubs", "devices that joined the hub, and nodes that serve it"),
+    say(
+        PRIVATE_CHANNEL,
+        "holder",
+        "members_keep_hubs",
+        "devices that joined the hub, and nodes that serve it",
+    ),
+    say(
+        PRIVATE_HUB,
+        "holder",
+        "members_keep_private_hubs",
+        "devices of its members, and of who shows an open invitation, who gets its log; nobody else",
+    ),
     say(
         ACCOUNT,
         "holder",
@@ -163,6 +201,22 @@ pub(super) const SENTENCES: &[Sentence] = &[
     // What those see who have it and cannot read it.
     say(POST, "holders_see", "posts_are_for_all", ALL),
     say(HUB, "holders_see", "hubs_are_for_all", ALL),
+    say(
+        PRIVATE_CHANNEL,
+        "holders_see",
+        "keepers_see_who_and_when_in_channels",
+        "who reads it, who writes there, when and by which device, what answers what, who reacts to what, \
+         that somebody is mentioned, and in which of few sizes each text falls; not the text, not the emoji, \
+         not who is mentioned, not what the channel is called",
+    ),
+    say(
+        PRIVATE_HUB,
+        "holders_see",
+        "keepers_see_who_and_when_in_channels",
+        "of a channel that a member does not read he sees who reads it, who writes there, when and by \
+         which device, what answers what, who reacts to what, that somebody is mentioned, and in which of \
+         few sizes each text falls; not the text, not the emoji, not who is mentioned, not what it is called",
+    ),
     say(
         ACCOUNT,
         "holders_see",
@@ -195,6 +249,18 @@ pub(super) const SENTENCES: &[Sentence] = &[
     // What those see who read it.
     say(POST, "readers_see", "posts_are_for_all", ALL),
     say(HUB, "readers_see", "hubs_are_for_all", ALL),
+    say(
+        PRIVATE,
+        "readers_see",
+        "readers_of_channels_see_each_other",
+        "besides the text who else reads it, and when and by which device each message was written",
+    ),
+    say(
+        PRIVATE_HUB,
+        "readers_see",
+        "members_see_each_other",
+        "who is in the hub, who may do what there, and what was done",
+    ),
     say(
         ACCOUNT,
         "readers_see",
@@ -234,6 +300,18 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "all of it, if they ask a node that keeps the hub",
     ),
     say(
+        PRIVATE_CHANNEL,
+        "strangers_see",
+        "keepers_see_who_and_when_in_channels",
+        "what those see who keep the hub and cannot read it, if they ask one of them",
+    ),
+    say(
+        PRIVATE_HUB,
+        "strangers_see",
+        "strangers_see_no_private_hub",
+        "nothing that is given to them, not even that there is something",
+    ),
+    say(
         ACCOUNT,
         "strangers_see",
         "accounts_show_devices_and_walls",
@@ -271,6 +349,19 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "deleted_messages_leave_a_place",
         "its text is dropped here at once, and by each honest node that hears of it; that there was \
          a message, when and by which device, stays",
+    ),
+    say(
+        &[Kind::PrivateMessage, Kind::PrivateHubMessage],
+        "deleting",
+        "deleted_private_messages_leave_a_place",
+        "its text is dropped here at once, and by each honest node that hears of it; that there was \
+         a message, when, by which device and how large, stays",
+    ),
+    say(
+        &[Kind::PrivateChannel, Kind::PrivateHub],
+        "deleting",
+        "deleted_private_messages_leave_a_place",
+        "it is not deleted as a whole; its messages are, one by one",
     ),
     say(
         &[Kind::Hub],
@@ -329,6 +420,20 @@ pub(super) const SENTENCES: &[Sentence] = &[
          of that",
     ),
     say(
+        PRIVATE,
+        "thief",
+        "a_thief_reads_channels_of_the_device",
+        "all that the device could read; once it is revoked nothing that is written by who has heard \
+         of that",
+    ),
+    say(
+        PRIVATE,
+        "thief",
+        "a_passphrase_closes_what_is_sealed",
+        "while the device is off and its keys are under a passphrase no text and no name; what those see who \
+         keep it and cannot read it he sees",
+    ),
+    say(
         SEALED,
         "thief",
         "a_passphrase_closes_what_is_sealed",
@@ -354,10 +459,14 @@ pub(super) const SENTENCES: &[Sentence] = &[
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 10] = [
+    const KINDS: [Kind; 14] = [
         Kind::Post,
         Kind::Hub,
         Kind::Message,
+        Kind::PrivateChannel,
+        Kind::PrivateMessage,
+        Kind::PrivateHub,
+        Kind::PrivateHubMessage,
         Kind::LimitedPost,
         Kind::Audience,
         Kind::DirectMessage,
@@ -370,6 +479,7 @@ mod tests {
     /// The names of all tests of sentences.
     fn tests_of_sentences() -> String {
         let files = [
+            "engine/src/sync/tests/claims/channels.rs",
             "engine/src/sync/tests/claims/open.rs",
             "engine/src/sync/tests/claims/own.rs",
             "engine/src/sync/tests/claims/sealed.rs",

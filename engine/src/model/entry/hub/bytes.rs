@@ -1,6 +1,9 @@
-//! The bytes of hub operations: kind byte, links seen, reason, then the fields in order.
+//! The bytes of hub operations: kind byte, links seen, reason, then the fields in order. Of one whose
+//! texts are sealed: kind byte, links seen, the kind that it has in the clear, the fields without
+//! texts, then the texts, sealed.
 
 use super::super::{read_ref, read_tips, write_ref, write_tips};
+use super::texts::{ABOUT, CATEGORY, CHANNEL_NAME, HUB_NAME, REASON, ROLE_NAME, TOPIC, TextLimit};
 use super::{
     ChannelChange, ChannelFields, History, HubAction, HubGenesis, HubOperation, HubSetting,
     Permissions, Rank, Readers, RoleRef, SealedReport, Who, read_owners,
@@ -9,16 +12,59 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link, OwnersId};
 use crate::identity::Signature;
 use crate::limits::{
-    CHANNEL_READER_ROLES_MAX, CUT_ITEMS_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX,
-    HUB_SEEN_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX,
+    CHANNEL_READER_ROLES_MAX, CUT_ITEMS_MAX, HUB_SEEN_MAX, HUB_TEXTS_BYTES_MAX, INVITE_USES_MAX,
 };
+use crate::seal::{SealForm, SealedEntry};
+
+/// Kind byte of an operation whose texts are sealed.
+pub(super) const SEALED_TEXTS: u8 = 0x5b;
+
+/// Where the texts of an operation are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// Among its fields.
+    Clear,
+    /// Sealed, behind them.
+    Sealed,
+}
+
+impl Texts {
+    fn write(self, w: &mut Writer, text: &str) {
+        if self == Self::Clear {
+            w.text(text);
+        }
+    }
+
+    /// Reads a text; a sealed one is empty until it is opened.
+    fn read(self, r: &mut Reader<'_>, limit: &TextLimit) -> Result<String, DecodeError> {
+        match self {
+            Self::Clear => limit.read(r),
+            Self::Sealed => Ok(String::new()),
+        }
+    }
+}
 
 impl HubOperation {
     /// Appends everything after the kind byte.
     pub(in crate::model::entry) fn encode(&self, w: &mut Writer) {
+        match &self.texts {
+            None => {
+                write_links(w, &self.seen);
+                w.text(&self.reason);
+                self.action.encode(w, Texts::Clear);
+            }
+            Some(texts) => {
+                self.encode_clear(w);
+                texts.encode(w);
+            }
+        }
+    }
+
+    /// Appends what stands in the clear of an operation whose texts are sealed.
+    pub(super) fn encode_clear(&self, w: &mut Writer) {
         write_links(w, &self.seen);
-        w.text(&self.reason);
-        self.action.encode(w);
+        w.u8(self.action.kind());
+        self.action.encode(w, Texts::Sealed);
     }
 
     /// Reads what follows the kind byte.
@@ -29,11 +75,18 @@ impl HubOperation {
         kind: u8,
         r: &mut Reader<'_>,
     ) -> Result<Self, DecodeError> {
-        Ok(Self {
-            seen: read_links(r)?,
-            reason: r.text(HUB_REASON_BYTES_MAX, "reason")?.to_owned(),
-            action: HubAction::decode(kind, r)?,
-        })
+        let seen = read_links(r)?;
+        if kind != SEALED_TEXTS {
+            let reason = REASON.read(r)?;
+            let action = HubAction::decode(kind, r, Texts::Clear)?;
+            return Ok(Self { seen, reason, action, texts: None });
+        }
+        let action = HubAction::decode(r.u8("kind of an operation")?, r, Texts::Sealed)?;
+        if !action.takes_sealed_texts() {
+            return Err(DecodeError::Rule("an operation that has no texts to seal"));
+        }
+        let texts = SealedEntry::decode_within(r, SealForm::Second, HUB_TEXTS_BYTES_MAX)?;
+        Ok(Self { seen, reason: String::new(), action, texts: Some(texts) })
     }
 }
 
@@ -72,7 +125,7 @@ impl HubGenesis {
 }
 
 impl HubAction {
-    fn encode(&self, w: &mut Writer) {
+    fn encode(&self, w: &mut Writer, texts: Texts) {
         match self {
             Self::Begin(genesis) => genesis.encode(w),
             Self::Revoke { account, role, cut } => {
@@ -114,19 +167,21 @@ impl HubAction {
                 w.varint(*number);
             }
             Self::Report(report) => report.encode(w),
-            _ => self.encode_roles(w),
+            _ => self.encode_roles(w, texts),
         }
     }
 
     /// Roles and invitations.
-    fn encode_roles(&self, w: &mut Writer) {
+    fn encode_roles(&self, w: &mut Writer, texts: Texts) {
         match self {
             Self::DefineRole { name, rank, permissions } => {
-                w.text(name).varint(u64::from(rank.number())).u32(permissions.bits());
+                texts.write(w, name);
+                w.varint(u64::from(rank.number())).u32(permissions.bits());
             }
             Self::ChangeRole { role, name, permissions } => {
                 write_role(w, role);
-                w.text(name).u32(permissions.bits());
+                texts.write(w, name);
+                w.u32(permissions.bits());
             }
             Self::Grant { account, role } => {
                 w.raw(account.as_bytes());
@@ -148,15 +203,17 @@ impl HubAction {
                     w.raw(proof.as_bytes());
                 });
             }
-            _ => self.encode_channels(w),
+            _ => self.encode_channels(w, texts),
         }
     }
 
     /// Channels, settings and messages.
-    fn encode_channels(&self, w: &mut Writer) {
+    fn encode_channels(&self, w: &mut Writer, texts: Texts) {
         match self {
             Self::CreateChannel(fields) => {
-                w.text(&fields.name).text(&fields.topic).text(&fields.category);
+                for text in [&fields.name, &fields.topic, &fields.category] {
+                    texts.write(w, text);
+                }
                 w.u8(u8::from(fields.read_only));
                 if let Some(readers) = &fields.readers {
                     write_readers(w, readers);
@@ -164,33 +221,14 @@ impl HubAction {
             }
             Self::ChangeChannel { channel, change } => {
                 w.raw(channel.as_bytes());
-                match change {
-                    ChannelChange::Name(text) => w.u8(1).text(text),
-                    ChannelChange::Topic(text) => w.u8(2).text(text),
-                    ChannelChange::Category(text) => w.u8(3).text(text),
-                    ChannelChange::ReadOnly(set) => w.u8(4).u8(u8::from(*set)),
-                    ChannelChange::Archived(set) => w.u8(5).u8(u8::from(*set)),
-                    ChannelChange::SlowMs(ms) => w.u8(6).varint(*ms),
-                    ChannelChange::Readers(readers) => {
-                        w.u8(7);
-                        write_readers(w, readers);
-                        w
-                    }
-                };
+                write_change(w, change, texts);
             }
             Self::ChannelRules { channel, who, allow, deny } => {
                 w.raw(channel.as_bytes());
                 write_who(w, who);
                 w.u32(allow.bits()).u32(deny.bits());
             }
-            Self::Set(setting) => {
-                match setting {
-                    HubSetting::Name(text) => w.u8(1).text(text),
-                    HubSetting::About(text) => w.u8(2).text(text),
-                    HubSetting::JoinsClosed(set) => w.u8(3).u8(u8::from(*set)),
-                    HubSetting::MemberQuotaBytes(bytes) => w.u8(4).varint(*bytes),
-                };
-            }
+            Self::Set(setting) => write_setting(w, setting, texts),
             Self::Pin { channel, entry } => {
                 w.raw(channel.as_bytes());
                 write_ref(w, entry);
@@ -200,7 +238,7 @@ impl HubAction {
         }
     }
 
-    fn decode(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(kind: u8, r: &mut Reader<'_>, texts: Texts) -> Result<Self, DecodeError> {
         Ok(match kind {
             0x40 => Self::Begin(HubGenesis::decode(r)?),
             0x44 => Self::Revoke {
@@ -230,21 +268,21 @@ impl HubAction {
             0x57 => Self::Checkpoint { number: r.varint(u64::MAX, "number of a checkpoint")? },
             0x58 => Self::Report(SealedReport::decode(r)?),
             0x59 => Self::Dismiss { report: read_id(r)? },
-            0x41..=0x43 | 0x4d..=0x4f => Self::decode_roles(kind, r)?,
-            _ => Self::decode_channels(kind, r)?,
+            0x41..=0x43 | 0x4d..=0x4f => Self::decode_roles(kind, r, texts)?,
+            _ => Self::decode_channels(kind, r, texts)?,
         })
     }
 
-    fn decode_roles(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_roles(kind: u8, r: &mut Reader<'_>, texts: Texts) -> Result<Self, DecodeError> {
         Ok(match kind {
             0x41 => Self::DefineRole {
-                name: read_name(r, "name of a role")?,
+                name: texts.read(r, &ROLE_NAME)?,
                 rank: read_rank(r)?,
                 permissions: read_permissions(r)?,
             },
             0x42 => Self::ChangeRole {
                 role: read_role(r)?,
-                name: read_name(r, "name of a role")?,
+                name: texts.read(r, &ROLE_NAME)?,
                 permissions: read_permissions(r)?,
             },
             0x43 => Self::Grant { account: read_account(r)?, role: read_role(r)? },
@@ -263,23 +301,23 @@ impl HubAction {
         })
     }
 
-    fn decode_channels(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_channels(kind: u8, r: &mut Reader<'_>, texts: Texts) -> Result<Self, DecodeError> {
         Ok(match kind {
             0x50 | 0x5a => Self::CreateChannel(ChannelFields {
-                name: read_name(r, "name of a channel")?,
-                topic: r.text(TOPIC_BYTES_MAX, "topic")?.to_owned(),
-                category: r.text(HUB_NAME_BYTES_MAX, "category")?.to_owned(),
+                name: texts.read(r, &CHANNEL_NAME)?,
+                topic: texts.read(r, &TOPIC)?,
+                category: texts.read(r, &CATEGORY)?,
                 read_only: read_bool(r)?,
                 readers: if kind == 0x5a { Some(read_readers(r)?) } else { None },
             }),
-            0x51 => Self::ChangeChannel { channel: read_id(r)?, change: read_change(r)? },
+            0x51 => Self::ChangeChannel { channel: read_id(r)?, change: read_change(r, texts)? },
             0x52 => Self::ChannelRules {
                 channel: read_id(r)?,
                 who: read_who(r)?,
                 allow: read_permissions(r)?,
                 deny: read_permissions(r)?,
             },
-            0x53 => Self::Set(read_setting(r)?),
+            0x53 => Self::Set(read_setting(r, texts)?),
             0x54 => Self::Pin { channel: read_id(r)?, entry: read_ref(r)? },
             0x55 => Self::Hide { entry: read_ref(r)? },
             0x56 => Self::Purge { entry: read_ref(r)? },
@@ -288,11 +326,55 @@ impl HubAction {
     }
 }
 
-fn read_change(r: &mut Reader<'_>) -> Result<ChannelChange, DecodeError> {
+fn write_change(w: &mut Writer, change: &ChannelChange, texts: Texts) {
+    let text = |w: &mut Writer, property, text| {
+        w.u8(property);
+        texts.write(w, text);
+    };
+    match change {
+        ChannelChange::Name(name) => text(w, 1, name),
+        ChannelChange::Topic(topic) => text(w, 2, topic),
+        ChannelChange::Category(category) => text(w, 3, category),
+        ChannelChange::ReadOnly(set) => {
+            w.u8(4).u8(u8::from(*set));
+        }
+        ChannelChange::Archived(set) => {
+            w.u8(5).u8(u8::from(*set));
+        }
+        ChannelChange::SlowMs(ms) => {
+            w.u8(6).varint(*ms);
+        }
+        ChannelChange::Readers(readers) => {
+            w.u8(7);
+            write_readers(w, readers);
+        }
+    }
+}
+
+fn write_setting(w: &mut Writer, setting: &HubSetting, texts: Texts) {
+    match setting {
+        HubSetting::Name(name) => {
+            w.u8(1);
+            texts.write(w, name);
+        }
+        HubSetting::About(about) => {
+            w.u8(2);
+            texts.write(w, about);
+        }
+        HubSetting::JoinsClosed(set) => {
+            w.u8(3).u8(u8::from(*set));
+        }
+        HubSetting::MemberQuotaBytes(bytes) => {
+            w.u8(4).varint(*bytes);
+        }
+    }
+}
+
+fn read_change(r: &mut Reader<'_>, texts: Texts) -> Result<ChannelChange, DecodeError> {
     Ok(match r.u8("property of a channel")? {
-        1 => ChannelChange::Name(read_name(r, "name of a channel")?),
-        2 => ChannelChange::Topic(r.text(TOPIC_BYTES_MAX, "topic")?.to_owned()),
-        3 => ChannelChange::Category(r.text(HUB_NAME_BYTES_MAX, "category")?.to_owned()),
+        1 => ChannelChange::Name(texts.read(r, &CHANNEL_NAME)?),
+        2 => ChannelChange::Topic(texts.read(r, &TOPIC)?),
+        3 => ChannelChange::Category(texts.read(r, &CATEGORY)?),
         4 => ChannelChange::ReadOnly(read_bool(r)?),
         5 => ChannelChange::Archived(read_bool(r)?),
         6 => ChannelChange::SlowMs(r.varint(u64::MAX, "slow mode")?),
@@ -301,10 +383,10 @@ fn read_change(r: &mut Reader<'_>) -> Result<ChannelChange, DecodeError> {
     })
 }
 
-fn read_setting(r: &mut Reader<'_>) -> Result<HubSetting, DecodeError> {
+fn read_setting(r: &mut Reader<'_>, texts: Texts) -> Result<HubSetting, DecodeError> {
     Ok(match r.u8("setting of a hub")? {
-        1 => HubSetting::Name(read_name(r, "name of a hub")?),
-        2 => HubSetting::About(r.text(TOPIC_BYTES_MAX, "text about a hub")?.to_owned()),
+        1 => HubSetting::Name(texts.read(r, &HUB_NAME)?),
+        2 => HubSetting::About(texts.read(r, &ABOUT)?),
         3 => HubSetting::JoinsClosed(read_bool(r)?),
         4 => HubSetting::MemberQuotaBytes(r.varint(u64::MAX, "quota")?),
         value => return Err(DecodeError::Unknown { reading: "setting of a hub", value }),
@@ -410,14 +492,6 @@ fn read_bool(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
         1 => Ok(true),
         value => Err(DecodeError::Unknown { reading: "yes or no", value }),
     }
-}
-
-fn read_name(r: &mut Reader<'_>, reading: &'static str) -> Result<String, DecodeError> {
-    let name = r.text(HUB_NAME_BYTES_MAX, reading)?;
-    if name.is_empty() {
-        return Err(DecodeError::Rule("an empty name"));
-    }
-    Ok(name.to_owned())
 }
 
 fn read_rank(r: &mut Reader<'_>) -> Result<Rank, DecodeError> {

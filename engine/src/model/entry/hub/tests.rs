@@ -5,9 +5,9 @@ use super::*;
 use crate::hash::{DocumentId, EpochId, Incarnation};
 use crate::limits::{
     CUT_ITEMS_MAX, ENTRY_BYTES_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX, HUB_REPORT_BYTES_MAX,
-    HUB_SEEN_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX,
+    HUB_SEEN_MAX, HUB_TEXTS_BYTES_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX,
 };
-use crate::seal::WRAP_BYTES;
+use crate::seal::{SealSalt, WRAP_BYTES};
 
 const ID: ChangeId = ChangeId::from_bytes([1; 32]);
 const ACCOUNT: AccountId = AccountId::from_bytes([2; 32]);
@@ -34,8 +34,21 @@ fn tips(count: usize) -> Vec<Tip> {
     (0..count).map(tip).collect()
 }
 
+fn operation(action: HubAction) -> HubOperation {
+    HubOperation { seen: links(2), reason: "why".into(), action, texts: None }
+}
+
+/// What it is with its texts sealed, and what was sealed; `None` if it takes none.
+fn sealed(mut operation: HubOperation) -> Option<(HubOperation, Vec<u8>)> {
+    let plain = operation.take_texts()?;
+    let salt = SealSalt::Second([4; 8]);
+    let ciphertext = vec![7; plain.len() + 17];
+    operation.texts = Some(SealedEntry { epoch: [5; 8], check: [6; 16], salt, ciphertext });
+    Some((operation, plain))
+}
+
 fn entry(action: HubAction) -> Entry {
-    Entry::Hub(Box::new(HubOperation { seen: links(2), reason: "why".into(), action }))
+    Entry::Hub(Box::new(operation(action)))
 }
 
 fn owners(count: u8) -> Vec<AccountId> {
@@ -143,9 +156,85 @@ fn the_longest_operation_fits_an_entry() {
         seen: links(HUB_SEEN_MAX),
         reason: "x".repeat(HUB_REASON_BYTES_MAX),
         action: HubAction::Ban { account: ACCOUNT, cut: tips(CUT_ITEMS_MAX), purge: false },
+        texts: None,
     }));
     assert!(longest.encode().len() <= ENTRY_BYTES_MAX);
+    assert_eq!(Entry::decode(&longest.encode()), Ok(longest.clone()));
+    let Entry::Hub(operation) = longest else { panic!() };
+    let (mut longest, _) = sealed(*operation).unwrap();
+    let texts = longest.texts.as_mut().unwrap();
+    texts.ciphertext = vec![7; (HUB_REASON_BYTES_MAX + 3).next_multiple_of(64) + 16];
+    let longest = Entry::Hub(Box::new(longest));
+    assert!(longest.encode().len() <= ENTRY_BYTES_MAX);
     assert_eq!(Entry::decode(&longest.encode()), Ok(longest));
+}
+
+#[test]
+fn texts_are_taken_out_for_a_seal_and_put_back() {
+    for action in actions() {
+        let clear = operation(action);
+        let takes = !matches!(
+            clear.action,
+            HubAction::Begin(_) | HubAction::Checkpoint { .. } | HubAction::Report(_)
+        );
+        let Some((shut, plain)) = sealed(clear.clone()) else {
+            assert!(!takes);
+            continue;
+        };
+        assert!(takes);
+        let bytes = Entry::Hub(Box::new(shut.clone())).encode();
+        for text in ["why", "name"] {
+            assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()));
+        }
+        assert_eq!(Entry::decode(&bytes), Ok(Entry::Hub(Box::new(shut.clone()))));
+        assert!(bytes.starts_with(&shut.clear()));
+        for end in 0..shut.clear().len() + 32 {
+            assert!(Entry::decode(&bytes[..end]).is_err(), "{end} of {bytes:?}");
+        }
+        let opened = shut.with_texts(&plain).unwrap();
+        assert_eq!((opened.reason, opened.action), (clear.reason, clear.action));
+        for end in 0..plain.len() {
+            assert!(shut.with_texts(&plain[..end]).is_err());
+        }
+        assert!(shut.with_texts(&[&plain[..], &[0]].concat()).is_err());
+    }
+}
+
+#[test]
+fn sealed_texts_have_the_limits_of_clear_ones() {
+    let topic = ChannelChange::Topic("x".repeat(TOPIC_BYTES_MAX));
+    let (shut, plain) =
+        sealed(operation(HubAction::ChangeChannel { channel: ID, change: topic })).unwrap();
+    assert!(shut.with_texts(&plain).is_ok());
+    let text = |texts: &[&str]| {
+        let mut w = Writer::new();
+        for text in texts {
+            w.text(text);
+        }
+        w.finish()
+    };
+    assert!(shut.with_texts(&text(&["", &"x".repeat(TOPIC_BYTES_MAX + 1)])).is_err());
+    assert!(shut.with_texts(&text(&[&"x".repeat(HUB_REASON_BYTES_MAX + 1), ""])).is_err());
+    let name = HubAction::Set(HubSetting::Name("a".into()));
+    let (shut, _) = sealed(operation(name)).unwrap();
+    assert!(shut.with_texts(&text(&["", "b"])).is_ok());
+    assert!(shut.with_texts(&text(&["", ""])).is_err());
+    assert!(shut.with_texts(&text(&["", &"x".repeat(HUB_NAME_BYTES_MAX + 1)])).is_err());
+
+    let fields = ChannelFields {
+        name: "x".repeat(HUB_NAME_BYTES_MAX),
+        topic: "x".repeat(TOPIC_BYTES_MAX),
+        category: "x".repeat(HUB_NAME_BYTES_MAX),
+        read_only: false,
+        readers: None,
+    };
+    let reason = "x".repeat(HUB_REASON_BYTES_MAX);
+    let all = HubOperation { reason, ..operation(HubAction::CreateChannel(fields)) };
+    let (mut shut, plain) = sealed(all).unwrap();
+    assert!((plain.len() + 1).next_multiple_of(64) + 16 <= HUB_TEXTS_BYTES_MAX);
+    let texts = shut.texts.as_mut().unwrap();
+    texts.ciphertext = vec![7; HUB_TEXTS_BYTES_MAX + 1];
+    assert!(Entry::decode(&Entry::Hub(Box::new(shut)).encode()).is_err());
 }
 
 #[test]
@@ -209,6 +298,7 @@ fn one_more_than_a_limit_is_refused() {
         seen: links(HUB_SEEN_MAX + 1),
         reason: String::new(),
         action: HubAction::Checkpoint { number: 1 },
+        texts: None,
     };
     assert!(Entry::decode(&Entry::Hub(Box::new(operation.clone())).encode()).is_err());
     operation.seen = vec![link(1), link(1)];

@@ -47,6 +47,7 @@ fn claim_it_has_the_key() {
     }
     assert!(scene.replica(RELAY).conversation(&scene.talk, 1).is_err());
     assert!(scene.replica(RELAY).show(&scene.limited).is_err());
+    channels::has_the_key();
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn claim_it_gets_the_next_key() {
     assert!(scene.replica(BOB).show(&scene.limited).is_ok(), "what he was given stays");
     let access = scene.replica(ADA).access_to(&next).unwrap().unwrap();
     assert!(!access.readers.contains_key(&scene.bob));
+    channels::gets_the_next_key();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Private channels: their readers read them, who carries them does not.
 
 mod hostile;
+mod names;
 mod policy;
 
 use super::{Village, appoint, fields, hub_of, say, texts};
@@ -22,7 +23,7 @@ pub(super) fn private(name: &str, roles: &[ChangeId], history: History) -> HubAc
 }
 
 /// Everybody hears everything.
-pub(super) fn settle(network: &mut Network<Home>) {
+pub(in crate::sync::tests) fn settle(network: &mut Network<Home>) {
     network.spread_news();
     network.run_for(10_000).unwrap();
 }
@@ -40,10 +41,13 @@ pub(super) fn grant(founder: &Home, hub: &HubId, account: AccountId, role: Chang
 }
 
 /// Founder, two who hold the role that reads, and one member who does not.
-fn village(seed: u64, history: History) -> (Village, ChangeId, ChangeId) {
+pub(in crate::sync::tests) fn village(
+    seed: u64,
+    history: History,
+) -> (Village, ChangeId, ChangeId) {
     let (mut network, accounts, hub, channel, lines) = hub_of(4, seed);
     let founder = &network.parties[0];
-    let board = role(founder, &hub, "board", 3, NOW + 40);
+    let board = role(founder, &hub, "trustees", 3, NOW + 40);
     grant(founder, &hub, accounts[1], board, NOW + 41);
     grant(founder, &hub, accounts[2], board, NOW + 42);
     let made = private("board", &[board], history);

@@ -119,7 +119,7 @@ fn govern(
         },
         16 => {
             let invite = pick(chance, &seen.invites).ok_or_else(none)?;
-            let ticket = crate::replica::Ticket { hub: *hub, invite, key: None };
+            let ticket = crate::replica::Ticket { hub: *hub, invite, key: None, texts: &[] };
             return replica.join_hub(&ticket, now).map(drop);
         }
         _ => {

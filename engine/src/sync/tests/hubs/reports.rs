@@ -41,7 +41,7 @@ fn a_report_opens_for_moderators_and_its_author_alone() {
     // Nothing of it stands in the clear at anybody's.
     let sealed = network.parties[2].replica.hub(&hub, |hub| hub.reports()[0].sealed.clone());
     let action = HubAction::Report(sealed.unwrap());
-    let deed = HubOperation { action, reason: String::new(), seen: Vec::new() };
+    let deed = HubOperation { action, reason: String::new(), seen: Vec::new(), texts: None };
     let encoded = Entry::Hub(Box::new(deed)).encode();
     let plain = Report { about, reason: "rude".into(), body: b"an insult".to_vec() }.encode();
     for said in [b"rude".as_slice(), b"an insult", insult.as_bytes(), accounts[2].as_bytes()] {

@@ -5,24 +5,28 @@ use super::{say, start, texts};
 use crate::description::{Section, SectionClass, Space};
 use crate::entropy::SeededEntropy;
 use crate::hash::{AccountId, ChangeId, HubId};
+use crate::hub::{Hub, texts_of_hub};
 use crate::identity::DeviceSecret;
-use crate::model::entry::{HubAction, RoleRef};
+use crate::model::entry::{HubAction, HubSetting, RoleRef};
 use crate::replica::{HubStart, Ticket};
+use crate::seal::EpochKey;
 use crate::sync::Options;
 use crate::sync::sim::{Faults, Network};
 use crate::sync::tests::replicas::{Home, NOW, link, person};
 
-struct Village {
-    network: Network<Home>,
-    accounts: Vec<AccountId>,
-    hub: HubId,
+pub(in crate::sync::tests) struct Village {
+    pub network: Network<Home>,
+    pub accounts: Vec<AccountId>,
+    pub hub: HubId,
     channel: ChangeId,
     invite: ChangeId,
     key: DeviceSecret,
+    /// Keys of names that tickets bring along.
+    texts: Vec<EpochKey>,
 }
 
 /// A private hub in which each joins at the one who joined before him.
-fn village(people: u64, seed: u64) -> Village {
+pub(in crate::sync::tests) fn village(people: u64, seed: u64) -> Village {
     let (homes, accounts): (Vec<Home>, Vec<AccountId>) =
         (0..people).map(|n| person(seed * 100 + 50_000 + n, "laptop")).unzip();
     let founder = &homes[0].replica;
@@ -39,7 +43,7 @@ fn village(people: u64, seed: u64) -> Village {
     let invite = founder.hub_operation(&hub, invite, "", NOW + 1).unwrap();
     let options = Options { check_every_ms: Some(1000), ..Options::default() };
     let network = Network::new(seed, homes, Faults::default(), options);
-    let mut village = Village { network, accounts, hub, channel, invite, key };
+    let mut village = Village { network, accounts, hub, channel, invite, key, texts: Vec::new() };
     for n in 1..village.network.parties.len() {
         village.join(n, n - 1);
     }
@@ -48,7 +52,7 @@ fn village(people: u64, seed: u64) -> Village {
 
 impl Village {
     fn ticket(&self) -> Ticket<'_> {
-        Ticket { hub: self.hub, invite: self.invite, key: Some(&self.key) }
+        Ticket { hub: self.hub, invite: self.invite, key: Some(&self.key), texts: &self.texts }
     }
 
     fn join(&mut self, guest: usize, host: usize) {
@@ -63,7 +67,7 @@ impl Village {
     }
 
     /// Whether a home has anything of the hub.
-    fn has_any(&self, at: usize) -> bool {
+    pub fn has_any(&self, at: usize) -> bool {
         let replica = &self.network.parties[at].replica;
         let space = Space::Hub(self.hub).id();
         let any = !replica.documents(&mut replica.lock(), &space).unwrap().is_empty();
@@ -91,6 +95,57 @@ fn members_join_at_any_member_and_read() {
     assert_eq!(texts(&network.parties[2], &village.hub, &village.channel), all);
 }
 
+/// The name of the hub and those of its channels, as a home shows them.
+fn names(home: &Home, hub: &HubId) -> (String, Vec<String>) {
+    let read = |hub: &Hub| {
+        let channels = hub.channels().into_iter().map(|view| view.name);
+        (hub.settings().name, channels.collect())
+    };
+    home.replica.hub(hub, read).unwrap()
+}
+
+/// What the operation that named the hub last tells of its key.
+fn newest_hint(home: &Home, hub: &HubId) -> [u8; 8] {
+    home.replica.hub(hub, |hub| hub.text_hints(&texts_of_hub(&hub.id())).last()).unwrap().unwrap()
+}
+
+#[test]
+fn names_are_for_members_and_come_with_the_ticket() {
+    let mut village = village(2, 6);
+    let hub = village.hub;
+    let cellar = || ("Cellar".to_owned(), vec!["general".to_owned()]);
+    assert_eq!(names(&village.network.parties[0], &hub), cellar());
+    // Whose ticket brought no keys waits until somebody has passed them on.
+    assert_eq!(names(&village.network.parties[1], &hub), (String::new(), vec![String::new()]));
+    village.network.parties[0].replica.mend_conversations(NOW + 50).unwrap();
+    settle(&mut village.network);
+    assert_eq!(names(&village.network.parties[1], &hub), cellar());
+    // With keys there is nothing to wait for, whoever lets him in.
+    village.texts = village.network.parties[1].replica.invitation_keys(&hub).unwrap();
+    let (home, account) = person(59_600, "laptop");
+    village.network.parties.push(home);
+    let keys = village.texts.clone();
+    village.texts = vec![EpochKey::generate(&SeededEntropy::new(11))];
+    village.texts.extend(keys);
+    village.join(2, 1);
+    assert_eq!(names(&village.network.parties[2], &hub), cellar());
+    // Who is out does not get the key of what it is called from then on.
+    let founder = &village.network.parties[0];
+    let before = newest_hint(founder, &hub);
+    founder.replica.kick(&hub, &account, "drank it all", NOW + 60).unwrap();
+    let name = HubAction::Set(HubSetting::Name("Attic".into()));
+    founder.replica.hub_operation(&hub, name, "", NOW + 61).unwrap();
+    assert_ne!(newest_hint(founder, &hub), before);
+    settle(&mut village.network);
+    assert_eq!(names(&village.network.parties[1], &hub).0, "Attic");
+    assert_eq!(names(&village.network.parties[2], &hub).0, "Cellar");
+    let reason = |at: usize| {
+        let read = |hub: &Hub| hub.audit().iter().any(|record| record.reason == "drank it all");
+        village.network.parties[at].replica.hub(&hub, read).unwrap()
+    };
+    assert!(reason(0) && reason(1) && !reason(2));
+}
+
 #[test]
 fn to_a_stranger_it_is_not_there() {
     let mut village = village(2, 2);
@@ -105,7 +160,7 @@ fn to_a_stranger_it_is_not_there() {
     assert!(!village.has_any(2));
     // With a key that he made up he is told as much, and with another's signature too.
     let other = DeviceSecret::generate(&SeededEntropy::new(10));
-    let ticket = Ticket { hub: village.hub, invite: village.invite, key: Some(&other) };
+    let ticket = Ticket { hub: village.hub, invite: village.invite, key: Some(&other), texts: &[] };
     village.network.parties[2].replica.show_ticket(&ticket).unwrap();
     village.network.spread_news();
     settle(&mut village.network);

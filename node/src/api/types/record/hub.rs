@@ -12,7 +12,7 @@ records! {
     Hub {
         /// Hub id.
         id: String,
-        /// Its name; empty while its beginning is not here.
+        /// Its name; empty while its beginning is not here, or the key to it (`sealed`).
         name: String,
         /// What we call it, on all our devices.
         alias: Option<String>,
@@ -40,6 +40,8 @@ records! {
         joins_closed: Flag,
         /// Nobody but its members may know of it.
         private: Flag,
+        /// Its name, or what it says about itself, is sealed, and the key is not here: it is left out.
+        sealed: Flag,
         /// The hub that it was split off from.
         forked_from: Option<String>,
     }
@@ -90,6 +92,8 @@ records! {
         slow_ms: Option<u64>,
         /// Its readers alone can read what is written there.
         private: Flag,
+        /// Its name, topic or heading is sealed, and not for us or the key is not here: it is left out.
+        sealed: Flag,
         /// Roles whose holders read it, if it is private; none = every member.
         readers: Vec<String>,
         /// What of a private channel is given to who becomes a reader: `from-join` or `all`.
@@ -234,6 +238,8 @@ records! {
         rank: u64,
         /// What it allows, by name.
         permissions: Vec<String>,
+        /// Its name is sealed, and the key is not here: it is left out.
+        sealed: Flag,
     }
     /// An operation of a hub: one line of its audit log.
     HubOperation {
@@ -255,6 +261,9 @@ records! {
         adopts: Option<String>,
         /// Why, as its author says.
         reason: Option<String>,
+        /// Its names, topics and reason are sealed, and not for us or the key is not here: they are left
+        /// out.
+        sealed: Flag,
         /// It counts.
         counts: bool,
         /// By what rank; absent for owners and where it does not count.

@@ -12,7 +12,7 @@ use crate::replica::{Circle, MessageState, Sealing};
 use crate::seal::{EpochKey, SealPlace, SealedEntry};
 use crate::sync::tests::replicas::{Home, NOW};
 
-fn key_of(home: &Home, hub: &HubId, channel: &ChangeId) -> EpochKey {
+pub(super) fn key_of(home: &Home, hub: &HubId, channel: &ChangeId) -> EpochKey {
     let mut state = home.replica.lock();
     let talk = home.replica.channel_talk(&mut state, hub, channel).unwrap().unwrap();
     let circle = Circle::Channel(*hub, *channel);

@@ -8,7 +8,7 @@ use super::{grant, private, role, say};
 use crate::description::{Description, DocumentKind};
 use crate::hash::{AccountId, ChangeId, DeviceId, EpochId, HubId};
 use crate::limits::EPOCH_AGE_MS_MAX;
-use crate::model::entry::{Entry, History, RoleRef};
+use crate::model::entry::{ChannelChange, Entry, History, HubAction, RoleRef};
 use crate::replica::{Circle, Text};
 use crate::seal::hint_of;
 use crate::sync::sim::{Chance, Network};
@@ -44,6 +44,8 @@ struct Policy {
     /// Devices that have it once everybody knew everything and passed keys on.
     passed_on: BTreeMap<EpochId, BTreeSet<DeviceId>>,
     messages: Vec<(ChangeId, EpochId, String)>,
+    /// What the channel is about, as was said last, and what the founder knew then.
+    topic: Option<(String, BTreeSet<usize>)>,
 }
 
 impl Policy {
@@ -104,6 +106,29 @@ impl Policy {
         let revoked = revoked.collect();
         self.opened.entry(epoch).or_insert(Opened { facts, revoked });
         self.messages.push((id, epoch, text));
+    }
+
+    /// Who may see what the channel is about: who read it when that was said, by what its author knew,
+    /// and who came later, whatever he gets of what was written before.
+    fn sees_topic(&self) -> BTreeSet<DeviceId> {
+        let Some((_, facts)) = &self.topic else { return BTreeSet::new() };
+        let (mut sees, out) = self.judge(facts);
+        let later = self.facts.iter().enumerate().filter(|(at, _)| !facts.contains(at));
+        let later: Vec<&Fact> = later.map(|(_, (_, fact))| fact).collect();
+        for (device, account) in &self.devices {
+            let revoked = facts
+                .iter()
+                .any(|at| matches!(&self.facts[*at].1, Fact::Revoked(gone) if gone == device));
+            let came = later.iter().any(|fact| match fact {
+                Fact::Linked(linked) => linked == device && !out.contains(device),
+                Fact::Reads(of, true) => of == account,
+                _ => false,
+            });
+            if came && !revoked {
+                sees.insert(*device);
+            }
+        }
+        sees
     }
 
     /// Somebody passed keys on, as he knew who reads.
@@ -293,11 +318,21 @@ impl World {
             (true, 0) => founder.kick(&hub, &account, "", now),
             (true, _) => founder.revoke_role(&hub, &account, role, "", now),
             (false, _) => {
-                let action = crate::model::entry::HubAction::Grant { account, role };
+                let action = HubAction::Grant { account, role };
                 founder.hub_operation(&hub, action, "", now)
             }
         };
         self.policy.facts.push((Some(done.unwrap()), Fact::Reads(account, !reads)));
+    }
+
+    fn name(&mut self) {
+        self.now += 1;
+        let text = format!("topic {}", self.now);
+        let change = ChannelChange::Topic(text.clone());
+        let action = HubAction::ChangeChannel { channel: self.channel, change };
+        let founder = &self.network.parties[0];
+        founder.replica.hub_operation(&self.hub, action, "", self.now).unwrap();
+        self.policy.topic = Some((text, self.policy.known(Some(founder))));
     }
 
     fn mend(&mut self, at: usize) {
@@ -311,6 +346,21 @@ impl World {
     fn leap(&mut self, at: usize) {
         self.now += (1 + self.chance.below(5)) * EPOCH_AGE_MS_MAX;
         self.network.parties[at].replica.tend_prekeys(self.now).unwrap();
+    }
+
+    /// What the channel is about shows for all who read it, and for nobody who was out.
+    fn check_topic(&self) {
+        let Some((topic, _)) = &self.policy.topic else { return };
+        let (entitled, _) = self.policy.judge(&self.policy.known(None));
+        let may = self.policy.sees_topic();
+        for (at, home) in self.network.parties.iter().enumerate() {
+            let (device, account) = self.device(at);
+            let view = home.replica.hub(&self.hub, |hub| hub.channel(&self.channel)).unwrap();
+            let told = format!("seed {}: {account} at {at}, {topic}", self.seed);
+            let shows = view.unwrap().topic == *topic;
+            assert!(may.contains(&device) || !shows, "is shown, {told}");
+            assert!(shows || !entitled.contains(&device), "is not shown, {told}");
+        }
     }
 
     fn check(&self) {
@@ -388,7 +438,8 @@ fn history(seed: u64) {
             1 => world.revoke(at),
             2 | 3 => world.govern(),
             4..=8 => world.write(at),
-            9 | 10 => world.mend(at),
+            9 => world.mend(at),
+            10 => world.name(),
             11 | 12 => world.leap(at),
             _ => {
                 let other = world.pick();
@@ -411,6 +462,7 @@ fn history(seed: u64) {
     }
     world.policy.passed_on();
     world.check();
+    world.check_topic();
 }
 
 /// `MOSAIC_PRIVATE_FIRST` and `MOSAIC_PRIVATE_SEEDS` set which histories, and how many; each names its
