@@ -240,6 +240,8 @@ fn every_lie_about_a_private_channel_is_refused_by_a_running_node() {
     let board = format!("{hub}/board");
     let made = scene.eve.json(&["hub", "channel", "create", &board, "--private"]);
     let channel = field(&made[0], "id");
+    // What it is called Bob knows once a device of Eve's has passed the key on.
+    let board = format!("{hub}/{channel}");
     let node = scene.eve.node();
     scene.bob.ok(&["hub", "join", &scene.eve.ok(&["hub", "invite", &hub])]);
     scene.bob.sync(&node.ticket());

@@ -182,6 +182,9 @@ impl Hub {
             Self::Serve { hub, stop } => {
                 let say = |record: &Record| {
                     said(record, |hub| match hub.served {
+                        true if hub.private.0 => {
+                            format!("This node keeps {} for its members.", short(&hub.id))
+                        }
                         true => format!("This node keeps {} for whoever asks.", short(&hub.id)),
                         false => format!("This node was told to keep {} no more.", short(&hub.id)),
                     })

@@ -456,6 +456,8 @@ impl Exchange for Replica {
         first: bool,
         now_ms: u64,
     ) -> ExchangeResult<Vec<SpaceId>> {
+        // The first that a session says: what is over by then counts no more.
+        self.lock().now_ms = now_ms;
         Ok(self.receipts_due(remote, first, now_ms)?)
     }
 

@@ -53,7 +53,7 @@ pub(crate) enum Channel {
         /// Channel
         #[arg(value_name = "HUB/CHANNEL")]
         channel: String,
-        /// A role whose holders read it; without one, every member does
+        /// A role whose holders read it, or everyone; as it was if only --history is said
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
         /// What is given to who becomes a reader later; as it was if not said

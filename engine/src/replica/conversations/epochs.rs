@@ -377,6 +377,7 @@ impl Replica {
     /// If the store fails or is damaged.
     pub fn mend_conversations(&self, now_ms: u64) -> Result<(), EngineError> {
         let mut state = self.lock();
+        state.now_ms = state.now_ms.max(now_ms);
         if state.own.is_none() || self.check_writer(&mut state).is_err() {
             return Ok(());
         }

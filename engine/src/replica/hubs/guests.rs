@@ -13,6 +13,7 @@ use super::Ticket;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::Space;
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, SpaceId, derive};
+use crate::hub::Hub;
 use crate::identity::{DeviceSecret, Domain, Signature};
 use crate::model::entry::{HubAction, HubGenesis};
 use crate::replica::{EngineError, Replica, State};
@@ -65,6 +66,12 @@ impl Invited {
         r.end()?;
         Ok(invited)
     }
+}
+
+/// Whether an invitation is over by the clock here, or there is none.
+fn is_over(known: &Hub, invite: &ChangeId, now_ms: u64) -> bool {
+    let found = known.invites().into_iter().find(|view| view.id == *invite);
+    found.is_none_or(|view| view.expires_ms != 0 && now_ms > view.expires_ms)
 }
 
 /// Names a hub between two devices, to who knows it.
@@ -127,6 +134,7 @@ impl Replica {
         }
         if let Some((account, invite, again)) = state.guests.guests.get(&(*hub, *remote)).copied()
             && known.admits(&invite, &account)
+            && !is_over(&known, &invite, state.now_ms)
             // Who was taken out since is let in when he shows it again.
             && (again || !known.was_member(&account))
         {
@@ -177,13 +185,14 @@ impl Replica {
             let joined =
                 self.hub_of(state, &hub)?.is_some_and(|known| known.rank(&own.0).is_some());
             if joined {
+                // Told once all the same: who was taken out may not have heard of it.
                 state.guests.tickets.remove(&hub);
                 state.guests.hosts.remove(&hub);
-                continue;
-            }
-            let hosts = state.guests.hosts.entry(hub).or_default();
-            if !hosts.contains(remote) && hosts.len() < TICKETS_MAX {
-                hosts.push(*remote);
+            } else {
+                let hosts = state.guests.hosts.entry(hub).or_default();
+                if !hosts.contains(remote) && hosts.len() < TICKETS_MAX {
+                    hosts.push(*remote);
+                }
             }
             let proof = Signature::from_bytes(proof);
             let blind = blind(&hub, &own.1, remote);
@@ -210,14 +219,10 @@ impl Replica {
                 continue;
             }
             let Some(known) = self.hub_of(state, &hub)? else { continue };
-            if self.may_enter(state, remote, &hub)? {
-                continue;
-            }
-            let invite = known.invites().into_iter().find(|view| view.id == invited.invite);
-            let fresh = invite.is_some_and(|invite| {
-                let over = invite.expires_ms != 0 && state.now_ms > invite.expires_ms;
-                !over && !known.settings().joins_closed
-            });
+            // Remembered of a member too: that he has left may be on its way.
+            let entered = self.may_enter(state, remote, &hub)?;
+            let over = is_over(&known, &invited.invite, state.now_ms);
+            let fresh = !over && !known.settings().joins_closed;
             let message = HubAction::join_message(&hub, &invited.invite, account);
             let signed = known.ticket_key(&invited.invite).is_some_and(|key| {
                 self.verifier.verify(&key, Domain::Invite, &message, &invited.proof).is_ok()
@@ -230,7 +235,7 @@ impl Replica {
             }
             let guest = (*account, invited.invite, known.was_member(account));
             state.guests.guests.insert((hub, *remote), guest);
-            return Ok(true);
+            return Ok(!entered);
         }
         Ok(false)
     }

@@ -159,7 +159,16 @@ fn readers(app: &App, request: ChannelReaders) -> Result<Record, ErrorRecord> {
             .with_hint("mosaic hub channel create --help"));
     };
     let history = parse_history(request.history.as_deref())?.unwrap_or(was);
-    let roles = named_roles(&replica, &hub, &request.roles)?;
+    let roles = match (&request.roles[..], known.as_ref().map(|view| &view.readers[..])) {
+        // Nobody is let in unsaid.
+        ([], Some([only])) if request.history.is_some() => only.roles.clone(),
+        ([], _) => {
+            let message = "say who reads it: --role ROLE, or --role everyone for every member";
+            return Err(ErrorRecord::new(ErrorKind::Usage, message)
+                .with_hint("mosaic hub channel readers --help"));
+        }
+        (named, _) => named_roles(&replica, &hub, named)?,
+    };
     let change = ChannelChange::Readers(Readers { roles, history });
     let action = HubAction::ChangeChannel { channel, change };
     let done = replica.hub_operation(&hub, action, "", clock::now_ms());

@@ -208,14 +208,13 @@ async fn fetch(
         Ok::<_, EngineError>((known, served))
     });
     let (here, served_before) = here.await.map_err(|error| failed(&error))??;
-    if !here {
-        // Of a private hub nobody tells but to who is invited.
-        let (key, showing) = (key(&ticket.seed)?, replica.clone());
-        let shown = spawn_blocking(move || {
-            showing.show_ticket(&Invitation { hub, invite, key: Some(&key), texts: &[] })
-        });
-        shown.await.map_err(|error| failed(&error))??;
-    }
+    // Of a private hub nobody tells but to who is invited; who has it here may have been taken out
+    // without hearing of it.
+    let (key, showing) = (key(&ticket.seed)?, replica.clone());
+    let shown = spawn_blocking(move || {
+        showing.show_ticket(&Invitation { hub, invite, key: Some(&key), texts: &[] })
+    });
+    shown.await.map_err(|error| failed(&error))??;
     let met = |node| Met { node, served_before };
     if !here {
         app.kept_changed();
@@ -248,10 +247,10 @@ async fn fetch(
                 return Err(ErrorRecord::from(error).with_hint("mosaic hub join TICKET"));
             }
         }
-        // A private hub comes once the node has heard of the invitation.
+        // A private hub comes, or goes on, once the node has heard of the invitation.
         let looking = replica.clone();
         let known = spawn_blocking(move || looking.hub(&hub, |_| ()).is_ok());
-        if known.await.map_err(|error| failed(&error))? {
+        if known.await.map_err(|error| failed(&error))? && (round > 0 || !here) {
             break;
         }
         if round + 1 < ROUNDS_MAX {

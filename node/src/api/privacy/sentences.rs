@@ -110,6 +110,8 @@ const fn say(
     Sentence { kinds, about, name, text }
 }
 
+const ALL_OPEN: &str =
+    "all of it but private channels: names, text, files, times, account and device";
 const ALL: &str = "all of it: text, files, times, account and device";
 
 /// All sentences but those about an account or a device that is named.
@@ -122,10 +124,16 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "everybody who reaches a node that keeps it; nothing of it is sealed",
     ),
     say(
-        HUB,
+        &[Kind::Message],
         "reader",
         "hubs_are_for_all",
         "everybody who reaches a node that keeps the hub; nothing of it is sealed",
+    ),
+    say(
+        &[Kind::Hub],
+        "reader",
+        "hubs_are_for_all",
+        "everybody who reaches a node that keeps the hub; nothing of it is sealed but private channels",
     ),
     say(
         ACCOUNT,
@@ -200,7 +208,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
     ),
     // What those see who have it and cannot read it.
     say(POST, "holders_see", "posts_are_for_all", ALL),
-    say(HUB, "holders_see", "hubs_are_for_all", ALL),
+    say(&[Kind::Message], "holders_see", "hubs_are_for_all", ALL),
+    say(&[Kind::Hub], "holders_see", "hubs_are_for_all", ALL_OPEN),
     say(
         PRIVATE_CHANNEL,
         "holders_see",
@@ -248,7 +257,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
     ),
     // What those see who read it.
     say(POST, "readers_see", "posts_are_for_all", ALL),
-    say(HUB, "readers_see", "hubs_are_for_all", ALL),
+    say(&[Kind::Message], "readers_see", "hubs_are_for_all", ALL),
+    say(&[Kind::Hub], "readers_see", "hubs_are_for_all", ALL_OPEN),
     say(
         PRIVATE,
         "readers_see",
@@ -294,10 +304,16 @@ pub(super) const SENTENCES: &[Sentence] = &[
     // What everybody else sees.
     say(POST, "strangers_see", "posts_are_for_all", "all of it, if they ask a node that keeps it"),
     say(
-        HUB,
+        &[Kind::Message],
         "strangers_see",
         "hubs_are_for_all",
         "all of it, if they ask a node that keeps the hub",
+    ),
+    say(
+        &[Kind::Hub],
+        "strangers_see",
+        "hubs_are_for_all",
+        "all of it but private channels, if they ask a node that keeps the hub",
     ),
     say(
         PRIVATE_CHANNEL,

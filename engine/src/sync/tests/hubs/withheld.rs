@@ -146,6 +146,59 @@ fn names_are_for_members_and_come_with_the_ticket() {
     assert!(reason(0) && reason(1) && !reason(2));
 }
 
+/// The second member shows the ticket again and joins.
+fn come_back(village: &mut Village, now: u64) {
+    let (hub, account) = (village.hub, village.accounts[1]);
+    let is_in = |village: &Village, at: usize| {
+        let members = village.network.parties[at].replica.hub(&hub, |hub| hub.members()).unwrap();
+        members.contains_key(&account)
+    };
+    assert!(!is_in(village, 0));
+    village.network.parties[1].replica.show_ticket(&village.ticket()).unwrap();
+    village.network.connect(1, 0);
+    village.network.run_for(8000).unwrap();
+    assert!(!is_in(village, 1), "he has not heard that he is out");
+    village.network.parties[1].replica.join_hub(&village.ticket(), now).unwrap();
+    say(&village.network.parties[1], &hub, &village.channel, "here again", now + 1).unwrap();
+    settle(&mut village.network);
+    assert_eq!([0, 1].map(|at| is_in(village, at)), [true, true]);
+    assert_eq!(texts(&village.network.parties[0], &hub, &village.channel)[0], "here again");
+}
+
+#[test]
+fn who_left_comes_back_by_the_same_ticket() {
+    let mut village = village(2, 8);
+    village.network.parties[1].replica.leave_hub(&village.hub, NOW + 50).unwrap();
+    settle(&mut village.network);
+    come_back(&mut village, NOW + 60);
+}
+
+#[test]
+fn who_was_taken_out_and_has_not_heard_of_it_comes_back_by_a_ticket() {
+    let mut village = village(2, 9);
+    let (hub, account) = (village.hub, village.accounts[1]);
+    village.network.parties[0].replica.kick(&hub, &account, "", NOW + 50).unwrap();
+    settle(&mut village.network);
+    let own = village.network.parties[1].replica.hub(&hub, |hub| hub.rank(&account));
+    assert!(own.unwrap().is_some(), "he was told");
+    come_back(&mut village, NOW + 60);
+}
+
+#[test]
+fn who_left_unheard_comes_back_by_a_ticket() {
+    let mut village = village(2, 10);
+    // He leaves, and shows the ticket to somebody for whom he is a member still.
+    village.network.parties[1].replica.leave_hub(&village.hub, NOW + 50).unwrap();
+    let account = village.accounts[1];
+    village.network.parties[1].replica.show_ticket(&village.ticket()).unwrap();
+    village.network.connect(1, 0);
+    village.network.run_for(8000).unwrap();
+    village.network.parties[1].replica.join_hub(&village.ticket(), NOW + 60).unwrap();
+    settle(&mut village.network);
+    let rank = village.network.parties[0].replica.hub(&village.hub, |hub| hub.rank(&account));
+    assert!(rank.unwrap().is_some());
+}
+
 #[test]
 fn to_a_stranger_it_is_not_there() {
     let mut village = village(2, 2);
