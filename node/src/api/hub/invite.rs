@@ -216,9 +216,8 @@ async fn fetch(
     });
     shown.await.map_err(|error| failed(&error))??;
     let met = |node| Met { node, served_before };
-    if !here {
-        app.kept_changed();
-    }
+    // Sessions that run tell of the ticket then.
+    app.kept_changed();
     let Some(node) = &ticket.node else {
         if here {
             return Ok(met(false));
