@@ -155,6 +155,16 @@ impl Hub {
         account.is_some_and(|account| !self.accounts[account].removals.is_empty())
     }
 
+    /// Whether somebody else took roles from an account, by an operation that counts: who left did so
+    /// himself.
+    #[must_use]
+    pub fn was_expelled(&self, account: &AccountId) -> bool {
+        self.account_of.get(account).is_some_and(|account| {
+            let mut removals = self.accounts[*account].removals.iter();
+            removals.any(|v| self.power(*v).is_some() && self.graph.ops[*v].account != *account)
+        })
+    }
+
     /// Whether any operation is by or about an account.
     #[must_use]
     pub fn knows(&self, account: &AccountId) -> bool {

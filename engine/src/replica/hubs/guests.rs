@@ -29,7 +29,8 @@ const TICKETS_MAX: usize = 64;
 /// Who is invited to private hubs, since this replica was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Guests {
-    /// Devices that showed an invitation here, and whether their account had been a member before.
+    /// Devices that showed an invitation here, and whether their account had been a member and was none
+    /// when they did.
     guests: BTreeMap<(HubId, DeviceId), (AccountId, ChangeId, bool)>,
     /// Tickets that the own account shows.
     tickets: BTreeMap<HubId, (ChangeId, [u8; 64])>,
@@ -136,7 +137,7 @@ impl Replica {
             && known.admits(&invite, &account)
             && !is_over(&known, &invite, state.now_ms)
             // Who was taken out since is let in when he shows it again.
-            && (again || !known.was_member(&account))
+            && (again || !known.was_expelled(&account))
         {
             let authority = self.authority_of(state, &account)?;
             let device = authority.as_ref().and_then(|known| known.devices.get(remote));
@@ -233,7 +234,7 @@ impl Replica {
             if state.guests.guests.len() >= GUESTS_MAX {
                 state.guests.guests.pop_first();
             }
-            let guest = (*account, invited.invite, known.was_member(account));
+            let guest = (*account, invited.invite, !entered && known.was_member(account));
             state.guests.guests.insert((hub, *remote), guest);
             return Ok(!entered);
         }

@@ -17,6 +17,8 @@ const READER: usize = 1;
 const LEAVES: usize = 2;
 const MEMBER: usize = 3;
 const KEEPER: usize = 4;
+/// A device of the reader's that is linked later.
+const PHONE_OF_READER: usize = 5;
 
 struct Board {
     network: Network<Home>,
@@ -82,6 +84,15 @@ impl Board {
         held
     }
 
+    fn link_phone(&mut self, seed: u64) {
+        let phone = link(&self.network.parties[READER], seed, "phone");
+        phone.replica.serve_hub(&self.hub, true).unwrap();
+        self.network.parties.push(phone);
+        self.network.connect(READER, PHONE_OF_READER);
+        settle(&mut self.network);
+        self.mend_all(NOW + 80);
+    }
+
     fn mend_all(&mut self, now: u64) {
         for home in &self.network.parties {
             home.replica.mend_conversations(now).unwrap();
@@ -133,14 +144,9 @@ pub(super) fn gets_the_next_key() {
 #[test]
 fn claim_devices_linked_later_read_channels() {
     let mut board = board(92, History::FromJoin);
-    let phone = link(&board.network.parties[READER], 92_700, "phone");
-    phone.replica.serve_hub(&board.hub, true).unwrap();
-    board.network.parties.push(phone);
-    board.network.connect(READER, 5);
-    settle(&mut board.network);
-    board.mend_all(NOW + 80);
-    assert!(board.reads(5));
-    assert_eq!(board.topic(5), TOPIC);
+    board.link_phone(92_700);
+    assert!(board.reads(PHONE_OF_READER));
+    assert_eq!(board.topic(PHONE_OF_READER), TOPIC);
 }
 
 #[test]
@@ -216,14 +222,9 @@ fn claim_deleted_private_messages_leave_a_place() {
 #[test]
 fn claim_a_thief_reads_channels_of_the_device() {
     let mut board = board(98, History::FromJoin);
-    let phone = link(&board.network.parties[READER], 98_700, "phone");
-    phone.replica.serve_hub(&board.hub, true).unwrap();
-    board.network.parties.push(phone);
-    board.network.connect(READER, 5);
-    settle(&mut board.network);
-    board.mend_all(NOW + 80);
-    assert!(board.reads(5));
-    let stolen = board.replica(5).device().unwrap();
+    board.link_phone(98_700);
+    assert!(board.reads(PHONE_OF_READER));
+    let stolen = board.replica(PHONE_OF_READER).device().unwrap();
     board.replica(READER).revoke_device(stolen, "stolen", NOW + 81).unwrap();
     settle(&mut board.network);
     let topic = HubAction::ChangeChannel {
@@ -233,15 +234,15 @@ fn claim_a_thief_reads_channels_of_the_device() {
     board.replica(0).hub_operation(&board.hub, topic, "", NOW + 82).unwrap();
     let next = MessageDraft { text: "next".into(), ..MessageDraft::default() };
     let next = board.replica(0).say(None, &board.hub, &board.channel, next, NOW + 83).unwrap();
-    board.network.connect(0, 5);
+    board.network.connect(0, PHONE_OF_READER);
     settle(&mut board.network);
     board.mend_all(NOW + 84);
     assert!(board.replica(READER).message(&next).unwrap().sealed.is_none());
     assert_eq!(board.topic(READER), "without him");
-    assert!(board.reads(5), "what it had it keeps");
-    let thief = board.replica(5);
+    assert!(board.reads(PHONE_OF_READER), "what it had it keeps");
+    let thief = board.replica(PHONE_OF_READER);
     assert!(thief.message(&next).map_or(true, |view| view.sealed.is_some()));
-    assert_ne!(board.topic(5), "without him");
+    assert_ne!(board.topic(PHONE_OF_READER), "without him");
     // He holds no key of either circle that came later.
     let state = &mut thief.lock();
     for name in [board.channel, texts_of_channel(&board.channel)] {

@@ -185,6 +185,21 @@ fn who_was_taken_out_and_has_not_heard_of_it_comes_back_by_a_ticket() {
 }
 
 #[test]
+fn who_showed_a_ticket_as_a_member_and_is_taken_out_is_given_nothing_more() {
+    let mut village = village(3, 11);
+    let (hub, account) = (village.hub, village.accounts[1]);
+    village.network.parties[1].replica.show_ticket(&village.ticket()).unwrap();
+    village.network.connect(1, 2);
+    village.network.connect(2, 0);
+    settle(&mut village.network);
+    village.network.parties[0].replica.kick(&hub, &account, "", NOW + 50).unwrap();
+    say(&village.network.parties[0], &hub, &village.channel, "without him", NOW + 51).unwrap();
+    settle(&mut village.network);
+    assert_eq!(texts(&village.network.parties[2], &hub, &village.channel), ["without him"]);
+    assert!(texts(&village.network.parties[1], &hub, &village.channel).is_empty());
+}
+
+#[test]
 fn who_left_unheard_comes_back_by_a_ticket() {
     let mut village = village(2, 10);
     // He leaves, and shows the ticket to somebody for whom he is a member still.

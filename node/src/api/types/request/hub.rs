@@ -149,7 +149,8 @@ requests! { HUB_PATHS HUB_OPERATIONS;
     "/v1/channel/readers" any ChannelReaders {
         /// The channel.
         channel: String,
-        /// Roles whose holders read it, by name or id prefix; none = every member.
+        /// Roles whose holders read it, by name or id prefix; `everyone` = every member; none = as it was,
+        /// where the history is said.
         roles: Vec<String>,
         /// What is given to who becomes a reader: `from-join` or `all`; absent = as it was.
         history: Option<String>,
