@@ -18,10 +18,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::error::NodeError;
+
+mod process;
+
+pub use process::Process;
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -144,17 +145,6 @@ pub fn node_process(root: &Path) -> Option<u32> {
     let file = File::open(root.join("run").join("node.pid")).ok()?;
     let pid = read_pid(file)?;
     holder(root).filter(|holder| *holder == pid)
-}
-
-/// Asks a node to end, as `node stop` does.
-///
-/// # Errors
-/// The system refuses, or there is no such process.
-pub fn end_process(pid: u32) -> Result<(), NodeError> {
-    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let ended = process.map_or(Err(Errno::SRCH), |pid| kill_process(pid, Signal::TERM));
-    ended
-        .map_err(|error| NodeError::file("end", Path::new(&format!("process {pid}")))(error.into()))
 }
 
 fn read_pid(file: File) -> Option<u32> {

@@ -243,7 +243,9 @@ async fn stop(context: &mut Context<'_>) -> Result<(), Failure> {
     };
     match lone {
         Some(lone) => {
-            home::end_process(lone).map_err(ErrorRecord::from)?;
+            if let Some(process) = home::Process::find(lone) {
+                process.end().map_err(ErrorRecord::from)?;
+            }
             pid.set(Some(lone));
         }
         None => stopped?,

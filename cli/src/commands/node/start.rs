@@ -20,6 +20,8 @@ use crate::error::Failure;
 
 /// How often the socket is tried.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
+/// How often is looked whether a process that has closed its store is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How long a node may take to answer, or to go, if no --timeout is given.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one may take to end that answered and does not any more.
@@ -179,10 +181,12 @@ pub(super) async fn wait(context: &mut Context<'_>) -> Result<(), Failure> {
     report(context).await
 }
 
-/// Waits until this process no longer serves the home and has closed its store. What another
-/// one does with the home meanwhile is that one's business.
+/// Waits until this process no longer serves the home, has closed its store and is gone. What
+/// another one does with the home meanwhile is that one's business. One that stays for long behind a
+/// closed store (it waits for a disk or a debugger) keeps nobody from going on.
 pub(super) async fn wait_until_gone(context: &Context<'_>, pid: u32) -> Result<(), Failure> {
     let socket = context.socket();
+    let process = home::Process::find(pid);
     let started = clock::instant();
     while home::holder(&context.paths.home) == Some(pid) || serves(&socket, pid).await {
         if clock::instant().saturating_duration_since(started) > PATIENCE {
@@ -190,6 +194,12 @@ pub(super) async fn wait_until_gone(context: &Context<'_>, pid: u32) -> Result<(
             return Err(Failure::new(ErrorKind::Timeout, message));
         }
         crate::pause(TRY_AGAIN).await;
+    }
+    let closed = clock::instant();
+    while process.as_ref().is_some_and(|process| !process.has_ended())
+        && clock::instant().saturating_duration_since(closed) <= PATIENCE_AT_THE_END
+    {
+        crate::pause(LOOK_AGAIN).await;
     }
     Ok(())
 }
