@@ -42,6 +42,7 @@ mod find;
 mod follow;
 mod forks;
 mod garbage;
+mod gathered;
 mod holds;
 mod hubs;
 mod import;
@@ -52,6 +53,7 @@ mod long_posts;
 mod map_runs;
 mod maps;
 mod missing;
+mod offered;
 mod once;
 mod packs;
 mod parts;
@@ -147,7 +149,7 @@ pub struct Replica {
     listeners: Mutex<Listeners>,
     pub(crate) packs: packs::Packs,
     lately: Mutex<Option<parts::Lately>>,
-    offered: exchange::Offered,
+    offered: offered::Offered,
     glimpses: Mutex<hubs::Glimpses>,
     chain_names: entry_rows::ChainNames,
     pub(crate) damage: damage::Damage,
@@ -196,7 +198,7 @@ impl Replica {
             listeners: Mutex::default(),
             packs: packs::Packs::default(),
             lately: Mutex::default(),
-            offered: exchange::Offered::default(),
+            offered: offered::Offered::default(),
             glimpses: Mutex::default(),
             chain_names: entry_rows::ChainNames::default(),
             damage: damage::Damage::default(),

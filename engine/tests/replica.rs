@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mosaic_engine::change::value::Value;
 use mosaic_engine::description::SectionClass;
 use mosaic_engine::entropy::SeededEntropy;
@@ -28,6 +29,8 @@ mod eviction;
 mod forks;
 #[path = "replica/garbage.rs"]
 mod garbage;
+#[path = "replica/gathered.rs"]
+mod gathered;
 #[path = "replica/hostile.rs"]
 mod hostile;
 #[path = "replica/import.rs"]
@@ -111,6 +114,13 @@ fn give_changes(from: &Replica, to: &Replica) -> Receipt {
 
 /// Gives the changes, once, and their bodies along if `bodies` says so.
 fn give_once(from: &Replica, to: &Replica, bodies: bool) -> Receipt {
+    let (moved, mut along) = collected(from, to);
+    along.truncate(if bodies { along.len() } else { 0 });
+    to.receive_with(&from.own_device(), moved, along, NOW).unwrap()
+}
+
+/// Changes that `to` lacks, and their bodies.
+fn collected(from: &Replica, to: &Replica) -> (Vec<Received>, Vec<Bytes>) {
     let remote = to.own_device();
     let (mut moved, mut along) = (Vec::new(), Vec::new());
     let mut sections = to.kept_sections().unwrap();
@@ -144,8 +154,7 @@ fn give_once(from: &Replica, to: &Replica, bodies: bool) -> Receipt {
             }
         }
     }
-    along.truncate(if bodies { along.len() } else { 0 });
-    to.receive_with(&from.own_device(), moved, along, NOW).unwrap()
+    (moved, along)
 }
 
 fn next(parts: &[Part], held: u64) -> u64 {

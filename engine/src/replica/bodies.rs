@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::body_rows::held_row;
+use super::body_rows::{BODY_ROW_BYTES_MAX, held_row};
 use super::withdrawals::expires;
 use super::{EngineError, Replica, State, Work};
+use crate::description::DocumentKind;
 use crate::hash::{BlobHash, ChangeId, DocumentId};
 use crate::limits::{BLOB_INLINE_BYTES_MAX, BODY_BYTES_MAX, BODY_SALT_BYTES};
 use crate::model::entry::{BodyRef, Entry};
@@ -127,18 +128,19 @@ impl Replica {
         }
         for body in bodies_of(entry) {
             let place = keys::body(&body.hash, &row.doc);
-            let known = self.note_naming(work, &body.hash, &row.doc)?;
+            let known = self.note_naming(state, work, &body.hash, &row.doc)?;
             if gone {
                 if !self.is_named_by_another(state, work, &body.hash, &row.doc, &[*id])? {
                     self.give_back_room(state, work, &row.doc, &place, body.size)?;
-                    work.batch.put(Table::Meta, place, vec![BodyState::Dropped as u8]);
+                    self.put_body_state(work, &body.hash, &row.doc, BodyState::Dropped)?;
                 }
             } else if Self::is_held(work, &body.hash, &row.doc, known) {
                 work.needed.insert((body.hash, Some(row.doc)));
             } else if let Some(blob) =
                 work.arriving.remove(&body.hash).filter(|blob| blob.len() as u64 == body.size)
             {
-                self.hold_arriving(work, &body.hash, &row.doc, blob)?;
+                let with_others = known.is_none() && self.gathers(state, &row.doc)?;
+                self.hold_arriving(work, &body.hash, row, blob, with_others)?;
             } else if local {
                 work.batch.put(Table::Meta, place, vec![BodyState::Held as u8]);
                 work.needed.insert((body.hash, Some(row.doc)));
@@ -162,15 +164,21 @@ impl Replica {
         &self,
         work: &mut Work,
         hash: &BlobHash,
-        doc: &DocumentId,
+        at: &EntryRow,
         blob: Bytes,
+        with_others: bool,
     ) -> Result<(), EngineError> {
-        let row = held_row(&blob);
-        if row.is_none() {
-            work.put_blob(hash, blob);
+        let doc = &at.doc;
+        if with_others && (1..=BODY_ROW_BYTES_MAX).contains(&blob.len()) {
+            self.put_body_of(work, &at.chain(), at.n, (*hash, blob))?;
+        } else {
+            let row = held_row(&blob);
+            if row.is_none() {
+                work.put_blob(hash, blob);
+            }
+            let row = row.unwrap_or_else(|| vec![BodyState::Held as u8]);
+            work.batch.put(Table::Meta, keys::body(hash, doc), row);
         }
-        let row = row.unwrap_or_else(|| vec![BodyState::Held as u8]);
-        work.batch.put(Table::Meta, keys::body(hash, doc), row);
         work.needed.insert((*hash, Some(*doc)));
         if work.shared.contains(&(*doc, *hash)) {
             self.note_text(&mut work.batch, hash)?;
@@ -197,6 +205,13 @@ impl Replica {
             batch.put(Table::Meta, keys::held(doc, hash), Vec::new());
         }
         Ok(())
+    }
+
+    /// Whether small bodies of a document share rows where they come together.
+    pub(super) fn gathers(&self, state: &mut State, doc: &DocumentId) -> Result<bool, EngineError> {
+        let description = self.description(state, doc)?;
+        let kind = description.map(|description| description.kind);
+        Ok(matches!(kind, Some(DocumentKind::Wall | DocumentKind::Guest)))
     }
 
     fn is_log(&self, state: &mut State, doc: &DocumentId) -> Result<bool, EngineError> {
@@ -234,7 +249,7 @@ impl Replica {
         hash: &BlobHash,
         doc: &DocumentId,
     ) -> Result<bool, EngineError> {
-        let state = self.store.get(Table::Meta, &keys::body(hash, doc))?;
+        let state = self.body_row(hash, doc)?;
         Ok(state.as_deref().and_then(BodyState::parse) == Some(BodyState::Held))
     }
 
@@ -250,6 +265,7 @@ impl Replica {
         if needed.any(|(_, doc)| *doc != Some(*but)) || self.entry_row(&change)?.is_some() {
             return Ok(());
         }
+        // What shares a row with others is no blob.
         for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
             let place = keys::parse_space_document(&key);
             let elsewhere = place != Some(*but)
@@ -276,8 +292,7 @@ impl Replica {
 
     /// Reads a text body.
     pub(crate) fn text(&self, body: &BodyRef, doc: &DocumentId) -> Result<Text, EngineError> {
-        let state = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?;
-        let row = state.unwrap_or_default();
+        let row = self.body_row(&body.hash, doc)?.unwrap_or_default();
         match BodyState::parse(&row) {
             Some(BodyState::Dropped) => return Ok(Text::Deleted),
             Some(BodyState::Held) => {}

@@ -6,14 +6,17 @@
 //! value  state u8 ‖ [bytes, where it is held and at most 1 KiB]
 //! ```
 //!
-//! Larger ones, and those that came before store format 4, are blobs under their hash.
+//! Larger ones, and those that came before store format 4, are blobs under their hash. Small ones of
+//! posts and comments that came together share rows instead (see [`super::gathered`]).
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use super::bodies::BodyState;
 use super::{EngineError, Replica};
 use crate::hash::{BlobHash, DocumentId};
-use crate::store::{Table, keys};
+use crate::store::{Row, Table, keys};
 
 /// Bodies up to this size are in the row of their state: whoever asks for the state of one reads
 /// them along.
@@ -51,7 +54,7 @@ impl Replica {
     /// The bytes of a body from the rows of the documents that name it: the first that are whole,
     /// or any if none are.
     pub(super) fn bytes_in_rows(&self, hash: &BlobHash) -> Result<Option<Bytes>, EngineError> {
-        let rows = self.scan_all(Table::Meta, &keys::body_places(hash))?;
+        let rows = self.body_rows(hash)?;
         let mut found = rows.iter().filter_map(|(_, row)| bytes_in(row));
         let first = found.next();
         Ok(match first {
@@ -73,26 +76,62 @@ impl Replica {
         Ok(self.store.blob_info(hash)?.map(|info| info.size))
     }
 
-    /// Calls `visit` with hash, document and row of each body that a document names, in steps.
+    /// Calls `visit` with hash, document and row of each body that a document names, in the order of
+    /// hashes, until it says false.
     pub(super) fn each_body(
         &self,
         visit: &mut dyn FnMut(BlobHash, DocumentId, &Bytes) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
-        let mut start: Option<Vec<u8>> = None;
+        let (mut own, mut shared) = (Walk::of(keys::BODIES), Walk::of(keys::GATHERED));
+        let (mut one, mut other) = (None, None);
         loop {
-            let rows = self.store.scan(Table::Meta, keys::BODIES, start.as_deref(), false, STEP)?;
-            for (key, row) in &rows {
-                let hash = key.get(1..).and_then(|rest| rest.first_chunk::<32>());
-                let doc = keys::parse_space_document(key);
-                if let (Some(hash), Some(doc)) = (hash, doc)
-                    && !visit(BlobHash::from_bytes(*hash), doc, row)?
-                {
-                    return Ok(());
-                }
+            while one.is_none()
+                && let Some((key, row)) = own.next(self)?
+            {
+                one = keys::parse_body_place(&key).map(|(hash, doc)| (hash, doc, row));
             }
-            let Some((last, _)) = rows.last().filter(|_| rows.len() == STEP) else { return Ok(()) };
-            start = Some([last.as_ref(), &[0]].concat());
+            while other.is_none()
+                && let Some(row) = shared.next(self)?
+            {
+                other = self.gathered_body(&row)?;
+            }
+            let first = match (&one, &other) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => one.take(),
+                (Some((hash, ..)), Some((than, ..))) if hash <= than => one.take(),
+                _ => other.take(),
+            };
+            if let Some((hash, doc, row)) = first
+                && !visit(hash, doc, &row)?
+            {
+                return Ok(());
+            }
         }
+    }
+}
+
+/// Rows of a kind, read in steps.
+struct Walk {
+    prefix: &'static [u8],
+    start: Option<Vec<u8>>,
+    rows: VecDeque<Row>,
+    done: bool,
+}
+
+impl Walk {
+    const fn of(prefix: &'static [u8]) -> Self {
+        Self { prefix, start: None, rows: VecDeque::new(), done: false }
+    }
+
+    fn next(&mut self, replica: &Replica) -> Result<Option<Row>, EngineError> {
+        if self.rows.is_empty() && !self.done {
+            let start = self.start.as_deref();
+            let rows = replica.store.scan(Table::Meta, self.prefix, start, false, STEP)?;
+            self.done = rows.len() < STEP;
+            self.start = rows.last().map(|(last, _)| [last.as_ref(), &[0]].concat());
+            self.rows = rows.into();
+        }
+        Ok(self.rows.pop_front())
     }
 }
 

@@ -364,7 +364,7 @@ impl Replica {
             }
         }
         for hash in self.bodies_in(state, doc)? {
-            let row = self.store.get(Table::Meta, &keys::body(&hash, doc))?;
+            let row = self.body_row(&hash, doc)?;
             used.held += match row.as_ref().and_then(bytes_in) {
                 Some(bytes) => bytes.len() as u64,
                 None => self.held_size(&hash)?.unwrap_or(0),

@@ -36,6 +36,7 @@ impl Replica {
             return Err(StoreError::ReadOnly { reason: why.clone() }.into());
         }
         self.store_large(&std::mem::take(&mut work.large))?;
+        let gone = !work.edited.is_empty();
         work.put_runs();
         self.mark_unsettled(&mut state, &mut work)?;
         self.note_searchable(&mut work)?;
@@ -91,6 +92,9 @@ impl Replica {
         }
         if !early {
             state.dirty = false;
+        }
+        if gone {
+            self.offered.forget();
         }
         drop(state);
         self.tell(&events);

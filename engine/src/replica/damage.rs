@@ -134,13 +134,14 @@ impl Replica {
         let mut state = self.lock();
         let mut left = self.store.get(Table::Truth, &keys::blob(hash)).ok().flatten();
         let mut batch = Batch::new();
-        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
-            let held = BodyState::parse(&value) == Some(BodyState::Held);
-            let (true, Some(doc)) = (held, keys::parse_space_document(&key)) else { continue };
+        for (doc, value) in self.body_rows(hash)? {
+            if BodyState::parse(&value) != Some(BodyState::Held) {
+                continue;
+            }
             left = left.or_else(|| bytes_in(&value));
             let size = self.named_size(&mut state, hash, &doc)?;
             self.note_text_gone(&mut state, &mut batch, hash, &doc)?;
-            batch.put(Table::Meta, key, vec![BodyState::Wanted as u8]);
+            batch.put(Table::Meta, keys::body(hash, &doc), vec![BodyState::Wanted as u8]);
             batch.delete(Table::Meta, keys::held(&doc, hash));
             batch.put(Table::Meta, keys::wanted(&doc, hash), size.to_be_bytes().to_vec());
         }
@@ -148,6 +149,7 @@ impl Replica {
             return Ok(false);
         }
         batch.delete(Table::Truth, keys::blob(hash));
+        self.take_out_everywhere(&mut batch, hash)?;
         // First the mark: after a crash the next opening goes on from there. The file before the
         // states: nobody may take it for one that was fetched again.
         let mut mark = Batch::new();
@@ -157,6 +159,7 @@ impl Replica {
         self.store.commit(batch)?;
         state.uses.clear();
         state.forget_missing(None);
+        self.offered.forget();
         Ok(true)
     }
 
@@ -268,7 +271,7 @@ impl Replica {
     }
 
     pub(super) fn body_states(&self, hash: &BlobHash) -> Result<Vec<BodyState>, EngineError> {
-        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?;
+        let places = self.body_rows(hash)?;
         Ok(places.iter().filter_map(|(_, value)| BodyState::parse(value)).collect())
     }
 }

@@ -1,11 +1,9 @@
 //! The replica as a sync session sees it.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use bytes::Bytes;
 
 use super::bodies::BodyState;
+use super::offered::WAITING_BYTES_MAX;
 use super::receive::Source;
 use super::wanted::PACKED_BODY_BYTES_MAX;
 use super::{ChainState, EngineError, Replica, State};
@@ -22,9 +20,6 @@ use crate::sync::exchange::{
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part, Probe};
-
-/// Bodies about to be given of which the documents are remembered.
-const OFFERED_MAX: usize = 16_384;
 
 impl From<EngineError> for ExchangeError {
     fn from(error: EngineError) -> Self {
@@ -173,11 +168,9 @@ impl Replica {
         let id = ChangeId::from_bytes(*hash.as_bytes());
         let mut docs: Vec<DocumentId> =
             self.entry_row(&id)?.map(|row| row.doc).into_iter().collect();
-        for (key, value) in self.scan_all(Table::Meta, &keys::body_places(hash))? {
-            if BodyState::parse(&value) == Some(BodyState::Held) {
-                docs.extend(keys::parse_space_document(&key));
-            }
-        }
+        let places = self.body_rows(hash)?.into_iter();
+        let held = places.filter(|(_, row)| BodyState::parse(row) == Some(BodyState::Held));
+        docs.extend(held.map(|(doc, _)| doc));
         for doc in docs {
             if self.may_read_document(remote, &doc)? {
                 return Ok(true);
@@ -203,7 +196,12 @@ impl Replica {
         };
         let first = entries.iter().filter_map(|entry| bodies_of(entry).into_iter().next());
         let out: Vec<BodyRef> = first.collect();
-        self.offered.note(&key.doc, &out);
+        let since = self.offered.times_forgotten();
+        let bytes = match out.len() > 1 {
+            true => self.gathered_of(key, first_n, last_n, WAITING_BYTES_MAX)?,
+            false => Vec::new(),
+        };
+        self.offered.note(&key.doc, &out, bytes, since);
         Ok(out)
     }
 
@@ -213,12 +211,17 @@ impl Replica {
         remote: &DeviceId,
         hash: &BlobHash,
     ) -> Result<Option<Bytes>, EngineError> {
-        if let Some(doc) = self.offered.doc_of(hash)
-            && let Some(row) = self.store.get(Table::Meta, &keys::body(hash, &doc))?
-            && BodyState::parse(&row) == Some(BodyState::Held)
+        if let Some((doc, bytes)) = self.offered.take(hash)
             && self.may_read_document(remote, &doc)?
         {
-            return self.held_bytes_in(&row, hash);
+            if bytes.is_some() {
+                return Ok(bytes);
+            }
+            if let Some(row) = self.body_row(hash, &doc)?
+                && BodyState::parse(&row) == Some(BodyState::Held)
+            {
+                return self.held_bytes_in(&row, hash);
+            }
         }
         if self.may_fetch(remote, hash)? { self.held_bytes(hash) } else { Ok(None) }
     }
@@ -229,27 +232,6 @@ impl Replica {
         let section = self.section_of(&mut state, &description)?;
         drop(state);
         self.readable(remote, &section)
-    }
-}
-
-/// Bodies that somebody is about to be given, and the documents that name them: a way to find
-/// them quickly, never the reason to give them.
-#[derive(Debug, Default)]
-pub(super) struct Offered {
-    docs: Mutex<HashMap<BlobHash, DocumentId>>,
-}
-
-impl Offered {
-    fn note(&self, doc: &DocumentId, bodies: &[BodyRef]) {
-        let mut docs = self.docs.lock().unwrap_or_else(PoisonError::into_inner);
-        if docs.len() + bodies.len() > OFFERED_MAX {
-            docs.clear();
-        }
-        docs.extend(bodies.iter().take(OFFERED_MAX).map(|body| (body.hash, *doc)));
-    }
-
-    fn doc_of(&self, hash: &BlobHash) -> Option<DocumentId> {
-        self.docs.lock().unwrap_or_else(PoisonError::into_inner).get(hash).copied()
     }
 }
 

@@ -86,8 +86,7 @@ impl Replica {
                 if self.is_named_by_another(state, work, &body.hash, &key.doc, &[item.id])? {
                     continue;
                 }
-                let place = keys::body(&body.hash, &key.doc);
-                work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
+                self.put_body_state(work, &body.hash, &key.doc, BodyState::Evicted)?;
                 work.batch.delete(Table::Meta, keys::wanted(&key.doc, &body.hash));
                 work.batch.delete(Table::Meta, keys::held(&key.doc, &body.hash));
                 // Where another branch names it, it is wanted again.

@@ -325,7 +325,7 @@ impl Replica {
             let count = usize::try_from(known.held).unwrap_or(usize::MAX);
             let first = 1 + self.below(count) as u64;
             for body in self.chain_bodies(chain, first, known.held.min(first + 7))? {
-                let row = self.store.get(Table::Meta, &keys::body(&body.hash, doc))?;
+                let row = self.body_row(&body.hash, doc)?;
                 let Some(row) = row.filter(|row| BodyState::parse(row) == Some(BodyState::Held))
                 else {
                     continue;

@@ -283,8 +283,7 @@ impl Replica {
             }
             // Bodies first: what is left of the page after a crash still names them.
             for hash in self.bodies_in(&mut state, &doc)? {
-                let place = keys::body(&hash, &doc);
-                work.batch.put(Table::Meta, place, vec![BodyState::Evicted as u8]);
+                self.put_body_state(&mut work, &hash, &doc, BodyState::Evicted)?;
                 work.batch.delete(Table::Meta, keys::held(&doc, &hash));
                 work.given_up.insert((hash, doc));
                 self.remove_blob_unless_used(&mut work, &hash, &doc)?;

@@ -9,17 +9,18 @@
 //! Each change is built and compared with its id alone, as if it had a row of its own. Where rows
 //! of single changes may be in the way (ids of what was not kept) each gets its own in their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::gathered::{put_edited, put_gathered, put_single};
 use super::stored::{ChainItem, StoredChange};
 use super::wall_rows::{drop_listed, put_listed};
 use super::{EngineError, Replica, Work};
 use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind};
-use crate::hash::{AccountId, ChangeHash, ChangeId};
+use crate::hash::{AccountId, BlobHash, ChangeHash, ChangeId, DocumentId};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::store::{Batch, Table, keys};
 
@@ -34,6 +35,8 @@ const STEP: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     waiting: BTreeMap<ChainKey, Run>,
+    /// Small bodies of runs that are in the batch already.
+    left: Vec<(DocumentId, BlobHash, Bytes)>,
     bytes: usize,
 }
 
@@ -45,7 +48,14 @@ struct Run {
     single: bool,
     /// The account whose wall lists them.
     wall: Option<AccountId>,
+    /// Small bodies that came along, with the numbers of the changes that name them.
+    bodies: Vec<(u64, BlobHash, Bytes)>,
+    /// Their bodies do not share a row: some of an earlier commit may be in its place.
+    apart: bool,
 }
+
+/// What a commit holds in the end: a body that came along may have been withdrawn by another change.
+type Needed = BTreeSet<(BlobHash, Option<DocumentId>)>;
 
 impl Runs {
     /// Bytes that wait.
@@ -70,26 +80,57 @@ impl Work {
             changes: Vec::new(),
             single,
             wall,
+            bodies: Vec::new(),
+            apart: false,
         });
         run.single |= single;
         if run.first + run.changes.len() as u64 == n {
             run.changes.push(change);
             return;
         }
-        let new = Run { first: n, changes: vec![change], single, wall };
-        let run = std::mem::replace(run, new);
-        put_run(&mut self.batch, &key, &run);
+        let changes = vec![change];
+        let new = Run { first: n, changes, single, wall, bodies: Vec::new(), apart: false };
+        let mut run = std::mem::replace(run, new);
+        // What the rest of the commit withdraws is not in the batch yet.
+        let bodies = std::mem::take(&mut run.bodies).into_iter();
+        self.runs.left.extend(bodies.map(|(_, hash, blob)| (key.doc, hash, blob)));
+        put_run(&mut self.batch, &self.needed, &key, &run);
     }
 
     /// Puts what waits into the batch.
     pub(super) fn put_runs(&mut self) {
-        for (key, run) in std::mem::take(&mut self.runs).waiting {
-            put_run(&mut self.batch, &key, &run);
+        put_edited(&mut self.batch, std::mem::take(&mut self.edited));
+        let runs = std::mem::take(&mut self.runs);
+        for (key, run) in runs.waiting {
+            put_run(&mut self.batch, &self.needed, &key, &run);
+        }
+        for (doc, hash, blob) in runs.left {
+            if self.needed.contains(&(hash, Some(doc))) {
+                put_single(&mut self.batch, &hash, &doc, &blob);
+            }
         }
     }
 }
 
-fn put_run(batch: &mut Batch, key: &ChainKey, run: &Run) {
+/// The bodies among changes `first..=last` of a run that are still held.
+fn bodies_of_run(
+    run: &Run,
+    needed: &Needed,
+    doc: DocumentId,
+    first: u64,
+    last: u64,
+) -> Vec<(BlobHash, Bytes)> {
+    let here = run.bodies.iter().filter(|(n, ..)| (first..=last).contains(n));
+    let held = here.filter(|(_, hash, _)| needed.contains(&(*hash, Some(doc))));
+    held.map(|(_, hash, blob)| (*hash, blob.clone())).collect()
+}
+
+fn put_run(batch: &mut Batch, needed: &Needed, key: &ChainKey, run: &Run) {
+    if run.single || run.apart {
+        for (hash, blob) in bodies_of_run(run, needed, key.doc, 0, u64::MAX) {
+            put_single(batch, &hash, &key.doc, &blob);
+        }
+    }
     if run.single {
         for (n, change) in (run.first..).zip(&run.changes) {
             put_changes(batch, key, n, std::slice::from_ref(change), run.wall.as_ref());
@@ -106,6 +147,10 @@ fn put_run(batch: &mut Batch, key: &ChainKey, run: &Run) {
         let count = rest.iter().take(RUN_CHANGES_MAX).take_while(fits).count().max(1);
         let (now, later) = rest.split_at(count.min(rest.len()));
         put_changes(batch, key, first, now, run.wall.as_ref());
+        if !run.apart && !run.bodies.is_empty() {
+            let last = first + now.len() as u64 - 1;
+            put_gathered(batch, key, first, &bodies_of_run(run, needed, key.doc, first, last));
+        }
         first += now.len() as u64;
         rest = later;
     }
@@ -202,6 +247,32 @@ pub(super) fn items_of(key: &[u8], row: &Bytes) -> Result<(u64, Vec<ChainItem>),
 }
 
 impl Replica {
+    /// Puts a small body that came with change `n` of a chain into the commit, beside those of the
+    /// changes around it.
+    pub(super) fn put_body_of(
+        &self,
+        work: &mut Work,
+        key: &ChainKey,
+        n: u64,
+        (hash, blob): (BlobHash, Bytes),
+    ) -> Result<(), EngineError> {
+        // Only where a second one comes: what is said live comes alone.
+        let second = work.runs.waiting.get(key).filter(|run| run.bodies.len() == 1);
+        let taken = match second.map(|run| run.first) {
+            Some(first) => self.are_bodies_in_the_way(work, key, first)?,
+            None => false,
+        };
+        match work.runs.waiting.get_mut(key) {
+            Some(run) => {
+                run.apart |= taken;
+                work.runs.bytes += blob.len();
+                run.bodies.push((n, hash, blob));
+            }
+            None => put_single(&mut work.batch, &hash, &key.doc, &blob),
+        }
+        Ok(())
+    }
+
     /// Changes `first..=last` of a chain, as far as they are listed.
     pub(super) fn chain_items(
         &self,
@@ -299,6 +370,7 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Operation;
 
     fn change(n: u8) -> StoredChange {
         StoredChange {
@@ -310,13 +382,38 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_run_gives_back_what_went_in_and_nothing_else() {
-        let key = ChainKey {
-            doc: crate::hash::DocumentId::from_bytes([1; 32]),
+    fn key() -> ChainKey {
+        ChainKey {
+            doc: DocumentId::from_bytes([1; 32]),
             device: crate::hash::DeviceId::from_bytes([2; 32]),
             incarnation: crate::hash::Incarnation::from_bytes([3; 16]),
+        }
+    }
+
+    #[test]
+    fn a_body_withdrawn_after_a_gap_of_the_same_commit_is_not_put() {
+        let (key, mut work) = (key(), Work::default());
+        let bodies: Vec<Bytes> = [&b"kept"[..], b"withdrawn"].map(Bytes::from_static).to_vec();
+        for (n, body) in (1u8..).zip(&bodies) {
+            work.put_log_change(key, u64::from(n), change(n), false, None);
+            let hash = BlobHash::of(body);
+            work.needed.insert((hash, Some(key.doc)));
+            let run = work.runs.waiting.get_mut(&key).unwrap();
+            run.bodies.push((u64::from(n), hash, body.clone()));
+        }
+        work.put_log_change(key, 5, change(5), false, None);
+        work.needed.remove(&(BlobHash::of(b"withdrawn"), Some(key.doc)));
+        work.put_runs();
+        let with = |wanted: &[u8]| {
+            let put = |one: &&Operation| matches!(one, Operation::Put { value, .. } if value.ends_with(wanted));
+            work.batch.operations().iter().filter(put).count()
         };
+        assert_eq!((with(b"kept"), with(b"withdrawn")), (1, 0));
+    }
+
+    #[test]
+    fn a_run_gives_back_what_went_in_and_nothing_else() {
+        let key = key();
         for first in [1u8, 4] {
             let changes: Vec<_> = (first..first + 5).map(change).collect();
             let row = Bytes::from(encode(&changes));

@@ -373,6 +373,8 @@ pub(crate) struct Work {
     pub batch: Batch,
     /// Log changes that are not in the batch yet.
     pub(super) runs: super::runs::Runs,
+    /// Rows of bodies that this commit takes some out of.
+    pub(super) edited: super::gathered::Edited,
     /// Chains of which this commit keeps ids in the place of changes.
     pub bridged: BTreeSet<ChainKey>,
     /// Blobs of this commit that are kept as files.

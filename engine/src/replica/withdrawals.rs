@@ -136,7 +136,7 @@ impl Replica {
             if !work.dropped.contains(&body.hash) {
                 self.give_back_room(state, work, doc, &place, body.size)?;
             }
-            work.batch.put(Table::Meta, place, vec![BodyState::Dropped as u8]);
+            self.put_body_state(work, &body.hash, doc, BodyState::Dropped)?;
             work.batch.delete(Table::Meta, keys::wanted(doc, &body.hash));
             work.batch.delete(Table::Meta, keys::held(doc, &body.hash));
             work.needed.remove(&(body.hash, Some(*doc)));
@@ -150,6 +150,7 @@ impl Replica {
     /// there.
     pub(super) fn note_naming(
         &self,
+        state: &mut State,
         work: &mut Work,
         hash: &BlobHash,
         doc: &DocumentId,
@@ -158,6 +159,7 @@ impl Replica {
         // Of a document that is new itself nothing is stored.
         let stored = match work.documents.contains(doc) {
             true => None,
+            false if self.gathers(state, doc)? => self.body_row(hash, doc)?,
             false => self.store.get(Table::Meta, &keys::body(hash, doc))?,
         };
         if !new || stored.is_some() {

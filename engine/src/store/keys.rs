@@ -14,6 +14,8 @@
 //! | Meta | `q ‖ space` | what space it is |
 //! | Meta | `p ‖ device` | certificate path |
 //! | Meta | `r ‖ hash ‖ doc` | state of a body named in a document, one byte, and a small body |
+//! | Meta | `b ‖ 16 bytes of hash ‖ 16 bytes of doc` | a small body of a document that shares a row with others: where it is |
+//! | Meta | `A ‖ 16 bytes of doc ‖ 8 bytes of chain ‖ first n` | bodies of changes that came together |
 //! | Meta | `v ‖ doc ‖ hash` | empty: a body wanted by a document |
 //! | Meta | `u ‖ doc ‖ hash` | empty: a body that is here for a map; before format 2 for any document |
 //! | Meta | `i ‖ doc ‖ hash` | empty: several entries of a document name this body |
@@ -65,11 +67,17 @@ use crate::codec::Reader;
 use crate::description::{Section, Space};
 use crate::hash::{AccountId, BlobHash, ChangeId, DeviceId, DocumentId, HubId, PolicyId, SpaceId};
 
+mod bodies;
 mod peers;
 mod rows;
 mod runs;
 mod talks;
 
+pub use self::bodies::{
+    BODIES, GATHERED, body, body_chain, body_in_run, body_places, body_run, body_runs,
+    descriptions, gathered_places, held, held_prefix, parse_body_place, parse_body_run,
+    parse_gathered, shared, short_document, wanted, wanted_prefix,
+};
 pub use self::peers::{HOLDS, PEERS, agreed, hold, holds, parse_hold, peer};
 pub use self::runs::{
     chain_bytes, chain_name, parse_wall_owner, parse_wall_run, wall_run, wall_runs,
@@ -242,48 +250,6 @@ pub fn parse_space(value: &[u8]) -> Option<Space> {
 #[must_use]
 pub fn path(device: &DeviceId) -> Vec<u8> {
     join(b'p', &[device.as_bytes()])
-}
-
-/// State of a body in one document.
-#[must_use]
-pub fn body(hash: &BlobHash, doc: &DocumentId) -> Vec<u8> {
-    join(b'r', &[hash.as_bytes(), doc.as_bytes()])
-}
-
-/// All documents that name a body.
-#[must_use]
-pub fn body_places(hash: &BlobHash) -> Vec<u8> {
-    join(b'r', &[hash.as_bytes()])
-}
-
-/// A body that a document names and that is not here.
-#[must_use]
-pub fn wanted(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
-    join(b'v', &[doc.as_bytes(), hash.as_bytes()])
-}
-
-/// All wanted bodies of one document.
-#[must_use]
-pub fn wanted_prefix(doc: &DocumentId) -> Vec<u8> {
-    join(b'v', &[doc.as_bytes()])
-}
-
-/// A body that is here for a map.
-#[must_use]
-pub fn held(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
-    join(b'u', &[doc.as_bytes(), hash.as_bytes()])
-}
-
-/// All bodies that are here for a map.
-#[must_use]
-pub fn held_prefix(doc: &DocumentId) -> Vec<u8> {
-    join(b'u', &[doc.as_bytes()])
-}
-
-/// A body that several entries of a document name.
-#[must_use]
-pub fn shared(doc: &DocumentId, hash: &BlobHash) -> Vec<u8> {
-    join(b'i', &[doc.as_bytes(), hash.as_bytes()])
 }
 
 /// An account whose tombstones are to be looked at again.
@@ -461,9 +427,6 @@ pub fn once_order(number: u64) -> Vec<u8> {
 
 /// All journal rows.
 pub const JOURNAL: &[u8] = b"j";
-
-/// All states of bodies.
-pub const BODIES: &[u8] = b"r";
 
 /// An account that recovery words claim.
 #[must_use]

@@ -89,7 +89,7 @@ fn changes_that_come_together_share_rows_and_are_each_what_they_were() {
 }
 
 /// Rows of a replica that hold these bytes.
-fn rows_with(replica: &Replica, wanted: &str) -> usize {
+pub(super) fn rows_with(replica: &Replica, wanted: &str) -> usize {
     let mut count = 0;
     let visit = &mut |_, _: &[u8], value: &[u8]| {
         count += usize::from(value.windows(wanted.len()).any(|part| part == wanted.as_bytes()));
@@ -105,6 +105,7 @@ fn blob_rows(replica: &Replica) -> usize {
 
 /// Writes all bodies as they were stored before format 4; returns how many.
 fn as_apart(replica: &Replica) -> usize {
+    super::gathered::as_single(replica);
     let mut batch = Batch::new();
     let mut count = 0;
     for (key, row) in replica.store().scan(Table::Meta, keys::BODIES, None, false, 10_000).unwrap()

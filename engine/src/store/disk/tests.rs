@@ -144,7 +144,7 @@ fn a_format_of_the_future_is_refused_untouched() {
     Format { version: STORE_FORMAT + 1, ..format }.write(&path).unwrap();
     let before = snapshot(&place.home());
     let refused = DiskStore::open(&place.options());
-    assert!(matches!(refused, Err(StoreError::FormatTooNew { found: 5, supported: 4 })));
+    assert!(matches!(refused, Err(StoreError::FormatTooNew { found: 6, supported: 5 })));
     assert_eq!(snapshot(&place.home()), before);
     format.write(&path).unwrap();
     place.open().store.close().unwrap();
