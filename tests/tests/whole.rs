@@ -4,6 +4,7 @@
 
 mod account_archive;
 mod archive_bytes;
+mod archive_hubs;
 mod backup;
 mod bitflips;
 mod both_ways;

@@ -10,6 +10,7 @@ use super::bodies::BodyState;
 use super::body_rows::bytes_in;
 use super::receive::Source;
 use super::{EngineError, Replica, ReplicaOptions};
+use crate::chain::SignedHead;
 use crate::codec::Writer;
 use crate::description::{Description, DocumentKind};
 use crate::entropy::Entropy;
@@ -168,23 +169,29 @@ impl Replica {
         Ok(out)
     }
 
-    /// Hash over all known heads of some documents: replicas with equal ones know the same.
+    /// Hash over all known heads of some documents, and over heads of which nothing is here:
+    /// replicas with equal ones know the same.
     ///
     /// # Errors
     /// If the store fails or is damaged.
     pub fn heads_digest(
         &self,
         docs: impl IntoIterator<Item = DocumentId>,
+        others: &[SignedHead],
     ) -> Result<[u8; 32], EngineError> {
-        let mut tips = Vec::new();
+        let mut tips: Vec<_> = others
+            .iter()
+            .map(|head| (head.claimed_chain(), head.claimed_n(), head.claimed_link()))
+            .collect();
         for doc in docs {
-            tips.extend(self.document_tips(&mut self.lock(), &doc, 0)?);
+            let known = self.document_tips(&mut self.lock(), &doc, 0)?;
+            tips.extend(known.into_iter().map(|tip| (tip.chain, tip.n, tip.link)));
         }
-        tips.sort_by_key(|tip| (tip.chain, tip.n, tip.link));
+        tips.sort_unstable();
         let mut w = Writer::new();
-        for tip in &tips {
-            tip.chain.encode(&mut w);
-            w.u64(tip.n).raw(tip.link.as_bytes());
+        for (chain, n, link) in &tips {
+            chain.encode(&mut w);
+            w.u64(*n).raw(link.as_bytes());
         }
         Ok(derive("mosaic archive heads 1", &[&w.finish()]))
     }

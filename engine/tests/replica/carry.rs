@@ -62,7 +62,8 @@ fn chains_that_wait_for_each_other_come_in_any_order() {
         }
         waiting = left;
     }
-    let digest = |replica: &Replica| replica.heads_digest(documents(replica, &account)).unwrap();
+    let digest =
+        |replica: &Replica| replica.heads_digest(documents(replica, &account), &[]).unwrap();
     assert_eq!(digest(&copy), digest(&ada));
     assert_eq!(documents(&copy, &account), docs);
     assert_eq!(copy.profile(&account).unwrap(), ada.profile(&account).unwrap());

@@ -75,7 +75,7 @@ impl Source {
         contents.files = found.files;
         contents.file_bytes = found.file_bytes;
         contents.missing = found.missing;
-        let heads = blake3::Hash::from_bytes(replica.heads_digest(docs.iter().copied())?);
+        let heads = blake3::Hash::from_bytes(replica.heads_digest(docs.iter().copied(), &[])?);
         let none = || EngineError::Corrupt("this device has no certificate path".to_owned());
         let mut path = Bytes::new();
         replica.path(device)?.ok_or_else(none)?.encode(&mut path);

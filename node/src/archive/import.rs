@@ -59,7 +59,8 @@ pub struct Imported {
     pub contents: Contents,
     /// Changes that were verified.
     pub changes: u64,
-    /// Chains of which not everything is kept here: void, or of somebody who is blocked.
+    /// Chains of which not everything is kept here: void, of somebody who is blocked, or in a
+    /// conversation that others began.
     pub left_out: u64,
 }
 
@@ -83,7 +84,7 @@ pub fn import(from: impl Read, root: &Path, asked: &Importing) -> Result<Importe
     let building = Building::beside(root, ".mosaic-import-")?;
     let options = DiskOptions::new(building.join("home"), building.join("state"));
     let (sealed, from) = seal::peek(from).map_err(damaged)?;
-    let mut taking = Taking::new(&options, building.join("later"));
+    let mut taking = Taking::new(&options, building.join("later"), recovering.as_ref());
     let mut take = |entry: &mut tarball::Entry<'_>| {
         if entry.name == HEADER && taking.header().is_none() {
             let header = entry.note::<Header>()?;
@@ -102,7 +103,7 @@ pub fn import(from: impl Read, root: &Path, asked: &Importing) -> Result<Importe
         (Some(_), false) => return Err(usage("the archive is not sealed, or it is none")),
     };
     read.map_err(told)?;
-    let (imported, owned) = taking.finish(recovering.as_ref()).map_err(told)?;
+    let (imported, owned) = taking.finish().map_err(told)?;
     if asked.dry_run {
         return Ok(imported);
     }

@@ -5,8 +5,10 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use mosaic_engine::chain::SignedHead;
 use mosaic_engine::limits::PACK_BYTES_MAX;
 use mosaic_engine::replica::{LeftChain, Replica};
+use mosaic_engine::sync::exchange::{Reason, Verdict};
 use mosaic_engine::wire::{ChainBundler, read_bundle};
 
 use super::layout::PART_BYTES;
@@ -23,6 +25,35 @@ pub(super) struct Later {
 
 /// Says why a chain may not be left, if so.
 pub(super) type Judge<'a> = &'a dyn Fn(&LeftChain) -> Option<String>;
+
+/// What became of those that waited.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Chains that are left.
+    pub(super) left: u64,
+    /// Changes that were taken.
+    pub(super) changes: u64,
+    /// Heads of chains of which nothing is kept here.
+    pub(super) unknown: Vec<SignedHead>,
+}
+
+impl Settled {
+    fn leave(&mut self, left: &[LeftChain]) {
+        self.left += left.len() as u64;
+        let unknown = |left: &&LeftChain| left.verdict == Verdict::Refused(Reason::NotKept);
+        for left in left.iter().filter(unknown) {
+            let Ok(head) = SignedHead::from_bytes(&left.chain.head) else { continue };
+            // An older head of the same chain comes right before the newest.
+            let older = self.unknown.last().is_some_and(|last| {
+                !left.chain.fork && last.claimed_chain() == head.claimed_chain()
+            });
+            if older {
+                self.unknown.pop();
+            }
+            self.unknown.push(head);
+        }
+    }
+}
 
 impl Later {
     /// Nothing waits yet.
@@ -56,35 +87,33 @@ impl Later {
         put.map_err(NodeError::file("write", &self.path))
     }
 
-    /// Takes them in, again and again, until no more is taken; returns how many are left, and how many changes were
-    /// taken.
+    /// Takes them in, again and again, until no more is taken.
     ///
     /// # Errors
     /// One may not be left; the store or the disk fails.
-    pub(super) fn settle(
-        &mut self,
-        replica: &Replica,
-        judge: Judge<'_>,
-    ) -> Result<(u64, u64), Fault> {
-        let mut all = 0;
+    pub(super) fn settle(&mut self, replica: &Replica, judge: Judge<'_>) -> Result<Settled, Fault> {
+        let mut changes = 0;
         loop {
-            let Some(mut out) = self.out.take() else { return Ok((0, all)) };
+            let Some(mut out) = self.out.take() else {
+                return Ok(Settled { changes, ..Settled::default() });
+            };
             out.flush().map_err(NodeError::file("write", &self.path))?;
             let waiting = self.path.with_extension("waiting");
             fs::rename(&self.path, &waiting).map_err(NodeError::file("write", &waiting))?;
-            let (mut taken, mut left, mut refused) = (0, 0, None);
+            let (mut taken, mut settled, mut refused) = (0, Settled::default(), None);
             let mut from = Bundles::open(&waiting)?;
             while let Some(bundle) = from.next(&waiting)? {
                 let chains = read_bundle(&bundle).map_err(Fault::damaged)?;
                 let receipt = replica.take_carried(chains, clock::now_ms())?;
                 taken += receipt.changes;
-                left += receipt.left.len() as u64;
+                settled.leave(&receipt.left);
                 refused = refused.or_else(|| receipt.left.iter().find_map(judge));
                 self.add(&receipt.left)?;
             }
-            all += taken;
+            changes += taken;
+            settled.changes = changes;
             if taken == 0 {
-                return refused.map_or(Ok((left, all)), |why| Err(Fault::Damaged(why)));
+                return refused.map_or(Ok(settled), |why| Err(Fault::Damaged(why)));
             }
         }
     }

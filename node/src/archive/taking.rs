@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mosaic_engine::chain::SignedHead;
 use mosaic_engine::codec::Reader;
-use mosaic_engine::hash::{AccountId, BlobHash};
+use mosaic_engine::description::DocumentKind;
+use mosaic_engine::hash::{AccountId, BlobHash, HubId};
 use mosaic_engine::identity::{CertificatePath, DeviceSecret, RecoverySecret};
 use mosaic_engine::limits::{ATTACHMENT_BYTES_MAX, BODY_SALT_BYTES, PACK_BYTES_MAX};
 use mosaic_engine::model::entry::BodyRef;
@@ -37,22 +39,31 @@ pub(super) struct Taking<'a> {
     words: Option<Vec<u8>>,
     open: Option<Open>,
     later: Later,
+    /// The words of the account, and the name of the device that they bring in.
+    recovering: Option<&'a (RecoverySecret, String)>,
     got: Contents,
     settled: bool,
     changes: u64,
     left_out: u64,
+    /// Heads of chains that are not kept here.
+    unknown: Vec<SignedHead>,
 }
 
-/// The store and replica that it goes into.
+/// The replica that it goes into.
 struct Open {
-    store: DiskStore,
     replica: Replica,
     /// Everybody whose documents come is kept while they come.
     kept: BTreeSet<AccountId>,
+    /// And each hub in which the account wrote, also one that it has left.
+    hubs: BTreeSet<HubId>,
 }
 
 impl<'a> Taking<'a> {
-    pub(super) fn new(options: &'a DiskOptions, later: PathBuf) -> Self {
+    pub(super) fn new(
+        options: &'a DiskOptions,
+        later: PathBuf,
+        recovering: Option<&'a (RecoverySecret, String)>,
+    ) -> Self {
         Self {
             options,
             header: None,
@@ -62,10 +73,12 @@ impl<'a> Taking<'a> {
             words: None,
             open: None,
             later: Later::new(later),
+            recovering,
             got: Contents::default(),
             settled: false,
             changes: 0,
             left_out: 0,
+            unknown: Vec::new(),
         }
     }
 
@@ -129,7 +142,7 @@ impl<'a> Taking<'a> {
             self.check_room(&store)?;
             let options = ReplicaOptions { secret: None, fresh_incarnation: false };
             let entropy = Arc::new(OsEntropy::open()?);
-            let replica = Replica::open(Arc::new(store.clone()), entropy, options)?;
+            let replica = Replica::open(Arc::new(store), entropy, options)?;
             let path = self.path.clone().ok_or_else(|| Fault::damaged("its path is missing"))?;
             if Some(path.account()) != self.account {
                 return Err(Fault::damaged("its path leads to another account"));
@@ -141,7 +154,7 @@ impl<'a> Taking<'a> {
                     replica.adopt(copy(secret)?, path).map_err(told)?;
                 }
             }
-            self.open = Some(Open { store, replica, kept: BTreeSet::new() });
+            self.open = Some(Open { replica, kept: BTreeSet::new(), hubs: BTreeSet::new() });
         }
         self.open.as_mut().ok_or_else(|| Fault::damaged("it is not open"))
     }
@@ -178,6 +191,11 @@ impl<'a> Taking<'a> {
             let description = &chain.description;
             let accounts = [Some(description.account), description.space.account()];
             new.extend(accounts.into_iter().flatten().filter(|one| open.kept.insert(*one)));
+            if let Some(hub) = description.space.hub()
+                && open.hubs.insert(hub)
+            {
+                open.replica.serve_hub(&hub, true)?;
+            }
         }
         let new: Vec<_> = new.into_iter().map(Subscription::whole).collect();
         open.replica.change_subscriptions(&new, &[])?;
@@ -195,10 +213,16 @@ impl<'a> Taking<'a> {
         let account = self.account;
         self.open()?;
         let Some(open) = &self.open else { return Ok(()) };
+        if let Some(((words, _), account)) = self.recovering.zip(account) {
+            // What is private says what else the account keeps: it is opened before that is judged.
+            self.changes += self.later.settle(&open.replica, &|_| None)?.changes;
+            self.secret = Some(bring_in(&open.replica, words, &account)?);
+        }
         let judge = |left: &LeftChain| reason(left, account.as_ref());
-        let (left, changes) = self.later.settle(&open.replica, &judge)?;
-        self.left_out += left;
-        self.changes += changes;
+        let settled = self.later.settle(&open.replica, &judge)?;
+        self.left_out += settled.left;
+        self.changes += settled.changes;
+        self.unknown = settled.unknown;
         Ok(())
     }
 
@@ -259,22 +283,23 @@ impl<'a> Taking<'a> {
     }
 
     /// Compares everything with what was announced, and verifies it once more from the disk.
-    pub(super) fn finish(
-        mut self,
-        recovering: Option<&(RecoverySecret, String)>,
-    ) -> Result<(Imported, Option<Owned>), Fault> {
+    pub(super) fn finish(mut self) -> Result<(Imported, Option<Owned>), Fault> {
         self.settle()?;
         let account = self.account.ok_or_else(|| Fault::Other("it is empty".to_owned()))?;
-        let Some(Open { store, mut replica, kept }) = self.open.take() else {
+        let Some(Open { replica, kept, hubs, .. }) = self.open.take() else {
             return Err(Fault::damaged("nothing is in it"));
         };
         self.check_announced(&replica, &account)?;
         let kept: Vec<AccountId> = kept.into_iter().collect();
         replica.change_subscriptions(&[], &kept)?;
-        let mut secret = self.secret.take();
-        if let Some((words, name)) = recovering {
-            let made = recover(&store, &replica, words, name, &account)?;
-            (replica, secret) = (made.0, Some(made.1));
+        for hub in &hubs {
+            replica.serve_hub(hub, false)?;
+        }
+        let secret = self.secret.take();
+        if let Some((_, name)) = self.recovering {
+            let now_ms = clock::now_ms();
+            replica.announce_recovery(name, now_ms)?;
+            replica.keep_keys(now_ms)?;
         }
         let report = replica.verify()?;
         if let Some(problem) = report.problems.first() {
@@ -306,7 +331,8 @@ impl Taking<'_> {
         let same = (got.bodies, got.body_bytes, got.files, got.file_bytes)
             == (declared.bodies, declared.body_bytes, declared.files, declared.file_bytes);
         let documents = replica.account_documents(account)?;
-        let digest = replica.heads_digest(documents.into_iter().map(|(doc, _)| doc))?;
+        let digest =
+            replica.heads_digest(documents.into_iter().map(|(doc, _)| doc), &self.unknown)?;
         let heads = blake3::Hash::from_bytes(digest).to_hex().to_string();
         let announced = self.header.as_ref().map(|header| header.heads.as_str());
         if same && announced == Some(heads.as_str()) {
@@ -316,42 +342,40 @@ impl Taking<'_> {
     }
 }
 
-/// Becomes a new device of the account that the words bring in, to which the keys of what is
-/// private are sealed. The devices of before stay: others may hold what they wrote since.
-fn recover(
-    store: &DiskStore,
-    found: &Replica,
+/// Becomes a new device of the account that the words bring in, and opens what is private with
+/// them. The devices of before stay: others may hold what they wrote since.
+fn bring_in(
+    replica: &Replica,
     words: &RecoverySecret,
-    name: &str,
     account: &AccountId,
-) -> Result<(Replica, DeviceSecret), Fault> {
-    let known = found.recoverable(&words.policy().id())?;
+) -> Result<DeviceSecret, Fault> {
+    let known = replica.recoverable(&words.policy().id())?;
     let Some(known) = known.filter(|known| known.genesis.account() == *account) else {
         let message = "these words are not those of the account in the archive";
         return Err(ErrorRecord::new(ErrorKind::Denied, message)
             .with_hint("mosaic import mosaic --recover WORDS FILE")
             .into());
     };
-    let entropy = Arc::new(OsEntropy::open()?);
-    let secret = DeviceSecret::generate(&*entropy);
+    let secret = DeviceSecret::generate(&OsEntropy::open()?);
     let (rank, now_ms) = (known.next_rank(), clock::now_ms());
     let certificate = words.certify(*account, known.rotations, &secret, rank, now_ms);
     let certificate = certificate.map_err(|error| Fault::Damaged(error.to_string()))?;
-    found.adopt(copy(&secret)?, CertificatePath::recovered(known.genesis, certificate))?;
-    let options = ReplicaOptions { secret: Some(copy(&secret)?), fresh_incarnation: false };
-    let replica = Replica::open(Arc::new(store.clone()), entropy, options)?;
-    replica.announce_recovery(name, now_ms)?;
+    replica.adopt(copy(&secret)?, CertificatePath::recovered(known.genesis, certificate))?;
     replica.open_backup(words)?;
-    replica.keep_keys(now_ms)?;
-    Ok((replica, secret))
+    Ok(secret)
 }
 
 /// Why a chain that is not here whole should be; `None` if it need not: what a revoked device
-/// wrote beyond its cut is void, and of others only what this account takes is here.
+/// wrote beyond its cut is void, of others only what this account takes is here, and what it said in a
+/// conversation is taken if what is private says that it takes part.
 fn reason(left: &LeftChain, account: Option<&AccountId>) -> Option<String> {
     let own = account == Some(&left.chain.description.account);
+    let said = left.chain.description.kind == DocumentKind::Conversation;
     let why = match left.verdict {
         Verdict::Refused(Reason::Void) | Verdict::Deferred(Reason::NotHeld) => return None,
+        Verdict::Refused(Reason::NotKept) | Verdict::Deferred(Reason::Authority) if said => {
+            return None;
+        }
         Verdict::Deferred(Reason::Quota | Reason::Authority) if !own => return None,
         Verdict::Refused(reason) | Verdict::Deferred(reason) => reason.name(),
         Verdict::Accepted { .. } => "incomplete",

@@ -293,7 +293,8 @@ records! {
         blobs: u64,
         /// Texts and attachments that are named, and were not in it.
         missing: u64,
-        /// Chains of which not everything is kept here: of revoked devices, or of blocked accounts.
+        /// Chains of which not everything is kept here: of revoked devices, of blocked accounts, or in
+        /// conversations that others began.
         left_out: u64,
         /// Whether nothing was kept.
         dry_run: bool,
