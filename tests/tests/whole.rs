@@ -20,6 +20,7 @@ mod full_disk;
 mod full_hub;
 mod homes;
 mod hub;
+mod hub_changes;
 mod hub_reading;
 mod hubs;
 mod import;

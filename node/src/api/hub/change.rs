@@ -12,7 +12,7 @@ use mosaic_engine::model::entry::{
 };
 use mosaic_engine::replica::{HubStart, Replica};
 
-use super::govern::{act, found, member, operation, roles};
+use super::govern::{act, act_all, found, member, operation, roles};
 use super::{name, of_id};
 use crate::api::answer::blocking;
 use crate::api::resolve;
@@ -227,8 +227,10 @@ pub(super) fn take_over(
     hub: &HubId,
     roles: Vec<RoleView>,
 ) -> Result<(), ErrorRecord> {
-    for RoleView { name, rank, permissions, .. } in roles {
-        act(replica, hub, HubAction::DefineRole { name, rank, permissions }, "")?;
-    }
-    Ok(())
+    let define = |RoleView { name, rank, permissions, .. }: RoleView| HubAction::DefineRole {
+        name,
+        rank,
+        permissions,
+    };
+    act_all(replica, hub, roles.into_iter().map(define).collect(), "").map(drop)
 }

@@ -241,10 +241,9 @@ fn edit(app: &App, request: ChannelEdit) -> Result<Record, ErrorRecord> {
         return Err(ErrorRecord::new(ErrorKind::Usage, message)
             .with_hint("mosaic hub channel change --help"));
     }
-    for change in changes {
-        let action = HubAction::ChangeChannel { channel, change };
-        let done = replica.hub_operation(&hub, action, "", clock::now_ms());
-        done.map_err(name::refused(hub))?;
-    }
+    let change = |change| HubAction::ChangeChannel { channel, change };
+    let actions = changes.into_iter().map(change).collect();
+    let done = replica.hub_operations(&hub, actions, "", clock::now_ms());
+    done.map_err(name::refused(hub))?;
     of_id(&replica, &hub, &channel)
 }

@@ -93,6 +93,18 @@ pub(super) fn act(
     operation(replica, hub, &id.map_err(name::refused(*hub))?)
 }
 
+/// As [`act`], several in one commit: all of them, or none.
+pub(super) fn act_all(
+    replica: &Replica,
+    hub: &HubId,
+    actions: Vec<HubAction>,
+    reason: &str,
+) -> Result<Vec<Record>, ErrorRecord> {
+    let ids = replica.hub_operations(hub, actions, reason, clock::now_ms());
+    let ids = ids.map_err(name::refused(*hub))?;
+    ids.iter().map(|id| operation(replica, hub, id)).collect()
+}
+
 /// One operation as the audit log shows it.
 pub(super) fn operation(
     replica: &Replica,
@@ -224,10 +236,8 @@ fn unban(app: &App, request: MemberUnban) -> Result<Vec<Record>, ErrorRecord> {
         let hint = format!("mosaic hub mod log {}", hub.short());
         return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
     }
-    removals
-        .into_iter()
-        .map(|removal| act(&replica, &hub, HubAction::Lift { operation: removal }, ""))
-        .collect()
+    let lift = |operation| HubAction::Lift { operation };
+    act_all(&replica, &hub, removals.into_iter().map(lift).collect(), "")
 }
 
 /// The operations that are in force and do this to a message.
@@ -272,11 +282,10 @@ fn moderate(app: &App, request: ModerationAct) -> Result<Record, ErrorRecord> {
             );
         }
     };
-    let mut done = None;
-    for operation in in_force(&replica, &hub, taken_back)? {
-        done = Some(act(&replica, &hub, HubAction::Lift { operation }, &request.reason)?);
-    }
-    done.ok_or_else(|| {
+    let standing = in_force(&replica, &hub, taken_back)?.into_iter();
+    let lifts = standing.map(|operation| HubAction::Lift { operation }).collect();
+    let done = act_all(&replica, &hub, lifts, &request.reason)?;
+    done.into_iter().next_back().ok_or_else(|| {
         let state = if request.act == "restore" { "hidden" } else { "pinned" };
         let message = format!("{} is not {state}", id.short());
         ErrorRecord::new(ErrorKind::NotFound, message)

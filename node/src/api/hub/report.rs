@@ -111,9 +111,9 @@ fn dismiss(app: &App, request: ReportDismiss) -> Result<Vec<Record>, ErrorRecord
         let hint = format!("mosaic hub mod reports {}", hub.short());
         return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
     }
-    let lift =
-        |operation| govern::act(&replica, &hub, HubAction::Lift { operation }, &request.reason);
-    standing.into_iter().map(lift).collect()
+    let lift = |operation| HubAction::Lift { operation };
+    let lifts = standing.into_iter().map(lift).collect();
+    govern::act_all(&replica, &hub, lifts, &request.reason)
 }
 
 fn record(
