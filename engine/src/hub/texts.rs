@@ -190,6 +190,16 @@ impl Hub {
         counting.filter_map(|(_, sealed)| Some(sealed.operation.texts.as_ref()?.epoch))
     }
 
+    /// What the operation that names the hub tells of the key of its texts; `None` if they stand in the
+    /// clear.
+    #[must_use]
+    pub fn name_hint(&self) -> Option<[u8; EPOCH_HINT_BYTES]> {
+        let op = self.named_by()?;
+        let adopted = self.graph.ops[op].deed.as_ref().and_then(|deed| deed.adopts);
+        let sealed = self.sealed.get(&adopted.unwrap_or(op))?;
+        Some(sealed.operation.texts.as_ref()?.epoch)
+    }
+
     /// What an operation does, for people: with its texts, as far as they are open. What it adopts is
     /// shown as that.
     pub(super) fn shown(&self, op: OpIx) -> Option<&HubAction> {

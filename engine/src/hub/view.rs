@@ -320,13 +320,7 @@ impl Hub {
     pub fn settings(&self) -> Settings {
         let mut settings = Settings::default();
         for kind in 0..4u8 {
-            let of_kind = self
-                .settings
-                .iter()
-                .copied()
-                .filter(|op| self.setting(*op).is_some_and(|setting| number(setting) == kind));
-            let mut latest = self.latest(of_kind.collect::<Vec<_>>().into_iter());
-            latest.sort_by_key(|op| self.precedence(*op));
+            let latest = self.latest_of(kind);
             // The others have no text but a reason.
             settings.closed |= kind < 2 && latest.last().is_some_and(|op| self.is_closed(*op));
             for setting in latest.iter().filter_map(|op| self.setting(*op)) {
@@ -340,6 +334,21 @@ impl Hub {
             }
         }
         settings
+    }
+
+    /// What says one setting, by rising precedence.
+    fn latest_of(&self, kind: u8) -> Vec<OpIx> {
+        let of_kind = self.settings.iter().copied();
+        let of_kind =
+            of_kind.filter(|op| self.setting(*op).is_some_and(|setting| number(setting) == kind));
+        let mut latest = self.latest(of_kind.collect::<Vec<_>>().into_iter());
+        latest.sort_by_key(|op| self.precedence(*op));
+        latest
+    }
+
+    /// What says the name of the hub.
+    pub(super) fn named_by(&self) -> Option<OpIx> {
+        self.latest_of(0).pop()
     }
 
     fn setting(&self, op: OpIx) -> Option<&HubSetting> {

@@ -1,7 +1,7 @@
 //! Names, topics and reasons of private hubs and channels: sealing them when an operation is written,
 //! and opening those of a hub as far as keys are here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::private::place_of;
 use crate::description::Description;
@@ -100,8 +100,9 @@ impl Replica {
     }
 
     /// Keys that whoever is invited to a private hub gets along with the ticket, so that it has names for
-    /// him at once: of those that all members share and that something is sealed with the two oldest and the
-    /// two newest. The others are passed on to him like all keys. Of a public hub there are none.
+    /// him at once: of those that all members share and that something is sealed with the one of the hub's
+    /// own name, then the newest and the oldest by turns. The others are passed on to him like all keys. Of a
+    /// public hub there are none.
     ///
     /// # Errors
     /// If the hub is not here, or the store fails.
@@ -110,20 +111,23 @@ impl Replica {
         let name = texts_of_hub(hub);
         let known = self.known_hub(&mut state, hub)?;
         let used: Hints = known.text_hints(&name).collect();
+        let of_name = known.name_hint();
         drop(known);
         let circle = Circle::Channel(*hub, name);
         let Some(talk) = self.channel_talk(&mut state, hub, &name)? else { return Ok(Vec::new()) };
         let named = talk.epochs.iter().filter(|(epoch, _)| used.contains(&hint_of(epoch)));
         let mut epochs: Vec<_> = named.collect();
         epochs.sort_by_key(|(epoch, known)| (known.since_ms, **epoch));
-        let mut keys: Vec<EpochKey> = epochs
-            .into_iter()
-            .filter_map(|(epoch, known)| self.circle_key(&mut state, &circle, epoch, known))
-            .collect();
-        if keys.len() > INVITATION_KEYS_MAX {
-            let half = INVITATION_KEYS_MAX / 2;
-            keys.drain(half..keys.len() - half);
+        let (first, rest): (Vec<_>, Vec<_>) =
+            epochs.into_iter().partition(|(epoch, _)| Some(hint_of(epoch)) == of_name);
+        let mut key = |(epoch, known): (&_, &_)| self.circle_key(&mut state, &circle, epoch, known);
+        let mut keys: Vec<EpochKey> = first.into_iter().filter_map(&mut key).collect();
+        let mut rest: VecDeque<EpochKey> = rest.into_iter().filter_map(key).collect();
+        while let Some(newest) = rest.pop_back() {
+            keys.push(newest);
+            keys.extend(rest.pop_front());
         }
+        keys.truncate(INVITATION_KEYS_MAX);
         Ok(keys)
     }
 

@@ -1,5 +1,7 @@
 //! Private hubs: their members have them, and to anybody else they are not there.
 
+use std::collections::BTreeSet;
+
 use super::private::settle;
 use super::{say, start, texts};
 use crate::description::{Section, SectionClass, Space};
@@ -7,8 +9,8 @@ use crate::entropy::SeededEntropy;
 use crate::hash::{AccountId, ChangeId, HubId};
 use crate::hub::{Hub, texts_of_hub};
 use crate::identity::DeviceSecret;
-use crate::model::entry::{HubAction, HubSetting, RoleRef};
-use crate::replica::{HubStart, Ticket};
+use crate::model::entry::{ChannelChange, HubAction, HubSetting, RoleRef};
+use crate::replica::{HubStart, INVITATION_KEYS_MAX, Ticket};
 use crate::seal::EpochKey;
 use crate::sync::Options;
 use crate::sync::sim::{Faults, Network};
@@ -144,6 +146,32 @@ fn names_are_for_members_and_come_with_the_ticket() {
         village.network.parties[at].replica.hub(&hub, read).unwrap()
     };
     assert!(reason(0) && reason(1) && !reason(2));
+}
+
+#[test]
+fn however_many_keys_there_are_the_ticket_has_that_of_the_name() {
+    const WEEK_MS: u64 = 8 * 24 * 60 * 60 * 1000;
+    let mut village = village(1, 16);
+    let (hub, channel) = (village.hub, village.channel);
+    let founder = &village.network.parties[0];
+    let mut hints = BTreeSet::from([newest_hint(founder, &hub)]);
+    for week in 1..9 {
+        let action = match week {
+            4 => HubAction::Set(HubSetting::Name("Attic".into())),
+            _ => HubAction::ChangeChannel {
+                channel,
+                change: ChannelChange::Topic(format!("week {week}")),
+            },
+        };
+        founder.replica.hub_operation(&hub, action, "", NOW + week * WEEK_MS).unwrap();
+        hints.insert(newest_hint(founder, &hub));
+    }
+    assert!(hints.len() > INVITATION_KEYS_MAX, "{} keys", hints.len());
+    village.texts = founder.replica.invitation_keys(&hub).unwrap();
+    assert_eq!(village.texts.len(), INVITATION_KEYS_MAX);
+    village.network.parties.push(person(59_700, "laptop").0);
+    village.join(1, 0);
+    assert_eq!(names(&village.network.parties[1], &hub).0, "Attic");
 }
 
 /// The second member shows the ticket again and joins.
