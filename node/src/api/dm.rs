@@ -37,13 +37,14 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DmEdit, _>(router, |app, r: DmEdit| {
         let replica = app.replica()?;
         let id = message(&replica, &r.id)?;
-        replica.edit_directly(&id, &r.text, clock::now_ms())?;
+        let edited = replica.edit_directly(&id, &r.text, clock::now_ms());
+        edited.map_err(refused("edit"))?;
         shown(&replica, &id)
     });
     let router = blocking::<DmDelete, _>(router, |app, r: DmDelete| {
         let replica = app.replica()?;
         let id = message(&replica, &r.id)?;
-        replica.delete_directly(&id, clock::now_ms())?;
+        replica.delete_directly(&id, clock::now_ms()).map_err(refused("delete"))?;
         Ok(Record::Deleted(Deleted { id: id.to_string() }))
     });
     let router = blocking::<DmExpire, _>(router, |app, r: DmExpire| {
@@ -60,6 +61,16 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let made = tokio::task::spawn_blocking(move || export(&app, &request)).await;
         made.map_err(|error| ErrorRecord::new(ErrorKind::Error, error.to_string()))?
     })
+}
+
+/// A refusal, with the command whose help says whose messages it takes.
+fn refused(command: &str) -> impl Fn(EngineError) -> ErrorRecord {
+    move |error| match error {
+        EngineError::Denied(_) => {
+            ErrorRecord::from(error).with_hint(format!("mosaic help dm {command}"))
+        }
+        other => other.into(),
+    }
 }
 
 fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
@@ -132,7 +143,10 @@ fn answer(app: &App, request: DmAnswer) -> Result<Vec<Record>, ErrorRecord> {
                 return Err(ErrorRecord::new(ErrorKind::Denied, "there is nobody to block")
                     .with_hint("mosaic dm list"));
             };
-            replica.answer_request(&view.id, false, now_ms)?;
+            // Of one between two the block speaks: it is back when that is taken away.
+            if view.founder.is_some() {
+                replica.answer_request(&view.id, false, now_ms)?;
+            }
             replica.set_listed(BLOCKS, account, true, now_ms)?;
             replica.bar_reader(&account, now_ms)?;
             app.kept_changed();

@@ -39,7 +39,8 @@ pub enum Delivery {
     Queued,
     /// On another own device, or on a node that carries it.
     Stored,
-    /// On a device of somebody it is for.
+    /// On a device of somebody it is for: one showed that it knows of it, or somebody answered it.
+    /// Whether its text was kept there nobody says: who blocked the author keeps none.
     Fetched,
     /// Somebody it is for says that he read it.
     Read,
@@ -346,21 +347,23 @@ impl Replica {
         let mut out = Vec::new();
         let skip = shown.len().saturating_sub(limit);
         for opened in shown.into_iter().skip(skip) {
-            let mut message =
-                self.message_of(&space, opened, &reading, gone.contains(&opened.id))?;
+            let message = self.message_of(&space, opened, &reading, gone.contains(&opened.id))?;
+            out.push((opened, message));
+        }
+        let answered = answered(&out, &me);
+        for (opened, message) in &mut out {
             // What is refused is on no way to anybody.
-            let counts = !matches!(message.standing, MessageStanding::Refused(_));
-            if opened.account == me && counts {
+            if opened.account == me && !matches!(message.standing, MessageStanding::Refused(_)) {
                 message.read_by = reading.read_by(opened);
                 message.read_by.retain(|account| *account != me);
-                let state = fetched.iter().filter(|tip| tip.0 == opened.key && tip.1 >= opened.n);
+                let known = fetched.iter().chain(&answered);
+                let state = known.filter(|tip| tip.0 == opened.key && tip.1 >= opened.n);
                 let far = state.map(|tip| tip.2).max().unwrap_or(Delivery::Queued);
                 let read = !message.read_by.is_empty();
                 message.delivery = Some(if read { Delivery::Read } else { far });
             }
-            out.push(message);
         }
-        Ok(out)
+        Ok(out.into_iter().map(|(_, message)| message).collect())
     }
 
     fn message_of(
@@ -453,6 +456,20 @@ impl Replica {
         }
         Ok(out)
     }
+}
+
+/// How far own chains came, as others show who answered what stands in them: who names a message has it,
+/// and what stands before it in its chain.
+fn answered(
+    messages: &[(&Opened, DirectMessage)],
+    me: &AccountId,
+) -> Vec<(ChainKey, u64, Delivery)> {
+    let answers = messages.iter().filter(|(opened, _)| opened.account != *me);
+    let answered: BTreeSet<ChangeId> = answers.filter_map(|(_, message)| message.target).collect();
+    let own = messages
+        .iter()
+        .filter(|(opened, _)| opened.account == *me && answered.contains(&opened.id));
+    own.map(|(opened, _)| (opened.key, opened.n, Delivery::Fetched)).collect()
 }
 
 const BROKEN: MessageStanding = MessageStanding::Refused("does not open");

@@ -284,6 +284,36 @@ fn groups_come_and_go() {
 }
 
 #[test]
+fn who_answers_a_message_has_it_and_what_was_said_before() {
+    let (mut network, _, bob, line) = friends(166);
+    network.disconnect(line);
+    let [ada, other] = [0, 1].map(|at| &network.parties[at].replica);
+    let id = ada.converse_with(bob, NOW + 1).unwrap();
+    for (n, text) in (2..).zip(["one", "two", "three", "four"]) {
+        say(ada, &id, text, NOW + n).unwrap();
+    }
+    let carry = |from: &Replica, to: &Replica, now: u64| {
+        let file = from.bundle_conversations(&[id]).unwrap();
+        to.take_bundle(&file.into(), now).unwrap();
+    };
+    let far = || -> Vec<&str> {
+        let said = ada.conversation(&id, usize::MAX).unwrap();
+        said.iter().filter_map(|message| message.delivery).map(|far| far.name()).collect()
+    };
+    carry(ada, other, NOW + 10);
+    assert_eq!(far(), ["queued"; 4]);
+    let named = |text: &str| {
+        let said = other.conversation(&id, usize::MAX).unwrap();
+        said.into_iter().find(|message| message.text == Text::Here(text.into())).unwrap().id
+    };
+    let target = Some(named("three"));
+    let answer = DirectDraft { text: "so it is".into(), target, expires_after_ms: None };
+    other.say_directly(None, &id, &answer, NOW + 13).unwrap();
+    carry(other, ada, NOW + 14);
+    assert_eq!(far(), ["fetched", "fetched", "fetched", "queued"]);
+}
+
+#[test]
 fn a_file_carries_conversations_where_no_network_does() {
     let (mut network, ada, bob, line) = friends(160);
     network.disconnect(line);

@@ -65,8 +65,8 @@ records! {
         /// Why it is refused.
         why: Option<String>,
         /// Of an own one how far it is known to have come: `queued` (here alone), `stored` (on
-        /// another device of ours, or on a node that carries it), `fetched` (on a device of
-        /// somebody it is for) or `read` (he says so).
+        /// another device of ours, or on a node that carries it), `fetched` (a device of somebody it is for
+        /// showed that it knows of it, or he answered it) or `read` (he says so).
         delivery: Option<String>,
         /// Who says that he read it, of an own one.
         read_by: Vec<String>,
