@@ -47,7 +47,14 @@ impl Item {
 
 fn explain(app: &App, request: PrivacyExplain) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
-    let item = found(&replica, request.item.trim())?;
+    let text = request.item.trim();
+    if text.is_empty() {
+        let message = "nothing was named: say what to explain";
+        return Err(
+            ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic help privacy explain")
+        );
+    }
+    let item = found(&replica, text)?;
     let mut claims = Vec::new();
     for about in ABOUT {
         if about == "reader" {
@@ -134,7 +141,9 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
         return in_hub(replica, &of, Some(&channel));
     }
     match resolve::entry(replica, text) {
-        Ok(id) => return entry(replica, &id),
+        // A whole id is taken for that of an entry, whether there is one or not.
+        Ok(id) if replica.space_of_entry(&id)?.is_some() => return entry(replica, &id),
+        Ok(_) => {}
         Err(error) if error.code == ErrorKind::Ambiguous.code() => return Err(error),
         Err(_) => {}
     }
@@ -144,18 +153,40 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
     if let Ok(id) = hub::resolved(replica, text) {
         return in_hub(replica, &id, None);
     }
+    if let Some(view) = replica.conversations()?.iter().find(|view| view.id.to_string() == text) {
+        return conversation(replica, &view.id);
+    }
     if let Ok(account) = resolve::account(replica, Some(text)) {
-        return Ok(Item::new(Kind::Account, account));
+        return match is_known(replica, &account)? {
+            true => Ok(Item::new(Kind::Account, account)),
+            // It may be an account of which nothing is here, or anything else.
+            false => Err(unknown(text, &format!("mosaic privacy explain wall:{account}"))),
+        };
     }
     match dm::conversation(replica, text) {
         Ok(view) => conversation(replica, &view.id),
         Err(error) if error.code == ErrorKind::Ambiguous.code() => Err(error),
-        Err(_) => {
-            let message = format!("nothing here is called '{}'", text.escape_debug());
-            let error = ErrorRecord::new(ErrorKind::NotFound, message);
-            Err(error.with_hint("mosaic help privacy explain"))
+        Err(_) => Err(unknown(text, "mosaic help privacy explain")),
+    }
+}
+
+fn unknown(text: &str, hint: &str) -> ErrorRecord {
+    let message = format!("nothing here is called '{}'", text.escape_debug());
+    ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint)
+}
+
+/// Whether an id is that of an account, as far as is known here.
+fn is_known(replica: &Replica, account: &AccountId) -> Result<bool, ErrorRecord> {
+    if replica.authority(account)?.is_some() {
+        return Ok(true);
+    }
+    for list in [FOLLOWS, BLOCKS, MUTES] {
+        if replica.accounts_in(list)?.contains(account) {
+            return Ok(true);
         }
     }
+    let with = replica.conversations()?;
+    Ok(with.iter().any(|view| view.others.contains(account)))
 }
 
 /// What stands between the own account and somebody.
@@ -211,18 +242,25 @@ fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
 
 /// A message, reaction or operation of a hub.
 fn entry_of_hub(replica: &Replica, id: &ChangeId, place: &HubPlace) -> Result<Item, ErrorRecord> {
-    let private = replica.hub(&place.hub, |hub| hub.genesis().private)?;
-    let kind = match (private, place.channel, place.sealed) {
-        (true, Some(_), _) => Kind::PrivateHubMessage,
-        (true, None, _) => Kind::PrivateHub,
-        (false, Some(_), true) => Kind::PrivateMessage,
-        (false, None, true) => Kind::PrivateChannel,
-        (false, Some(_), false) => Kind::Message,
-        (false, None, false) => Kind::Hub,
+    let (private, about) = replica.hub(&place.hub, |hub| {
+        let closed = |channel: &ChangeId| hub.is_private(channel) == Some(true);
+        (hub.genesis().private, place.about.filter(closed))
+    })?;
+    let kind = match (private, place.channel) {
+        (true, None) if place.report => Kind::PrivateReport,
+        (false, None) if place.report => Kind::Report,
+        (true, Some(_)) => Kind::PrivateHubMessage,
+        (true, None) => Kind::PrivateHub,
+        (false, Some(_)) if place.sealed => Kind::PrivateMessage,
+        (false, None) if place.sealed || about.is_some() => Kind::PrivateChannel,
+        (false, Some(_)) => Kind::Message,
+        (false, None) => Kind::Hub,
     };
     let readers = match kind {
-        // An operation says of whom it is; of a channel that it names its readers are asked for.
-        Kind::PrivateHub => replica.access_to_channel(&place.hub, None)?,
+        // Of a channel that it is about its readers are asked for.
+        Kind::PrivateHub | Kind::PrivateChannel => {
+            replica.access_to_channel(&place.hub, about.as_ref())?
+        }
         _ => replica.access_to_private(id)?,
     };
     Ok(Item { readers, holders: replica.holders_of(id)?, ..Item::new(kind, id) })

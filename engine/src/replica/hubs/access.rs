@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId};
 use crate::hub::texts_of_hub;
-use crate::model::entry::Entry;
+use crate::model::entry::{Entry, HubAction};
 use crate::replica::{EngineError, Replica};
 use crate::seal::hint_of;
 
@@ -18,6 +18,10 @@ pub struct HubPlace {
     pub channel: Option<ChangeId>,
     /// It is sealed, or has sealed texts.
     pub sealed: bool,
+    /// The channel that an operation is about, or a message in it.
+    pub about: Option<ChangeId>,
+    /// It is a report to moderators.
+    pub report: bool,
 }
 
 impl Replica {
@@ -28,13 +32,55 @@ impl Replica {
     pub fn place_in_hub(&self, id: &ChangeId) -> Result<Option<HubPlace>, EngineError> {
         let Some((row, entry)) = self.entry(id)? else { return Ok(None) };
         let page = self.description(&mut self.lock(), &row.doc)?;
-        Ok(page.and_then(|page| {
-            let sealed = match &entry {
-                Entry::Hub(operation) => operation.texts.is_some(),
-                entry => matches!(entry, Entry::Private(_)),
-            };
-            Some(HubPlace { hub: page.space.hub()?, channel: page.channel_id(), sealed })
-        }))
+        let Some((hub, channel)) =
+            page.and_then(|page| Some((page.space.hub()?, page.channel_id())))
+        else {
+            return Ok(None);
+        };
+        let sealed = matches!(entry, Entry::Private(_));
+        let mut place = HubPlace { hub, channel, sealed, about: None, report: false };
+        if let Entry::Hub(operation) = &entry {
+            place.sealed = operation.texts.is_some();
+            place.report = matches!(operation.action, HubAction::Report(_));
+            place.about = self.channel_about(id, &operation.action)?;
+        }
+        Ok(Some(place))
+    }
+
+    /// The channel that an operation is about; of one that lifts or adopts another, that of the other.
+    fn channel_about(
+        &self,
+        id: &ChangeId,
+        action: &HubAction,
+    ) -> Result<Option<ChangeId>, EngineError> {
+        match action {
+            HubAction::Lift { operation } | HubAction::Adopt { operation } => {
+                match self.entry(operation)? {
+                    Some((_, Entry::Hub(other))) => self.channel_named(operation, &other.action),
+                    _ => Ok(None),
+                }
+            }
+            action => self.channel_named(id, action),
+        }
+    }
+
+    fn channel_named(
+        &self,
+        id: &ChangeId,
+        action: &HubAction,
+    ) -> Result<Option<ChangeId>, EngineError> {
+        match action {
+            HubAction::CreateChannel(_) => Ok(Some(*id)),
+            HubAction::ChangeChannel { channel, .. }
+            | HubAction::ChannelRules { channel, .. }
+            | HubAction::Pin { channel, .. } => Ok(Some(*channel)),
+            HubAction::Hide { entry } | HubAction::Purge { entry } => {
+                let Some(row) = self.entry_row(&entry.entry)? else { return Ok(None) };
+                let page = self.description(&mut self.lock(), &row.doc)?;
+                Ok(page.and_then(|page| page.channel_id()))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Accounts whose devices were given the key of what stands in a private channel, as far as is known

@@ -4,6 +4,7 @@
 mod channels;
 mod open;
 mod own;
+mod reports;
 mod sealed;
 
 use super::audiences::settle;

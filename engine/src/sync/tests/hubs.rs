@@ -43,7 +43,7 @@ fn start(name: &str) -> HubStart {
     }
 }
 
-fn say(
+pub(super) fn say(
     home: &Home,
     hub: &HubId,
     channel: &ChangeId,

@@ -5,12 +5,15 @@ use super::super::hubs::withheld;
 use super::*;
 use crate::hash::HubId;
 use crate::hub::texts_of_channel;
-use crate::model::entry::{ChannelChange, History, HubAction, Private, PrivateWhat, RoleRef, Who};
+use crate::model::entry::{
+    ChannelChange, EntryRef, History, HubAction, Private, PrivateWhat, RoleRef, Who,
+};
 use crate::replica::{MessageDraft, Sealing, Text};
 use crate::seal::TEXT_STEP_BYTES;
 
 const MESSAGE: &str = "canary-message-2c71";
 const TOPIC: &str = "canary-topic-8d05";
+const REASON: &str = "canary-reason-52ea";
 
 /// Who reads the channel, who is a member and does not, and who keeps the hub.
 const READER: usize = 1;
@@ -165,8 +168,16 @@ fn claim_newcomers_read_what_history_gives() {
 
 #[test]
 fn claim_keepers_see_who_and_when_in_channels() {
-    let board = board(95, History::FromJoin);
+    let mut board = board(95, History::FromJoin);
+    let noise = MessageDraft { text: "noise".into(), ..MessageDraft::default() };
+    let noise = board.replica(READER).say(None, &board.hub, &board.channel, noise, NOW + 64);
+    settle(&mut board.network);
+    let entry = EntryRef { account: board.accounts[READER], entry: noise.unwrap() };
+    let hide = HubAction::Hide { entry };
+    board.replica(0).hub_operation(&board.hub, hide, REASON, NOW + 65).unwrap();
+    settle(&mut board.network);
     for who in [MEMBER, KEEPER] {
+        assert!(board.holds(who, REASON), "why something was hidden");
         assert_eq!(board.shown(who).1, Some(Sealing::ToOthers));
         assert_eq!(board.topic(who), "");
         for text in [MESSAGE, TOPIC, "so it is", "👍", "board"] {

@@ -31,7 +31,8 @@ records! {
         /// Id of what was asked about; of an account for what is in a list or a profile.
         item: String,
         /// What it is: `post`, `limited_post`, `audience`, `direct_message`, `conversation`,
-        /// `draft`, `list`, `account`, `message` or `hub`.
+        /// `draft`, `list`, `account`, `message`, `hub`, `private_channel`, `private_message`,
+        /// `private_hub`, `private_hub_message`, `report` or `private_report`.
         kind: String,
         /// What the sentence is about: `reader`, `holder`, `holders_see`, `readers_see`,
         /// `strangers_see`, `deleting` or `thief`.
