@@ -34,6 +34,16 @@ pub enum DecodeError {
         /// The limit.
         max: u64,
     },
+    /// A text or byte string is longer than its limit.
+    #[error("{reading} has {bytes} bytes, limit {max}")]
+    TooLong {
+        /// What was being read.
+        reading: &'static str,
+        /// Bytes that it has.
+        bytes: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
     /// A varint used more bytes than needed, or more than 64 bits.
     #[error("varint of {reading} is not minimal")]
     Varint {
@@ -282,7 +292,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If too long or cut short.
     pub fn bytes(&mut self, max: usize, reading: &'static str) -> Result<&'a [u8], DecodeError> {
-        let count = self.count(max, reading)?;
+        let count = self.count(max, reading).map_err(|error| match error {
+            DecodeError::TooLarge { reading, value, max } => {
+                DecodeError::TooLong { reading, bytes: value, max }
+            }
+            error => error,
+        })?;
         self.take(count, reading)
     }
 

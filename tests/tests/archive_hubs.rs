@@ -83,6 +83,10 @@ fn lives_on(village: &Village, copy: &Home, same: bool) {
         assert!(listed.iter().any(|one| one["id"] == **hub), "{listed:?}");
     }
     assert_eq!(said(copy, &quay(ada, &own[0]), &account), ["by ada"]);
+    let waits = copy.run(&["hub", "channel", "list", &others[0]]);
+    assert_eq!(waits.code, 13, "{}", waits.err);
+    assert!(waits.err.contains("nothing of hub") && waits.err.contains("hint: mosaic sync"));
+    assert!(copy.ok(&["hub", "list"]).contains("(not here yet)"));
     let quays = [quay(bob, &others[0]), quay(bob, &others[1])];
     // Keys of what is sealed come once a device of bob has met this one.
     until("what was said is here", || {

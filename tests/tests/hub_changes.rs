@@ -1,6 +1,6 @@
 //! Changes of hubs, and what is said of those that are refused.
 
-use mosaic_tests::home::{Home, field};
+use mosaic_tests::home::{Home, field, until};
 
 fn create(home: &Home, name: &str, private: bool) -> String {
     let args = ["hub", "create", name, "--channel", "quay"];
@@ -21,6 +21,8 @@ fn what_is_changed_together_is_changed_whole_or_not_at_all() {
             "hub", "channel", "change", &quay, "--name", "pier", "--topic", &long, "--slow", "5s",
         ]);
         assert_eq!(refused.code, 2, "{}", refused.err);
+        assert!(refused.err.contains("topic has 1025 bytes, limit 1024"), "{}", refused.err);
+        assert!(refused.err.contains("hint: mosaic hub channel change --help"), "{}", refused.err);
         let channels = ada.json(&["hub", "channel", "list", &hub]);
         assert_eq!(channels[0]["name"], "quay", "private: {private}");
         assert_eq!(ada.json(&["hub", "mod", "log", &hub]).len(), before);
@@ -33,4 +35,122 @@ fn what_is_changed_together_is_changed_whole_or_not_at_all() {
         );
         assert_eq!(ada.json(&["hub", "mod", "log", &hub]).len(), before + 2);
     }
+}
+
+#[test]
+fn the_log_tells_what_was_changed_and_why() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let hub = create(&ada, "Nets", true);
+    let quay = format!("{hub}/quay");
+    let change = ["hub", "channel", "change", &quay, "--topic", "boats", "--archived", "true"];
+    ada.ok(&change);
+    ada.ok(&["hub", "channel", "change", &quay, "--topic", ""]);
+    ada.ok(&["hub", "channel", "readers", &quay, "--role", "everyone", "--history", "all"]);
+    let who = bob.account();
+    // Nobody is taken out of where he is not.
+    let kicked = ada.run(&["hub", "member", "kick", &hub, &who]);
+    assert_eq!(kicked.code, 13, "{}", kicked.err);
+    assert!(kicked.err.contains("is no member of this hub"), "{}", kicked.err);
+    ada.ok(&["hub", "member", "ban", &hub, &who]);
+    ada.ok(&["hub", "member", "unban", &hub, &who, "--reason", "a mistake"]);
+    let log = ada.json(&["hub", "mod", "log", &hub]);
+    let mut details: Vec<&str> = log
+        .iter()
+        .filter(|done| done["action"] == "change-channel")
+        .filter_map(|done| done["detail"].as_str())
+        .collect();
+    details.sort_unstable();
+    let readers = "read by everyone, history all";
+    assert_eq!(details, ["archived", readers, "topic: boats", "topic: none"]);
+    let lifted = log.iter().find(|done| done["action"] == "lift").unwrap();
+    assert_eq!(lifted["reason"], "a mistake");
+}
+
+#[test]
+fn nothing_is_called_as_what_does_not_open() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let hub = create(&ada, "Nets", true);
+    let (quay, sealed) = (format!("{hub}/quay"), format!("{hub}/(sealed)"));
+    for args in [
+        &["hub", "create", "(sealed)"][..],
+        &["hub", "channel", "create", &sealed],
+        &["hub", "channel", "change", &quay, "--name", "(sealed)"],
+        &["hub", "role", "create", &hub, "(sealed)"],
+    ] {
+        let refused = ada.run(args);
+        assert_eq!(refused.code, 2, "{args:?}: {}", refused.err);
+        assert!(refused.err.contains("a name that does not open"), "{}", refused.err);
+    }
+}
+
+#[test]
+fn who_may_not_is_told_why() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let hub = create(&ada, "Nets", false);
+    let node = ada.node();
+    ada.ok(&[
+        "hub",
+        "role",
+        "create",
+        &hub,
+        "crew",
+        "--rank",
+        "10",
+        "--allow",
+        "send,manage-channels",
+    ]);
+    ada.ok(&["hub", "channel", "create", &format!("{hub}/secret"), "--private", "--role", "crew"]);
+    bob.ok(&["hub", "join", &ada.ok(&["hub", "invite", &hub])]);
+    let channels = bob.json(&["hub", "channel", "list", &hub]);
+    let secret = channels.iter().find(|channel| channel["sealed"] == true).unwrap();
+    let id = field(secret, "id");
+    let said = |args: &[&str]| {
+        let refused = bob.run(args);
+        assert_eq!(refused.code, 4, "{args:?}: {}", refused.err);
+        refused.err
+    };
+    let send = said(&["hub", "send", &format!("{hub}/{id}"), "hello"]);
+    assert!(send.contains(&format!("in channel '{}'", &id[..8])), "{send}");
+    ada.ok(&["hub", "member", "grant", &hub, &bob.account(), "crew"]);
+    bob.sync(&node.ticket());
+    let den = format!("{hub}/den");
+    let create = said(&["hub", "channel", "create", &den, "--private", "--role", "crew"]);
+    assert!(create.contains("create-channel needs a rank above 10; yours is 10"), "{create}");
+    // Whose invitation is over, and who is banned.
+    ada.ok(&["hub", "member", "ban", &hub, &bob.account()]);
+    let banned = said(&["hub", "join", &ada.ok(&["hub", "invite", &hub])]);
+    assert!(banned.contains("you are banned from this hub"), "{banned}");
+    let cellar = self::create(&ada, "Cellar", true);
+    let ticket = ada.ok(&["hub", "invite", &cellar]);
+    let invite = field(&ada.json(&["hub", "invite", &cellar, "--list"])[0], "id");
+    ada.ok(&["hub", "invite", &cellar, "--close", &invite]);
+    let closed = bob.run(&["hub", "join", &ticket]);
+    assert!(closed.err.contains("the invitation is over"), "{}", closed.err);
+    node.stop();
+}
+
+#[test]
+fn of_messages_of_others_the_help_says_more() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let node = bob.node();
+    ada.ok(&["follow", &bob.account()]);
+    bob.ok(&["follow", &ada.account()]);
+    ada.sync(&node.ticket());
+    ada.ok(&["dm", "send", &bob.account(), "hello"]);
+    let mut read = Vec::new();
+    until("the message is there", || {
+        ada.sync(&node.ticket());
+        let listed = bob.json(&["dm", "list"]);
+        read = if listed.is_empty() { listed } else { bob.json(&["dm", "read", &ada.account()]) };
+        !read.is_empty()
+    });
+    let id = field(&read[0], "id");
+    let refused = bob.run(&["dm", "delete", &id]);
+    assert_eq!(refused.code, 4, "{}", refused.err);
+    assert!(refused.err.contains("hint: mosaic help dm delete"), "{}", refused.err);
+    node.stop();
 }

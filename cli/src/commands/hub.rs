@@ -23,13 +23,13 @@ use crate::render::short;
 pub(crate) enum Hub {
     /// Create a hub that you own
     Create {
-        /// Its name
+        /// Its name, at most 64 bytes
         #[arg(value_name = "NAME")]
         name: String,
         /// A channel that it begins with; default: general
         #[arg(long = "channel", value_name = "NAME")]
         channels: Vec<String>,
-        /// What it says about itself
+        /// What it says about itself, at most 1,024 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         about: String,
         /// Split it off from a hub: channels and roles as there, and nobody in it but you

@@ -12,7 +12,7 @@ pub(super) fn hub(hub: &Hub) -> View {
     let kept_for = if hub.private.0 { "its members" } else { "whoever asks" };
     Fields::default()
         .put("hub", Cell::Text(hub.id.clone()))
-        .put("name", name(&hub.name, hub.sealed.0))
+        .put("name", name_of(hub))
         .maybe("alias", hub.alias.clone().map(Cell::Name))
         .maybe("about", hub.about.clone().map(Cell::Text))
         .maybe("created", hub.created_at.clone().map(Cell::Time))
@@ -27,10 +27,19 @@ pub(super) fn hub(hub: &Hub) -> View {
         .view()
 }
 
-/// A name, or that it is sealed and the key is not here.
+/// What a hub is called, or that its beginning is not here.
+fn name_of(hub: &Hub) -> Cell {
+    match hub.standing.as_str() {
+        "unknown" if hub.name.is_empty() => Cell::Text("(not here yet)".to_owned()),
+        _ => name(&hub.name, hub.sealed.0),
+    }
+}
+
+/// A name, or that it is sealed and the key is not here. One that reads like that is told apart.
 fn name(name: &str, sealed: bool) -> Cell {
     match name {
         "" if sealed => Cell::Text("(sealed)".to_owned()),
+        "(sealed)" | "(not here yet)" => Cell::Name(format!("'{name}'")),
         name => Cell::Name(name.to_owned()),
     }
 }

@@ -29,6 +29,7 @@ mod page;
 mod polls;
 mod private;
 mod purges;
+mod refusals;
 mod reports;
 mod room;
 mod search;

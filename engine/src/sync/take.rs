@@ -337,7 +337,7 @@ fn decode(bytes: &Bytes, work: &Work) -> Result<Pack, Reason> {
     match (Pack::decode(bytes), work) {
         (Ok(pack @ Pack::Changes(_)), Work::Chains(..))
         | (Ok(pack @ Pack::Bodies(_)), Work::Bodies(_)) => Ok(pack),
-        (Err(DecodeError::TooLarge { .. }), _) => Err(Reason::Limit),
+        (Err(DecodeError::TooLarge { .. } | DecodeError::TooLong { .. }), _) => Err(Reason::Limit),
         (Ok(_) | Err(_), _) => Err(Reason::Malformed),
     }
 }

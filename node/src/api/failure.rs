@@ -73,6 +73,13 @@ impl From<EngineError> for ErrorRecord {
             EngineError::IdentityExists(_) => {
                 Self::new(ErrorKind::Conflict, message).with_hint("mosaic identity show")
             }
+            // It is listed, and its beginning is not here yet.
+            EngineError::NotFound { what: "hub", text } if text.len() == 64 => {
+                let short = text.get(..8).unwrap_or_default();
+                let message =
+                    format!("nothing of hub {short} is here yet: it comes from its members");
+                Self::new(ErrorKind::NotFound, message).with_hint("mosaic sync")
+            }
             EngineError::NotFound { what, .. } => {
                 Self::new(ErrorKind::NotFound, message).with_hint(list_of(what))
             }
@@ -128,6 +135,8 @@ fn list_of(what: &str) -> &'static str {
         "audience" => "mosaic audience list",
         "device" => "mosaic device list",
         "draft" => "mosaic draft list",
+        "hub" | "channel" | "role" => "mosaic hub list",
+        "conversation" => "mosaic dm list",
         "subscription" => "mosaic sub list",
         _ => "mosaic wall list",
     }

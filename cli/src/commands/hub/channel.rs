@@ -24,13 +24,13 @@ pub(crate) enum Channel {
     },
     /// Create a channel
     Create {
-        /// Hub, a slash, and the name
+        /// Hub, a slash, and the name, at most 64 bytes
         #[arg(value_name = "HUB/CHANNEL")]
         channel: String,
-        /// What it is about
+        /// What it is about, at most 1,024 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         topic: String,
-        /// The heading that it stands under
+        /// The heading that it stands under, at most 64 bytes
         #[arg(long, value_name = "NAME", default_value = "")]
         category: String,
         /// Only those write there who manage channels
@@ -74,7 +74,7 @@ pub(crate) enum Channel {
         /// Permissions that they lack there, with commas between
         #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',')]
         deny: Vec<String>,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -85,13 +85,13 @@ pub(crate) struct Change {
     /// Channel
     #[arg(value_name = "HUB/CHANNEL")]
     channel: String,
-    /// A new name
+    /// A new name, at most 64 bytes
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What it is about
+    /// What it is about, at most 1,024 bytes
     #[arg(long, value_name = "TEXT")]
     topic: Option<String>,
-    /// The heading that it stands under
+    /// The heading that it stands under, at most 64 bytes
     #[arg(long, value_name = "NAME")]
     category: Option<String>,
     /// Whether only those write there who manage channels: true or false

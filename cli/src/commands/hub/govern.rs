@@ -37,10 +37,10 @@ pub(crate) struct Set {
     /// Hub
     #[arg(value_name = "HUB")]
     hub: String,
-    /// A new name
+    /// A new name, at most 64 bytes
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What it says about itself
+    /// What it says about itself, at most 1,024 bytes
     #[arg(long, value_name = "TEXT")]
     about: Option<String>,
     /// Whether nobody can join, whatever ticket he has: true or false
@@ -49,7 +49,7 @@ pub(crate) struct Set {
     /// What nodes keep of each member, such as 64MB; 0 leaves it to them
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     member_quota: Option<u64>,
-    /// Why, for the log
+    /// Why, for the log; at most 256 bytes
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
 }
@@ -111,7 +111,7 @@ pub(crate) enum Member {
         /// Role; default: that of every member
         #[arg(value_name = "ROLE")]
         role: Option<String>,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -123,7 +123,7 @@ pub(crate) enum Member {
         /// Account id or @petname
         #[arg(value_name = "WHO")]
         who: String,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -141,7 +141,7 @@ pub(crate) enum Member {
         /// Ban as well who came in by his invitations, and by theirs
         #[arg(long)]
         with_invitees: bool,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -154,7 +154,7 @@ pub(crate) enum Member {
         /// All owners that it is to have: account ids or @petnames
         #[arg(value_name = "WHO", required = true)]
         owners: Vec<String>,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -166,6 +166,9 @@ pub(crate) enum Member {
         /// Account id or @petname
         #[arg(value_name = "WHO")]
         who: String,
+        /// Why, for the log; at most 256 bytes
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
     },
 }
 
@@ -183,7 +186,7 @@ pub(crate) enum Role {
         /// Hub
         #[arg(value_name = "HUB")]
         hub: String,
-        /// Its name
+        /// Its name, at most 64 bytes
         #[arg(value_name = "NAME")]
         name: String,
         /// How high it stands, 1 to 1000
@@ -202,7 +205,7 @@ pub(crate) enum Role {
         /// Role; everyone is that of every member
         #[arg(value_name = "ROLE")]
         role: String,
-        /// A new name
+        /// A new name, at most 64 bytes
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// All that its holders may do from now on, with commas between
@@ -234,7 +237,7 @@ pub(crate) enum Mod {
         /// Account id or @petname
         #[arg(value_name = "WHO")]
         who: String,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -246,7 +249,7 @@ pub(crate) enum Mod {
         /// Operation, as the log lists it
         #[arg(value_name = "ID")]
         id: String,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -258,7 +261,7 @@ pub(crate) enum Mod {
         /// Operation, as the log lists it
         #[arg(value_name = "ID")]
         id: String,
-        /// Why, for the log
+        /// Why, for the log; at most 256 bytes
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -306,7 +309,7 @@ pub(crate) struct Target {
     /// Messages; - reads ids from stdin
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
-    /// Why, for the log
+    /// Why, for the log; at most 256 bytes
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
 }
@@ -341,8 +344,8 @@ impl Member {
             Self::Owners { hub, owners, reason } => {
                 context.list(&HubOwners { hub, owners, reason }).await
             }
-            Self::Unban { hub, who } => {
-                context.answer(&MemberUnban { hub, who }, print, &said).await
+            Self::Unban { hub, who, reason } => {
+                context.answer(&MemberUnban { hub, who, reason }, print, &said).await
             }
         }
     }

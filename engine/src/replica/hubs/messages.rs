@@ -373,14 +373,16 @@ fn why_not(hub: &Hub, me: &AccountId, channel: &ChangeId, need: Permissions) -> 
     let Some(view) = channels.iter().find(|view| view.id == *channel) else {
         return EngineError::NotFound { what: "channel", text: channel.to_string() };
     };
+    // What has a sealed name goes by its id.
+    let name = if view.name.is_empty() { channel.short() } else { view.name.clone() };
     let why = if hub.is_banned(me) {
         "you are banned from this hub".to_owned()
     } else if hub.rank(me).is_none() {
         "you are no member of this hub: join it with an invitation".to_owned()
     } else if view.archived {
-        format!("channel '{}' is archived: nobody writes there any more", view.name)
+        format!("channel '{name}' is archived: nobody writes there any more")
     } else if view.read_only {
-        format!("channel '{}' is read-only for you", view.name)
+        format!("channel '{name}' is read-only for you")
     } else {
         let has = hub.permissions(me, Some(channel));
         let missing: Vec<&str> = Permissions::NAMES
@@ -388,7 +390,7 @@ fn why_not(hub: &Hub, me: &AccountId, channel: &ChangeId, need: Permissions) -> 
             .filter(|(bit, _)| need.contains(*bit) && !has.contains(*bit))
             .map(|(_, name)| *name)
             .collect();
-        format!("you lack a permission in channel '{}': {}", view.name, missing.join(", "))
+        format!("you lack a permission in channel '{name}': {}", missing.join(", "))
     };
     EngineError::Denied(why)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::refusals::{check_open, denied};
 use super::texts::TextKey;
 use super::{HUBS, KnownHub};
 use crate::change::value::Value;
@@ -405,7 +406,10 @@ impl Replica {
                 }
                 Ok(id)
             }
-            Some(Verdict::Void(why)) => Err(EngineError::Denied(denied(&action, why))),
+            Some(Verdict::Void(why)) => {
+                let known = self.known_hub(state, hub)?;
+                Err(EngineError::Denied(denied(&known, &me, &action, why)))
+            }
             Some(Verdict::Silent) if matches!(action, HubAction::Begin(_)) => Ok(id),
             Some(Verdict::Silent) | None => {
                 Err(EngineError::corrupt("an own operation of a hub was not placed"))
@@ -498,56 +502,5 @@ impl Replica {
         let edits = vec![(hub.to_string(), Some(Value::from("")))];
         self.edit_map(state, work, &description, &edits, now_ms)?;
         Ok(())
-    }
-}
-
-/// Refuses to take up an invitation that an honest program does not take up.
-fn check_open(
-    hub: &Hub,
-    me: &AccountId,
-    invite: &ChangeId,
-    now_ms: u64,
-) -> Result<(), EngineError> {
-    if hub.rank(me).is_some() {
-        return Err(EngineError::Denied("you are a member of this hub already".into()));
-    }
-    if hub.settings().joins_closed {
-        let why = "this hub lets nobody join at the moment; ask a moderator to let you in";
-        return Err(EngineError::Denied(why.into()));
-    }
-    let invitation = hub.invites().into_iter().find(|known| known.id == *invite);
-    match invitation.map(|known| known.expires_ms) {
-        Some(ends_ms) if ends_ms != 0 && now_ms > ends_ms => {
-            Err(EngineError::Denied("the invitation has expired; ask for another".into()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Why an operation of one's own would count for nothing, in words.
-fn denied(action: &HubAction, why: Why) -> String {
-    let what = action.name();
-    match why {
-        Why::NotAllowed => {
-            format!("you may not do this in this hub ({what}): no role of yours allows it")
-        }
-        Why::OutOfRank => format!("{what} needs a rank above the one it acts on; yours is not"),
-        Why::Removed { by } => {
-            format!("your role was taken from you by {}; {what} would not count", by.short())
-        }
-        Why::Undone { by } => {
-            format!("{} undid what you do here; {what} would not count", by.short())
-        }
-        Why::Unseen => format!("{what} names something that this hub does not have"),
-        Why::NotOwner => "only owners of the hub can change who owns it".to_owned(),
-        Why::Contested => "the owners said two things about who is to own the hub".to_owned(),
-        Why::NoInvite => "there is no such invitation in this hub".to_owned(),
-        Why::Bound => "the invitation is for another account".to_owned(),
-        Why::Proof => "the ticket does not fit the invitation; ask for another".to_owned(),
-        Why::Expired => "the invitation has expired; ask for another".to_owned(),
-        Why::Closed { by } => {
-            format!("the invitation was closed ({}); ask for another", by.short())
-        }
-        other => format!("{what} would not count: {}", other.name()),
     }
 }

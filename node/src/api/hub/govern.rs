@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use mosaic_engine::hash::{AccountId, ChangeId, HubId};
 use mosaic_engine::hub::{Record as Logged, RoleView, Verdict, Why};
-use mosaic_engine::model::entry::{EntryRef, HubAction, HubSetting, Rank, RoleRef, Who};
+use mosaic_engine::model::entry::{
+    ChannelChange, EntryRef, HubAction, HubSetting, Rank, Readers, RoleRef, Who,
+};
 use mosaic_engine::replica::Replica;
 
 use super::name;
@@ -32,14 +34,15 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let (hub, account) = member(&replica, &r.hub, &r.who)?;
         let role = name::role(&replica, &hub, r.role.as_deref())?;
         let id = replica.revoke_role(&hub, &account, role, &r.reason, clock::now_ms());
-        operation(&replica, &hub, &id.map_err(name::refused(hub))?)
+        operation(&replica, &hub, &id.map_err(name::refused(hub, "member revoke"))?)
     });
     let router = blocking::<MemberKick, _>(router, |app, r: MemberKick| {
         let replica = app.replica()?;
         let (hub, account) = member(&replica, &r.hub, &r.who)?;
+        check_member(&replica, &hub, &account)?;
         check_above(&replica, &hub, &account)?;
         let id = replica.kick(&hub, &account, &r.reason, clock::now_ms());
-        operation(&replica, &hub, &id.map_err(name::refused(hub))?)
+        operation(&replica, &hub, &id.map_err(name::refused(hub, "member kick"))?)
     });
     let router = blocking::<MemberBan, _>(router, ban);
     let router = blocking::<MemberUnban, _>(router, unban);
@@ -89,8 +92,9 @@ pub(super) fn act(
     action: HubAction,
     reason: &str,
 ) -> Result<Record, ErrorRecord> {
+    let command = name::command_of(&action);
     let id = replica.hub_operation(hub, action, reason, clock::now_ms());
-    operation(replica, hub, &id.map_err(name::refused(*hub))?)
+    operation(replica, hub, &id.map_err(name::refused(*hub, command))?)
 }
 
 /// As [`act`], several in one commit: all of them, or none.
@@ -100,8 +104,9 @@ pub(super) fn act_all(
     actions: Vec<HubAction>,
     reason: &str,
 ) -> Result<Vec<Record>, ErrorRecord> {
+    let command = actions.first().map_or("mod", name::command_of);
     let ids = replica.hub_operations(hub, actions, reason, clock::now_ms());
-    let ids = ids.map_err(name::refused(*hub))?;
+    let ids = ids.map_err(name::refused(*hub, command))?;
     ids.iter().map(|id| operation(replica, hub, id)).collect()
 }
 
@@ -182,7 +187,7 @@ fn define(app: &App, request: RoleCreate) -> Result<Record, ErrorRecord> {
     let permissions = name::parse_permissions(&request.allow)?;
     let action = HubAction::DefineRole { name: request.name, rank, permissions };
     let id = replica.hub_operation(&hub, action, "", clock::now_ms());
-    let id = id.map_err(name::refused(hub))?.to_string();
+    let id = id.map_err(name::refused(hub, "role create"))?.to_string();
     let all = roles(&replica, &hub)?;
     let made = all.into_iter().find(|role| matches!(role, Record::Role(role) if role.id == id));
     made.ok_or_else(|| ErrorRecord::new(ErrorKind::Error, "the role was not made"))
@@ -204,7 +209,9 @@ fn ban(app: &App, request: MemberBan) -> Result<Vec<Record>, ErrorRecord> {
         let done = replica.ban(&hub, &account, request.purge, &request.reason, now_ms);
         match done {
             Ok(id) => records.push(operation(&replica, &hub, &id)?),
-            Err(error) if records.is_empty() => return Err(name::refused(hub)(error)),
+            Err(error) if records.is_empty() => {
+                return Err(name::refused(hub, "member ban")(error));
+            }
             Err(error) => records.push(Record::Error(error.into())),
         }
     }
@@ -237,7 +244,7 @@ fn unban(app: &App, request: MemberUnban) -> Result<Vec<Record>, ErrorRecord> {
         return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
     }
     let lift = |operation| HubAction::Lift { operation };
-    act_all(&replica, &hub, removals.into_iter().map(lift).collect(), "")
+    act_all(&replica, &hub, removals.into_iter().map(lift).collect(), &request.reason)
 }
 
 /// The operations that are in force and do this to a message.
@@ -293,6 +300,16 @@ fn moderate(app: &App, request: ModerationAct) -> Result<Record, ErrorRecord> {
     })
 }
 
+/// Who is not in a hub is not taken out of it.
+fn check_member(replica: &Replica, hub: &HubId, account: &AccountId) -> Result<(), ErrorRecord> {
+    if replica.hub(hub, |known| known.rank(account))?.is_some() {
+        return Ok(());
+    }
+    let message = format!("{} is no member of this hub", account.short());
+    let hint = format!("mosaic hub member list {}", hub.short());
+    Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint))
+}
+
 /// What one does to equals and to those above would have no effect.
 fn check_above(replica: &Replica, hub: &HubId, author: &AccountId) -> Result<(), ErrorRecord> {
     let me = replica.account()?;
@@ -311,7 +328,7 @@ fn undo(app: &App, request: ModerationUndo) -> Result<Vec<Record>, ErrorRecord> 
     check_above(&replica, &hub, &account)?;
     let action = HubAction::Undo { account, keep: Vec::new() };
     let id = replica.hub_operation(&hub, action, &request.reason, clock::now_ms());
-    let id = id.map_err(name::refused(hub))?;
+    let id = id.map_err(name::refused(hub, "mod undo"))?;
     let mut records = vec![operation(&replica, &hub, &id)?];
     // What was dropped stays dropped, and what counts still was done by a higher rank.
     records.extend(replica.hub(&hub, |known| {
@@ -347,6 +364,8 @@ pub(super) fn found(replica: &Replica, hub: &HubId, text: &str) -> Result<Change
 
 fn logged(hub: &HubId, record: &Logged<'_>) -> Record {
     let (about, detail) = subject(record.action);
+    // What does not open says nothing.
+    let detail = detail.filter(|detail| !record.closed || !detail.ends_with(NOTHING));
     let (counts, rank, why) = match record.verdict {
         Verdict::Counts(rank) => {
             (true, Some(u64::from(rank.number())).filter(|_| rank != Rank::OWNER), None)
@@ -392,6 +411,34 @@ fn said(setting: &HubSetting) -> String {
     }
 }
 
+/// What a text is changed to that is taken away.
+const NOTHING: &str = ": none";
+
+/// What a change of a channel says.
+fn changed(change: &ChannelChange) -> String {
+    let text = |what: &str, text: &str| match text {
+        "" => format!("{what}{NOTHING}"),
+        text => format!("{what}: {text}"),
+    };
+    match change {
+        ChannelChange::Name(name) => text("name", name),
+        ChannelChange::Topic(topic) => text("topic", topic),
+        ChannelChange::Category(category) => text("category", category),
+        ChannelChange::ReadOnly(true) => "read-only".to_owned(),
+        ChannelChange::ReadOnly(false) => "not read-only".to_owned(),
+        ChannelChange::Archived(true) => "archived".to_owned(),
+        ChannelChange::Archived(false) => "not archived".to_owned(),
+        ChannelChange::SlowMs(0) => "not slow".to_owned(),
+        ChannelChange::SlowMs(ms) => format!("a message each {ms} ms"),
+        ChannelChange::Readers(Readers { roles, history }) => {
+            let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+            let of = if roles.is_empty() { "everyone".to_owned() } else { roles.join(" ") };
+            format!("read by {of}, history {}", history.name())
+        }
+        _ => "more than this version knows".to_owned(),
+    }
+}
+
 /// Whom or what an operation is about, and what else it says.
 fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
     match action {
@@ -409,8 +456,10 @@ fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
         HubAction::ExtendCut { removal: id, .. }
         | HubAction::Lift { operation: id }
         | HubAction::CloseInvite { invite: id }
-        | HubAction::Join { invite: id, .. }
-        | HubAction::ChangeChannel { channel: id, .. } => (Some(id.to_string()), None),
+        | HubAction::Join { invite: id, .. } => (Some(id.to_string()), None),
+        HubAction::ChangeChannel { channel, change } => {
+            (Some(channel.to_string()), Some(changed(change)))
+        }
         HubAction::ChannelRules { channel, who, allow, deny } => {
             let who = match who {
                 Who::Role(of) => role(of),

@@ -93,7 +93,8 @@ fn make(
         expires_ms,
         account,
     };
-    let invite = replica.hub_operation(&hub, action, "", now_ms).map_err(name::refused(hub))?;
+    let invite = replica.hub_operation(&hub, action, "", now_ms);
+    let invite = invite.map_err(name::refused(hub, "invite"))?;
     let texts = replica.invitation_keys(&hub)?;
     let ticket = HubTicket { hub, invite, seed, node, texts };
     Ok(Ticket {
@@ -146,7 +147,7 @@ fn close(app: &App, request: HubUninvite) -> Result<Record, ErrorRecord> {
     };
     let action = HubAction::CloseInvite { invite: *invite };
     let id = replica.hub_operation(&hub, action, "", clock::now_ms());
-    let id = id.map_err(name::refused(hub))?;
+    let id = id.map_err(name::refused(hub, "invite"))?;
     govern::operation(&replica, &hub, &id)
 }
 
@@ -270,7 +271,8 @@ fn enter(
     let (me, now_ms) = (replica.account()?, clock::now_ms());
     let member = match replica.hub(&hub, |hub| hub.rank(&me)) {
         Err(EngineError::NotFound { .. }) => {
-            let message = "the node that the ticket names does not keep this hub any more";
+            let message = "the node that the ticket names gives nothing of this hub: the invitation is \
+                           over or for somebody else, or the node keeps the hub no more";
             return Err(ErrorRecord::new(ErrorKind::Retry, message).with_hint(NEW_TICKET));
         }
         rank => rank?.is_some(),
@@ -278,7 +280,7 @@ fn enter(
     if !member {
         let key = key(seed)?;
         let joined = replica.join_hub(&Invitation { hub, invite, key: Some(&key), texts }, now_ms);
-        joined.map_err(name::refused(hub))?;
+        joined.map_err(name::refused(hub, "join"))?;
     }
     let known = replica.hubs()?.into_iter().find(|kept| kept.id == hub);
     let alias = alias.or(known.map(|kept| kept.alias)).unwrap_or_default();

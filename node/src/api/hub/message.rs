@@ -33,7 +33,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
         let hub = replica.message(&id)?.hub;
-        replica.edit(id, &r.text, clock::now_ms()).map_err(name::refused(hub))?;
+        replica.edit(id, &r.text, clock::now_ms()).map_err(name::refused(hub, "message edit"))?;
         shown(&replica, &id, false)
     });
     let router = blocking::<MessageDelete, _>(router, |app, r: MessageDelete| {
@@ -51,7 +51,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
             true => replica.unreact(id, &r.emoji, clock::now_ms()),
             false => replica.react(id, &r.emoji, clock::now_ms()).map(drop),
         };
-        done.map_err(name::refused(hub))?;
+        done.map_err(name::refused(hub, "message react"))?;
         shown(&replica, &id, false)
     });
     let router = blocking::<PollCreate, _>(router, ask);
@@ -60,7 +60,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
         let hub = replica.message(&id)?.hub;
-        replica.close_poll(id, clock::now_ms()).map_err(name::refused(hub))?;
+        replica.close_poll(id, clock::now_ms()).map_err(name::refused(hub, "poll close"))?;
         shown(&replica, &id, false)
     })
 }
@@ -91,7 +91,7 @@ fn send(app: &App, request: MessageSend) -> Result<Record, ErrorRecord> {
         claimed: None,
     };
     let id = replica.say(once.as_ref(), &hub, &channel, draft, clock::now_ms());
-    shown(&replica, &id.map_err(name::refused(hub))?, false)
+    shown(&replica, &id.map_err(name::refused(hub, "send"))?, false)
 }
 
 fn list(app: &App, request: MessageList) -> Result<Vec<Record>, ErrorRecord> {
@@ -149,7 +149,7 @@ fn ask(app: &App, request: PollCreate) -> Result<Record, ErrorRecord> {
     };
     let now_ms = clock::now_ms();
     let id = replica.ask(&hub, &channel, &request.text, kind, request.options, now_ms);
-    shown(&replica, &id.map_err(name::refused(hub))?, false)
+    shown(&replica, &id.map_err(name::refused(hub, "poll create"))?, false)
 }
 
 fn vote(app: &App, request: PollVote) -> Result<Record, ErrorRecord> {
@@ -173,7 +173,7 @@ fn vote(app: &App, request: PollVote) -> Result<Record, ErrorRecord> {
         };
         choices.push(u8::try_from(at).unwrap_or(u8::MAX));
     }
-    replica.vote(id, choices, clock::now_ms()).map_err(name::refused(hub))?;
+    replica.vote(id, choices, clock::now_ms()).map_err(name::refused(hub, "poll vote"))?;
     shown(&replica, &id, false)
 }
 

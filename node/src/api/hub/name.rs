@@ -2,10 +2,13 @@
 
 use mosaic_engine::hash::{ChangeId, HubId};
 use mosaic_engine::limits::HUB_NAME_BYTES_MAX;
-use mosaic_engine::model::entry::{Permissions, RoleRef};
+use mosaic_engine::model::entry::{HubAction, Permissions, RoleRef};
 use mosaic_engine::replica::{EngineError, Replica};
 
 use crate::api::types::{ErrorKind, ErrorRecord, is_hidden};
+
+/// What people are shown in place of a name that does not open.
+const SEALED: &str = "(sealed)";
 
 /// Refuses a name that would not stand in a list, or could not be typed as part of a path.
 pub(super) fn check(name: &str, what: &str) -> Result<(), ErrorRecord> {
@@ -17,6 +20,8 @@ pub(super) fn check(name: &str, what: &str) -> Result<(), ErrorRecord> {
         "it has a slash"
     } else if name.chars().any(is_hidden) {
         "it has characters that do not show"
+    } else if name == SEALED {
+        "it stands for a name that does not open"
     } else if name.len() >= 8 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
         "it looks like an id"
     } else {
@@ -165,13 +170,38 @@ pub(super) fn parse_permissions(names: &[String]) -> Result<Permissions, ErrorRe
     Ok(all)
 }
 
-/// A refusal of the hub, with the way to see what one may do there, or how it is asked for.
-pub(super) fn refused(hub: HubId) -> impl Fn(EngineError) -> ErrorRecord {
+/// A refusal of the hub, with the way to see what one may do there, or the command whose help
+/// says what it takes.
+pub(super) fn refused(hub: HubId, command: &str) -> impl Fn(EngineError) -> ErrorRecord {
     move |error| match error {
         EngineError::Denied(_) => {
             ErrorRecord::from(error).with_hint(format!("mosaic hub show {}", hub.short()))
         }
-        EngineError::Invalid(_) => ErrorRecord::from(error).with_hint("mosaic hub --help"),
+        EngineError::Invalid(_) => {
+            ErrorRecord::from(error).with_hint(format!("mosaic hub {command} --help"))
+        }
         other => other.into(),
+    }
+}
+
+/// The command, below `hub`, that writes an operation.
+pub(super) const fn command_of(action: &HubAction) -> &'static str {
+    match action {
+        HubAction::Grant { .. } => "member grant",
+        HubAction::Succession { .. } => "member owners",
+        HubAction::DefineRole { .. } => "role create",
+        HubAction::ChangeRole { .. } => "role change",
+        HubAction::CreateChannel(_) => "channel create",
+        HubAction::ChangeChannel { .. } => "channel change",
+        HubAction::ChannelRules { .. } => "channel rules",
+        HubAction::Set(_) => "mod set",
+        HubAction::Undo { .. } => "mod undo",
+        HubAction::Hide { .. } => "mod hide",
+        HubAction::Purge { .. } => "mod purge",
+        HubAction::Pin { .. } => "mod pin",
+        HubAction::Invite { .. } | HubAction::CloseInvite { .. } => "invite",
+        HubAction::Adopt { .. } => "mod adopt",
+        HubAction::Dismiss { .. } => "mod dismiss",
+        _ => "mod",
     }
 }

@@ -315,6 +315,8 @@ requests! { HUB_PATHS HUB_OPERATIONS;
         hub: String,
         /// Who.
         who: String,
+        /// Why, for the audit log; at most 256 bytes.
+        reason: String,
     }
     /// Answers the roles of a hub as `role`, the highest first.
     "/v1/role/list" any RoleList {
