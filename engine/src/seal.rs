@@ -37,7 +37,8 @@ mod rest;
 #[cfg(test)]
 pub(crate) use entry::seal_first_body;
 pub use entry::{
-    EPOCH_HINT_BYTES, SealForm, SealSalt, SealedEntry, SealedText, hint_of, open_body, seal_body,
+    Beside, EPOCH_HINT_BYTES, SealForm, SealSalt, SealedEntry, SealedText, hint_of, open_body,
+    seal_body,
 };
 pub use padding::{ENTRY_STEP_BYTES, TEXT_STEP_BYTES};
 #[cfg(test)]

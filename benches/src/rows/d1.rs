@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mosaic_engine::hash::{ChangeId, ConversationId, DocumentId, HubId};
-use mosaic_engine::model::entry::{ChannelFields, Entry, Permissions, Readers};
+use mosaic_engine::hash::{AccountId, ChangeId, ConversationId, DocumentId, HubId};
+use mosaic_engine::model::entry::{ChannelFields, Entry, Permissions, Readers, Who};
 use mosaic_engine::replica::{DirectDraft, HubStart, MessageDraft};
 
 use super::Context;
@@ -13,12 +13,23 @@ use crate::workload::author::Author;
 
 /// Texts of all lengths below it are written.
 const TEXT_BYTES: usize = 1024;
-/// Of a text that answers, and that may take one step more with what it answers.
-const ANSWER_BYTES: usize = TEXT_BYTES - 32;
+/// Members that a message mentions, at most.
+const MENTIONS: usize = 16;
+
+/// What messages say beside their texts.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    Nothing,
+    /// Each answers the one before.
+    Answers,
+    /// Each mentions 1 to [`MENTIONS`] members, as many in the clear.
+    Mentions,
+}
 
 pub(super) fn run(context: &Context) -> Row {
     context.say("texts of every length");
-    let measures = [false, true].into_iter().flat_map(|answers| added(context.seed, answers));
+    let all = [Beside::Nothing, Beside::Answers, Beside::Mentions];
+    let measures = all.into_iter().flat_map(|beside| added(context.seed, beside));
     Row {
         name: "D1".into(),
         title: "What sealing adds to a message".into(),
@@ -32,7 +43,7 @@ pub(super) fn run(context: &Context) -> Row {
     }
 }
 
-fn added(seed: u64, answers: bool) -> Vec<Measure> {
+fn added(seed: u64, beside: Beside) -> Vec<Measure> {
     let author = Author::new(seed, 0);
     let mut other = Author::new(seed, 1);
     let log = other.parcel();
@@ -47,22 +58,29 @@ fn added(seed: u64, answers: bool) -> Vec<Measure> {
         ("audience", Lane::Audience(audience)),
     ];
     let mut measures = Vec::new();
-    for (name, lane) in lanes.into_iter().filter(|(name, _)| !answers || *name != "audience") {
+    let takes = |lane: Lane| match beside {
+        Beside::Nothing => true,
+        Beside::Answers => !matches!(lane, Lane::Audience(_)),
+        Beside::Mentions => matches!(lane, Lane::Channel(..)),
+    };
+    for (name, lane) in lanes.into_iter().filter(|(_, lane)| takes(*lane)) {
         let mut clear = Writing::of(&author, Lane::Channel(hub, open));
         let mut sealed = Writing::of(&author, lane);
-        for bytes in 1..if answers { ANSWER_BYTES } else { TEXT_BYTES } {
-            clear.write(bytes, answers);
-            sealed.write(bytes, answers);
+        for bytes in 1..TEXT_BYTES {
+            clear.write(bytes, beside);
+            sealed.write(bytes, beside);
         }
         let (sealed, clear) = (sealed.sizes(), clear.sizes());
         let added: Vec<u64> =
             sealed.iter().zip(&clear).map(|(after, before)| after - before).collect();
         let most = added.iter().copied().max().unwrap_or(0);
         let (all, count) = (added.iter().sum::<u64>(), added.len());
-        let case = match answers {
-            false => format!("{name}, texts of 1 to {} bytes", TEXT_BYTES - 1),
-            true => format!("{name}, answers of 1 to {} bytes", ANSWER_BYTES - 1),
+        let what = match beside {
+            Beside::Nothing => "texts",
+            Beside::Answers => "answers",
+            Beside::Mentions => "texts that mention 1 to 16 members,",
         };
+        let case = format!("{name}, {what} of 1 to {} bytes", TEXT_BYTES - 1);
         measures.extend([
             Measure::exact(&case, "bytes more than in the clear, at most", "B", most).at_most(80.0),
             Measure::exact(&case, "bytes more than in the clear, of all", "B", all),
@@ -123,10 +141,12 @@ impl<'a> Writing<'a> {
     }
 
     /// Writes a text of so many bytes, after others at the beginning of a page.
-    fn write(&mut self, bytes: usize, answers: bool) {
+    fn write(&mut self, bytes: usize, beside: Beside) {
+        let answers = beside == Beside::Answers;
+        let people = if beside == Beside::Mentions { bytes % MENTIONS + 1 } else { 0 };
         loop {
             let target = self.last.filter(|_| answers);
-            let id = self.say("x".repeat(bytes), target);
+            let id = self.say("x".repeat(bytes), target, people);
             self.last = Some(id);
             let (_, chain, n) = self.author.replica.place_of(&id).expect("a place");
             if n >= FIRST && target.is_some() == answers {
@@ -135,7 +155,7 @@ impl<'a> Writing<'a> {
         }
     }
 
-    fn say(&self, text: String, target: Option<ChangeId>) -> ChangeId {
+    fn say(&self, text: String, target: Option<ChangeId>, people: usize) -> ChangeId {
         let (replica, now_ms) = (&self.author.replica, TIME_MS + 1_000);
         let id = match &self.lane {
             Lane::Direct(id) => {
@@ -143,7 +163,9 @@ impl<'a> Writing<'a> {
                 replica.say_directly(None, id, &draft, now_ms)
             }
             Lane::Channel(hub, channel) => {
-                let draft = MessageDraft { text, target, ..MessageDraft::default() };
+                let account = |n| Who::Account(AccountId::from_bytes([n as u8; 32]));
+                let mentions = (0..people).map(account).collect();
+                let draft = MessageDraft { text, target, mentions, ..MessageDraft::default() };
                 replica.say(None, hub, channel, draft, now_ms)
             }
             Lane::Audience(id) => replica.post_to(None, id, &text, now_ms),

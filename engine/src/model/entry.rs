@@ -6,7 +6,7 @@ pub use self::hub::{
     OpenedTexts, Permissions, Rank, Readers, Report, ReportSubject, RoleRef, SealedReport, Who,
 };
 pub use self::message::{Claimed, Message, Poll, PollKind};
-pub use self::private::{Private, PrivateWhat, Said};
+pub use self::private::{Private, PrivateWhat, Said, with_mentions, without_mentions};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::TextLabel;
 use crate::hash::{

@@ -40,6 +40,7 @@ pub use self::access::SealedAccess;
 pub(in crate::replica) use self::age::KeyUse;
 use self::age::{Ages, Sealings};
 pub use self::audience::{AUDIENCE_FOLLOWERS, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView};
+pub(in crate::replica) use self::body::OpenedText;
 pub use self::bundle::{BUNDLE_BYTES_MAX, BundleReceipt};
 pub(in crate::replica) use self::epochs::{Devices, Hints};
 use self::expiry::Asides;

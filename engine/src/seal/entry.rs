@@ -217,8 +217,19 @@ fn entry_key(key: &EpochKey, place: &SealPlace, salt: &SealSalt) -> Zeroizing<[u
 pub struct SealedText {
     /// The text.
     pub text: Vec<u8>,
-    /// The message that it answers, where the body says so and not its entry.
-    pub answers: Option<ChangeId>,
+    /// What it says beside it, in place of its entry.
+    pub beside: Beside,
+}
+
+/// What a sealed body says beside its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing.
+    Nothing,
+    /// The message that it answers.
+    Answers(ChangeId),
+    /// Whom it mentions: the text begins with that.
+    Mentions,
 }
 
 /// Seals a body of a document, in the second form: `salt 16 ‖ ChaCha20` of it padded, with a key that
@@ -232,13 +243,14 @@ pub fn seal_body(
     key: &EpochKey,
     place: (&SpaceId, &DocumentId),
     text: &[u8],
-    answers: Option<&ChangeId>,
+    beside: &Beside,
     entropy: &dyn Entropy,
 ) -> Result<Vec<u8>, SealError> {
     let salt: [u8; BODY_SALT_BYTES] = random(entropy);
-    let mut body = match answers {
-        None => Padded::Text.pad(text),
-        Some(target) => Padded::Answer.pad(&[text, target.as_bytes()].concat()),
+    let mut body = match beside {
+        Beside::Nothing => Padded::Text.pad(text),
+        Beside::Answers(target) => Padded::Answer.pad(&[text, target.as_bytes()].concat()),
+        Beside::Mentions => Padded::Mentions.pad(text),
     };
     run_stream(&body_key("mosaic body key 2", key, place, &salt), &mut body)
         .ok_or(SealError::Size { len: text.len() })?;
@@ -265,7 +277,7 @@ pub fn open_body(
                 .decrypt(&XNonce::from([0; NONCE_LEN]), payload)
                 .map_err(|_| SealError::Open)?;
             let text = Padded::Text.strip(padded).ok_or(SealError::Open)?;
-            return Ok(SealedText { text, answers: None });
+            return Ok(SealedText { text, beside: Beside::Nothing });
         }
         SealForm::Second => {
             let mut padded = ciphertext.to_vec();
@@ -276,13 +288,16 @@ pub fn open_body(
     };
     let kind = Padded::of_text(&padded);
     let mut text = kind.strip(padded).ok_or(SealError::Open)?;
-    let mut answers = None;
-    if kind == Padded::Answer {
-        let target = *text.last_chunk::<32>().ok_or(SealError::Open)?;
-        answers = Some(ChangeId::from_bytes(target));
-        text.truncate(text.len().saturating_sub(target.len()));
-    }
-    Ok(SealedText { text, answers })
+    let beside = match kind {
+        Padded::Answer => {
+            let target = *text.last_chunk::<32>().ok_or(SealError::Open)?;
+            text.truncate(text.len().saturating_sub(target.len()));
+            Beside::Answers(ChangeId::from_bytes(target))
+        }
+        Padded::Mentions => Beside::Mentions,
+        _ => Beside::Nothing,
+    };
+    Ok(SealedText { text, beside })
 }
 
 /// Seals a body as it was done in the first form.

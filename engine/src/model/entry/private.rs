@@ -132,7 +132,8 @@ impl PrivateWhat {
 /// What a sealed entry of a private channel says besides its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// Of a message: whom it mentions; at most [`PRIVATE_MENTIONS_MAX`], rising.
+    /// Of a message: whom it mentions; at most [`PRIVATE_MENTIONS_MAX`], rising. What is written now
+    /// says it before its text, by [`with_mentions`], so that nobody else sees which messages do.
     Message {
         /// Whom.
         mentions: Vec<Who>,
@@ -212,6 +213,32 @@ impl Said {
             value => return Err(DecodeError::Unknown { reading: "kind of what is said", value }),
         })
     }
+}
+
+/// Puts before a text whom it mentions, as many as [`PRIVATE_MENTIONS_MAX`] and at least one, rising:
+/// their count, each, the text.
+#[must_use]
+pub fn with_mentions(mentions: &[Who], text: &str) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.varint(mentions.len() as u64);
+    for who in mentions {
+        write_who(&mut w, who);
+    }
+    w.raw(text.as_bytes());
+    w.finish()
+}
+
+/// Takes from a text whom it mentions.
+///
+/// # Errors
+/// If it mentions nobody, or it is not what [`with_mentions`] makes.
+pub fn without_mentions(bytes: &[u8]) -> Result<(Vec<Who>, &[u8]), DecodeError> {
+    let mut r = Reader::new(bytes);
+    let mentions = read_mentions(&mut r, PRIVATE_MENTIONS_MAX)?;
+    if mentions.is_empty() {
+        return Err(DecodeError::Rule("a text that says whom it mentions, and names nobody"));
+    }
+    Ok((mentions, r.rest()))
 }
 
 /// Appends the fields of an entry of a private channel.

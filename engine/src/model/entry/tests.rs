@@ -173,6 +173,15 @@ fn what_is_said_has_one_form() {
     assert_eq!(Said::decode(&[1, 0], first, &message), Ok(nobody));
     assert_eq!(Said::decode(&[], second, &edit), Ok(Said::Edit));
     assert_eq!(Said::decode(&[3], first, &edit), Ok(Said::Edit));
+    let everybody = vec![Who::Role(RoleRef::Everyone)];
+    let said = with_mentions(&everybody, "hi");
+    assert_eq!(said, b"\x01\x00hi");
+    assert_eq!(without_mentions(&said), Ok((everybody, &b"hi"[..])));
+    let account = [&[2][..], &[9; 32]].concat();
+    let most = [&[17][..], &account].concat();
+    for bytes in [&[][..], &[0], b"\x00hi", &[2, 0, 0], &[1], &[1, 3], &[0x81, 0], &most] {
+        assert!(without_mentions(bytes).is_err(), "{bytes:?}");
+    }
     for (bytes, form, what) in [
         (&[][..], first, &message),
         (&[1, 0], second, &message),

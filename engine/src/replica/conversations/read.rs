@@ -406,9 +406,11 @@ impl Replica {
         }
         if let Some(body) = opened.bodies.first() {
             let place = (space, &opened.key.doc);
-            let (text, answers) = self.open_message(place, (body, opened.form), key)?;
-            message.text = text;
-            message.target = message.target.or(answers);
+            let said = self.open_message(place, (body, opened.form), key)?;
+            // Nobody is mentioned in a conversation.
+            let fits = said.mentions.is_empty();
+            message.text = if fits { said.text } else { Text::Damaged };
+            message.target = message.target.or(said.answers);
         }
         if let Some((edit, key)) = reading.edits.get(&(opened.id, opened.account)) {
             message.edited_ms = Some(edit.time_ms);

@@ -13,12 +13,14 @@ use crate::limits::{
     CONVERSATION_MEMBERS_MAX, CUT_ITEMS_MAX, HUB_NAME_BYTES_MAX, SEALED_BYTES_MAX,
     SEALED_TEXT_BYTES_MAX,
 };
-use crate::model::entry::{BodyRef, ConversationGenesis, Entry, Membership, Sealed, Spoken, Tip};
+use crate::model::entry::{
+    BodyRef, ConversationGenesis, Entry, Membership, Sealed, Spoken, Tip, Who, with_mentions,
+};
 use crate::replica::accounts::tip;
 use crate::replica::bodies::check_body;
 use crate::replica::withdrawals::expires;
 use crate::replica::{EngineError, Once, Replica, State, Work};
-use crate::seal::{EpochKey, SealPlace, SealedEntry, seal_body};
+use crate::seal::{Beside, EpochKey, SealPlace, SealedEntry, seal_body};
 
 /// Room that is made for a sealed entry.
 const ROOM_BYTES: usize = SEALED_BYTES_MAX + 256;
@@ -295,7 +297,9 @@ impl Replica {
         };
         let bodies = match text {
             None => Vec::new(),
-            Some((text, _)) => vec![self.put_sealed_body(work, &key, &page, (text, answers))?],
+            Some((text, _)) => {
+                vec![self.put_sealed_body(work, &key, &page, (text, answers, &[]))?]
+            }
         };
         let (chain_key, chain) = self.own_chain(state, &page)?;
         let place = SealPlace {
@@ -317,7 +321,7 @@ impl Replica {
         work: &mut Work,
         key: &EpochKey,
         page: &Description,
-        (text, answers): (&str, Option<&ChangeId>),
+        (text, answers, mentions): (&str, Option<&ChangeId>, &[Who]),
     ) -> Result<BodyRef, EngineError> {
         if text.len() > SEALED_TEXT_BYTES_MAX {
             let length = text.len();
@@ -325,7 +329,16 @@ impl Replica {
             return Err(EngineError::Invalid(message));
         }
         let (space, doc) = (page.space.id(), page.id());
-        let blob = seal_body(key, (&space, &doc), text.as_bytes(), answers, &*self.entropy)
+        let plain = match mentions {
+            [] => text.as_bytes().to_vec(),
+            _ => with_mentions(mentions, text),
+        };
+        let beside = match (answers, mentions) {
+            (Some(target), _) => Beside::Answers(*target),
+            (None, []) => Beside::Nothing,
+            (None, _) => Beside::Mentions,
+        };
+        let blob = seal_body(key, (&space, &doc), &plain, &beside, &*self.entropy)
             .map_err(|error| EngineError::Invalid(error.to_string()))?;
         check_body(blob.get(crate::limits::BODY_SALT_BYTES..).unwrap_or_default())?;
         let body = BodyRef { hash: BlobHash::of(&blob), size: blob.len() as u64 };

@@ -324,12 +324,15 @@ impl Replica {
             Entry::Poll(poll) => view.text = self.text(&poll.body, &row.doc)?,
             Entry::Private(private) => {
                 let said = self.said(state, reading, page, (row, private))?;
-                match self.private_text(page, private, &said)? {
-                    Ok(text) => view.text = text,
-                    Err(why) => view.sealed = Some(why),
+                if let Ok((Said::Message { mentions }, _)) = &said {
+                    view.mentions.clone_from(mentions);
                 }
-                if let Ok((Said::Message { mentions }, _)) = said {
-                    view.mentions = mentions;
+                match self.private_text(page, private, &said)? {
+                    Ok(opened) => {
+                        view.text = opened.text;
+                        view.mentions.extend(opened.mentions);
+                    }
+                    Err(why) => view.sealed = Some(why),
                 }
             }
             _ => {}
@@ -369,7 +372,7 @@ impl Replica {
                     match self.private_text(&description, private, &said)? {
                         // What does not open counts for nothing, in its own place.
                         Err(Sealing::Refused(_)) => continue,
-                        Ok(text) => (view.text, view.sealed) = (text, None),
+                        Ok(opened) => (view.text, view.sealed) = (opened.text, None),
                         Err(why) => (view.text, view.sealed) = (Text::Missing, Some(why)),
                     }
                     view.edited_ms = Some(by.time_ms);

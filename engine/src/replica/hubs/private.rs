@@ -13,8 +13,8 @@ use crate::hub::{ContentStanding, Hub};
 use crate::limits::{CHANNEL_DEVICES_MAX, PRIVATE_MENTIONS_MAX, SEALED_BYTES_MAX};
 use crate::model::entry::{Entry, Permissions, Private, PrivateWhat, Said};
 use crate::replica::conversations::{
-    Circle, Closed, Devices, Hints, KeyUse, Keys, Member, OTHER_KEY, Talk, asked_under, note_epoch,
-    open_with,
+    Circle, Closed, Devices, Hints, KeyUse, Keys, Member, OTHER_KEY, OpenedText, Talk, asked_under,
+    note_epoch, open_with,
 };
 use crate::replica::{EngineError, Replica, State, Text, Work};
 use crate::seal::{EpochKey, SealPlace, SealedEntry};
@@ -213,24 +213,28 @@ impl Replica {
             }
         };
         self.say_seen(state, work, hub, &page, now_ms)?;
+        let (mentions, said) = match &plain.said {
+            // Whom it mentions stands with its text, so that who carries it cannot tell that it does.
+            Said::Message { mentions } => (mentions.as_slice(), Vec::new()),
+            said => (&[][..], said.encode()),
+        };
         let what = match (plain.what, plain.text) {
             (PlainWhat::Reaction(target), _) => PrivateWhat::Reaction { target },
             (PlainWhat::Message(target), text) => {
-                let text = (text.unwrap_or_default(), None);
+                let text = (text.unwrap_or_default(), None, mentions);
                 let body = self.put_sealed_body(work, &key, &page, text)?;
                 PrivateWhat::Message { target, body }
             }
             (PlainWhat::Edit(target), text) => {
-                let text = (text.unwrap_or_default(), None);
+                let text = (text.unwrap_or_default(), None, &[][..]);
                 let body = self.put_sealed_body(work, &key, &page, text)?;
                 PrivateWhat::Edit { target, body }
             }
         };
         let (chain_key, chain) = self.own_chain(state, &page)?;
         let place = place_of(&page, chain_key, chain.held + 1);
-        let entry =
-            SealedEntry::seal(&key, &place, &what.header(), &plain.said.encode(), &*self.entropy)
-                .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let entry = SealedEntry::seal(&key, &place, &what.header(), &said, &*self.entropy)
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
         let entry = Entry::Private(Box::new(Private { what, entry }));
         self.check_hub_room(state, hub, &entry)?;
         self.append(state, work, &page, entry, now_ms)
@@ -245,6 +249,18 @@ impl Replica {
         now_ms: u64,
         make: impl FnOnce(&SealPlace) -> Entry,
     ) -> ChangeId {
+        self.forge_with_texts(hub, channel, now_ms, |place| (make(place), Vec::new()))
+    }
+
+    /// As [`Replica::forge_in_channel`], with the bytes of bodies.
+    #[cfg(test)]
+    pub(crate) fn forge_with_texts(
+        &self,
+        hub: &HubId,
+        channel: &ChangeId,
+        now_ms: u64,
+        make: impl FnOnce(&SealPlace) -> (Entry, Vec<bytes::Bytes>),
+    ) -> ChangeId {
         let me = self.account().unwrap();
         let mut state = self.lock();
         let mut work = Work::default();
@@ -255,7 +271,9 @@ impl Replica {
         }
         self.say_seen(&mut state, &mut work, hub, &page, now_ms).unwrap();
         let (key, chain) = self.own_chain(&mut state, &page).unwrap();
-        let entry = make(&place_of(&page, key, chain.held + 1));
+        let (entry, texts) = make(&place_of(&page, key, chain.held + 1));
+        work.arriving
+            .extend(texts.into_iter().map(|text| (crate::hash::BlobHash::of(&text), text)));
         let id = self.append(&mut state, &mut work, &page, entry, now_ms).unwrap();
         self.finish(state, work).unwrap();
         id
@@ -318,28 +336,33 @@ impl Replica {
         }
     }
 
-    /// Of a sealed message or edit, whether it opens, and its text.
+    /// Of a sealed message or edit, whether it opens, its text, and whom that mentions.
     pub(super) fn private_text(
         &self,
         page: &Description,
         private: &Private,
         said: &Result<(Said, EpochKey), Sealing>,
-    ) -> Result<Result<Text, Sealing>, EngineError> {
-        let Some(body) = private.what.body() else { return Ok(Ok(Text::Missing)) };
+    ) -> Result<Result<OpenedText, Sealing>, EngineError> {
+        let Some(body) = private.what.body() else { return Ok(Ok(Text::Missing.into())) };
         let key = match said {
             Ok((_, key)) => key,
             Err(why) => {
                 // That a text was withdrawn everybody sees.
                 let deleted = self.text_state(&body, &page.id())? == Text::Deleted;
-                return Ok(if deleted { Ok(Text::Deleted) } else { Err(*why) });
+                return Ok(if deleted { Ok(Text::Deleted.into()) } else { Err(*why) });
             }
         };
         let place = (&page.space.id(), &page.id());
-        let text = self.open_text(place, (&body, private.entry.form()), key)?;
-        Ok(match text {
-            Text::Damaged => Err(Sealing::Refused("its text is not what was sealed")),
-            text => Ok(text),
-        })
+        let opened = self.open_message(place, (&body, private.entry.form()), key)?;
+        let may_mention = match said {
+            // What it mentions is said in one place.
+            Ok((Said::Message { mentions }, _)) => mentions.is_empty(),
+            _ => false,
+        };
+        let fits = opened.text != Text::Damaged
+            && opened.answers.is_none()
+            && (may_mention || opened.mentions.is_empty());
+        Ok(if fits { Ok(opened) } else { Err(Sealing::Refused("its text is not what was sealed")) })
     }
 
     /// What there is of a body, without its text.

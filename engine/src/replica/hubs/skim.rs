@@ -141,7 +141,11 @@ impl Replica {
     ) -> Result<bool, EngineError> {
         let Some((row, Entry::Private(private))) = self.entry(id)? else { return Ok(false) };
         let said = self.said(state, &mut skimming.reading, page, (&row, &private))?;
-        let Ok((Said::Message { mentions }, _)) = said else { return Ok(false) };
+        let Ok((Said::Message { mentions }, _)) = &said else { return Ok(false) };
+        let mentions = match self.private_text(page, &private, &said)? {
+            Ok(opened) if mentions.is_empty() => opened.mentions,
+            _ => mentions.clone(),
+        };
         Ok(mentions.iter().any(|who| skimming.skimmed.named.contains(who)))
     }
 

@@ -116,7 +116,8 @@ fn entries_are_frozen_in_both_forms() {
     );
     let doc = (&place.space, &place.chain.doc);
     let target = ChangeId::from_bytes([9; 32]);
-    let body = seal_body(&key, doc, b"yes", Some(&target), &SeededEntropy::new(1)).unwrap();
+    let beside = Beside::Answers(target);
+    let body = seal_body(&key, doc, b"yes", &beside, &SeededEntropy::new(1)).unwrap();
     assert_eq!(
         hex(&body),
         "854e95a0fb1b15079c60940d286395d293223f1b7962e3e5485796dff2a84e74\
@@ -134,8 +135,9 @@ fn bodies_are_frozen_in_both_forms() {
     let key = EpochKey::from_bytes([7; 32]);
     let (space, doc) = (SpaceId::from_bytes([1; 32]), DocumentId::from_bytes([2; 32]));
     let parts: [&[u8]; 4] = [&[7; 32], &[1; 32], &[2; 32], &[8; 16]];
-    let (mut text, mut answer) = ([0; 32], [0; 64]);
+    let (mut text, mut answer, mut mentions) = ([0; 32], [0; 64], [0; 32]);
     text[..5].copy_from_slice(b"text\x80");
+    mentions[..5].copy_from_slice(b"text\x82");
     answer[..4].copy_from_slice(b"text");
     answer[4..36].fill(9);
     answer[36] = 0x81;
@@ -146,15 +148,16 @@ fn bodies_are_frozen_in_both_forms() {
         ChaCha20::new((&key).into(), &[0; 12].into()).apply_keystream(&mut bytes);
         bytes
     };
-    let target = Some(ChangeId::from_bytes([9; 32]));
-    for (form, ciphertext, answers) in [
-        (SealForm::First, first.unwrap(), None),
-        (SealForm::Second, stream(text.to_vec()), None),
-        (SealForm::Second, stream(answer.to_vec()), target),
+    let target = ChangeId::from_bytes([9; 32]);
+    for (form, ciphertext, beside) in [
+        (SealForm::First, first.unwrap(), Beside::Nothing),
+        (SealForm::Second, stream(text.to_vec()), Beside::Nothing),
+        (SealForm::Second, stream(answer.to_vec()), Beside::Answers(target)),
+        (SealForm::Second, stream(mentions.to_vec()), Beside::Mentions),
     ] {
         let sealed = [&[8; 16][..], &ciphertext].concat();
         let opened = open_body(&key, (&space, &doc), form, &sealed).unwrap();
-        assert_eq!(opened, SealedText { text: b"text".to_vec(), answers });
+        assert_eq!(opened, SealedText { text: b"text".to_vec(), beside });
     }
 }
 
@@ -168,7 +171,9 @@ fn bodies_open_in_their_document_only() {
         let text = [b'x'; 70];
         let sealed = match form {
             SealForm::First => seal_first_body(&key, (&space, &doc), &text, &entropy),
-            SealForm::Second => seal_body(&key, (&space, &doc), &text, None, &entropy).unwrap(),
+            SealForm::Second => {
+                seal_body(&key, (&space, &doc), &text, &Beside::Nothing, &entropy).unwrap()
+            }
         };
         let open = |key: &EpochKey, space, doc, sealed: &[u8]| {
             open_body(key, (space, doc), form, sealed).map(|opened| opened.text)
@@ -191,7 +196,10 @@ fn bodies_open_in_their_document_only() {
         assert_eq!(opened.is_ok(), form == SealForm::Second);
         assert_ne!(opened.ok(), Some(text.to_vec()));
     }
-    let size = |len| seal_body(&key, (&space, &doc), &vec![0; len], None, &entropy).unwrap().len();
+    let size = |len| {
+        let text = vec![0; len];
+        seal_body(&key, (&space, &doc), &text, &Beside::Nothing, &entropy).unwrap().len()
+    };
     assert_eq!((size(0), size(31), size(32), size(1023)), (48, 48, 80, 1040));
 }
 
@@ -203,10 +211,10 @@ fn answers_have_one_form() {
     let (space, doc) = (SpaceId::from_bytes([1; 32]), DocumentId::from_bytes([2; 32]));
     let target = ChangeId::from_bytes([9; 32]);
     for text in [&b""[..], b"yes", &[0x81; 40]] {
-        for answers in [None, Some(target)] {
-            let sealed = seal_body(&key, (&space, &doc), text, answers.as_ref(), &entropy).unwrap();
+        for beside in [Beside::Nothing, Beside::Answers(target), Beside::Mentions] {
+            let sealed = seal_body(&key, (&space, &doc), text, &beside, &entropy).unwrap();
             let opened = open_body(&key, (&space, &doc), SealForm::Second, &sealed).unwrap();
-            assert_eq!(opened, SealedText { text: text.to_vec(), answers });
+            assert_eq!(opened, SealedText { text: text.to_vec(), beside });
         }
     }
     let salt = [8; BODY_SALT_BYTES];

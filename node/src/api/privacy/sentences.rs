@@ -243,8 +243,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "holders_see",
         "keepers_see_who_and_when_in_channels",
         "who reads it, who writes there, when and by which device, what answers what, who reacts to what, \
-         that somebody is mentioned, in which of few sizes each text falls, and why moderators hid or \
-         purged a message; not the text, not the emoji, not who is mentioned, not what the channel is called",
+         in which of few sizes each text falls, with whom it mentions, and why moderators hid or purged a \
+         message; not the text, not the emoji, not who is mentioned, not what the channel is called",
     ),
     say(
         REPORT,
@@ -257,8 +257,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "holders_see",
         "keepers_see_who_and_when_in_channels",
         "of a channel that a member does not read he sees who reads it, who writes there, when and by \
-         which device, what answers what, who reacts to what, that somebody is mentioned, and in which of \
-         few sizes each text falls; not the text, not the emoji, not who is mentioned, not what it is called",
+         which device, what answers what, who reacts to what, and in which of few sizes each text falls, with \
+         whom it mentions; not the text, not the emoji, not who is mentioned, not what it is called",
     ),
     say(
         ACCOUNT,

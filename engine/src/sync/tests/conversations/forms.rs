@@ -9,12 +9,14 @@ use crate::chain::ChainKey;
 use crate::description::Description;
 use crate::entropy::SeededEntropy;
 use crate::hash::{
-    BlobHash, ChangeId, ConversationId, DeviceId, DocumentId, Incarnation, Link, SpaceId,
+    AccountId, BlobHash, ChangeId, ConversationId, DeviceId, DocumentId, Incarnation, Link, SpaceId,
 };
-use crate::limits::SEALED_TEXT_BYTES_MAX;
-use crate::model::entry::{BodyRef, Entry, Message, Private, PrivateWhat, Said, Sealed, Spoken};
+use crate::limits::{PRIVATE_MENTIONS_MAX, SEALED_TEXT_BYTES_MAX};
+use crate::model::entry::{
+    BodyRef, Entry, Message, Private, PrivateWhat, Sealed, Spoken, Who, with_mentions,
+};
 use crate::replica::{DirectDraft, MessageStanding, Replica, Text, Work};
-use crate::seal::{EpochKey, SealForm, SealPlace, SealedEntry, seal_body, seal_first_body};
+use crate::seal::{Beside, EpochKey, SealForm, SealPlace, SealedEntry, seal_body, seal_first_body};
 use crate::sync::tests::replicas::NOW;
 
 /// Where an author's next entry will stand, and a key that he holds.
@@ -127,27 +129,27 @@ fn a_text_is_shown_where_its_entry_names_it_alone() {
     assert!(taken.is_some() && liar.blob_for(&device, &of_ada).unwrap().is_some());
     let taken = liar.blob_bytes(&of_ada).unwrap().unwrap();
     let (key, place) = next_place(liar, &id);
-    let own = |text: &[u8], space: &SpaceId, doc: &DocumentId, answers: Option<&ChangeId>| {
-        seal_body(&key, (space, doc), text, answers, &SeededEntropy::new(3)).unwrap()
+    let own = |text: &[u8], space: &SpaceId, doc: &DocumentId, beside: Beside| {
+        seal_body(&key, (space, doc), text, &beside, &SeededEntropy::new(3)).unwrap()
     };
     let (space, doc) = (place.space, place.chain.doc);
     let elsewhere = SpaceId::from_bytes([9; 32]);
     let edit = |target: &ChangeId| [&[3][..], target.as_bytes()].concat();
-    let mut cut = own(b"a text that is cut short of a step", &space, &doc, None);
+    let mut cut = own(b"a text that is cut short of a step", &space, &doc, Beside::Nothing);
     cut.truncate(cut.len() - 32);
     let mine = say(liar, &id, "mine", NOW + 4).unwrap();
     let first = seal_first_body(&key, (&space, &doc), b"first", &SeededEntropy::new(4));
     let lies: [(&[u8], Vec<u8>); 7] = [
         // Sealed in the document of somebody else, or in another space.
         (b"", taken.to_vec()),
-        (b"", own(b"x", &elsewhere, &doc, None)),
+        (b"", own(b"x", &elsewhere, &doc, Beside::Nothing)),
         // Cut short, or longer than it is padded to.
         (b"", cut),
-        (b"", [own(b"x", &space, &doc, None), vec![0; 32]].concat()),
+        (b"", [own(b"x", &space, &doc, Beside::Nothing), vec![0; 32]].concat()),
         // Of the other form, no text at all, and no text in the words of people.
         (b"", first),
         (b"", vec![0x80; 48]),
-        (b"", own(&[0xff; 20], &space, &doc, None)),
+        (b"", own(&[0xff; 20], &space, &doc, Beside::Nothing)),
     ];
     for (n, (plain, text)) in lies.iter().enumerate() {
         speak(liar, &id, SealForm::Second, plain, text, NOW + 5 + n as u64);
@@ -162,14 +164,24 @@ fn a_text_is_shown_where_its_entry_names_it_alone() {
         }
         assert_eq!(texts(&home.replica, &id)[..2], ["I owe you a hundred", "mine"]);
     }
+    // Nobody is mentioned in a conversation.
+    let liar = &network.parties[1].replica;
+    let text = own(&with_mentions(&[Who::Account(bob)], "x"), &space, &doc, Beside::Mentions);
+    let mentioning = speak(liar, &id, SealForm::Second, b"", &text, NOW + 19);
+    run(&mut network);
+    for home in &network.parties {
+        let shown = home.replica.conversation(&id, 100).unwrap();
+        let one = shown.iter().find(|one| one.id == mentioning).unwrap();
+        assert_eq!(one.standing, MessageStanding::Refused("its text is not what was sealed"));
+    }
     // An edit has the text of an edit: what its message answers, the message says.
     let liar = &network.parties[1].replica;
-    let text = own(b"x", &space, &doc, Some(&said));
+    let text = own(b"x", &space, &doc, Beside::Answers(said));
     speak(liar, &id, SealForm::Second, &edit(&mine), &text, NOW + 20);
     run(&mut network);
     // Who takes part says all of it in one form: a message that says again what it is ends its chain.
     let liar = &network.parties[1].replica;
-    let text = own(b"y", &space, &doc, None);
+    let text = own(b"y", &space, &doc, Beside::Nothing);
     speak(liar, &id, SealForm::Second, &[1], &text, NOW + 21);
     run(&mut network);
     for home in &network.parties {
@@ -185,8 +197,8 @@ fn whole(entry: &Entry, text: u64) -> i64 {
     (entry.encode().len() as u64 + text) as i64
 }
 
-/// The most that sealing adds to a message whose text, with what it answers, is below 1 KiB: 80 bytes,
-/// padding included.
+/// The most that sealing adds to a message whose text is below 1 KiB, whatever it answers and whomever it
+/// mentions: 80 bytes, padding included.
 #[test]
 fn sealing_adds_at_most_eighty_bytes_to_a_message() {
     let key = EpochKey::from_bytes([7; 32]);
@@ -201,52 +213,57 @@ fn sealing_adds_at_most_eighty_bytes_to_a_message() {
     let seal = |header: &[u8], plain: &[u8]| {
         SealedEntry::seal(&key, &place, header, plain, &entropy).unwrap()
     };
-    let mut most = [0; 3];
-    let mut least = [i64::MAX; 3];
+    let sealed_body = |text: &[u8], beside: &Beside| {
+        let text = seal_body(&key, (&space, &chain.doc), text, beside, &entropy);
+        BodyRef { hash: BlobHash::of(b"x"), size: text.unwrap().len() as u64 }
+    };
+    let (mut most, mut least) = ([0; 3], [i64::MAX; 3]);
+    let mut note = |of: usize, added: i64| {
+        (most[of], least[of]) = (most[of].max(added), least[of].min(added));
+    };
     for len in 1..1024 {
-        let text = vec![b'x'; len];
+        let text = "x".repeat(len);
+        let clear_body = BodyRef { hash: BlobHash::of(b"x"), size: 16 + len as u64 };
         for target in [None, Some(ChangeId::from_bytes([9; 32]))] {
-            if target.is_some() && len + 32 >= 1024 {
-                continue;
-            }
-            let body = BodyRef { hash: BlobHash::of(b"x"), size: 16 + len as u64 };
-            let clear = Entry::Message(Box::new(Message {
-                target,
-                body,
-                attachments: Vec::new(),
-                mentions: Vec::new(),
-                claimed: None,
-            }));
-            let clear = whole(&clear, body.size);
-            let sealed_body = |answers: Option<&ChangeId>| {
-                let text = seal_body(&key, (&space, &chain.doc), &text, answers, &entropy);
-                BodyRef { hash: BlobHash::of(b"x"), size: text.unwrap().len() as u64 }
-            };
-            let body = sealed_body(target.as_ref());
-            let entry = seal(&Sealed::header(&[body], 0), &Spoken::Message { target }.encode());
-            let direct = Sealed { bodies: vec![body], expires_ms: 0, entry };
-            let direct = whole(&Entry::Sealed(Box::new(direct)), body.size) - clear;
-            let body = sealed_body(None);
-            let what = PrivateWhat::Message { target, body };
-            let said = Said::Message { mentions: Vec::new() };
-            let private = Private { what, entry: seal(&what.header(), &said.encode()) };
-            let private = whole(&Entry::Private(Box::new(private)), body.size) - clear;
-            let post = Entry::Post {
-                body: BodyRef { hash: BlobHash::of(b"x"), size: 16 + len as u64 },
-                attachments: Vec::new(),
-                quote: None,
-                origin: None,
-                text: None,
-            };
-            let of_post = match target {
-                None => direct + clear - whole(&post, 16 + len as u64),
-                Some(_) => direct,
-            };
-            for (n, added) in [direct, private, of_post].into_iter().enumerate() {
-                most[n] = most[n].max(added);
-                least[n] = least[n].min(added);
+            for people in 0..=PRIVATE_MENTIONS_MAX {
+                let account = |n| Who::Account(AccountId::from_bytes([n as u8; 32]));
+                let mentions: Vec<Who> = (0..people).map(account).collect();
+                let clear = Entry::Message(Box::new(Message {
+                    target,
+                    body: clear_body,
+                    attachments: Vec::new(),
+                    mentions: mentions.clone(),
+                    claimed: None,
+                }));
+                let clear = whole(&clear, clear_body.size);
+                let body = match people {
+                    0 => sealed_body(text.as_bytes(), &Beside::Nothing),
+                    _ => sealed_body(&with_mentions(&mentions, &text), &Beside::Mentions),
+                };
+                let what = PrivateWhat::Message { target, body };
+                let private = Private { what, entry: seal(&what.header(), b"") };
+                note(0, whole(&Entry::Private(Box::new(private)), body.size) - clear);
+                if people > 0 {
+                    continue;
+                }
+                let body =
+                    sealed_body(text.as_bytes(), &target.map_or(Beside::Nothing, Beside::Answers));
+                let entry = seal(&Sealed::header(&[body], 0), &Spoken::Message { target }.encode());
+                let direct = Sealed { bodies: vec![body], expires_ms: 0, entry };
+                let direct = whole(&Entry::Sealed(Box::new(direct)), body.size);
+                note(1, direct - clear);
+                let post = Entry::Post {
+                    body: clear_body,
+                    attachments: Vec::new(),
+                    quote: None,
+                    origin: None,
+                    text: None,
+                };
+                if target.is_none() {
+                    note(2, direct - whole(&post, clear_body.size));
+                }
             }
         }
     }
-    assert_eq!((least, most), ([47, 47, 47], [79, 79, 80]));
+    assert_eq!((least, most), ([47, 47, 48], [80, 79, 80]));
 }

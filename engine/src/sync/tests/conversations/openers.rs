@@ -9,7 +9,7 @@ use crate::entropy::SeededEntropy;
 use crate::hash::{BlobHash, ConversationId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken, Wrap};
 use crate::replica::{MessageStanding, Replica, Work};
-use crate::seal::{EpochKey, SealPlace, SealedEntry, seal_body};
+use crate::seal::{Beside, EpochKey, SealPlace, SealedEntry, seal_body};
 use crate::sync::sim::Network;
 use crate::sync::tests::replicas::{Home, NOW};
 
@@ -41,7 +41,8 @@ fn say_under(replica: &Replica, id: &ConversationId, key: &EpochKey, text: &str,
     let (space, n, previous_link) = (page.space.id(), held.held + 1, held.link);
     let place = SealPlace { space, chain, n, previous_link };
     let entropy = SeededEntropy::new(n);
-    let text = seal_body(key, (&space, &chain.doc), text.as_bytes(), None, &entropy).unwrap();
+    let text =
+        seal_body(key, (&space, &chain.doc), text.as_bytes(), &Beside::Nothing, &entropy).unwrap();
     let bodies = vec![BodyRef { hash: BlobHash::of(&text), size: text.len() as u64 }];
     work.arriving.insert(bodies[0].hash, text.into());
     let plain = Spoken::Message { target: None }.encode();

@@ -6,10 +6,10 @@ use crate::entropy::SeededEntropy;
 use crate::hash::{BlobHash, ChangeId, EpochId, HubId};
 use crate::hub::Why;
 use crate::model::entry::{
-    BodyRef, Entry, History, Message, Private, PrivateWhat, RoleRef, Said, Wrap,
+    BodyRef, Entry, History, Message, Private, PrivateWhat, RoleRef, Said, Who, Wrap, with_mentions,
 };
-use crate::replica::{Circle, MessageState, Sealing};
-use crate::seal::{EpochKey, SealPlace, SealedEntry};
+use crate::replica::{Circle, MessageState, Sealing, Text};
+use crate::seal::{Beside, EpochKey, SealPlace, SealedEntry, seal_body};
 use crate::sync::tests::replicas::{Home, NOW};
 
 pub(super) fn key_of(home: &Home, hub: &HubId, channel: &ChangeId) -> EpochKey {
@@ -108,6 +108,62 @@ fn what_does_not_open_counts_for_nothing_in_its_own_place() {
             assert_eq!(state, MessageState::Void { why: Why::NotSealed });
         }
     }
+}
+
+#[test]
+fn whom_a_message_mentions_is_said_once_and_by_the_message() {
+    let ((mut network, accounts, hub, ..), _, secret) = village(72, History::FromJoin);
+    say(&network.parties[1], &hub, &secret, "hello", NOW + 59).unwrap();
+    let liar = &network.parties[1].replica;
+    let key = key_of(&network.parties[1], &hub, &secret);
+    let reader = vec![Who::Account(accounts[2])];
+    let forge = |n: u64, plain: &[u8], text: &[u8], beside: Beside, edited: Option<ChangeId>| {
+        liar.forge_with_texts(&hub, &secret, NOW + 60 + n, |place| {
+            let doc = (&place.space, &place.chain.doc);
+            let text = seal_body(&key, doc, text, &beside, &SeededEntropy::new(n)).unwrap();
+            let body = BodyRef { hash: BlobHash::of(&text), size: text.len() as u64 };
+            let what = match edited {
+                None => PrivateWhat::Message { target: None, body },
+                Some(target) => PrivateWhat::Edit { target, body },
+            };
+            let entry =
+                SealedEntry::seal(&key, place, &what.header(), plain, &SeededEntropy::new(n));
+            let entry = Entry::Private(Box::new(Private { what, entry: entry.unwrap() }));
+            (entry, vec![text.into()])
+        })
+    };
+    let said = with_mentions(&reader, "see here");
+    let in_its_entry = Said::Message { mentions: reader.clone() }.encode();
+    // As it is written, and as it was: both are read.
+    let good = forge(0, b"", &said, Beside::Mentions, None);
+    let before = forge(1, &in_its_entry, b"see here", Beside::Nothing, None);
+    // In both places; nobody at all; somebody who is none; what it answers, which stands in the clear here.
+    let target = Beside::Answers(good);
+    let lies = [
+        forge(2, &in_its_entry, &said, Beside::Mentions, None),
+        forge(3, b"", b"\x00nobody", Beside::Mentions, None),
+        forge(4, b"", b"\x01\x07", Beside::Mentions, None),
+        forge(5, b"", b"an answer", target, None),
+    ];
+    // An edit mentions nobody anew, and then it counts for nothing.
+    forge(6, b"", &said, Beside::Mentions, Some(good));
+    settle(&mut network);
+    for home in &network.parties[..3] {
+        for id in [good, before] {
+            let view = home.replica.message(&id).unwrap();
+            assert_eq!((&view.mentions, view.edited_ms), (&reader, None));
+            assert_eq!(view.text, Text::Here("see here".into()));
+        }
+        for id in &lies {
+            let view = home.replica.message(id).unwrap();
+            let why = Sealing::Refused("its text is not what was sealed");
+            assert_eq!((view.sealed, view.text), (Some(why), Text::Missing), "{id}");
+        }
+    }
+    // What does not show whom it mentions mentions nobody. One of them says so in its entry.
+    let unread = network.parties[2].replica.unread_channels(&hub).unwrap();
+    let unread = unread.iter().find(|one| one.channel == secret).unwrap();
+    assert_eq!((unread.messages, unread.mentions), (7, 3));
 }
 
 #[test]
