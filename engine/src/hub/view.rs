@@ -155,13 +155,15 @@ impl Hub {
         account.is_some_and(|account| !self.accounts[account].removals.is_empty())
     }
 
-    /// Whether somebody else took roles from an account, by an operation that counts: who left did so
+    /// How often somebody else took roles from an account, by operations that count: who left did so
     /// himself.
     #[must_use]
-    pub fn was_expelled(&self, account: &AccountId) -> bool {
-        self.account_of.get(account).is_some_and(|account| {
-            let mut removals = self.accounts[*account].removals.iter();
-            removals.any(|v| self.power(*v).is_some() && self.graph.ops[*v].account != *account)
+    pub fn expulsions(&self, account: &AccountId) -> usize {
+        self.account_of.get(account).map_or(0, |account| {
+            let removals = self.accounts[*account].removals.iter();
+            let by_others =
+                |v: &&OpIx| self.power(**v).is_some() && self.graph.ops[**v].account != *account;
+            removals.filter(by_others).count()
         })
     }
 

@@ -25,17 +25,38 @@ const VERSION: u8 = 2;
 const GUESTS_MAX: usize = 1024;
 /// Tickets that are shown.
 const TICKETS_MAX: usize = 64;
+/// Devices that are remembered as told of one.
+const HOSTS_MAX: usize = 64;
 
 /// Who is invited to private hubs, since this replica was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Guests {
-    /// Devices that showed an invitation here, and whether their account had been a member and was none
-    /// when they did.
-    guests: BTreeMap<(HubId, DeviceId), (AccountId, ChangeId, bool)>,
+    /// Devices that showed an invitation here.
+    guests: BTreeMap<(HubId, DeviceId), Guest>,
     /// Tickets that the own account shows.
-    tickets: BTreeMap<HubId, (ChangeId, [u8; 64])>,
+    tickets: BTreeMap<HubId, Shown>,
     /// Devices that they were shown to.
     hosts: BTreeMap<HubId, Vec<DeviceId>>,
+    /// How often a ticket was shown.
+    showings: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Guest {
+    account: AccountId,
+    invite: ChangeId,
+    /// How often he had been taken out when he showed it.
+    expulsions: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Shown {
+    invite: ChangeId,
+    proof: [u8; 64],
+    /// Which showing it was.
+    number: u64,
+    /// Whom a member told of it: each once.
+    told: Vec<DeviceId>,
 }
 
 /// That somebody was invited.
@@ -43,12 +64,15 @@ struct Invited {
     blind: [u8; 32],
     invite: ChangeId,
     proof: Signature,
+    /// Of his showings of tickets, since he was opened: a session tells the same bytes once.
+    number: u64,
 }
 
 impl Invited {
     fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION).raw(&self.blind).raw(self.invite.as_bytes()).raw(self.proof.as_bytes());
+        w.u64(self.number);
         w.finish()
     }
 
@@ -63,6 +87,7 @@ impl Invited {
             blind: r.array("name of a hub")?,
             invite: ChangeId::from_bytes(r.array("invitation")?),
             proof: Signature::from_bytes(r.array("proof")?),
+            number: r.u64("number of a showing")?,
         };
         r.end()?;
         Ok(invited)
@@ -133,13 +158,13 @@ impl Replica {
                 return Ok(!self.is_blocked(state, &member)?);
             }
         }
-        if let Some((account, invite, again)) = state.guests.guests.get(&(*hub, *remote)).copied()
-            && known.admits(&invite, &account)
-            && !is_over(&known, &invite, state.now_ms)
+        if let Some(guest) = state.guests.guests.get(&(*hub, *remote)).copied()
+            && known.admits(&guest.invite, &guest.account)
+            && !is_over(&known, &guest.invite, state.now_ms)
             // Who was taken out since is let in when he shows it again.
-            && (again || !known.was_expelled(&account))
+            && known.expulsions(&guest.account) <= guest.expulsions
         {
-            let authority = self.authority_of(state, &account)?;
+            let authority = self.authority_of(state, &guest.account)?;
             let device = authority.as_ref().and_then(|known| known.devices.get(remote));
             return Ok(device.is_none_or(|device| device.revoked.is_none()));
         }
@@ -166,7 +191,12 @@ impl Replica {
             let oldest = state.guests.tickets.pop_first();
             oldest.and_then(|(hub, _)| state.guests.hosts.remove(&hub));
         }
-        state.guests.tickets.insert(ticket.hub, (ticket.invite, *proof.as_bytes()));
+        state.guests.showings += 1;
+        let number = state.guests.showings;
+        let (invite, proof) = (ticket.invite, *proof.as_bytes());
+        let shown = Shown { invite, proof, number, told: Vec::new() };
+        state.guests.tickets.insert(ticket.hub, shown);
+        state.guests.hosts.remove(&ticket.hub);
         state.moves += 1;
         Ok(())
     }
@@ -180,24 +210,32 @@ impl Replica {
         let Some(own) = state.own.as_ref().map(|own| (own.account, own.device())) else {
             return Ok(Vec::new());
         };
-        let tickets: Vec<_> = state.guests.tickets.iter().map(|(hub, one)| (*hub, *one)).collect();
+        let tickets: Vec<_> =
+            state.guests.tickets.iter().map(|(hub, one)| (*hub, one.clone())).collect();
         let mut told = Vec::new();
-        for (hub, (invite, proof)) in tickets {
+        for (hub, shown) in tickets {
             let joined =
                 self.hub_of(state, &hub)?.is_some_and(|known| known.rank(&own.0).is_some());
             if joined {
-                // Told once all the same: who was taken out may not have heard of it.
-                state.guests.tickets.remove(&hub);
-                state.guests.hosts.remove(&hub);
+                let hosts = state.guests.hosts.remove(&hub).unwrap_or_default();
+                let Some(shown) = state.guests.tickets.get_mut(&hub) else { continue };
+                shown.told.extend(hosts);
+                // Told once all the same: who was taken out may not have heard of it. Never again, so
+                // that who is taken out later comes back by his own will alone.
+                if shown.told.contains(remote) || shown.told.len() >= HOSTS_MAX {
+                    continue;
+                }
+                shown.told.push(*remote);
             } else {
                 let hosts = state.guests.hosts.entry(hub).or_default();
-                if !hosts.contains(remote) && hosts.len() < TICKETS_MAX {
+                if !hosts.contains(remote) && hosts.len() < HOSTS_MAX {
                     hosts.push(*remote);
                 }
             }
+            let Shown { invite, proof, number, .. } = shown;
             let proof = Signature::from_bytes(proof);
             let blind = blind(&hub, &own.1, remote);
-            told.push(Bytes::from(Invited { blind, invite, proof }.encode()));
+            told.push(Bytes::from(Invited { blind, invite, proof, number }.encode()));
         }
         Ok(told)
     }
@@ -234,7 +272,8 @@ impl Replica {
             if state.guests.guests.len() >= GUESTS_MAX {
                 state.guests.guests.pop_first();
             }
-            let guest = (*account, invited.invite, !entered && known.was_member(account));
+            let (account, invite) = (*account, invited.invite);
+            let guest = Guest { account, invite, expulsions: known.expulsions(&account) };
             state.guests.guests.insert((hub, *remote), guest);
             return Ok(!entered);
         }

@@ -228,6 +228,41 @@ fn who_showed_a_ticket_as_a_member_and_is_taken_out_is_given_nothing_more() {
 }
 
 #[test]
+fn who_is_taken_out_again_and_again_comes_back_by_the_same_ticket_each_time() {
+    let mut village = village(3, 12);
+    let (hub, account) = (village.hub, village.accounts[1]);
+    village.network.connect(1, 2);
+    village.network.connect(2, 0);
+    let member = |village: &Village, who: usize| {
+        let rank = village.network.parties[who].replica.hub(&hub, |hub| hub.rank(&account));
+        rank.unwrap().is_some()
+    };
+    for n in 0..3 {
+        let now = NOW + 50 + n * 10;
+        village.network.parties[0].replica.kick(&hub, &account, "", now).unwrap();
+        let alone = format!("without him {n}");
+        say(&village.network.parties[0], &hub, &village.channel, &alone, now + 1).unwrap();
+        settle(&mut village.network);
+        // He is told nothing, and what he showed before lets him in no more.
+        assert!(member(&village, 1) && !member(&village, 2));
+        assert!(!texts(&village.network.parties[1], &hub, &village.channel).contains(&alone));
+        village.network.parties[1].replica.show_ticket(&village.ticket()).unwrap();
+        village.network.spread_news();
+        settle(&mut village.network);
+        assert!(!member(&village, 1));
+        village.network.parties[1].replica.join_hub(&village.ticket(), now + 2).unwrap();
+        settle(&mut village.network);
+        assert!((0..3).all(|who| member(&village, who)), "{n}");
+        say(&village.network.parties[1], &hub, &village.channel, "here again", now + 3).unwrap();
+        settle(&mut village.network);
+        assert!(
+            texts(&village.network.parties[0], &hub, &village.channel)
+                .contains(&"here again".to_owned())
+        );
+    }
+}
+
+#[test]
 fn who_left_unheard_comes_back_by_a_ticket() {
     let mut village = village(2, 10);
     // He leaves, and shows the ticket to somebody for whom he is a member still.
