@@ -78,6 +78,7 @@ impl Work {
     pub(super) fn bytes(&self) -> usize {
         self.batch.bytes()
             + self.runs.bytes()
+            + self.edited.values().flatten().map(Bytes::len).sum::<usize>()
             + self.large.iter().map(|(_, blob)| blob.len()).sum::<usize>()
     }
 }

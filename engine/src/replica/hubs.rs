@@ -359,7 +359,7 @@ impl Replica {
     }
 
     /// Lists a hub on all own devices, which keep it from then on, or takes it off; an alias is
-    /// what the account calls it.
+    /// what the account calls it. Its ticket is shown to nobody from then on.
     ///
     /// # Errors
     /// As [`Replica::edit_private`].
@@ -370,6 +370,7 @@ impl Replica {
         alias: &str,
         now_ms: u64,
     ) -> Result<(), EngineError> {
+        self.end_showing(hub);
         let known = self.hubs()?.into_iter().find(|kept| kept.id == *hub && kept.listed);
         if known.as_ref().map(|known| known.alias.as_str()) == listed.then_some(alias) {
             return Ok(());

@@ -55,6 +55,8 @@ struct Shown {
     proof: [u8; 64],
     /// Which showing it was.
     number: u64,
+    /// The own account is in, or was since.
+    joined: bool,
     /// Whom a member told of it: each once.
     told: Vec<DeviceId>,
 }
@@ -134,7 +136,7 @@ impl Replica {
     }
 
     /// Whether a remote may know that a private hub is here.
-    pub(in crate::replica) fn may_enter(
+    pub(crate) fn may_enter(
         &self,
         state: &mut State,
         remote: &DeviceId,
@@ -194,11 +196,18 @@ impl Replica {
         state.guests.showings += 1;
         let number = state.guests.showings;
         let (invite, proof) = (ticket.invite, *proof.as_bytes());
-        let shown = Shown { invite, proof, number, told: Vec::new() };
+        let shown = Shown { invite, proof, number, joined: false, told: Vec::new() };
         state.guests.tickets.insert(ticket.hub, shown);
         state.guests.hosts.remove(&ticket.hub);
         state.moves += 1;
         Ok(())
+    }
+
+    /// Ends the showing of a ticket: who has come in, or has left, tells nobody of it later.
+    pub(super) fn end_showing(&self, hub: &HubId) {
+        let mut state = self.lock();
+        state.guests.tickets.remove(hub);
+        state.guests.hosts.remove(hub);
     }
 
     /// What a remote is told of tickets.
@@ -219,13 +228,17 @@ impl Replica {
             if joined {
                 let hosts = state.guests.hosts.remove(&hub).unwrap_or_default();
                 let Some(shown) = state.guests.tickets.get_mut(&hub) else { continue };
+                shown.joined = true;
                 shown.told.extend(hosts);
-                // Told once all the same: who was taken out may not have heard of it. Never again, so
-                // that who is taken out later comes back by his own will alone.
+                // Told once all the same: who was taken out may not have heard of it.
                 if shown.told.contains(remote) || shown.told.len() >= HOSTS_MAX {
                     continue;
                 }
                 shown.told.push(*remote);
+            } else if shown.joined {
+                // Who was in comes back by his own will alone.
+                state.guests.tickets.remove(&hub);
+                continue;
             } else {
                 let hosts = state.guests.hosts.entry(hub).or_default();
                 if !hosts.contains(remote) && hosts.len() < HOSTS_MAX {

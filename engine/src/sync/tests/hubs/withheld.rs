@@ -263,6 +263,24 @@ fn who_is_taken_out_again_and_again_comes_back_by_the_same_ticket_each_time() {
 }
 
 #[test]
+fn who_left_is_given_nothing_by_a_member_whom_he_meets_later() {
+    let mut village = village(4, 13);
+    let (hub, account) = (village.hub, village.accounts[1]);
+    village.network.parties[1].replica.leave_hub(&hub, NOW + 50).unwrap();
+    settle(&mut village.network);
+    let rank =
+        |who: usize| village.network.parties[who].replica.hub(&hub, |hub| hub.rank(&account));
+    assert_eq!((rank(1).unwrap(), rank(3).unwrap()), (None, None));
+    say(&village.network.parties[3], &hub, &village.channel, "without him", NOW + 51).unwrap();
+    // He showed his ticket when he came, and shows it to nobody else.
+    village.network.connect(1, 3);
+    settle(&mut village.network);
+    let host = &village.network.parties[3].replica;
+    let device = village.network.parties[1].replica.device().unwrap();
+    assert!(!host.may_enter(&mut host.lock(), &device, &hub).unwrap());
+}
+
+#[test]
 fn who_left_unheard_comes_back_by_a_ticket() {
     let mut village = village(2, 10);
     // He leaves, and shows the ticket to somebody for whom he is a member still.
