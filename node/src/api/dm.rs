@@ -38,13 +38,13 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let replica = app.replica()?;
         let id = message(&replica, &r.id)?;
         let edited = replica.edit_directly(&id, &r.text, clock::now_ms());
-        edited.map_err(refused("edit"))?;
+        edited.map_err(refused("mosaic help dm edit"))?;
         shown(&replica, &id)
     });
     let router = blocking::<DmDelete, _>(router, |app, r: DmDelete| {
         let replica = app.replica()?;
         let id = message(&replica, &r.id)?;
-        replica.delete_directly(&id, clock::now_ms()).map_err(refused("delete"))?;
+        replica.delete_directly(&id, clock::now_ms()).map_err(refused("mosaic help dm delete"))?;
         Ok(Record::Deleted(Deleted { id: id.to_string() }))
     });
     let router = blocking::<DmExpire, _>(router, |app, r: DmExpire| {
@@ -64,11 +64,9 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
 }
 
 /// A refusal, with the command whose help says whose messages it takes.
-fn refused(command: &str) -> impl Fn(EngineError) -> ErrorRecord {
+fn refused(help: &'static str) -> impl Fn(EngineError) -> ErrorRecord {
     move |error| match error {
-        EngineError::Denied(_) => {
-            ErrorRecord::from(error).with_hint(format!("mosaic help dm {command}"))
-        }
+        EngineError::Denied(_) => ErrorRecord::from(error).with_hint(help),
         other => other.into(),
     }
 }

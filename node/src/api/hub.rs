@@ -99,7 +99,9 @@ fn leave(app: &App, request: HubLeave) -> Result<Record, ErrorRecord> {
     let member = replica.hub(&hub, |hub| hub.rank(&me)).ok().flatten();
     let mut hidden = Ok(());
     if member.is_some() {
-        replica.leave_hub(&hub, clock::now_ms()).map_err(name::refused(hub, "leave"))?;
+        replica
+            .leave_hub(&hub, clock::now_ms())
+            .map_err(name::refused(hub, "mosaic hub leave --help"))?;
         // It is left whether the profile can be written or not.
         hidden = super::profile::hide_hub(&replica, &hub);
     } else if !request.forget {

@@ -36,7 +36,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let hub = name::hub(&replica, &r.hub)?;
         let removal = found(&replica, &hub, &r.id)?;
         let extensions = replica.extend_cut(&hub, &removal, &r.reason, clock::now_ms());
-        let extensions = extensions.map_err(name::refused(hub, "mod extend"))?;
+        let extensions = extensions.map_err(name::refused(hub, "mosaic hub mod extend --help"))?;
         extensions.iter().map(|id| operation(&replica, &hub, id)).collect::<Result<Vec<_>, _>>()
     })
 }
@@ -74,7 +74,7 @@ fn change(app: &App, request: HubChange) -> Result<Record, ErrorRecord> {
     }
     let actions = settings.into_iter().map(HubAction::Set).collect();
     let written = replica.hub_operations(&hub, actions, &request.reason, clock::now_ms());
-    written.map_err(name::refused(hub, "mod set"))?;
+    written.map_err(name::refused(hub, "mosaic hub mod set --help"))?;
     of_id(&replica, &hub)
 }
 

@@ -146,7 +146,7 @@ fn create(app: &App, request: ChannelCreate) -> Result<Record, ErrorRecord> {
         read_only: request.read_only,
     });
     let id = replica.hub_operation(&hub, action, "", clock::now_ms());
-    of_id(&replica, &hub, &id.map_err(name::refused(hub, "channel create"))?)
+    of_id(&replica, &hub, &id.map_err(name::refused(hub, "mosaic hub channel create --help"))?)
 }
 
 fn readers(app: &App, request: ChannelReaders) -> Result<Record, ErrorRecord> {
@@ -172,7 +172,7 @@ fn readers(app: &App, request: ChannelReaders) -> Result<Record, ErrorRecord> {
     let change = ChannelChange::Readers(Readers { roles, history });
     let action = HubAction::ChangeChannel { channel, change };
     let done = replica.hub_operation(&hub, action, "", clock::now_ms());
-    done.map_err(name::refused(hub, "channel readers"))?;
+    done.map_err(name::refused(hub, "mosaic hub channel readers --help"))?;
     of_id(&replica, &hub, &channel)
 }
 
@@ -244,6 +244,6 @@ fn edit(app: &App, request: ChannelEdit) -> Result<Record, ErrorRecord> {
     let change = |change| HubAction::ChangeChannel { channel, change };
     let actions = changes.into_iter().map(change).collect();
     let done = replica.hub_operations(&hub, actions, "", clock::now_ms());
-    done.map_err(name::refused(hub, "channel change"))?;
+    done.map_err(name::refused(hub, "mosaic hub channel change --help"))?;
     of_id(&replica, &hub, &channel)
 }

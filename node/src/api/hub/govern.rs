@@ -34,7 +34,11 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let (hub, account) = member(&replica, &r.hub, &r.who)?;
         let role = name::role(&replica, &hub, r.role.as_deref())?;
         let id = replica.revoke_role(&hub, &account, role, &r.reason, clock::now_ms());
-        operation(&replica, &hub, &id.map_err(name::refused(hub, "member revoke"))?)
+        operation(
+            &replica,
+            &hub,
+            &id.map_err(name::refused(hub, "mosaic hub member revoke --help"))?,
+        )
     });
     let router = blocking::<MemberKick, _>(router, |app, r: MemberKick| {
         let replica = app.replica()?;
@@ -42,7 +46,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         check_member(&replica, &hub, &account)?;
         check_above(&replica, &hub, &account)?;
         let id = replica.kick(&hub, &account, &r.reason, clock::now_ms());
-        operation(&replica, &hub, &id.map_err(name::refused(hub, "member kick"))?)
+        operation(&replica, &hub, &id.map_err(name::refused(hub, "mosaic hub member kick --help"))?)
     });
     let router = blocking::<MemberBan, _>(router, ban);
     let router = blocking::<MemberUnban, _>(router, unban);
@@ -92,9 +96,9 @@ pub(super) fn act(
     action: HubAction,
     reason: &str,
 ) -> Result<Record, ErrorRecord> {
-    let command = name::command_of(&action);
+    let help = name::help_of(&action);
     let id = replica.hub_operation(hub, action, reason, clock::now_ms());
-    operation(replica, hub, &id.map_err(name::refused(*hub, command))?)
+    operation(replica, hub, &id.map_err(name::refused(*hub, help))?)
 }
 
 /// As [`act`], several in one commit: all of them, or none.
@@ -104,9 +108,9 @@ pub(super) fn act_all(
     actions: Vec<HubAction>,
     reason: &str,
 ) -> Result<Vec<Record>, ErrorRecord> {
-    let command = actions.first().map_or("mod", name::command_of);
+    let help = actions.first().map_or("mosaic hub mod --help", name::help_of);
     let ids = replica.hub_operations(hub, actions, reason, clock::now_ms());
-    let ids = ids.map_err(name::refused(*hub, command))?;
+    let ids = ids.map_err(name::refused(*hub, help))?;
     ids.iter().map(|id| operation(replica, hub, id)).collect()
 }
 
@@ -187,7 +191,7 @@ fn define(app: &App, request: RoleCreate) -> Result<Record, ErrorRecord> {
     let permissions = name::parse_permissions(&request.allow)?;
     let action = HubAction::DefineRole { name: request.name, rank, permissions };
     let id = replica.hub_operation(&hub, action, "", clock::now_ms());
-    let id = id.map_err(name::refused(hub, "role create"))?.to_string();
+    let id = id.map_err(name::refused(hub, "mosaic hub role create --help"))?.to_string();
     let all = roles(&replica, &hub)?;
     let made = all.into_iter().find(|role| matches!(role, Record::Role(role) if role.id == id));
     made.ok_or_else(|| ErrorRecord::new(ErrorKind::Error, "the role was not made"))
@@ -210,7 +214,7 @@ fn ban(app: &App, request: MemberBan) -> Result<Vec<Record>, ErrorRecord> {
         match done {
             Ok(id) => records.push(operation(&replica, &hub, &id)?),
             Err(error) if records.is_empty() => {
-                return Err(name::refused(hub, "member ban")(error));
+                return Err(name::refused(hub, "mosaic hub member ban --help")(error));
             }
             Err(error) => records.push(Record::Error(error.into())),
         }
@@ -328,7 +332,7 @@ fn undo(app: &App, request: ModerationUndo) -> Result<Vec<Record>, ErrorRecord> 
     check_above(&replica, &hub, &account)?;
     let action = HubAction::Undo { account, keep: Vec::new() };
     let id = replica.hub_operation(&hub, action, &request.reason, clock::now_ms());
-    let id = id.map_err(name::refused(hub, "mod undo"))?;
+    let id = id.map_err(name::refused(hub, "mosaic hub mod undo --help"))?;
     let mut records = vec![operation(&replica, &hub, &id)?];
     // What was dropped stays dropped, and what counts still was done by a higher rank.
     records.extend(replica.hub(&hub, |known| {

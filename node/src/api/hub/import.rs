@@ -30,7 +30,9 @@ fn import(app: &App, request: MessageImport) -> Result<Vec<Record>, ErrorRecord>
     }
     let (hub, channel) = name::channel(&replica, &request.channel)?;
     // Whoever may not write there is told so, also where nothing would be written.
-    replica.import_messages(&hub, &channel, Vec::new(), 0).map_err(name::refused(hub, "send"))?;
+    replica
+        .import_messages(&hub, &channel, Vec::new(), 0)
+        .map_err(name::refused(hub, "mosaic hub send --help"))?;
     let attaches = may_attach(&replica, &hub, &channel)?;
     let now_ms = clock::now_ms();
     let mut done = Vec::with_capacity(count);
@@ -68,7 +70,7 @@ fn import(app: &App, request: MessageImport) -> Result<Vec<Record>, ErrorRecord>
         done.push(record);
     }
     let written = replica.import_messages(&hub, &channel, new, now_ms);
-    let mut written = written.map_err(name::refused(hub, "send"))?.into_iter();
+    let mut written = written.map_err(name::refused(hub, "mosaic hub send --help"))?.into_iter();
     drop(files);
     for record in done.iter_mut().filter(|record| record.state == "new") {
         if let Some(imported) = written.next() {

@@ -94,7 +94,7 @@ fn make(
         account,
     };
     let invite = replica.hub_operation(&hub, action, "", now_ms);
-    let invite = invite.map_err(name::refused(hub, "invite"))?;
+    let invite = invite.map_err(name::refused(hub, "mosaic hub invite --help"))?;
     let texts = replica.invitation_keys(&hub)?;
     let ticket = HubTicket { hub, invite, seed, node, texts };
     Ok(Ticket {
@@ -147,7 +147,7 @@ fn close(app: &App, request: HubUninvite) -> Result<Record, ErrorRecord> {
     };
     let action = HubAction::CloseInvite { invite: *invite };
     let id = replica.hub_operation(&hub, action, "", clock::now_ms());
-    let id = id.map_err(name::refused(hub, "invite"))?;
+    let id = id.map_err(name::refused(hub, "mosaic hub invite --help"))?;
     govern::operation(&replica, &hub, &id)
 }
 
@@ -280,7 +280,7 @@ fn enter(
     if !member {
         let key = key(seed)?;
         let joined = replica.join_hub(&Invitation { hub, invite, key: Some(&key), texts }, now_ms);
-        joined.map_err(name::refused(hub, "join"))?;
+        joined.map_err(name::refused(hub, "mosaic hub join --help"))?;
     }
     let known = replica.hubs()?.into_iter().find(|kept| kept.id == hub);
     let alias = alias.or(known.map(|kept| kept.alias)).unwrap_or_default();

@@ -33,7 +33,9 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
         let hub = replica.message(&id)?.hub;
-        replica.edit(id, &r.text, clock::now_ms()).map_err(name::refused(hub, "message edit"))?;
+        replica
+            .edit(id, &r.text, clock::now_ms())
+            .map_err(name::refused(hub, "mosaic hub message edit --help"))?;
         shown(&replica, &id, false)
     });
     let router = blocking::<MessageDelete, _>(router, |app, r: MessageDelete| {
@@ -51,7 +53,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
             true => replica.unreact(id, &r.emoji, clock::now_ms()),
             false => replica.react(id, &r.emoji, clock::now_ms()).map(drop),
         };
-        done.map_err(name::refused(hub, "message react"))?;
+        done.map_err(name::refused(hub, "mosaic hub message react --help"))?;
         shown(&replica, &id, false)
     });
     let router = blocking::<PollCreate, _>(router, ask);
@@ -60,7 +62,9 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
         let hub = replica.message(&id)?.hub;
-        replica.close_poll(id, clock::now_ms()).map_err(name::refused(hub, "poll close"))?;
+        replica
+            .close_poll(id, clock::now_ms())
+            .map_err(name::refused(hub, "mosaic hub poll close --help"))?;
         shown(&replica, &id, false)
     })
 }
@@ -91,7 +95,7 @@ fn send(app: &App, request: MessageSend) -> Result<Record, ErrorRecord> {
         claimed: None,
     };
     let id = replica.say(once.as_ref(), &hub, &channel, draft, clock::now_ms());
-    shown(&replica, &id.map_err(name::refused(hub, "send"))?, false)
+    shown(&replica, &id.map_err(name::refused(hub, "mosaic hub send --help"))?, false)
 }
 
 fn list(app: &App, request: MessageList) -> Result<Vec<Record>, ErrorRecord> {
@@ -149,7 +153,7 @@ fn ask(app: &App, request: PollCreate) -> Result<Record, ErrorRecord> {
     };
     let now_ms = clock::now_ms();
     let id = replica.ask(&hub, &channel, &request.text, kind, request.options, now_ms);
-    shown(&replica, &id.map_err(name::refused(hub, "poll create"))?, false)
+    shown(&replica, &id.map_err(name::refused(hub, "mosaic hub poll create --help"))?, false)
 }
 
 fn vote(app: &App, request: PollVote) -> Result<Record, ErrorRecord> {
@@ -173,7 +177,9 @@ fn vote(app: &App, request: PollVote) -> Result<Record, ErrorRecord> {
         };
         choices.push(u8::try_from(at).unwrap_or(u8::MAX));
     }
-    replica.vote(id, choices, clock::now_ms()).map_err(name::refused(hub, "poll vote"))?;
+    replica
+        .vote(id, choices, clock::now_ms())
+        .map_err(name::refused(hub, "mosaic hub poll vote --help"))?;
     shown(&replica, &id, false)
 }
 

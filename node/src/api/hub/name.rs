@@ -172,36 +172,34 @@ pub(super) fn parse_permissions(names: &[String]) -> Result<Permissions, ErrorRe
 
 /// A refusal of the hub, with the way to see what one may do there, or the command whose help
 /// says what it takes.
-pub(super) fn refused(hub: HubId, command: &str) -> impl Fn(EngineError) -> ErrorRecord {
+pub(super) fn refused(hub: HubId, help: &'static str) -> impl Fn(EngineError) -> ErrorRecord {
     move |error| match error {
         EngineError::Denied(_) => {
             ErrorRecord::from(error).with_hint(format!("mosaic hub show {}", hub.short()))
         }
-        EngineError::Invalid(_) => {
-            ErrorRecord::from(error).with_hint(format!("mosaic hub {command} --help"))
-        }
+        EngineError::Invalid(_) => ErrorRecord::from(error).with_hint(help),
         other => other.into(),
     }
 }
 
-/// The command, below `hub`, that writes an operation.
-pub(super) const fn command_of(action: &HubAction) -> &'static str {
+/// The command that tells what one takes that writes an operation.
+pub(super) const fn help_of(action: &HubAction) -> &'static str {
     match action {
-        HubAction::Grant { .. } => "member grant",
-        HubAction::Succession { .. } => "member owners",
-        HubAction::DefineRole { .. } => "role create",
-        HubAction::ChangeRole { .. } => "role change",
-        HubAction::CreateChannel(_) => "channel create",
-        HubAction::ChangeChannel { .. } => "channel change",
-        HubAction::ChannelRules { .. } => "channel rules",
-        HubAction::Set(_) => "mod set",
-        HubAction::Undo { .. } => "mod undo",
-        HubAction::Hide { .. } => "mod hide",
-        HubAction::Purge { .. } => "mod purge",
-        HubAction::Pin { .. } => "mod pin",
-        HubAction::Invite { .. } | HubAction::CloseInvite { .. } => "invite",
-        HubAction::Adopt { .. } => "mod adopt",
-        HubAction::Dismiss { .. } => "mod dismiss",
-        _ => "mod",
+        HubAction::Grant { .. } => "mosaic hub member grant --help",
+        HubAction::Succession { .. } => "mosaic hub member owners --help",
+        HubAction::DefineRole { .. } => "mosaic hub role create --help",
+        HubAction::ChangeRole { .. } => "mosaic hub role change --help",
+        HubAction::CreateChannel(_) => "mosaic hub channel create --help",
+        HubAction::ChangeChannel { .. } => "mosaic hub channel change --help",
+        HubAction::ChannelRules { .. } => "mosaic hub channel rules --help",
+        HubAction::Set(_) => "mosaic hub mod set --help",
+        HubAction::Undo { .. } => "mosaic hub mod undo --help",
+        HubAction::Hide { .. } => "mosaic hub mod hide --help",
+        HubAction::Purge { .. } => "mosaic hub mod purge --help",
+        HubAction::Pin { .. } => "mosaic hub mod pin --help",
+        HubAction::Invite { .. } | HubAction::CloseInvite { .. } => "mosaic hub invite --help",
+        HubAction::Adopt { .. } => "mosaic hub mod adopt --help",
+        HubAction::Dismiss { .. } => "mosaic hub mod dismiss --help",
+        _ => "mosaic hub mod --help",
     }
 }

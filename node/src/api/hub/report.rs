@@ -42,7 +42,9 @@ fn write(
     reason: &str,
 ) -> Result<Record, ErrorRecord> {
     let now_ms = clock::now_ms();
-    let id = replica.report(hub, about, reason, now_ms).map_err(name::refused(*hub, "report"))?;
+    let id = replica
+        .report(hub, about, reason, now_ms)
+        .map_err(name::refused(*hub, "mosaic hub report --help"))?;
     let written = replica.own_reports(hub)?.opened.into_iter().find(|report| report.id == id);
     // It is durable, whether it is listed or not.
     let me = replica.account()?;
