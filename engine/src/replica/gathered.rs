@@ -335,8 +335,12 @@ impl Replica {
         let before = first.saturating_sub(BODIES_MAX as u64);
         let mut start = keys::body_run(&doc, &name, before);
         let (mut found, mut left) = (Vec::new(), bytes_max);
+        // Where rows are full; where they are not, more are looked for.
+        let wanted =
+            usize::try_from(last.saturating_sub(before) / BODIES_MAX as u64).unwrap_or(STEP);
+        let step = STEP.min(wanted.saturating_add(2));
         loop {
-            let rows = self.store.scan(Table::Meta, &prefix, Some(&start), false, STEP)?;
+            let rows = self.store.scan(Table::Meta, &prefix, Some(&start), false, step)?;
             for (key, row) in &rows {
                 if keys::parse_body_run(key).is_none_or(|n| n > last) || row.len() > left {
                     return Ok(found);
@@ -347,7 +351,7 @@ impl Replica {
                 let bodies = bodies.filter(|body| !body.is_empty());
                 found.extend(bodies.map(|body| (BlobHash::of(&body), body)));
             }
-            let Some((last, _)) = rows.last().filter(|_| rows.len() == STEP) else {
+            let Some((last, _)) = rows.last().filter(|_| rows.len() == step) else {
                 return Ok(found);
             };
             start = [last.as_ref(), &[0]].concat();
@@ -358,6 +362,13 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_counts_the_rows_that_it_writes_anew() {
+        let mut work = Work::default();
+        work.edited.insert(vec![1], vec![Bytes::from(vec![7; 1000]); BODIES_MAX]);
+        assert_eq!(work.bytes(), 1000 * BODIES_MAX);
+    }
 
     #[test]
     fn a_row_gives_back_what_went_in_and_nothing_else() {

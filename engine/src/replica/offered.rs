@@ -60,7 +60,8 @@ impl Offered {
         }
         for (hash, bytes) in read {
             if known.bodies.get(&hash).is_some_and(|(of, _)| of == doc) {
-                known.put(hash, *doc, Some(bytes));
+                // By itself: a part of a row would keep all of the row.
+                known.put(hash, *doc, Some(Bytes::copy_from_slice(&bytes)));
             }
         }
     }

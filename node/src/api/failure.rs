@@ -73,11 +73,11 @@ impl From<EngineError> for ErrorRecord {
             EngineError::IdentityExists(_) => {
                 Self::new(ErrorKind::Conflict, message).with_hint("mosaic identity show")
             }
-            // It is listed, and its beginning is not here yet.
+            // One that is kept and has not come yet, or an id that names nothing here.
             EngineError::NotFound { what: "hub", text } if text.len() == 64 => {
                 let short = text.get(..8).unwrap_or_default();
                 let message =
-                    format!("nothing of hub {short} is here yet: it comes from its members");
+                    format!("nothing of hub {short} is here: a hub comes from its members");
                 Self::new(ErrorKind::NotFound, message).with_hint("mosaic sync")
             }
             EngineError::NotFound { what, .. } => {

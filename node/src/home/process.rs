@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::error::NodeError;
@@ -18,12 +19,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Finds the process with this number; `None` if there is none.
+    /// Finds the process with this number, somebody else's too; `None` if there is none.
     #[must_use]
     pub fn find(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-        test_kill_process(pid).ok()?;
-        Some(Self { pid, handle: handle(pid) })
+        is_there(pid).then(|| Self { pid, handle: handle(pid) })
     }
 
     /// Asks it to end, as `node stop` does.
@@ -39,10 +39,15 @@ impl Process {
     /// Whether it has ended, where there is a handle also when its parent has not asked how.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let Some(handle) = &self.handle else { return test_kill_process(self.pid).is_err() };
+        let Some(handle) = &self.handle else { return !is_there(self.pid) };
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
     }
+}
+
+/// One that may not be signalled is there.
+fn is_there(pid: Pid) -> bool {
+    test_kill_process(pid) != Err(Errno::SRCH)
 }
 
 #[cfg(target_os = "linux")]

@@ -148,23 +148,16 @@ pub enum Said {
 }
 
 impl Said {
-    /// Encodes for the second form of seals: kind byte, then the fields. A message that mentions nobody
-    /// says nothing, as an edit does.
+    /// Encodes for the second form of seals: kind byte, then the fields. A message says nothing, as an
+    /// edit does: whom it mentions stands with its text.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Message { mentions } if mentions.is_empty() => {}
-            Self::Message { mentions } => {
-                w.u8(1).varint(mentions.len() as u64);
-                for who in mentions {
-                    write_who(&mut w, who);
-                }
-            }
             Self::Reaction { emoji } => {
                 w.u8(2).text(emoji);
             }
-            Self::Edit => {}
+            Self::Message { .. } | Self::Edit => {}
         }
         w.finish()
     }

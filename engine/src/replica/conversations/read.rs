@@ -461,12 +461,15 @@ impl Replica {
 }
 
 /// How far own chains came, as others show who answered what stands in them: who names a message has it,
-/// and what stands before it in its chain.
+/// and what stands before it in its chain. What is refused shows nothing.
 fn answered(
     messages: &[(&Opened, DirectMessage)],
     me: &AccountId,
 ) -> Vec<(ChainKey, u64, Delivery)> {
-    let answers = messages.iter().filter(|(opened, _)| opened.account != *me);
+    let shows = |opened: &Opened, message: &DirectMessage| {
+        opened.account != *me && !matches!(message.standing, MessageStanding::Refused(_))
+    };
+    let answers = messages.iter().filter(|(opened, message)| shows(opened, message));
     let answered: BTreeSet<ChangeId> = answers.filter_map(|(_, message)| message.target).collect();
     let own = messages
         .iter()

@@ -213,10 +213,9 @@ impl Replica {
             }
         };
         self.say_seen(state, work, hub, &page, now_ms)?;
-        let (mentions, said) = match &plain.said {
-            // Whom it mentions stands with its text, so that who carries it cannot tell that it does.
-            Said::Message { mentions } => (mentions.as_slice(), Vec::new()),
-            said => (&[][..], said.encode()),
+        let mentions = match &plain.said {
+            Said::Message { mentions } => mentions.as_slice(),
+            _ => &[],
         };
         let what = match (plain.what, plain.text) {
             (PlainWhat::Reaction(target), _) => PrivateWhat::Reaction { target },
@@ -233,8 +232,9 @@ impl Replica {
         };
         let (chain_key, chain) = self.own_chain(state, &page)?;
         let place = place_of(&page, chain_key, chain.held + 1);
-        let entry = SealedEntry::seal(&key, &place, &what.header(), &said, &*self.entropy)
-            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let entry =
+            SealedEntry::seal(&key, &place, &what.header(), &plain.said.encode(), &*self.entropy)
+                .map_err(|error| EngineError::Invalid(error.to_string()))?;
         let entry = Entry::Private(Box::new(Private { what, entry }));
         self.check_hub_room(state, hub, &entry)?;
         self.append(state, work, &page, entry, now_ms)
