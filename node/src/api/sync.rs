@@ -22,6 +22,7 @@ use super::types::{ErrorKind, ErrorRecord, Record, SessionTotals, SyncResult, Sy
 use crate::app::App;
 use crate::clock;
 use crate::error::NodeError;
+use crate::mending::mend_keys;
 use crate::network::Network;
 use crate::peers::reason;
 use crate::session::Report;
@@ -59,7 +60,13 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
             remember(&network, &peers).await;
         }
         let of = wanted.unwrap_or(peers.len());
-        match meet(&network, &replica, &peers, &asked, wanted, limit, sink).await {
+        // What a node that runs does between.
+        mend(&app).await;
+        let tally = meet(&network, &replica, &peers, &asked, wanted, limit, sink).await;
+        if tally.in_sync > 0 && mend(&app).await {
+            pass_on(&network, &peers, limit).await;
+        }
+        match tally {
             Tally { in_sync, .. } if in_sync >= of => Ok(()),
             Tally { late, .. } if late > 0 => {
                 let message = format!("not done after {} ms", limit.as_millis());
@@ -74,6 +81,30 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
             }
         }
     }))
+}
+
+/// Asks for keys that are missing here, and passes on those that others lack; whether anything was
+/// written.
+async fn mend(app: &Arc<App>) -> bool {
+    let mut news = app.news();
+    news.mark_unchanged();
+    let Ok(replica) = app.replica() else { return false };
+    let mended = tokio::task::spawn_blocking(move || mend_keys(&replica, clock::now_ms())).await;
+    if let Ok(Err(error)) = mended {
+        tracing::warn!(%error, "keys of conversations were not passed on");
+    }
+    news.has_changed().unwrap_or(false)
+}
+
+/// Brings what was written after they were met to those who are there still.
+async fn pass_on(network: &Arc<Network>, peers: &[NodeTicket], limit: Duration) {
+    let deadline = Instant::from_std(clock::instant()) + limit;
+    let mut running = JoinSet::new();
+    for ticket in peers.iter().filter(|ticket| network.peers().live(&ticket.device).is_some()) {
+        let (network, ticket) = (network.clone(), ticket.clone());
+        running.spawn(async move { timeout_at(deadline, network.round(&ticket)).await.is_ok() });
+    }
+    while running.join_next().await.is_some() {}
 }
 
 /// What a comparison is to be about.

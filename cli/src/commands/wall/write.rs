@@ -72,7 +72,7 @@ pub(super) async fn delete(ids: &[String], context: &mut Context<'_>) -> Result<
     let ids = input::ids(ids).await?;
     let say = |record: &Record| match record {
         Record::Deleted(deleted) => Some(format!(
-            "Deleted {}. Everyone who syncs will drop it; copies made before may remain.",
+            "Deleted {}. Whoever still gets what you write drops it; copies made before may remain.",
             short(&deleted.id)
         )),
         _ => None,

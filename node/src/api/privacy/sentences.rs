@@ -465,6 +465,13 @@ pub(super) const SENTENCES: &[Sentence] = &[
          that something was written, when, by which device and how large, stays",
     ),
     say(
+        SEALED,
+        "deleting",
+        "who_was_taken_out_keeps_what_is_deleted",
+        "who was taken out of it, or left, before it is deleted does not hear of that and keeps what \
+         he has",
+    ),
+    say(
         TALK,
         "deleting",
         "expired_texts_are_dropped",

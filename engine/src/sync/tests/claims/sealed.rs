@@ -293,6 +293,24 @@ fn claim_deleted_sealed_texts_are_dropped() {
 }
 
 #[test]
+fn claim_who_was_taken_out_keeps_what_is_deleted() {
+    let mut scene = scene(785);
+    let group = scene.replica(ADA).found_group("crew", &[scene.bob], NOW + 9).unwrap();
+    let said = say(scene.replica(ADA), &group, DIRECT, NOW + 10).unwrap();
+    settle(&mut scene.network);
+    scene.replica(ADA).change_reader(&scene.audience, scene.bob, false, false, NOW + 11).unwrap();
+    scene.replica(ADA).change_member(&group, scene.bob, false, NOW + 11).unwrap();
+    scene.replica(ADA).delete(scene.limited, NOW + 12).unwrap();
+    scene.replica(ADA).delete_directly(&said, NOW + 12).unwrap();
+    settle(&mut scene.network);
+    assert_eq!(texts(scene.replica(PHONE), &group), ["Deleted"]);
+    assert_eq!(scene.replica(PHONE).show(&scene.limited).unwrap().text, Text::Deleted);
+    assert_eq!(texts(scene.replica(BOB), &group), [DIRECT]);
+    let kept = scene.replica(BOB).show(&scene.limited).unwrap();
+    assert_eq!(kept.text, Text::Here(LIMITED.into()));
+}
+
+#[test]
 fn claim_a_thief_reads_what_the_device_does() {
     let mut scene = scene(790);
     let thief = scene.replica(PHONE);
