@@ -133,8 +133,8 @@ impl Home {
     /// If there is none.
     pub fn sync(&self, peer: &str) -> Value {
         let records = self.json(&["sync", "--peer", peer, "--timeout", "60s"]);
-        let result = records.into_iter().find(|record| record["type"] == "sync_result");
-        result.expect("a result")
+        let result = records.iter().find(|record| record["type"] == "sync_result");
+        result.unwrap_or_else(|| panic!("no result in {records:?}")).clone()
     }
 }
 

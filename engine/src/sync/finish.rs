@@ -25,6 +25,8 @@ use crate::wire::{
 pub(super) const DIGESTS_PER_FRAME: usize = 2000;
 /// Chains of an equal section that the remote need not be told of again.
 const EQUAL_NOTED_MAX: usize = 1024;
+/// Milliseconds between rounds that the responder asks for.
+const AGAIN_MS_MIN: u64 = 1000;
 /// Chains with a false form, signature, certificate or link at which a session ends.
 pub(super) const FAULTS_MAX: u32 = 256;
 
@@ -418,6 +420,34 @@ impl Session {
         } else {
             self.retried = true;
             self.start_round(now_ms, exchange)?;
+        }
+        Ok(())
+    }
+
+    /// A round that the responder asks for begins at once: who asked waits for it.
+    pub(super) fn on_again(&mut self, now_ms: u64, exchange: &dyn Exchange) -> Result<(), Fault> {
+        if self.role == Role::Responder {
+            return Err(PROTOCOL);
+        }
+        let due = now_ms.max(self.round_ms + AGAIN_MS_MIN);
+        self.reopen = true;
+        self.check_due = Some(self.check_due.map_or(due, |earlier| earlier.min(due)));
+        self.begin_due_round(now_ms, exchange)
+    }
+
+    /// Starts a round, or asks for one, if it is time for it and nothing is under way.
+    pub(super) fn begin_due_round(
+        &mut self,
+        now_ms: u64,
+        exchange: &dyn Exchange,
+    ) -> Result<(), Fault> {
+        let may = self.role == Role::Responder || self.meter.allows_round(now_ms);
+        if may && self.check_due.is_some_and(|due| due <= now_ms) && !self.is_busy() {
+            self.check_due = None;
+            match self.role {
+                Role::Initiator => self.start_round(now_ms, exchange)?,
+                Role::Responder => self.out.send(&Message::Again),
+            }
         }
         Ok(())
     }

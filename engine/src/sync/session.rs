@@ -42,8 +42,6 @@ const OUT_BYTES_MAX: usize = 128 * 1024;
 const PEER_HAS_MAX: usize = 8192;
 /// News waiting; beyond it a round finds what changed.
 const NEWS_MAX: usize = 4096;
-/// Milliseconds between rounds that the responder asks for.
-const AGAIN_MS_MIN: u64 = 1000;
 
 /// Who dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -449,16 +447,7 @@ impl Session {
                     Err(PROTOCOL)
                 }
             }
-            Message::Again => {
-                if self.role == Role::Responder {
-                    return Err(PROTOCOL);
-                }
-                // At most one round a second is made for the asking.
-                let due = now_ms.max(self.round_ms + AGAIN_MS_MIN);
-                self.reopen = true;
-                self.check_due = Some(self.check_due.map_or(due, |earlier| earlier.min(due)));
-                Ok(())
-            }
+            Message::Again => self.on_again(now_ms, exchange),
             Message::Close { .. } => Err(Fault::Close(CloseReason::Remote)),
             message => self.on_meeting(now_ms, message, exchange),
         }
@@ -502,15 +491,7 @@ impl Session {
         {
             return Err(Fault::Close(CloseReason::Silence));
         }
-        let may = self.role == Role::Responder || self.meter.allows_round(now_ms);
-        if may && self.check_due.is_some_and(|due| due <= now_ms) && !self.is_busy() {
-            self.check_due = None;
-            match self.role {
-                Role::Initiator => self.start_round(now_ms, exchange)?,
-                Role::Responder => self.out.send(&Message::Again),
-            }
-        }
-        Ok(())
+        self.begin_due_round(now_ms, exchange)
     }
 
     /// Something is awaited from now on.

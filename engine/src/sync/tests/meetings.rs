@@ -283,6 +283,47 @@ fn devices_of_one_account_that_keep_other_things_need_no_list_either() {
 }
 
 #[test]
+fn who_asks_for_a_round_waits_for_no_tick_of_the_other() {
+    let homes = mirrors(2, 1);
+    let session =
+        |role, side: usize| Session::new(role, homes[1 - side].device, [3; 16], Options::default());
+    let mut sessions = [session(Role::Initiator, 0), session(Role::Responder, 1)];
+    // Rounds that the responder sees the end of before both are silent.
+    let talk = |sessions: &mut [Session; 2], now_ms| {
+        let (mut rounds, mut side, mut quiet) = (0, 0, 0);
+        while quiet < 2 {
+            let outputs: Vec<_> = std::iter::from_fn(|| sessions[side].poll()).collect();
+            quiet = if outputs.is_empty() { quiet + 1 } else { 0 };
+            for output in outputs {
+                match output {
+                    Output::Send(frame) => {
+                        let frame = Input::Frame(frame.slice(FRAME_PREFIX_BYTES..));
+                        sessions[1 - side].handle(now_ms, frame, &homes[1 - side]);
+                    }
+                    Output::Finished(_) if side == 1 => rounds += 1,
+                    _ => {}
+                }
+            }
+            side = 1 - side;
+        }
+        rounds
+    };
+    sessions[0].handle(0, Input::Start, &homes[0]);
+    assert_eq!(talk(&mut sessions, 0), 1);
+    let ask = |session: &mut Session, now_ms| {
+        session.handle(now_ms, Input::Refresh, &homes[1]);
+        session.handle(now_ms, Input::Tick, &homes[1]);
+    };
+    ask(&mut sessions[1], 2000);
+    assert_eq!(talk(&mut sessions, 2000), 1);
+    // Once a second at most.
+    ask(&mut sessions[1], 2500);
+    assert_eq!(talk(&mut sessions, 2500), 0);
+    sessions[0].handle(3000, Input::Tick, &homes[0]);
+    assert_eq!(talk(&mut sessions, 3000), 1);
+}
+
+#[test]
 fn numbers_of_rounds_have_no_end() {
     let homes = mirrors(40, 1);
     let mut session = Session::new(Role::Responder, homes[0].device, [3; 16], Options::default());
