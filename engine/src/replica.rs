@@ -92,8 +92,9 @@ pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 pub(crate) use conversations::Circle;
 pub use conversations::{
     AUDIENCE_FOLLOWERS, AUDIENCE_LIMITED, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView,
-    BUNDLE_BYTES_MAX, BundleReceipt, CONVERSATIONS, ConversationStanding, ConversationView,
-    Delivery, DirectDraft, DirectMessage, MessageStanding, SealedAccess,
+    BUNDLE_BYTES_MAX, BundleFile, BundleReceipt, CONVERSATIONS, ConversationStanding,
+    ConversationView, DamagedPart, Delivery, DirectDraft, DirectMessage, GroupChange,
+    MessageStanding, SealedAccess,
 };
 pub use damage::DamageListener;
 pub use drafts::{DRAFT_TURN_MS, DraftEdit, DueDrafts, SavedDraft};

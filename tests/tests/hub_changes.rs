@@ -133,7 +133,7 @@ fn who_may_not_is_told_why() {
 }
 
 #[test]
-fn of_messages_of_others_the_help_says_more() {
+fn to_a_message_of_another_one_can_answer() {
     let root = tempfile::tempdir().unwrap();
     let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
     let node = bob.node();
@@ -151,6 +151,7 @@ fn of_messages_of_others_the_help_says_more() {
     let id = field(&read[0], "id");
     let refused = bob.run(&["dm", "delete", &id]);
     assert_eq!(refused.code, 4, "{}", refused.err);
-    assert!(refused.err.contains("hint: mosaic help dm delete"), "{}", refused.err);
+    assert!(refused.err.contains("hint: mosaic dm send "), "{}", refused.err);
+    assert!(refused.err.contains(&format!("TEXT --reply-to {}", &id[..8])), "{}", refused.err);
     node.stop();
 }

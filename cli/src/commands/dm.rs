@@ -182,6 +182,9 @@ pub(crate) enum Bundle {
         all: bool,
     },
     /// Take in what somebody wrote into a file
+    ///
+    /// Of a file that is damaged what is whole goes in, what is not is named, and the code is 3; where
+    /// nothing is whole nothing goes in, and it is 16.
     Import {
         /// The file
         #[arg(value_name = "FILE")]

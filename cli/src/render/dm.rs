@@ -77,5 +77,6 @@ pub(super) fn imported(imported: &BundleImported) -> View {
         Cell::Count(imported.texts, "new text"),
         Cell::Count(imported.refused, "refused conversation"),
         Cell::Count(imported.left, "chain left"),
+        Cell::Count(imported.damaged, "damaged part"),
     ])
 }

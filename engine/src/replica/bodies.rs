@@ -312,6 +312,12 @@ impl Replica {
         Ok(wanted.filter_map(|(key, _)| keys::parse_space_document(&key)).collect())
     }
 
+    /// The documents that name a body, whether it is here or not.
+    pub(crate) fn places_of_body(&self, hash: &BlobHash) -> Result<Vec<DocumentId>, EngineError> {
+        let places = self.scan_all(Table::Meta, &keys::body_places(hash))?.into_iter();
+        Ok(places.filter_map(|(key, _)| keys::parse_space_document(&key)).collect())
+    }
+
     /// Stores bodies that documents here want; returns how many and their bytes.
     pub(crate) fn take_bodies(&self, bodies: Vec<Bytes>) -> Result<(u64, u64, u64), EngineError> {
         let mut batch = Batch::new();
@@ -385,8 +391,7 @@ impl Replica {
 /// Checks that a text can be a body.
 pub(super) fn check_body(text: &[u8]) -> Result<(), EngineError> {
     if text.len() > BODY_BYTES_MAX {
-        let message = format!("text of {} bytes, limit {BODY_BYTES_MAX}", text.len());
-        return Err(EngineError::Invalid(message));
+        return Err(EngineError::TextTooLong { bytes: text.len(), bytes_max: BODY_BYTES_MAX });
     }
     Ok(())
 }

@@ -118,9 +118,8 @@ impl Replica {
             return Err(EngineError::Invalid("nothing to keep: the text is empty".into()));
         }
         if let Some(text) = text.filter(|text| text.len() > DRAFT_BYTES_MAX) {
-            let bytes = text.len();
-            let why = format!("a draft of {bytes} bytes, limit {DRAFT_BYTES_MAX}");
-            return Err(EngineError::Invalid(why));
+            let (bytes, bytes_max) = (text.len(), DRAFT_BYTES_MAX);
+            return Err(EngineError::TextTooLong { bytes, bytes_max });
         }
         let (state, drafts, description) = self.open_drafts()?;
         let mut edits = Vec::new();

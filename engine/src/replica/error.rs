@@ -67,6 +67,14 @@ pub enum EngineError {
     /// An argument is unusable.
     #[error("{0}")]
     Invalid(String),
+    /// A text does not fit where it is to stand.
+    #[error("the text has {bytes} bytes, limit {bytes_max} bytes")]
+    TextTooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// How many fit.
+        bytes_max: usize,
+    },
     /// Stored bytes are not what they should be.
     #[error("corrupt: {0}")]
     Corrupt(String),

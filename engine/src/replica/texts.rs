@@ -165,9 +165,8 @@ impl Replica {
         if let TextEdit::Replace(text) | TextEdit::ReplaceSince { text, .. } = edit
             && text.len() > LONG_TEXT_BYTES_MAX
         {
-            let bytes = text.len();
-            let why = format!("text of {bytes} bytes, limit {LONG_TEXT_BYTES_MAX}");
-            return Err(EngineError::Invalid(why));
+            let (bytes, bytes_max) = (text.len(), LONG_TEXT_BYTES_MAX);
+            return Err(EngineError::TextTooLong { bytes, bytes_max });
         }
         work.now_ms = work.now_ms.max(now_ms);
         let description = self.ensure_document(state, work, description)?;

@@ -159,5 +159,5 @@ fn too_many_messages_and_a_channel_that_is_not_there_are_refused() {
     assert!(matches!(refused, Err(EngineError::NotFound { .. })), "{refused:?}");
     assert!(ada.channel(&hub, &channels[0], None, 9, true).unwrap().is_empty());
     let long = MessageDraft { text: "x".repeat(300 * 1024), ..MessageDraft::default() };
-    assert!(matches!(Replica::check_message(&long), Err(EngineError::Invalid(_))));
+    assert!(matches!(Replica::check_message(&long), Err(EngineError::TextTooLong { .. })));
 }

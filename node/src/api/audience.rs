@@ -160,5 +160,13 @@ pub(super) fn post(
     };
     // Devices that were linked since read it, too.
     replica.mend_conversations(now_ms)?;
-    Ok(Some(replica.post_to(once, &id, &request.text, now_ms)?))
+    let posted = replica.post_to(once, &id, &request.text, now_ms);
+    posted.map(Some).map_err(|error| match error {
+        EngineError::TextTooLong { .. } => {
+            let message = format!("{error}: post it in parts");
+            ErrorRecord::new(ErrorKind::Usage, message)
+                .with_hint(format!("mosaic post TEXT --audience {name}"))
+        }
+        other => other.into(),
+    })
 }

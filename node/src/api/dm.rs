@@ -10,8 +10,9 @@ use mosaic_engine::description::Space;
 use mosaic_engine::hash::{AccountId, ChangeId, ConversationId};
 use mosaic_engine::model::entry::ConversationGenesis;
 use mosaic_engine::replica::{
-    BLOCKS, BUNDLE_BYTES_MAX, ConversationStanding, ConversationView, DirectDraft,
-    DirectMessage as Message, EngineError, FOLLOWS, MessageStanding, Replica, Text,
+    BLOCKS, BUNDLE_BYTES_MAX, BundleFile, ConversationStanding, ConversationView, DamagedPart,
+    DirectDraft, DirectMessage as Message, EngineError, FOLLOWS, GroupChange, MessageStanding,
+    Replica, Text,
 };
 
 use super::answer::{blocking, raw};
@@ -27,6 +28,8 @@ use crate::clock;
 use crate::home::read_bounded;
 use crate::mending::mend_keys;
 
+/// Damaged parts of a file that are named one by one.
+const DAMAGED_NAMED_MAX: usize = 4;
 /// Messages that are looked through for one that was just written.
 const LATELY: usize = usize::MAX;
 
@@ -38,13 +41,14 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let replica = app.replica()?;
         let id = message(&replica, &r.id)?;
         let edited = replica.edit_directly(&id, &r.text, clock::now_ms());
-        edited.map_err(refused("mosaic help dm edit"))?;
+        edited.map_err(|error| refused_change(&replica, &id, error))?;
         shown(&replica, &id)
     });
     let router = blocking::<DmDelete, _>(router, |app, r: DmDelete| {
         let replica = app.replica()?;
         let id = message(&replica, &r.id)?;
-        replica.delete_directly(&id, clock::now_ms()).map_err(refused("mosaic help dm delete"))?;
+        let deleted = replica.delete_directly(&id, clock::now_ms());
+        deleted.map_err(|error| refused_change(&replica, &id, error))?;
         Ok(Record::Deleted(Deleted { id: id.to_string() }))
     });
     let router = blocking::<DmExpire, _>(router, |app, r: DmExpire| {
@@ -63,10 +67,43 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     })
 }
 
-/// A refusal, with the command whose help says whose messages it takes.
-fn refused(help: &'static str) -> impl Fn(EngineError) -> ErrorRecord {
-    move |error| match error {
-        EngineError::Denied(_) => ErrorRecord::from(error).with_hint(help),
+/// A refusal to change a message, with what can be said instead: of one that somebody else wrote
+/// an answer, in place of one that is gone another.
+fn refused_change(replica: &Replica, id: &ChangeId, error: EngineError) -> ErrorRecord {
+    let of = replica.space_of_entry(id).ok().flatten().and_then(|space| space.conversation());
+    let Some(of) = of else { return error.into() };
+    let view = replica.conversations().ok();
+    let view = view.and_then(|views| views.into_iter().find(|view| view.id == of));
+    match (error, view) {
+        (error @ EngineError::Denied(_), Some(view)) if view.present => {
+            let message = format!("{error}: who wrote a message changes and deletes it");
+            let hint = format!("mosaic dm send {} TEXT --reply-to {}", of.short(), id.short());
+            ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint)
+        }
+        (error, Some(view)) => refused(replica, &view, error),
+        (error, None) => error.into(),
+    }
+}
+
+/// A refusal to write into a conversation.
+fn refused(replica: &Replica, view: &ConversationView, error: EngineError) -> ErrorRecord {
+    let again = format!("mosaic dm send {} TEXT", view.id.short());
+    match error {
+        EngineError::TextTooLong { .. } => {
+            let message = format!("{error}: send it in parts");
+            ErrorRecord::new(ErrorKind::Usage, message).with_hint(again)
+        }
+        EngineError::Invalid(_) => ErrorRecord::from(error).with_hint(again),
+        EngineError::Denied(_) if !view.present => {
+            let founder = view.founder.filter(|founder| replica.account().ok() != Some(*founder));
+            let Some(founder) = founder else {
+                let hint = "mosaic dm group create TITLE --with WHO";
+                return ErrorRecord::from(error).with_hint(hint);
+            };
+            let message = format!("{error}; {} began it and can add you", founder.short());
+            let hint = format!("mosaic dm send {} TEXT", founder.short());
+            ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint)
+        }
         other => other.into(),
     }
 }
@@ -87,7 +124,14 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
     let draft = DirectDraft { text: request.text, target, expires_after_ms: request.expires_ms };
     let written = replica.say_directly(once.as_ref(), &id, &draft, now_ms);
     app.kept_changed();
-    shown(&replica, &written?)
+    let written = match written {
+        Ok(written) => written,
+        Err(error) => {
+            let view = conversation(&replica, &id.to_string())?;
+            return Err(refused(&replica, &view, error));
+        }
+    };
+    shown(&replica, &written)
 }
 
 fn list(app: &App, request: DmList) -> Result<Vec<Record>, ErrorRecord> {
@@ -180,16 +224,17 @@ fn change(app: &App, request: DmChange) -> Result<Record, ErrorRecord> {
             .with_hint("mosaic help dm group change"));
     }
     let now_ms = clock::now_ms();
-    for (who, present) in add.iter().map(|w| (w, true)).chain(remove.iter().map(|w| (w, false))) {
-        let account = resolve::account(&replica, Some(who))?;
-        replica.change_member(&id, account, present, now_ms)?;
-    }
-    if let Some(title) = title {
-        replica.title_group(&id, &title, now_ms)?;
-    }
-    if leave {
-        replica.change_member(&id, replica.account()?, false, now_ms)?;
-    }
+    // All are found before anything is changed.
+    let found = |named: &[String]| -> Result<Vec<AccountId>, ErrorRecord> {
+        named.iter().map(|who| resolve::account(&replica, Some(who))).collect()
+    };
+    let change = GroupChange { add: found(&add)?, remove: found(&remove)?, title, leave };
+    replica.change_group(&id, &change, now_ms).map_err(|error| match error {
+        EngineError::Denied(_) | EngineError::Invalid(_) => {
+            ErrorRecord::from(error).with_hint("mosaic help dm group change")
+        }
+        other => other.into(),
+    })?;
     app.kept_changed();
     record(&replica, &conversation(&replica, &id.to_string())?, false)
 }
@@ -207,27 +252,65 @@ fn export(app: &App, request: &DmExport) -> Result<Response, ErrorRecord> {
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
-fn import(app: &App, request: DmImport) -> Result<Record, ErrorRecord> {
+fn import(app: &App, request: DmImport) -> Result<Vec<Record>, ErrorRecord> {
     let replica = app.replica()?;
     let bytes = read_bounded(Path::new(&request.path), BUNDLE_BYTES_MAX)?;
-    let taken =
-        replica.take_bundle(&bytes.into(), clock::now_ms()).map_err(|error| match error {
+    let path = request.path.escape_debug();
+    let file = BundleFile::read(&bytes.into()).map_err(|error| {
+        let (kind, message) = match error {
             EngineError::Invalid(why) => {
-                let message = format!("'{}' is not a bundle: {why}", request.path.escape_debug());
-                ErrorRecord::new(ErrorKind::Usage, message)
-                    .with_hint("mosaic dm bundle export FILE WHO")
+                (ErrorKind::Usage, format!("'{path}' is not a bundle: {why}"))
             }
-            error => error.into(),
-        })?;
+            EngineError::Corrupt(why) => {
+                let nothing = "is damaged, and nothing of it was taken in";
+                (ErrorKind::Corrupt, format!("'{path}' {nothing}: {why}"))
+            }
+            error => return error.into(),
+        };
+        ErrorRecord::new(kind, message).with_hint("mosaic dm bundle export FILE WHO")
+    })?;
+    let parts = file.parts();
+    let taken = replica.take_bundle(file, clock::now_ms())?;
     replica.mend_conversations(clock::now_ms())?;
     app.kept_changed();
-    Ok(Record::BundleImported(BundleImported {
+    let mut records = vec![Record::BundleImported(BundleImported {
         conversations: taken.conversations,
         refused: taken.refused,
         changes: taken.changes,
         texts: taken.bodies,
         left: taken.left,
-    }))
+        damaged: taken.damaged.len() as u64,
+    })];
+    if !taken.damaged.is_empty() {
+        let message = format!(
+            "{} of {parts} parts of '{path}' {} damaged and left out: {}; ask for the file again",
+            taken.damaged.len(),
+            if taken.damaged.len() == 1 { "is" } else { "are" },
+            named(&taken.damaged)
+        );
+        let error = ErrorRecord::new(ErrorKind::Partial, message);
+        records.push(Record::Error(error.with_hint("mosaic dm bundle import FILE")));
+    }
+    Ok(records)
+}
+
+/// Says what the first parts of a file were that are damaged.
+fn named(damaged: &[DamagedPart]) -> String {
+    let mut words: Vec<String> = damaged.iter().take(DAMAGED_NAMED_MAX).map(part).collect();
+    if damaged.len() > DAMAGED_NAMED_MAX {
+        words.push(format!("{} more", damaged.len() - DAMAGED_NAMED_MAX));
+    }
+    words.join(", ")
+}
+
+fn part(part: &DamagedPart) -> String {
+    let what = if part.text { "a text" } else { "changes" };
+    let of = match part.of {
+        Some(id) => format!("of conversation {}", id.short()),
+        None if part.text => "of nothing that is here".to_owned(),
+        None => "of an account's log".to_owned(),
+    };
+    format!("{what} {of} (byte {})", part.at)
 }
 
 /// Where a message goes: to somebody, or into a conversation that was accepted. What others call
@@ -239,13 +322,13 @@ fn receiver(replica: &Replica, who: &str, now_ms: u64) -> Result<ConversationId,
         Err(fault) if fault.code == ErrorKind::NotFound.code() => {
             let account = resolve::account(replica, Some(who))?;
             check_devices(replica, &account)?;
-            return Ok(replica.converse_with(account, now_ms)?);
+            return converse(replica, account, now_ms);
         }
         Err(fault) => return Err(fault),
     };
     if let (None, [other]) = (view.founder, view.others.as_slice()) {
         // Whoever writes takes part, whatever he said of it before.
-        return Ok(replica.converse_with(*other, now_ms)?);
+        return converse(replica, *other, now_ms);
     }
     if view.standing == ConversationStanding::Accepted {
         return Ok(view.id);
@@ -253,6 +336,20 @@ fn receiver(replica: &Replica, who: &str, now_ms: u64) -> Result<ConversationId,
     let message = format!("{} is a request that you did not accept", view.id.short());
     let hint = format!("mosaic dm accept {}", view.id.short());
     Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint))
+}
+
+/// Begins to talk with somebody who is not blocked.
+fn converse(
+    replica: &Replica,
+    account: AccountId,
+    now_ms: u64,
+) -> Result<ConversationId, ErrorRecord> {
+    replica.converse_with(account, now_ms).map_err(|error| match error {
+        EngineError::Denied(_) => {
+            ErrorRecord::from(error).with_hint(format!("mosaic unblock {account}"))
+        }
+        other => other.into(),
+    })
 }
 
 /// Whether something can be sealed to somebody: nothing is begun with whom nothing can be said to.

@@ -2,32 +2,43 @@
 //! It is taken in as from a peer.
 //!
 //! ```text
-//! "MOD1" ‖ count ‖ genesis bytes each ‖ count ‖ (0 chains | 1 bodies ‖ bytes) each
+//! "MOD2" ‖ list bytes ‖ hash of the list 32 ‖ parts, one behind the other
+//! list = count ‖ genesis bytes each ‖ count ‖ (kind u8 ‖ of ‖ length ‖ hash 32) each
 //! ```
+//!
+//! A part is one chain or one text: what is damaged of a file leaves out that and nothing else. `of`
+//! counts the conversations from 1, 0 for what is of none. [`older`] reads what had no hashes.
 
-use std::collections::BTreeSet;
+mod older;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::{ConversationStanding, Talk};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind, Space};
-use crate::hash::{AccountId, ConversationId, DocumentId};
+use crate::hash::{AccountId, BlobHash, ConversationId, DocumentId};
+use crate::limits::PACK_BYTES_MAX;
 use crate::model::entry::ConversationGenesis;
 use crate::replica::{EngineError, Replica};
-use crate::wire::{BodyPacker, ChainBundler, INTRODUCED_BYTES_MAX, Pack, read_bundle};
+use crate::wire::{CarriedChain, ChainBundler, INTRODUCED_BYTES_MAX, read_bundle};
 
 /// Bytes of a file.
 pub const BUNDLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-const MAGIC: &[u8; 4] = b"MOD1";
+const MAGIC: &[u8; 4] = b"MOD2";
 const CONVERSATIONS_MAX: usize = 4096;
-const PIECES_MAX: usize = 4096;
-/// Bytes at which the next piece begins.
-const PIECE_BYTES_WISHED: usize = 4 * 1024 * 1024;
+/// Fewest bytes of a part in the list: bounds their count.
+const LISTED_BYTES_MIN: usize = 3 + 32;
+/// Changes of a file: small ones must not unfold to many times its size.
+const CHANGES_MAX: usize = BUNDLE_BYTES_MAX / 64;
+
+const CHAIN: u8 = 0;
+const TEXT: u8 = 1;
 
 /// What became of a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BundleReceipt {
     /// Conversations in it that are kept here.
     pub conversations: u64,
@@ -39,6 +50,160 @@ pub struct BundleReceipt {
     pub bodies: u64,
     /// Chains that were not taken whole.
     pub left: u64,
+    /// What was damaged, and left out.
+    pub damaged: Vec<DamagedPart>,
+}
+
+/// A part of a file that is not what it was when the file was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DamagedPart {
+    /// Whether it was a text; changes otherwise.
+    pub text: bool,
+    /// Of which conversation, if of one, and as far as it is known.
+    pub of: Option<ConversationId>,
+    /// Where it begins in the file, in bytes.
+    pub at: u64,
+}
+
+/// A file that was read; nothing in it is verified, but that it is as it was written.
+#[derive(Debug)]
+pub struct BundleFile {
+    genesis: Vec<ConversationGenesis>,
+    chains: Vec<CarriedChain>,
+    bodies: Vec<Bytes>,
+    /// With the hash that it should have.
+    damaged: Vec<(DamagedPart, BlobHash)>,
+    parts: usize,
+}
+
+impl BundleFile {
+    /// Reads a file: what is whole of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] if it is no such file, [`EngineError::Corrupt`] if it was cut off, or
+    /// altered so that nothing of it is whole.
+    pub fn read(file: &Bytes) -> Result<Self, EngineError> {
+        let no_file = |error: DecodeError| {
+            EngineError::Invalid(format!("no bundle of conversations: {error}"))
+        };
+        let (value, max) = (file.len() as u64, BUNDLE_BYTES_MAX as u64);
+        if value > max {
+            return Err(no_file(DecodeError::TooLarge { reading: "file", value, max }));
+        }
+        let mut r = Reader::new(file);
+        match r.array::<4>("magic").map_err(no_file)? {
+            magic if magic == *MAGIC => {}
+            magic if magic == *older::MAGIC => return older::read(file, r).map_err(no_file),
+            _ => return Err(no_file(DecodeError::Rule("it begins with other bytes"))),
+        }
+        let broken = |_: DecodeError| corrupt("the list of what is in it is altered");
+        let list = r.bytes(BUNDLE_BYTES_MAX, "list").map_err(broken)?;
+        let hash = BlobHash::from_bytes(r.array("hash of the list").map_err(broken)?);
+        if BlobHash::of(list) != hash {
+            return Err(corrupt("the list of what is in it is altered"));
+        }
+        let (genesis, listed) = read_list(list).map_err(no_file)?;
+        let here = r.rest().len() as u64;
+        let named = listed.iter().fold(0u64, |sum, part| sum.saturating_add(part.length));
+        if here != named {
+            let what = format!("{here} bytes come after its list, {named} should");
+            return Err(corrupt(&what));
+        }
+        let mut found = Self {
+            genesis,
+            chains: Vec::new(),
+            bodies: Vec::new(),
+            damaged: Vec::new(),
+            parts: listed.len(),
+        };
+        found.read_parts(file, r, &listed).map_err(no_file)?;
+        if found.parts > 0 && found.damaged.len() == found.parts {
+            return Err(corrupt("each part of it is altered"));
+        }
+        Ok(found)
+    }
+
+    /// How many parts it has, damaged ones among them.
+    #[must_use]
+    pub const fn parts(&self) -> usize {
+        self.parts
+    }
+
+    /// What of it is damaged.
+    pub fn damaged(&self) -> impl Iterator<Item = &DamagedPart> {
+        self.damaged.iter().map(|(part, _)| part)
+    }
+
+    fn read_parts(
+        &mut self,
+        file: &Bytes,
+        mut r: Reader<'_>,
+        listed: &[Listed],
+    ) -> Result<(), DecodeError> {
+        let mut changes = 0usize;
+        for part in listed {
+            let at = (file.len() - r.rest().len()) as u64;
+            let length = usize::try_from(part.length).unwrap_or(usize::MAX);
+            let bytes = file.slice_ref(r.take(length, "part")?);
+            if BlobHash::of(&bytes) != part.hash {
+                let of = part.of.and_then(|of| self.genesis.get(of)).map(ConversationGenesis::id);
+                self.damaged.push((DamagedPart { text: part.text, of, at }, part.hash));
+            } else if part.text {
+                self.bodies.push(bytes);
+            } else {
+                let chains = read_bundle(&bytes)?;
+                let parts = chains.iter().flat_map(|chain| &chain.parts);
+                changes += parts.map(|part| part.content.len()).sum::<usize>();
+                if changes > CHANGES_MAX {
+                    let (value, max) = (changes as u64, CHANGES_MAX as u64);
+                    return Err(DecodeError::TooLarge { reading: "changes of a file", value, max });
+                }
+                self.chains.extend(chains);
+            }
+        }
+        r.end()
+    }
+}
+
+/// A part as the list names it.
+struct Listed {
+    text: bool,
+    of: Option<usize>,
+    length: u64,
+    hash: BlobHash,
+}
+
+fn read_list(list: &[u8]) -> Result<(Vec<ConversationGenesis>, Vec<Listed>), DecodeError> {
+    let mut r = Reader::new(list);
+    let genesis = read_genesis(&mut r)?;
+    let count = r.count(list.len() / LISTED_BYTES_MIN, "parts")?;
+    let mut parts = Vec::with_capacity(count);
+    for _ in 0..count {
+        let text = match r.u8("part")? {
+            CHAIN => false,
+            TEXT => true,
+            value => return Err(DecodeError::Unknown { reading: "part", value }),
+        };
+        let of = r.count(genesis.len(), "conversation of a part")?.checked_sub(1);
+        let length = r.varint(PACK_BYTES_MAX as u64, "length of a part")?;
+        let hash = BlobHash::from_bytes(r.array("hash of a part")?);
+        parts.push(Listed { text, of, length, hash });
+    }
+    r.end()?;
+    Ok((genesis, parts))
+}
+
+fn read_genesis(r: &mut Reader<'_>) -> Result<Vec<ConversationGenesis>, DecodeError> {
+    let mut genesis = Vec::new();
+    for _ in 0..r.count(CONVERSATIONS_MAX, "conversations")? {
+        let bytes = r.bytes(INTRODUCED_BYTES_MAX, "conversation")?;
+        genesis.push(ConversationGenesis::decode(bytes)?);
+    }
+    Ok(genesis)
+}
+
+fn corrupt(what: &str) -> EngineError {
+    EngineError::Corrupt(what.to_owned())
 }
 
 impl Replica {
@@ -71,11 +236,13 @@ impl Replica {
         people.insert(me);
         let spaces: BTreeSet<Space> =
             chosen.iter().map(|(genesis, _)| Space::Conversation(genesis.id())).collect();
-        let mut w = Writer::new();
-        w.raw(MAGIC).varint(chosen.len() as u64);
+        let mut list = Writer::new();
+        list.varint(chosen.len() as u64);
         for (genesis, _) in &chosen {
-            w.bytes(&genesis.encode());
+            list.bytes(&genesis.encode());
         }
+        let numbered = (1u64..).zip(&chosen);
+        let numbers = numbered.map(|(number, (genesis, _))| (genesis.id(), number)).collect();
         let mut documents: Vec<(DocumentId, Description)> = self.document_list()?;
         documents.retain(|(_, d)| {
             let log = d.kind == DocumentKind::AccountLog && people.contains(&d.account);
@@ -83,10 +250,17 @@ impl Replica {
         });
         // Whose devices count is said first, and the oldest pages say who takes part.
         documents.sort_by_key(|(doc, d)| (d.kind, d.page, *doc));
-        let pieces = self.pieces_of(&documents)?;
-        w.varint(pieces.len() as u64);
-        for (kind, piece) in pieces {
-            w.u8(kind).bytes(&piece);
+        let parts = self.parts_of(&documents, &numbers)?;
+        list.varint(parts.len() as u64);
+        for (kind, of, part) in &parts {
+            list.u8(*kind).varint(*of).varint(part.len() as u64);
+            list.raw(BlobHash::of(part).as_bytes());
+        }
+        let list = list.finish();
+        let mut w = Writer::new();
+        w.raw(MAGIC).bytes(&list).raw(BlobHash::of(&list).as_bytes());
+        for (.., part) in &parts {
+            w.raw(part);
         }
         match w.len() {
             0..=BUNDLE_BYTES_MAX => Ok(w.finish()),
@@ -96,24 +270,23 @@ impl Replica {
         }
     }
 
-    fn pieces_of(
+    /// Each with its kind, and the number of its conversation.
+    fn parts_of(
         &self,
         documents: &[(DocumentId, Description)],
-    ) -> Result<Vec<(u8, Bytes)>, EngineError> {
-        let mut pieces = Vec::new();
+        numbers: &BTreeMap<ConversationId, u64>,
+    ) -> Result<Vec<(u8, u64, Bytes)>, EngineError> {
+        let mut parts = Vec::new();
         let mut chains = ChainBundler::new();
-        for (doc, _) in documents {
+        for (doc, description) in documents {
+            let conversation = description.space.conversation();
+            let of = conversation.and_then(|id| numbers.get(&id)).copied().unwrap_or(0);
             for tip in self.carried_tips(doc)? {
                 for chain in self.carry(&tip)? {
                     chains.add(&chain);
-                }
-                if chains.bytes() >= PIECE_BYTES_WISHED {
-                    pieces.push((0, chains.take()));
+                    parts.push((CHAIN, of, chains.take()));
                 }
             }
-        }
-        if !chains.is_empty() {
-            pieces.push((0, chains.take()));
         }
         let mut hashes = Vec::new();
         let docs = documents.iter().map(|(doc, _)| *doc).collect();
@@ -121,82 +294,46 @@ impl Replica {
             hashes.push(body.hash);
             true
         })?;
-        let mut bodies = BodyPacker::new();
         for hash in &hashes {
-            bodies.add(&self.carried_body(hash)?);
-            if bodies.bytes() >= PIECE_BYTES_WISHED {
-                pieces.push((1, bodies.take()));
-            }
+            // Whose it is its hash says once the chains are there.
+            parts.push((TEXT, 0, self.carried_body(hash)?));
         }
-        if bodies.bytes() > 0 {
-            pieces.push((1, bodies.take()));
-        }
-        Ok(pieces)
+        Ok(parts)
     }
 
-    /// Takes in what somebody else wrote so. Doing it twice changes nothing.
+    /// Takes in what is whole of a file that somebody else wrote. Doing it twice changes nothing.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] if it is no such file, or was cut or altered so that it does not
-    /// decode: nothing of it is taken then; or the store fails.
-    pub fn take_bundle(&self, file: &Bytes, now_ms: u64) -> Result<BundleReceipt, EngineError> {
-        let (genesis, pieces) = read_file(file).map_err(|error| {
-            EngineError::Invalid(format!("no bundle of conversations: {error}"))
-        })?;
+    /// If the store fails.
+    pub fn take_bundle(&self, file: BundleFile, now_ms: u64) -> Result<BundleReceipt, EngineError> {
         let mut receipt = BundleReceipt::default();
-        for genesis in &genesis {
+        for genesis in &file.genesis {
             match self.take_by_hand(genesis)? {
                 true => receipt.conversations += 1,
                 false => receipt.refused += 1,
             }
         }
-        let (mut chains, mut bodies) = (Vec::new(), Vec::new());
-        for piece in pieces {
-            match piece {
-                Piece::Chains(piece) => chains.extend(piece),
-                Piece::Bodies(piece) => bodies.extend(piece),
-            }
-        }
-        let done = self.take_carried(chains, now_ms)?;
+        let done = self.take_carried(file.chains, now_ms)?;
         receipt.changes = done.changes;
         receipt.left = done.left.len() as u64;
-        receipt.bodies = self.take_bodies(bodies)?.0;
+        for (mut part, hash) in file.damaged {
+            if part.text {
+                part.of = self.conversation_of_body(&hash)?;
+            }
+            receipt.damaged.push(part);
+        }
+        receipt.bodies = self.take_bodies(file.bodies)?.0;
         Ok(receipt)
     }
-}
 
-enum Piece {
-    Chains(Vec<crate::wire::CarriedChain>),
-    Bodies(Vec<Bytes>),
-}
-
-fn read_file(file: &Bytes) -> Result<(Vec<ConversationGenesis>, Vec<Piece>), DecodeError> {
-    let (value, max) = (file.len() as u64, BUNDLE_BYTES_MAX as u64);
-    if value > max {
-        return Err(DecodeError::TooLarge { reading: "file", value, max });
+    /// The conversation in which something wants or has a text.
+    fn conversation_of_body(&self, hash: &BlobHash) -> Result<Option<ConversationId>, EngineError> {
+        for doc in self.places_of_body(hash)? {
+            let described = self.description(&mut self.lock(), &doc)?;
+            if let Some(id) = described.and_then(|description| description.space.conversation()) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
-    let mut r = Reader::new(file);
-    if r.array::<4>("magic")? != *MAGIC {
-        return Err(DecodeError::Rule("it begins with other bytes"));
-    }
-    let mut genesis = Vec::new();
-    for _ in 0..r.count(CONVERSATIONS_MAX, "conversations")? {
-        let bytes = r.bytes(INTRODUCED_BYTES_MAX, "conversation")?;
-        genesis.push(ConversationGenesis::decode(bytes)?);
-    }
-    let mut pieces = Vec::new();
-    for _ in 0..r.count(PIECES_MAX, "pieces")? {
-        let kind = r.u8("piece")?;
-        let bytes = file.slice_ref(r.bytes(crate::limits::PACK_BYTES_MAX, "piece")?);
-        pieces.push(match kind {
-            0 => Piece::Chains(read_bundle(&bytes)?),
-            1 => match Pack::decode(&bytes)? {
-                Pack::Bodies(bodies) => Piece::Bodies(bodies),
-                Pack::Changes(_) => return Err(DecodeError::Rule("changes in place of bodies")),
-            },
-            value => return Err(DecodeError::Unknown { reading: "piece", value }),
-        });
-    }
-    r.end()?;
-    Ok((genesis, pieces))
 }

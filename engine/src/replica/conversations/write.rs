@@ -1,11 +1,13 @@
 //! Writing into conversations: everything is sealed before it is a change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::age::KeyUse;
 use super::expiry::check_expiry;
+use super::members::Member;
 use super::{ConversationStanding, KeptConversation, Talk};
 use crate::description::{Description, Space};
 use crate::hash::{AccountId, BlobHash, ChangeId, ConversationId};
@@ -209,26 +211,8 @@ impl Replica {
         self.check_writer(&mut state)?;
         let me = state.own.as_ref().ok_or(EngineError::NoIdentity)?.account;
         let (kept, talk) = self.known_conversation(&mut state, id)?;
-        let leaves = account == me && !present;
-        if kept.genesis.audience && leaves {
-            return Err(EngineError::Denied("you read what you write".into()));
-        }
-        if kept.genesis.founder.is_none() {
-            return Err(EngineError::Denied("nobody joins or leaves a conversation of two".into()));
-        }
-        if !leaves && kept.genesis.founder != Some(me) {
-            return Err(EngineError::Denied("only who began it adds and removes members".into()));
-        }
+        kept.check_membership(&talk.members, (&me, &account), present)?;
         let known = talk.members.get(&account).cloned().unwrap_or_default();
-        // Who left can be taken out as well: then no more of him is kept.
-        if known.present == present && (present || leaves || !known.left) {
-            let is = if present { "already a member" } else { "no member" };
-            return Err(EngineError::Invalid(format!("{} is {is}", account.short())));
-        }
-        let limit = kept.genesis.members_max();
-        if present && talk.present().count() >= limit {
-            return Err(EngineError::Invalid(format!("limit {limit} members")));
-        }
         let round = if present { known.round + 1 } else { known.round };
         let heard = if present { Vec::new() } else { self.heard_of(&mut state, id, &account)? };
         let mut work = Work::default();
@@ -324,9 +308,8 @@ impl Replica {
         (text, answers, mentions): (&str, Option<&ChangeId>, &[Who]),
     ) -> Result<BodyRef, EngineError> {
         if text.len() > SEALED_TEXT_BYTES_MAX {
-            let length = text.len();
-            let message = format!("a text of {length} bytes, limit {SEALED_TEXT_BYTES_MAX}");
-            return Err(EngineError::Invalid(message));
+            let (bytes, bytes_max) = (text.len(), SEALED_TEXT_BYTES_MAX);
+            return Err(EngineError::TextTooLong { bytes, bytes_max });
         }
         let (space, doc) = (page.space.id(), page.id());
         let plain = match mentions {
@@ -379,7 +362,39 @@ impl Replica {
     }
 }
 
-fn check_title(title: &str) -> Result<(), EngineError> {
+impl KeptConversation {
+    /// Whether somebody may come or go as `me` says.
+    pub(super) fn check_membership(
+        &self,
+        members: &BTreeMap<AccountId, Member>,
+        (me, account): (&AccountId, &AccountId),
+        present: bool,
+    ) -> Result<(), EngineError> {
+        let leaves = account == me && !present;
+        if self.genesis.audience && leaves {
+            return Err(EngineError::Denied("you read what you write".into()));
+        }
+        if self.genesis.founder.is_none() {
+            return Err(EngineError::Denied("nobody joins or leaves a conversation of two".into()));
+        }
+        if !leaves && self.genesis.founder != Some(*me) {
+            return Err(EngineError::Denied("only who began it adds and removes members".into()));
+        }
+        let known = members.get(account).cloned().unwrap_or_default();
+        // Who left can be taken out as well: then no more of him is kept.
+        if known.present == present && (present || leaves || !known.left) {
+            let is = if present { "already a member" } else { "no member" };
+            return Err(EngineError::Invalid(format!("{} is {is}", account.short())));
+        }
+        let limit = self.genesis.members_max();
+        if present && members.values().filter(|member| member.present).count() >= limit {
+            return Err(EngineError::Invalid(format!("limit {limit} members")));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_title(title: &str) -> Result<(), EngineError> {
     match title.len() {
         1..=HUB_NAME_BYTES_MAX => Ok(()),
         length => Err(EngineError::Invalid(format!(

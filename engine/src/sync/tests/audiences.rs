@@ -497,7 +497,7 @@ fn no_exact_length_is_told() {
     let shown = ada.feed(None, 1).unwrap();
     assert_eq!(shown[0].text, Text::Here("x".repeat(longest)));
     let refused = ada.post_to(None, &id, &"x".repeat(longest + 1), NOW + 9);
-    assert!(matches!(refused, Err(EngineError::Invalid(_))));
+    assert!(matches!(refused, Err(EngineError::TextTooLong { .. })));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Conversations over whole replicas: what is sealed here opens there, and nowhere else.
 
+mod bundle;
 mod caps;
 mod devices;
 mod expiry;
@@ -19,7 +20,7 @@ mod weekly;
 use super::replicas::{Home, NOW, link, person};
 use crate::hash::{AccountId, ChangeId, ConversationId};
 use crate::replica::{
-    ConversationStanding, Delivery, DirectDraft, EngineError, MessageStanding, Replica,
+    BundleFile, ConversationStanding, Delivery, DirectDraft, EngineError, MessageStanding, Replica,
     Subscription, Text,
 };
 use crate::sync::Options;
@@ -294,7 +295,7 @@ fn who_answers_a_message_has_it_and_what_was_said_before() {
     }
     let carry = |from: &Replica, to: &Replica, now: u64| {
         let file = from.bundle_conversations(&[id]).unwrap();
-        to.take_bundle(&file.into(), now).unwrap();
+        to.take_bundle(BundleFile::read(&file.into()).unwrap(), now).unwrap();
     };
     let far = || -> Vec<&str> {
         let said = ada.conversation(&id, usize::MAX).unwrap();
@@ -311,31 +312,4 @@ fn who_answers_a_message_has_it_and_what_was_said_before() {
     other.say_directly(None, &id, &answer, NOW + 13).unwrap();
     carry(other, ada, NOW + 14);
     assert_eq!(far(), ["fetched", "fetched", "fetched", "queued"]);
-}
-
-#[test]
-fn a_file_carries_conversations_where_no_network_does() {
-    let (mut network, ada, bob, line) = friends(160);
-    network.disconnect(line);
-    let id = network.parties[0].replica.converse_with(bob, NOW + 1).unwrap();
-    say(&network.parties[0].replica, &id, "by hand", NOW + 2).unwrap();
-    let file = bytes::Bytes::from(network.parties[0].replica.bundle_conversations(&[]).unwrap());
-    assert!(!file.windows(7).any(|part| part == b"by hand"));
-    let taken = network.parties[1].replica.take_bundle(&file, NOW + 3).unwrap();
-    assert_eq!((taken.conversations, taken.refused, taken.bodies, taken.left), (1, 0, 1, 0));
-    assert_eq!(texts(&network.parties[1].replica, &id), ["by hand"]);
-    let again = network.parties[1].replica.take_bundle(&file, NOW + 3).unwrap();
-    assert_eq!((again.changes, again.bodies), (0, 0));
-    // Cut or altered nothing of it is half there; to others it is nothing.
-    for end in [0, 3, 60, file.len() / 2, file.len() - 1] {
-        assert!(network.parties[1].replica.take_bundle(&file.slice(..end), NOW + 4).is_err());
-    }
-    let (eve, _) = person(165, "pc");
-    let taken = eve.replica.take_bundle(&file, NOW + 4).unwrap();
-    assert_eq!((taken.conversations, taken.refused, taken.changes), (0, 1, 0));
-    let answer = network.parties[1].replica.converse_with(ada, NOW + 5).unwrap();
-    say(&network.parties[1].replica, &answer, "and back", NOW + 6).unwrap();
-    let file = network.parties[1].replica.bundle_conversations(&[answer]).unwrap();
-    network.parties[0].replica.take_bundle(&file.into(), NOW + 7).unwrap();
-    assert_eq!(texts(&network.parties[0].replica, &id), ["by hand", "and back"]);
 }

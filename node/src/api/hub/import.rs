@@ -59,8 +59,8 @@ fn import(app: &App, request: MessageImport) -> Result<Vec<Record>, ErrorRecord>
                     new.push(import);
                     files.push(added);
                 }
-                Err(EngineError::Invalid(why)) => {
-                    reasons.push(why);
+                Err(error @ (EngineError::Invalid(_) | EngineError::TextTooLong { .. })) => {
+                    reasons.push(error.to_string());
                     record.state = "refused".to_owned();
                 }
                 Err(error) => return Err(error.into()),

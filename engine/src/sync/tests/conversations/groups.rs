@@ -4,7 +4,7 @@ use super::{friends, network, run, say, texts};
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::AccountId;
 use crate::model::entry::ConversationGenesis;
-use crate::replica::{ConversationStanding, Subscription};
+use crate::replica::{ConversationStanding, EngineError, GroupChange, Subscription};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{Exchange, Reason};
 use crate::sync::sim::Network;
@@ -149,4 +149,36 @@ fn a_node_carries_so_many_bytes_of_a_stranger() {
     let told = network.outcomes.iter().filter(|(who, _)| *who == 1);
     let told = format!("{:?}", told.collect::<Vec<_>>());
     assert!(told.contains(&format!("{:?}", Reason::Quota)), "{told}");
+}
+
+#[test]
+fn a_change_of_a_group_is_made_whole_or_not_at_all() {
+    let (network, _, bob, _) = friends(510);
+    let eve = person(512, "pc").1;
+    let ada = &network.parties[0].replica;
+    let id = ada.found_group("Two", &[bob], NOW + 1).unwrap();
+    let section = Section { space: Space::Conversation(id).id(), class: SectionClass::Private };
+    let before = ada.digest(&section).unwrap();
+    let title = |title: &str| Some(title.to_owned());
+    let remove = || vec![bob];
+    for (refused, why) in [
+        (GroupChange { remove: remove(), title: title(""), ..GroupChange::default() }, "1 to 64"),
+        (GroupChange { remove: vec![bob, bob], ..GroupChange::default() }, "no member"),
+        (GroupChange { add: vec![eve, bob], ..GroupChange::default() }, "already a member"),
+        // Her devices are not known here.
+        (
+            GroupChange { add: vec![eve], title: title("Three"), ..GroupChange::default() },
+            "devices",
+        ),
+    ] {
+        let error = ada.change_group(&id, &refused, NOW + 2).unwrap_err();
+        assert!(matches!(error, EngineError::Denied(_) | EngineError::Invalid(_)));
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(ada.digest(&section).unwrap(), before, "{why}");
+    }
+    let change = GroupChange { remove: remove(), title: title("One"), ..GroupChange::default() };
+    ada.change_group(&id, &change, NOW + 3).unwrap();
+    let views = ada.conversations().unwrap();
+    let view = views.iter().find(|view| view.id == id).unwrap();
+    assert_eq!((view.title.as_deref(), view.others.len()), (Some("One"), 0));
 }

@@ -7,7 +7,7 @@ use crate::chain::ChainKey;
 use crate::description::{Description, DocumentKind, Section, SectionClass, Space};
 use crate::hash::{AccountId, DeviceId};
 use crate::model::entry::ConversationGenesis;
-use crate::replica::Replica;
+use crate::replica::{BundleFile, Replica};
 use crate::sync::exchange::{Exchange, Received, Verdict};
 use crate::sync::tests::replicas::{Home, NOW, person};
 use crate::wire::{Excerpt, HEAD_BYTES, Newest};
@@ -91,7 +91,7 @@ fn pushing_tells_nobody_who_talks_with_whom() {
     let (cleo, eve) = (person(402, "laptop"), person(403, "pc"));
     let id = ada.0.replica.converse_with(bob.1, NOW + 1).unwrap();
     let card = Bytes::from(bob.0.replica.bundle_conversations(&[]).unwrap());
-    ada.0.replica.take_bundle(&card, NOW + 2).unwrap();
+    ada.0.replica.take_bundle(BundleFile::read(&card).unwrap(), NOW + 2).unwrap();
     say(&ada.0.replica, &id, "hello", NOW + 3).unwrap();
     let mut network = network(400, vec![ada.0, bob.0]);
     network.connect(0, 1);
@@ -129,7 +129,7 @@ fn the_log_of_whom_somebody_writes_to_is_for_those_who_take_part() {
     let (eve, _) = person(413, "pc");
     let id = ada.0.replica.converse_with(bob.1, NOW + 1).unwrap();
     let card = Bytes::from(bob.0.replica.bundle_conversations(&[]).unwrap());
-    ada.0.replica.take_bundle(&card, NOW + 2).unwrap();
+    ada.0.replica.take_bundle(BundleFile::read(&card).unwrap(), NOW + 2).unwrap();
     assert_eq!(id, ConversationGenesis::between(ada.1, bob.1).id());
     let section = Section { space: Space::Account(bob.1).id(), class: SectionClass::Authority };
     assert!(ada.0.replica.held_sections().unwrap().contains(&section));

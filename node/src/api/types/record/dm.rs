@@ -83,6 +83,8 @@ records! {
         texts: u64,
         /// Chains of which not everything was taken.
         left: u64,
+        /// Parts of it that are damaged, and left out.
+        damaged: u64,
     }
     /// A file of conversations that was written.
     BundleExported {

@@ -106,7 +106,8 @@ requests! { DM_PATHS DM_OPERATIONS;
         /// All that we take part in, where none is named.
         all: bool,
     }
-    /// Takes in what `dm/export` answered at another home. Answers one `bundle_imported`.
+    /// Takes in what `dm/export` answered at another home. Answers one `bundle_imported`, and an
+    /// error `partial` if some of it is damaged and left out. Errors: `corrupt` if nothing is whole.
     "/v1/dm/import" any DmImport {
         /// The file, where the node reads it.
         path: String,

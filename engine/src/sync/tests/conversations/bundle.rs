@@ -1,0 +1,149 @@
+//! Conversations in a file.
+
+use bytes::Bytes;
+
+use super::{friends, say, texts};
+use crate::codec::Writer;
+use crate::description::Description;
+use crate::hash::ConversationId;
+use crate::model::entry::{BodyRef, ConversationGenesis};
+use crate::replica::{BundleFile, BundleReceipt, DamagedPart, EngineError, Replica, Text};
+use crate::sync::tests::replicas::{NOW, person};
+use crate::wire::{BodyPacker, ChainBundler};
+
+fn take(replica: &Replica, file: &Bytes) -> BundleReceipt {
+    replica.take_bundle(BundleFile::read(file).unwrap(), NOW + 9).unwrap()
+}
+
+#[test]
+fn a_file_carries_conversations_where_no_network_does() {
+    let (mut network, ada, bob, line) = friends(160);
+    network.disconnect(line);
+    let [from, to] = [0, 1].map(|at| &network.parties[at].replica);
+    let id = from.converse_with(bob, NOW + 1).unwrap();
+    say(from, &id, "by hand", NOW + 2).unwrap();
+    let file = Bytes::from(from.bundle_conversations(&[]).unwrap());
+    assert!(!file.windows(7).any(|part| part == b"by hand"));
+    let taken = take(to, &file);
+    assert_eq!((taken.conversations, taken.refused, taken.bodies, taken.left), (1, 0, 1, 0));
+    assert_eq!(taken.damaged, []);
+    assert_eq!(texts(to, &id), ["by hand"]);
+    let again = take(to, &file);
+    assert_eq!((again.changes, again.bodies), (0, 0));
+    let (eve, _) = person(165, "pc");
+    let taken = take(&eve.replica, &file);
+    assert_eq!((taken.conversations, taken.refused, taken.changes), (0, 1, 0));
+    let answer = to.converse_with(ada, NOW + 5).unwrap();
+    say(to, &answer, "and back", NOW + 6).unwrap();
+    take(from, &to.bundle_conversations(&[answer]).unwrap().into());
+    assert_eq!(texts(from, &id), ["by hand", "and back"]);
+}
+
+/// A file of `from` with two texts, and where these begin in it: they come last.
+fn two_texts(from: &Replica, id: &ConversationId) -> (Bytes, [usize; 2]) {
+    for (n, text) in (2..).zip(["the first of two", "the second"]) {
+        say(from, id, text, NOW + n).unwrap();
+    }
+    let file = Bytes::from(from.bundle_conversations(&[*id]).unwrap());
+    let of = |d: &Description| d.space.conversation() == Some(*id);
+    let docs = from.document_list().unwrap().into_iter().filter(|(_, d)| of(d));
+    let mut sizes = Vec::new();
+    let mut visit = |body: BodyRef| {
+        sizes.push(usize::try_from(body.size).unwrap());
+        true
+    };
+    from.carried_bodies(&docs.map(|(doc, _)| doc).collect(), u64::MAX, &mut visit).unwrap();
+    let [first, second] = sizes[..] else { panic!("{sizes:?}") };
+    let last = file.len() - second;
+    (file, [last - first, last])
+}
+
+fn flipped(file: &Bytes, at: usize) -> Bytes {
+    let mut file = file.to_vec();
+    file[at] ^= 1 << (at % 8);
+    file.into()
+}
+
+#[test]
+fn what_is_damaged_of_a_file_is_said_and_the_rest_goes_in() {
+    let (mut network, _, bob, line) = friends(170);
+    network.disconnect(line);
+    let [from, to] = [0, 1].map(|at| &network.parties[at].replica);
+    let id = from.converse_with(bob, NOW + 1).unwrap();
+    let (file, [_, text]) = two_texts(from, &id);
+    let taken = take(to, &flipped(&file, text + 9));
+    let part = DamagedPart { text: true, of: Some(id), at: text as u64 };
+    assert_eq!(taken.damaged, [part]);
+    assert_eq!((taken.conversations, taken.bodies, taken.left), (1, 1, 0));
+    let said = to.conversation(&id, 9).unwrap();
+    assert_eq!(said.iter().filter(|message| message.text == Text::Missing).count(), 1);
+    // The good one brings the rest.
+    let taken = take(to, &file);
+    assert_eq!((taken.damaged.len(), taken.bodies), (0, 1));
+    assert_eq!(texts(to, &id), ["the first of two", "the second"]);
+}
+
+#[test]
+fn no_altered_bit_of_a_file_passes_for_whole() {
+    let (mut network, _, bob, line) = friends(171);
+    network.disconnect(line);
+    let from = &network.parties[0].replica;
+    let id = from.converse_with(bob, NOW + 1).unwrap();
+    let (file, [text, _]) = two_texts(from, &id);
+    let mut begin = None;
+    for at in 0..file.len() {
+        match BundleFile::read(&flipped(&file, at)) {
+            Ok(read) => {
+                begin = begin.or(Some(at));
+                let damaged: Vec<bool> = read.damaged().map(|part| part.text).collect();
+                assert_eq!(damaged, [at >= text], "byte {at}");
+            }
+            Err(EngineError::Corrupt(_)) => assert!(at > 3, "byte {at}"),
+            Err(EngineError::Invalid(_)) => assert!(at < 4, "byte {at}"),
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+    for end in 0..file.len() {
+        assert!(BundleFile::read(&file.slice(..end)).is_err(), "cut at {end}");
+    }
+    let longer = Bytes::from([&file[..], b"x"].concat());
+    assert!(matches!(BundleFile::read(&longer), Err(EngineError::Corrupt(_))));
+    // Behind a list that is right everything is wrong.
+    let begin = begin.unwrap();
+    let zeros = [&file[..begin], &vec![0; file.len() - begin]].concat();
+    assert!(matches!(BundleFile::read(&zeros.into()), Err(EngineError::Corrupt(_))));
+}
+
+#[test]
+fn a_file_of_an_earlier_version_goes_in() {
+    let (mut network, ada, bob, line) = friends(172);
+    network.disconnect(line);
+    let [from, to] = [0, 1].map(|at| &network.parties[at].replica);
+    let id = from.converse_with(bob, NOW + 1).unwrap();
+    say(from, &id, "as it was", NOW + 2).unwrap();
+    let (mut chains, mut bodies) = (ChainBundler::new(), BodyPacker::new());
+    let own = from.document_list().unwrap().into_iter();
+    let own = own.filter(|(_, d)| d.space.conversation() == Some(id)).map(|(doc, _)| doc);
+    let docs: std::collections::BTreeSet<_> = own.collect();
+    for doc in &docs {
+        for tip in from.carried_tips(doc).unwrap() {
+            from.carry(&tip).unwrap().iter().for_each(|chain| chains.add(chain));
+        }
+    }
+    let mut add = |body: BodyRef| {
+        bodies.add(&from.carried_body(&body.hash).unwrap());
+        true
+    };
+    from.carried_bodies(&docs, u64::MAX, &mut add).unwrap();
+    let mut w = Writer::new();
+    w.raw(b"MOD1").varint(1).bytes(&ConversationGenesis::between(ada, bob).encode());
+    w.varint(2).u8(0).bytes(&chains.take()).u8(1).bytes(&bodies.take());
+    let file = Bytes::from(w.finish());
+    let taken = take(to, &file);
+    assert_eq!((taken.conversations, taken.bodies, taken.left), (1, 1, 0));
+    assert_eq!(texts(to, &id), ["as it was"]);
+    for end in 4..file.len() {
+        let cut = BundleFile::read(&file.slice(..end));
+        assert!(matches!(cut, Err(EngineError::Invalid(_))), "cut at {end}");
+    }
+}
