@@ -60,6 +60,10 @@ fn channels_stand_in_the_feed_in_what_was_missed_and_in_the_search() {
     assert_eq!(unread(&["catchup", "--mark-read"]), missed[1..]);
     assert!(unread(&["catchup"]).is_empty());
     assert!(ada.json(&["feed", "--in", "Boats", "--unread"]).is_empty());
+    // Of a message of another what can be done is said.
+    let refused = ada.run(&["hub", "message", "delete", &ferry]);
+    let hint = format!("mosaic hub mod hide {}", &ferry[..8]);
+    assert!(refused.code == 4 && refused.err.contains(&hint), "{}", refused.err);
     // Found with the rest or alone, and no more once it is hidden.
     assert_eq!(texts(&ada.json(&["search", "ferry", "in:Boats"])).len(), 4);
     ada.ok(&["hub", "mod", "purge", &ferry]);
@@ -68,6 +72,14 @@ fn channels_stand_in_the_feed_in_what_was_missed_and_in_the_search() {
     ada.ok(&["mute", &bob.account()]);
     assert!(ada.json(&["search", "ferry"]).is_empty());
     assert!(ada.json(&both).is_empty());
+    let mine = ada.ok(&["hub", "send", "Boats/plans", "tide tables"]);
+    until("it came to the other", || {
+        bob.sync(&node.ticket());
+        texts(&bob.json(&["hub", "read", "Boats/plans"])).contains(&"tide tables".to_owned())
+    });
+    let refused = bob.run(&["hub", "message", "delete", &mine]);
+    let hint = format!("mosaic hub report message {}", &mine[..8]);
+    assert!(refused.code == 4 && refused.err.contains(&hint), "{}", refused.err);
     node.stop();
     assert_eq!(ada.json(&["store", "rebuild"])[0]["equal"], true);
 }

@@ -22,7 +22,8 @@ pub struct UnreadChannel {
 }
 
 impl Replica {
-    /// Counts what is unread in each channel of a hub, by the order of channels.
+    /// Counts what is unread in each channel of a hub that the own account reads, by the order of
+    /// channels.
     ///
     /// # Errors
     /// If the hub is not here, there is no identity, or the store fails or is damaged.
@@ -31,7 +32,11 @@ impl Replica {
         let (channels, mut named) = self.hub(hub, |hub| {
             let roles = hub.members().remove(&me).map(|member| member.roles).unwrap_or_default();
             let roles = roles.into_iter().map(|role| Who::Role(RoleRef::Role(role)));
-            let channels: Vec<ChangeId> = hub.channels().iter().map(|view| view.id).collect();
+            // What is sealed to others cannot be read, and so not be unread.
+            let reads =
+                |channel: &ChangeId| hub.readers(channel).is_none_or(|all| all.contains(&me));
+            let channels = hub.channels().into_iter().map(|view| view.id);
+            let channels: Vec<ChangeId> = channels.filter(reads).collect();
             (channels, roles.collect::<Vec<Who>>())
         })?;
         named.extend([Who::Account(me), Who::Role(RoleRef::Everyone)]);

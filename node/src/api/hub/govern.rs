@@ -68,8 +68,9 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         let hub = name::hub(&replica, &r.hub)?;
         let limit = r.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         Ok(replica.hub(&hub, |known| {
-            let records = known.audit();
-            records.iter().rev().take(limit).map(|record| logged(&hub, record)).collect::<Vec<_>>()
+            let (records, roles) = (known.audit(), known.roles());
+            let newest = records.iter().rev().take(limit);
+            newest.map(|record| logged(&hub, &roles, record)).collect::<Vec<_>>()
         })?)
     })
 }
@@ -120,8 +121,8 @@ pub(super) fn operation(
     hub: &HubId,
     id: &ChangeId,
 ) -> Result<Record, ErrorRecord> {
-    let record =
-        replica.hub(hub, |known| known.record_of(id).map(|record| logged(hub, &record)))?;
+    let record = replica
+        .hub(hub, |known| known.record_of(id).map(|record| logged(hub, &known.roles(), &record)))?;
     record.ok_or_else(|| {
         ErrorRecord::new(ErrorKind::NotFound, format!("no operation has the id {id}"))
     })
@@ -336,13 +337,13 @@ fn undo(app: &App, request: ModerationUndo) -> Result<Vec<Record>, ErrorRecord> 
     let mut records = vec![operation(&replica, &hub, &id)?];
     // What was dropped stays dropped, and what counts still was done by a higher rank.
     records.extend(replica.hub(&hub, |known| {
-        let audit = known.audit();
+        let (audit, roles) = (known.audit(), known.roles());
         let his = audit.iter().filter(|record| record.account == account);
         let stays = his.filter(|record| {
             let undone = matches!(record.verdict, Verdict::Void(Why::Undone { by }) if by == id);
             !undone || matches!(record.action, HubAction::Purge { .. })
         });
-        stays.map(|record| logged(&hub, record)).collect::<Vec<_>>()
+        stays.map(|record| logged(&hub, &roles, record)).collect::<Vec<_>>()
     })?);
     Ok(records)
 }
@@ -366,8 +367,8 @@ pub(super) fn found(replica: &Replica, hub: &HubId, text: &str) -> Result<Change
     }
 }
 
-fn logged(hub: &HubId, record: &Logged<'_>) -> Record {
-    let (about, detail) = subject(record.action);
+fn logged(hub: &HubId, roles: &[RoleView], record: &Logged<'_>) -> Record {
+    let (about, detail) = subject(record.action, roles);
     // What does not open says nothing.
     let detail = detail.filter(|detail| !record.closed || !detail.ends_with(NOTHING));
     let (counts, rank, why) = match record.verdict {
@@ -419,7 +420,7 @@ fn said(setting: &HubSetting) -> String {
 const NOTHING: &str = ": none";
 
 /// What a change of a channel says.
-fn changed(change: &ChannelChange) -> String {
+fn changed(change: &ChannelChange, all: &[RoleView]) -> String {
     let text = |what: &str, text: &str| match text {
         "" => format!("{what}{NOTHING}"),
         text => format!("{what}: {text}"),
@@ -435,7 +436,7 @@ fn changed(change: &ChannelChange) -> String {
         ChannelChange::SlowMs(0) => "not slow".to_owned(),
         ChannelChange::SlowMs(ms) => format!("a message each {ms} ms"),
         ChannelChange::Readers(Readers { roles, history }) => {
-            let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+            let roles: Vec<String> = roles.iter().map(|id| role_name(id, all)).collect();
             let of = if roles.is_empty() { "everyone".to_owned() } else { roles.join(" ") };
             format!("read by {of}, history {}", history.name())
         }
@@ -443,8 +444,15 @@ fn changed(change: &ChannelChange) -> String {
     }
 }
 
+/// What a role is called now; what has no name, or a sealed one, goes by its id.
+fn role_name(id: &ChangeId, all: &[RoleView]) -> String {
+    let view = all.iter().find(|view| view.role == RoleRef::Role(*id));
+    let name = view.map(|view| view.name.clone()).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| id.short())
+}
+
 /// Whom or what an operation is about, and what else it says.
-fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
+fn subject(action: &HubAction, roles: &[RoleView]) -> (Option<String>, Option<String>) {
     match action {
         HubAction::Grant { account, role: of } | HubAction::Revoke { account, role: of, .. } => {
             (Some(account.to_string()), Some(role(of)))
@@ -462,7 +470,7 @@ fn subject(action: &HubAction) -> (Option<String>, Option<String>) {
         | HubAction::CloseInvite { invite: id }
         | HubAction::Join { invite: id, .. } => (Some(id.to_string()), None),
         HubAction::ChangeChannel { channel, change } => {
-            (Some(channel.to_string()), Some(changed(change)))
+            (Some(channel.to_string()), Some(changed(change, roles)))
         }
         HubAction::ChannelRules { channel, who, allow, deny } => {
             let who = match who {

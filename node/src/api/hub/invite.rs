@@ -29,8 +29,10 @@ const ROUNDS_MAX: u32 = 4;
 /// Time between two of them.
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(250);
 
-/// Prints a new ticket, at somebody who may invite.
-const NEW_TICKET: &str = "mosaic hub invite HUB";
+/// Joins by another ticket, which who may invite makes.
+const JOIN_ANEW: &str = "mosaic hub join NEW_TICKET";
+/// What to do about a ticket that is of no use.
+const ASK_ANEW: &str = "ask who invited you for a new one";
 
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = route::<HubInvite, _, _>(router, invite);
@@ -46,8 +48,8 @@ fn key(seed: &[u8; 32]) -> Result<DeviceSecret, ErrorRecord> {
     signing.copy_from_slice(seed);
     sealing.copy_from_slice(seed);
     DeviceSecret::from_bytes(&bytes).ok_or_else(|| {
-        let message = "the ticket's key is not usable";
-        ErrorRecord::new(ErrorKind::Usage, message).with_hint(NEW_TICKET)
+        let message = format!("the ticket's key is not usable: {ASK_ANEW}");
+        ErrorRecord::new(ErrorKind::Usage, message).with_hint(JOIN_ANEW)
     })
 }
 
@@ -152,8 +154,11 @@ fn close(app: &App, request: HubUninvite) -> Result<Record, ErrorRecord> {
 }
 
 async fn join(app: Arc<App>, request: HubJoin) -> Outcome {
-    let ticket = HubTicket::parse(&request.ticket)
-        .map_err(|error| ErrorRecord::from(error).with_hint(NEW_TICKET))?;
+    let ticket = HubTicket::parse(&request.ticket).map_err(|error| {
+        let error = ErrorRecord::from(error);
+        let message = format!("{}: {ASK_ANEW}", error.message);
+        ErrorRecord::new(error.kind(), message).with_hint(JOIN_ANEW)
+    })?;
     let replica = app.replica()?;
     Ok(Answer::running(move |sink| async move {
         let met = fetch(&app, &replica, &ticket, &sink).await?;
@@ -271,9 +276,11 @@ fn enter(
     let (me, now_ms) = (replica.account()?, clock::now_ms());
     let member = match replica.hub(&hub, |hub| hub.rank(&me)) {
         Err(EngineError::NotFound { .. }) => {
-            let message = "the node that the ticket names gives nothing of this hub: the invitation is \
-                           over or for somebody else, or the node keeps the hub no more";
-            return Err(ErrorRecord::new(ErrorKind::Retry, message).with_hint(NEW_TICKET));
+            let message = format!(
+                "the node that the ticket names gives nothing of this hub: the invitation is over or \
+                 for somebody else, or the node keeps the hub no more: {ASK_ANEW}"
+            );
+            return Err(ErrorRecord::new(ErrorKind::Retry, message).with_hint(JOIN_ANEW));
         }
         rank => rank?.is_some(),
     };

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mosaic_engine::hash::ChangeId;
-use mosaic_engine::model::entry::{PollKind, RoleRef, Who};
+use mosaic_engine::hash::{AccountId, ChangeId, HubId};
+use mosaic_engine::model::entry::{Permissions, PollKind, RoleRef, Who};
 use mosaic_engine::replica::{
-    MessageDraft, MessageState, MessageView, PollView, Replica, Sealing, Text,
+    EngineError, MessageDraft, MessageState, MessageView, PollView, Replica, Sealing, Text,
 };
 
 use super::name;
@@ -41,8 +41,9 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<MessageDelete, _>(router, |app, r: MessageDelete| {
         let replica = app.replica()?;
         let id = resolve::entry(&replica, &r.id)?;
-        replica.message(&id)?;
-        replica.delete(id, clock::now_ms())?;
+        let of = replica.message(&id)?;
+        let deleted = replica.delete(id, clock::now_ms());
+        deleted.map_err(|error| not_deleted(&replica, &of, error))?;
         Ok(Record::Deleted(Deleted { id: id.to_string() }))
     });
     let router = blocking::<MessageReact, _>(router, |app, r: MessageReact| {
@@ -69,6 +70,42 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     })
 }
 
+/// Somebody whom a message can mention: who reads it as a member.
+fn mentioned(
+    replica: &Replica,
+    (hub, channel): (&HubId, &ChangeId),
+    who: &str,
+) -> Result<AccountId, ErrorRecord> {
+    let account = resolve::account(replica, Some(who))?;
+    let reads = replica.hub(hub, |hub| match hub.readers(channel) {
+        Some(readers) => readers.contains(&account),
+        None => hub.members().contains_key(&account),
+    })?;
+    if reads {
+        return Ok(account);
+    }
+    let message = format!(
+        "{} does not read this channel: members who do can be mentioned, and role:ROLE",
+        account.short()
+    );
+    Err(ErrorRecord::new(ErrorKind::Usage, message)
+        .with_hint(format!("mosaic hub member list {}", hub.short())))
+}
+
+/// A refusal to delete a message, with what can be done about one that somebody else wrote.
+fn not_deleted(replica: &Replica, of: &MessageView, error: EngineError) -> ErrorRecord {
+    let EngineError::Denied(_) = error else { return error.into() };
+    let me = replica.account().ok();
+    let hides = replica.hub(&of.hub, |hub| {
+        me.is_some_and(|me| hub.permissions(&me, Some(&of.channel)).contains(Permissions::HIDE))
+    });
+    let (what, hint) = match hides {
+        Ok(true) => ("you may hide it", format!("mosaic hub mod hide {}", of.id.short())),
+        _ => ("moderators can be told", format!("mosaic hub report message {}", of.id.short())),
+    };
+    ErrorRecord::new(ErrorKind::Denied, format!("{error}: {what}")).with_hint(hint)
+}
+
 fn send(app: &App, request: MessageSend) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let once = once(&request)?;
@@ -83,7 +120,7 @@ fn send(app: &App, request: MessageSend) -> Result<Record, ErrorRecord> {
     for who in &request.mentions {
         mentions.push(match who.strip_prefix("role:") {
             Some(role) => Who::Role(name::role(&replica, &hub, Some(role))?),
-            None => Who::Account(resolve::account(&replica, Some(who))?),
+            None => Who::Account(mentioned(&replica, (&hub, &channel), who)?),
         });
     }
     let added = Added::new(&replica, &request.attachments)?;

@@ -178,6 +178,10 @@ pub(super) fn refused(hub: HubId, help: &'static str) -> impl Fn(EngineError) ->
             ErrorRecord::from(error).with_hint(format!("mosaic hub show {}", hub.short()))
         }
         EngineError::Invalid(_) => ErrorRecord::from(error).with_hint(help),
+        EngineError::TextTooLong { .. } => {
+            let message = format!("{error}: send it in parts, or a file");
+            ErrorRecord::new(ErrorKind::Usage, message).with_hint("mosaic hub send --help")
+        }
         other => other.into(),
     }
 }

@@ -233,6 +233,10 @@ fn unread_by_hand(replica: &Replica, hub: &HubId, since_ms: u64) -> Vec<(ChangeI
     let roles = member.map(|member| member.roles).unwrap_or_default();
     let mut out = Vec::new();
     for channel in channels {
+        let readers = replica.hub(hub, |hub| hub.readers(&channel.id)).unwrap();
+        if readers.is_some_and(|readers| !readers.contains(&me)) {
+            continue;
+        }
         let views = replica.channel(hub, &channel.id, None, usize::MAX, true).unwrap();
         let others = views.into_iter().filter(|view| {
             let shown = view.state == MessageState::Shown && !view.deleted;
