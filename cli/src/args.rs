@@ -234,6 +234,24 @@ mod tests {
     }
 
     #[test]
+    fn help_says_who_is_let_keep_what_is_private_and_how_to_end_it() {
+        let mut tree = tree();
+        tree.build();
+        for path in ["node connect", "node forget", "sync", "sync run", "hub join"] {
+            let mut command = &mut tree;
+            for name in path.split(' ') {
+                command = command.find_subcommand_mut(name).unwrap();
+            }
+            let help = command.render_long_help().to_string();
+            let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("keep what is private"), "{path}: {help}");
+            assert!(words.contains("node forget"), "{path}: {help}");
+        }
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains("keep what is private") && readme.contains("`node forget`"));
+    }
+
+    #[test]
     fn short_help_names_every_command_and_no_other() {
         let mut tree = tree();
         let help = tree.render_help().to_string();

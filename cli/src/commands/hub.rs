@@ -57,6 +57,9 @@ pub(crate) enum Hub {
     /// Make a ticket by which others join, or see and close invitations
     Invite(Invite),
     /// Join a hub by a ticket
+    ///
+    /// The node that the ticket names is remembered, and you let it keep what is private, sealed as it is,
+    /// as with `mosaic node connect`. `mosaic node forget` ends that.
     Join {
         /// The ticket; - reads it from stdin
         #[arg(value_name = "TICKET")]

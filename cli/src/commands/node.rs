@@ -42,6 +42,10 @@ pub(crate) enum Node {
         connected: bool,
     },
     /// Connect to another node and remember it
+    ///
+    /// You let that node keep what is private, sealed as it is: direct messages, posts to audiences and
+    /// your lists. It sees who takes part and when, and reads nothing of it. `mosaic node forget` ends that;
+    /// what it has by then it keeps.
     Connect {
         /// Its ticket, or - to read it from stdin
         #[arg(value_name = "TICKET")]
@@ -51,6 +55,9 @@ pub(crate) enum Node {
         name: Option<String>,
     },
     /// Forget a peer; whoever counts is listed by `mosaic node peers`
+    ///
+    /// You do not let it keep what is private any more: it gets nothing new of that, and what it has it
+    /// keeps.
     Forget {
         /// Its name, or the start of its device id
         #[arg(value_name = "PEER")]

@@ -102,15 +102,20 @@ fn holders(replica: &Replica, item: &Item, names: bool) -> Result<Vec<Claim>, Er
             (None, Some(account)) if names => called(replica, account)?,
             _ => None,
         };
-        let text = match own {
-            Some(_) => "a device of yours, as it showed",
-            None => "a device of others, as it showed",
+        let whose = if own.is_some() { "yours" } else { "others" };
+        let revoked = match account {
+            Some(account) => replica.authority(&account)?.is_some_and(|log| {
+                log.devices.get(device).is_some_and(|standing| standing.revoked.is_some())
+            }),
+            None => false,
         };
+        let since = if revoked { ", revoked since" } else { "" };
+        let text = format!("device {} of {whose}{since}, as it showed", device.short());
         claims.push(Claim {
             device: Some(device.to_string()),
             account: account.map(|account| account.to_string()),
             name: name.filter(|_| names),
-            ..item.claim("holder", SHOWED_IT, text.to_owned())
+            ..item.claim("holder", SHOWED_IT, text)
         });
     }
     Ok(claims)
@@ -160,7 +165,7 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
         return match is_known(replica, &account)? {
             true => Ok(Item::new(Kind::Account, account)),
             // It may be an account of which nothing is here, or anything else.
-            false => Err(unknown(text, &format!("mosaic privacy explain wall:{account}"))),
+            false => Err(unknown(text, "mosaic sync")),
         };
     }
     match dm::conversation(replica, text) {
@@ -198,6 +203,11 @@ fn of_somebody(replica: &Replica, what: &str, who: &str) -> Result<Option<Item>,
         "dm" => return Ok(Some(conversation(replica, &dm::conversation(replica, who)?.id)?)),
         "wall" | "profile" => {
             let account = resolve::account(replica, Some(who))?;
+            if !is_known(replica, &account)? {
+                let message = format!("no account {} is known here", account.short());
+                let hint = format!("mosaic follow {account}");
+                return Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(hint));
+            }
             return Ok(Some(Item::new(Kind::Account, account)));
         }
         _ => return Ok(None),
