@@ -1,6 +1,6 @@
 //! Reading walls, threads and the feed: rows turned into what people see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{EngineError, FOLLOWS, Replica, State, Text};
 use crate::description::{Description, DocumentKind, TextLabel};
@@ -118,13 +118,7 @@ impl Replica {
     /// # Errors
     /// If the store fails or is damaged.
     pub fn feed(&self, cursor: Option<Cursor>, limit: usize) -> Result<Vec<PostView>, EngineError> {
-        let mut accounts = self.accounts_in(FOLLOWS)?;
-        accounts.insert(self.account()?);
-        for hidden in [super::BLOCKS, super::MUTES] {
-            for account in self.accounts_in(hidden)? {
-                accounts.remove(&account);
-            }
-        }
+        let accounts = self.feed_accounts()?;
         let mut all = Vec::new();
         let last = cursor.and_then(|cursor| self.author_of(&cursor.id));
         for account in accounts {
@@ -139,6 +133,22 @@ impl Replica {
         all.sort_by_key(|view| (!view.time_ms, view.account, view.id));
         all.truncate(limit);
         Ok(all)
+    }
+
+    /// Whose walls the feed shows: the own one, and those of whom one follows, but for blocked and
+    /// muted ones.
+    ///
+    /// # Errors
+    /// If there is no identity, or the store fails or is damaged.
+    pub fn feed_accounts(&self) -> Result<BTreeSet<AccountId>, EngineError> {
+        let mut accounts = self.accounts_in(FOLLOWS)?;
+        accounts.insert(self.account()?);
+        for hidden in [super::BLOCKS, super::MUTES] {
+            for account in self.accounts_in(hidden)? {
+                accounts.remove(&account);
+            }
+        }
+        Ok(accounts)
     }
 
     fn author_of(&self, id: &ChangeId) -> Option<AccountId> {
@@ -176,7 +186,7 @@ impl Replica {
         let Some(root) = self.entry_row(target)? else { return Ok(Vec::new()) };
         let Some(wall) = self.description(&mut state, &root.doc)? else { return Ok(Vec::new()) };
         let mut out = Vec::new();
-        let mut seen = std::collections::BTreeSet::from([*target]);
+        let mut seen = BTreeSet::from([*target]);
         let mut waiting = vec![(*target, root.time_ms)];
         while let Some((above, above_ms)) = waiting.pop() {
             let mut level = Vec::new();

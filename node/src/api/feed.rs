@@ -9,7 +9,7 @@ use mosaic_engine::replica::{
 
 use super::types::{ErrorRecord, FeedList, Record};
 use super::view::Extras;
-use super::wall::{Window, posts};
+use super::wall::{Window, posts, sealed_in_feed};
 use super::{hub, resolve};
 use crate::app::App;
 use crate::clock;
@@ -161,6 +161,9 @@ pub(super) fn with_channels(app: &App, request: &FeedList) -> Result<Vec<Record>
             }
             Item::Message(view) => records.push(hub::message(&replica, &view, true)?),
         }
+    }
+    if request.before.is_none() {
+        records.extend(sealed_in_feed(&replica, from)?);
     }
     Ok(records)
 }

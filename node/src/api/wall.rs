@@ -1,5 +1,6 @@
 //! Walls and the feed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use super::answer::{blocking, route};
 use super::attach::Added;
 use super::create::{creating, once};
 use super::types::{
-    Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Policy, PostCreate, Reaction, Record,
+    Deleted, ErrorKind, ErrorRecord, FeedList, Guest, Notice, Policy, PostCreate, Reaction, Record,
     ReplyRule, Version, WallAdmit, WallComment, WallDelete, WallEdit, WallHide, WallHistory,
     WallList, WallPolicy, WallReact, WallRefuse, WallShow, WallUnhide, WallUnreact, parse_rfc3339,
     rfc3339,
@@ -154,7 +155,32 @@ pub(super) fn list(
         |cursor| Ok(replica.wall(&account, cursor, STEP.min(window.limit.max(1)))?),
     )?;
     let extras = Extras { conflicts: request.conflicts, names: request.names };
-    posts(app, &replica, &views, extras)
+    let mut records = posts(app, &replica, &views, extras)?;
+    if start.is_none() {
+        records.extend(sealed(&replica, &BTreeSet::from([account]))?);
+    }
+    Ok(records)
+}
+
+/// Says once, before the first page, that posts are there which do not open.
+fn sealed(replica: &Replica, by: &BTreeSet<AccountId>) -> Result<Option<Record>, ErrorRecord> {
+    let message = match replica.posts_without_key(by)? {
+        0 => return Ok(None),
+        1 => "1 post is sealed, and its key not here yet".to_owned(),
+        count => format!("{count} posts are sealed, and their keys not here yet"),
+    };
+    let message = format!("{message}: a device that has them passes them on: mosaic node start");
+    Ok(Some(Record::Notice(Notice { message })))
+}
+
+/// The same of the feed, or of what one account wrote in it.
+pub(super) fn sealed_in_feed(
+    replica: &Replica,
+    from: Option<AccountId>,
+) -> Result<Option<Record>, ErrorRecord> {
+    let mut by = replica.feed_accounts()?;
+    by.retain(|account| from.is_none_or(|from| *account == from));
+    sealed(replica, &by)
 }
 
 fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
@@ -183,7 +209,11 @@ fn feed(app: &App, request: FeedList) -> Result<Vec<Record>, ErrorRecord> {
         replica.mark_feed_read(newest.time_ms, clock::now_ms())?;
     }
     let extras = Extras { conflicts: false, names: true };
-    posts(app, &replica, &views, extras)
+    let mut records = posts(app, &replica, &views, extras)?;
+    if start.is_none() {
+        records.extend(sealed_in_feed(&replica, from)?);
+    }
+    Ok(records)
 }
 
 pub(super) fn posts(
@@ -278,6 +308,10 @@ fn refused(replica: &Replica, target: &ChangeId, error: EngineError) -> ErrorRec
         EngineError::Denied(_) => replica.show(target).ok(),
         _ => None,
     };
+    if let EngineError::TextTooLong { .. } = error {
+        let hint = format!("mosaic wall comment {} TEXT --attach FILE", target.short());
+        return ErrorRecord::from(error).with_hint(hint);
+    }
     let error = ErrorRecord::from(error);
     match post.map(|post| (post.account, post.audience)) {
         Some((account, Some(_))) if replica.account().ok() == Some(account) => {

@@ -1,12 +1,12 @@
 //! Posts to audiences as they stand among those of a wall.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::read::Opened;
-use super::{AUDIENCES, ConversationStanding, KeptConversation, Talk};
+use super::read::{Opened, shown_of};
+use super::{AUDIENCES, ConversationStanding, KeptConversation, MessageStanding, Talk};
 use crate::description::{Description, Space};
-use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, Incarnation};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, DocumentId, Incarnation};
 use crate::model::entry::Spoken;
 use crate::replica::{Cursor, EngineError, PostView, Replica, State, Text, Version, Work};
 
@@ -23,6 +23,8 @@ pub(crate) struct OpenedPosts {
     /// Posts, newest first.
     places: Vec<Cursor>,
     posts: HashMap<ChangeId, OpenedPost>,
+    /// What is for us, and its key not here.
+    waiting: Vec<(ChangeId, DocumentId)>,
 }
 
 /// One post, with its edits by rising time.
@@ -40,6 +42,9 @@ impl std::fmt::Debug for OpenedPosts {
 impl OpenedPosts {
     fn of(talk: Arc<Talk>, all: Vec<Opened>) -> Self {
         let (mut posts, mut edits) = (HashMap::new(), Vec::new());
+        let lack = |opened: &&Opened| matches!(opened.what, Err(MessageStanding::Waiting));
+        let lacking = shown_of(&all).into_iter().filter(lack);
+        let waiting = lacking.map(|opened| (opened.id, opened.key.doc)).collect();
         for opened in all {
             match &opened.what {
                 Ok((Spoken::Message { .. }, _)) => {
@@ -57,7 +62,7 @@ impl OpenedPosts {
         let place = |post: &OpenedPost| Cursor { time_ms: post.post.time_ms, id: post.post.id };
         let mut places: Vec<Cursor> = posts.values().map(place).collect();
         places.sort_unstable_by_key(|at| (!at.time_ms, at.id));
-        Self { talk, places, posts }
+        Self { talk, places, posts, waiting }
     }
 }
 
@@ -95,6 +100,27 @@ impl Replica {
         for OpenedPost { post, .. } in opened.posts.values() {
             let gone = self.is_withdrawn(state, &Work::default(), &post.id, &post.key.doc)?;
             count += u64::from(!gone);
+        }
+        Ok(count)
+    }
+
+    /// How many posts of some accounts are for the own one and do not open, as the keys are not here.
+    ///
+    /// # Errors
+    /// If there is no identity, or the store fails or is damaged.
+    pub fn posts_without_key(&self, by: &BTreeSet<AccountId>) -> Result<u64, EngineError> {
+        let mut state = self.lock();
+        let kept = self.conversations_kept(&mut state)?;
+        let of = |kept: &&KeptConversation| {
+            kept.genesis.audience
+                && kept.genesis.founder.is_some_and(|founder| by.contains(&founder))
+                && kept.standing == ConversationStanding::Accepted
+        };
+        let mut count = 0;
+        for kept in kept.values().filter(of) {
+            for (id, doc) in &self.opened_posts(&mut state, kept)?.waiting {
+                count += u64::from(!self.is_withdrawn(&mut state, &Work::default(), id, doc)?);
+            }
         }
         Ok(count)
     }

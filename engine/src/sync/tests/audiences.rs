@@ -280,8 +280,16 @@ fn devices_that_are_linked_later_read_all_and_revoked_ones_nothing_new() {
         network.connect(a, b);
     }
     settle(&mut network);
+    let lacks = |network: &Network<Home>| {
+        [1, 2, 3].map(|at| {
+            let replica = &network.parties[at].replica;
+            replica.posts_without_key(&replica.feed_accounts().unwrap()).unwrap()
+        })
+    };
+    assert_eq!(lacks(&network), [0, 2, 1]);
     network.parties[0].replica.mend_conversations(NOW + 5).unwrap();
     settle(&mut network);
+    assert_eq!(lacks(&network), [0, 0, 0]);
     assert_eq!(feed(&network.parties[2]), ["diary", "one"]);
     assert_eq!(feed(&network.parties[3]), ["one"]);
     // Doing it again writes nothing.
