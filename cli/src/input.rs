@@ -86,7 +86,7 @@ impl TextSource {
         };
         let text = trim_one_break(&text).to_owned();
         if text.len() > BODY_BYTES_MAX {
-            return Err(too_long(BODY_BYTES_MAX));
+            return Err(too_long(BODY_BYTES_MAX, &help));
         }
         if text.trim().is_empty() {
             return Err(Failure::usage(
@@ -182,20 +182,28 @@ fn within(from: impl Read, name: &str, max: usize, help: &str) -> Result<String,
         Failure::hinted(kind, format!("cannot read {name}: {error}"), help)
     })?;
     if bytes.len() > max + 1 {
-        return Err(too_long(max));
+        return Err(too_long(max, help));
     }
     String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name} is not UTF-8 text"), help))
 }
 
-fn too_long(max: usize) -> Failure {
+fn too_long(max: usize, help: &str) -> Failure {
+    let over = format!("the text is longer than {max} bytes");
+    match help {
+        "mosaic help dm send" | "mosaic help dm edit" => {
+            return Failure::usage(format!("{over}; send it in parts"), "mosaic dm send WHO TEXT");
+        }
+        "mosaic help hub send" | "mosaic help hub message edit" => {
+            let hint = "mosaic hub send HUB/CHANNEL TEXT --attach FILE";
+            return Failure::usage(format!("{over}; send it in parts, or a file"), hint);
+        }
+        _ => {}
+    }
     if max < LONG_TEXT_BYTES_MAX {
-        let message = format!("the text is longer than {max} bytes; post it as a long one");
+        let message = format!("{over}; post it as a long one");
         return Failure::usage(message, "mosaic post --text FILE");
     }
-    Failure::usage(
-        format!("the text is longer than {max} bytes; attach it as a file instead"),
-        "mosaic post --attach FILE TEXT",
-    )
+    Failure::usage(format!("{over}; attach it as a file instead"), "mosaic post --attach FILE TEXT")
 }
 
 fn trim_one_break(text: &str) -> &str {

@@ -1,6 +1,8 @@
 //! A phone is revoked: what it writes afterwards is void, whatever it claims.
 
-use mosaic_tests::home::{Home, Node, link};
+use std::collections::BTreeSet;
+
+use mosaic_tests::home::{Home, Node, field, link, until};
 
 fn meet(home: &Home, node: &Node) {
     let _ = home.sync(&node.ticket());
@@ -70,4 +72,46 @@ fn a_thief_who_is_heard_first_loses_when_the_revocation_comes() {
     meet(&laptop, &node);
     assert_eq!(texts(&hub, &account), Vec::<String>::new());
     assert_eq!(texts(&laptop, &account), Vec::<String>::new());
+}
+
+/// Who has something is told by device, and of a revoked one that it is.
+#[test]
+fn of_holders_that_were_revoked_that_is_said() {
+    let root = tempfile::tempdir().unwrap();
+    let ada = Home::init(root.path(), "ada");
+    let laptop = Home::init(root.path(), "laptop");
+    let phone = link(&laptop, root.path(), "phone");
+    ada.ok(&["follow", &laptop.account()]);
+    for device in [&laptop, &phone] {
+        device.ok(&["follow", &ada.account()]);
+    }
+    let node = ada.node();
+    until("the devices are known", || {
+        meet(&laptop, &node);
+        meet(&phone, &node);
+        ada.ok(&["identity", "list", "--json"]).contains(&laptop.account())
+    });
+    ada.ok(&["audience", "create", "crew"]);
+    ada.ok(&["audience", "add", "crew", &laptop.account()]);
+    ada.ok(&["post", "for the crew", "--audience", "list:crew"]);
+    let holders = || -> BTreeSet<String> {
+        let said = ada.json(&["privacy", "explain", "list:crew"]);
+        let texts = said.iter().map(|claim| field(claim, "text"));
+        texts.filter(|text| text.ends_with("as it showed")).collect()
+    };
+    let nodes = [&laptop, &phone].map(|device| {
+        let of_device = device.node();
+        device.ok(&["node", "connect", &node.ticket()]);
+        of_device
+    });
+    until("both showed it", || holders().len() == 2);
+    assert!(holders().iter().all(|text| text.ends_with(" of others, as it showed")));
+    laptop.ok(&["device", "revoke", "phone", "--confirm", "phone"]);
+    until("it is known", || {
+        let said = holders();
+        let revoked = said.iter().filter(|text| text.contains("of others, revoked since, "));
+        said.len() == 2 && revoked.count() == 1
+    });
+    node.stop();
+    nodes.into_iter().for_each(Node::stop);
 }

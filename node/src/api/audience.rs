@@ -27,7 +27,13 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     });
     let router = blocking::<AudienceCreate, _>(router, |app, request: AudienceCreate| {
         let replica = app.replica()?;
-        let id = replica.create_audience(&full_name(&request.name), clock::now_ms())?;
+        let made = replica.create_audience(&full_name(&request.name), clock::now_ms());
+        let id = made.map_err(|error| match error {
+            EngineError::Invalid(_) => {
+                ErrorRecord::from(error).with_hint("mosaic audience create NAME")
+            }
+            other => other.into(),
+        })?;
         one(&replica, &id)
     });
     let router = blocking::<AudienceChange, _>(router, change);

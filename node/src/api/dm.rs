@@ -127,8 +127,10 @@ fn send(app: &App, request: DmSend) -> Result<Record, ErrorRecord> {
     let written = match written {
         Ok(written) => written,
         Err(error) => {
-            let view = conversation(&replica, &id.to_string())?;
-            return Err(refused(&replica, &view, error));
+            return Err(match conversation(&replica, &id.to_string()) {
+                Ok(view) => refused(&replica, &view, error),
+                Err(_) => error.into(),
+            });
         }
     };
     shown(&replica, &written)
