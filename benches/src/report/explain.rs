@@ -58,8 +58,7 @@ const REASONS: &[(&[&str], &str, &str)] = &[
         &["H1"],
         "signatures checked",
         "three a member: the head of the log, the head of the page, and the proof that the ticket was \
-         there; and one for each end of a chain that is shown first. Next: a head that covers several \
-         chains of one device, and heads of ends remembered until their chains come.",
+         there. Next: a head that covers several chains of one device.",
     ),
     (&["E2"], "fsyncs until it is there and known to be", "one at each side for the post."),
     (

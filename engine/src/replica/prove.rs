@@ -15,8 +15,8 @@ use crate::hash::{DeviceId, DocumentId, Link};
 use crate::identity::CertificatePath;
 use crate::sync::exchange::{Reason, Received, Section};
 
-/// A head that is verified, now or when it was stored.
-#[derive(Clone)]
+/// A head that is verified, now, when it was stored or when the end of its chain was shown.
+#[derive(Debug, Clone)]
 pub(super) struct Proven {
     pub n: u64,
     pub link: Link,
@@ -37,7 +37,7 @@ struct Looked {
     head: SignedHead,
     description: Arc<Description>,
     device: Option<Arc<KnownDevice>>,
-    /// The head, if it is the one that is known already.
+    /// The head, if it is one that was verified before.
     known: Option<Proven>,
 }
 
@@ -146,7 +146,10 @@ impl Replica {
             // Nobody has to remember what a stranger only named.
             state.chains.remove(&key);
         }
-        let known = same.then_some(Proven { n, link, bytes });
+        let known = match same {
+            true => Some(Proven { n, link, bytes }),
+            false => self.glimpsed_head(&description, &key, &received.head),
+        };
         Ok(Looked { head, description, device, known })
     }
 

@@ -238,7 +238,8 @@ impl<P: Party> Network<P> {
         self.events.insert((at.max(self.now_ms), self.serial), event);
     }
 
-    fn step(&mut self) -> Result<(), Unrest> {
+    /// Lets the next thing happen.
+    pub(super) fn step(&mut self) -> Result<(), Unrest> {
         self.steps += 1;
         let Some(((at, _), event)) = self.events.pop_first() else {
             self.now_ms += TICK_MS;

@@ -10,16 +10,16 @@ use super::newest::{EXCERPT_CHANGES_MAX, TEXT_BYTES_MAX};
 use super::page::{ChannelCursor, MessageState, MessageView};
 use crate::chain::{ChainKey, extend};
 use crate::change::{Actor, log};
-use crate::description::{DocumentKind, Section, SectionClass, Space};
+use crate::description::{Description, DocumentKind, Section, SectionClass, Space};
 use crate::hash::{BlobHash, ChangeId, HubId};
 use crate::limits::BODY_SALT_BYTES;
 use crate::model::entry::{BodyRef, Entry, EntryRef};
-use crate::replica::prove::Proof;
+use crate::replica::prove::{Proof, Proven};
 use crate::replica::receive::{Source, Stop};
 use crate::replica::{EngineError, Replica, Text};
 use crate::sync::exchange::{ExchangeResult, Newest, Received};
 use crate::view::fits;
-use crate::wire::{Changes, Content, Excerpt, Part};
+use crate::wire::{Changes, Content, EXCERPTS_MAX, Excerpt, HeadBytes, Part};
 
 /// Hubs of which newest messages are kept in memory.
 const HUBS_MAX: usize = 16;
@@ -27,24 +27,37 @@ const HUBS_MAX: usize = 16;
 const MESSAGES_MAX: usize = 256;
 /// Of them, those of one account.
 const ACCOUNT_MESSAGES_MAX: usize = 16;
+/// Heads of each hub that are kept: as many as one message brings ends.
+const HEADS_MAX: usize = EXCERPTS_MAX;
 /// How much later than now a message may say that it was written.
 const AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
-/// Messages whose chains are not here, by hub.
+/// What is known of the newest of hubs before their chains are here.
 #[derive(Debug, Default)]
-pub(in crate::replica) struct Glimpses(BTreeMap<HubId, BTreeMap<ChangeId, MessageView>>);
+pub(in crate::replica) struct Glimpses(BTreeMap<HubId, Glimpsed>);
+
+/// What is known of the newest of one hub.
+#[derive(Debug, Default)]
+struct Glimpsed {
+    views: BTreeMap<ChangeId, MessageView>,
+    /// Heads of the ends in which they stand: they are not checked again when the chains come.
+    heads: BTreeMap<ChainKey, Proven>,
+}
 
 impl Glimpses {
-    fn note(&mut self, hub: HubId, views: Vec<MessageView>) {
+    fn note(&mut self, hub: HubId, key: ChainKey, head: Proven, views: Vec<MessageView>) {
         if !self.0.contains_key(&hub) && self.0.len() >= HUBS_MAX {
             self.0.pop_first();
         }
         let known = self.0.entry(hub).or_default();
+        if known.heads.len() < HEADS_MAX || known.heads.contains_key(&key) {
+            known.heads.insert(key, head);
+        }
         for view in views {
             let account = view.account;
-            known.insert(view.id, view);
-            drop_oldest(known, ACCOUNT_MESSAGES_MAX, |view| view.account == account);
-            drop_oldest(known, MESSAGES_MAX, |_| true);
+            known.views.insert(view.id, view);
+            drop_oldest(&mut known.views, ACCOUNT_MESSAGES_MAX, |view| view.account == account);
+            drop_oldest(&mut known.views, MESSAGES_MAX, |_| true);
         }
     }
 }
@@ -107,7 +120,7 @@ impl Replica {
                 }
             };
             match self.glimpses_in(end, &proof, &bodies)? {
-                Some((hub, views)) => self.glimpses().note(hub, views),
+                Some((hub, views)) => self.glimpses().note(hub, proof.key, proof.head, views),
                 None => faults += 1,
             }
         }
@@ -178,10 +191,19 @@ impl Replica {
         self.glimpses_where(hub, |_| true)
     }
 
+    /// How many heads of ends of chains of a hub are remembered.
+    #[cfg(test)]
+    pub(crate) fn glimpsed_heads(&self, hub: &HubId) -> usize {
+        self.glimpses().0.get(hub).map_or(0, |known| known.heads.len())
+    }
+
     /// A message that is known before it is here.
     pub(super) fn glimpse(&self, id: &ChangeId) -> Result<Option<MessageView>, EngineError> {
-        let hub =
-            self.glimpses().0.iter().find_map(|(hub, of)| of.contains_key(id).then_some(*hub));
+        let hub = self
+            .glimpses()
+            .0
+            .iter()
+            .find_map(|(hub, of)| of.views.contains_key(id).then_some(*hub));
         let Some(hub) = hub else { return Ok(None) };
         Ok(self.glimpses_where(&hub, |view| view.id == *id)?.pop())
     }
@@ -194,7 +216,7 @@ impl Replica {
         wanted: impl Fn(&MessageView) -> bool,
     ) -> Result<Vec<MessageView>, EngineError> {
         let views: Vec<MessageView> = match self.glimpses().0.get(hub) {
-            Some(known) => known.values().filter(|view| wanted(view)).cloned().collect(),
+            Some(known) => known.views.values().filter(|view| wanted(view)).cloned().collect(),
             None => return Ok(Vec::new()),
         };
         if views.is_empty() {
@@ -216,6 +238,20 @@ impl Replica {
             }
         }
         Ok(out)
+    }
+
+    /// A head that was verified when the end of its chain was shown, if it is exactly this one. The
+    /// description has to be the chain's.
+    pub(in crate::replica) fn glimpsed_head(
+        &self,
+        description: &Description,
+        key: &ChainKey,
+        head: &HeadBytes,
+    ) -> Option<Proven> {
+        let hub = description.space.hub()?;
+        let glimpses = self.glimpses();
+        let known = glimpses.0.get(&hub)?.heads.get(key)?;
+        (known.bytes == *head).then(|| known.clone())
     }
 
     /// Lets go of the newest messages of a hub.

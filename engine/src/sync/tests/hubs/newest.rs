@@ -3,7 +3,7 @@
 use super::*;
 use crate::description::{SectionClass, Space};
 use crate::hash::DeviceId;
-use crate::sync::exchange::{Newest, Section};
+use crate::sync::exchange::{Exchange, Newest, Received, Section};
 
 fn channels_of(hub: &HubId) -> Section {
     Section { space: Space::Hub(*hub).id(), class: SectionClass::Public }
@@ -149,16 +149,60 @@ fn nothing_stays_of_what_is_made_up() {
 }
 
 #[test]
-fn a_session_brings_the_newest_first_where_much_is_missing() {
-    for (messages, told) in [(900, true), (100, false)] {
+fn a_session_brings_the_newest_first_where_much_is_missing_and_forgets_its_heads() {
+    for (messages, first) in [(900, true), (100, false)] {
         let (mut network, _, hub, _, _) = busy(22, messages);
         network.parties.push(newcomer(&hub));
-        let line = network.connect(4, 0);
+        network.connect(4, 0);
+        let mut ends = 0;
+        for _ in 0..10_000 {
+            network.step().unwrap();
+            ends = ends.max(network.parties[4].replica.glimpsed_heads(&hub));
+        }
         network.run_for(60_000).unwrap();
-        let signatures = network.counters(line, 0).unwrap().signatures_checked;
-        // Four logs with three proofs of an invitation, four pages; the ends of pages once more.
-        assert_eq!(signatures > 4 + 3 + 4 + 4, told, "{messages}: {signatures}");
+        assert_eq!(ends, if first { 4 } else { 0 }, "{messages}");
+        assert_eq!(network.parties[4].replica.glimpsed_heads(&hub), 0);
     }
+}
+
+#[test]
+fn a_head_that_was_shown_vouches_for_nothing_but_itself() {
+    let (network, _, hub, _, _) = busy(26, 900);
+    let shown = given(&network.parties[0], &hub);
+    let home = newcomer(&hub);
+    for newest in shown.clone() {
+        home.replica.receive_newest(newest, NOW).unwrap();
+    }
+    let by = network.parties[0].replica.device().unwrap();
+    let ends: Vec<_> = shown
+        .into_iter()
+        .flat_map(|newest| newest.excerpts)
+        .filter(|excerpt| excerpt.previous.is_some())
+        .collect();
+    assert!(ends.len() >= 3);
+    let offer = |home: &Home, change: &dyn Fn(&mut Received)| {
+        let bare = ends.iter().map(|end| {
+            let (path, description) = (end.path.clone(), Some(end.description.clone()));
+            let mut bare =
+                Received { path, description, head: end.head, fork: false, parts: Vec::new() };
+            change(&mut bare);
+            bare
+        });
+        let receipt = home.replica.receive(&by, bare.collect(), NOW).unwrap();
+        (receipt.signatures_checked, receipt.chains.iter().filter(|c| c.verdict.is_fault()).count())
+    };
+    let all = ends.len();
+    // Another number, link or signature is checked, and is false.
+    for at in [120, 121, 152, 153, 185] {
+        assert_eq!(offer(&home, &|bare| bare.head[at] ^= 1), (all as u64, all), "{at}");
+    }
+    // So is another device's path; the owner's device is known by its log.
+    let other = ends[0].path.clone();
+    let (signatures, faults) = offer(&home, &|bare| bare.path = other.clone());
+    assert!(signatures == 0 && faults + 2 >= all, "{signatures} {faults}");
+    // The same head is not checked again, but where nothing was shown.
+    assert_eq!(offer(&home, &|_| {}), (0, 0));
+    assert_eq!(offer(&newcomer(&hub), &|_| {}), (all as u64, 0));
 }
 
 #[test]
