@@ -200,8 +200,10 @@ fn too_long(max: usize, help: &str) -> Failure {
         _ => {}
     }
     if max < LONG_TEXT_BYTES_MAX {
-        let message = format!("{over}; post it as a long one");
-        return Failure::usage(message, "mosaic post --text FILE");
+        // What is for some alone is not led to where everybody reads it.
+        let message =
+            format!("{over}; `mosaic post --text FILE` posts a longer one, for everybody");
+        return Failure::usage(message, help);
     }
     Failure::usage(format!("{over}; attach it as a file instead"), "mosaic post --attach FILE TEXT")
 }

@@ -94,6 +94,7 @@ fn of_holders_that_were_revoked_that_is_said() {
     ada.ok(&["audience", "create", "crew"]);
     ada.ok(&["audience", "add", "crew", &laptop.account()]);
     ada.ok(&["post", "for the crew", "--audience", "list:crew"]);
+    ada.ok(&["dm", "send", &laptop.account(), "for you"]);
     let holders = || -> BTreeSet<String> {
         let said = ada.json(&["privacy", "explain", "list:crew"]);
         let texts = said.iter().map(|claim| field(claim, "text"));
@@ -105,6 +106,8 @@ fn of_holders_that_were_revoked_that_is_said() {
         of_device
     });
     until("both showed it", || holders().len() == 2);
+    let read = |more: &[&str]| phone.run(&[&["dm", "read", &ada.account()], more].concat());
+    until("the phone has it", || read(&["--keep-unread"]).out.contains("for you"));
     assert!(holders().iter().all(|text| text.ends_with(" of others, as it showed")));
     laptop.ok(&["device", "revoke", "phone", "--confirm", "phone"]);
     until("it is known", || {
@@ -112,6 +115,10 @@ fn of_holders_that_were_revoked_that_is_said() {
         let revoked = said.iter().filter(|text| text.contains("of others, revoked since, "));
         said.len() == 2 && revoked.count() == 1
     });
+    // What it has it shows, though it may write nothing, not even that it was read.
+    until("the phone knows", || phone.run(&["post", "again"]).code == 4);
+    let shown = read(&[]);
+    assert!(shown.code == 0 && shown.out.contains("for you"), "{shown:?}");
     node.stop();
     nodes.into_iter().for_each(Node::stop);
 }

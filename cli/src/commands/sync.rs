@@ -52,8 +52,8 @@ struct Run {
     targets: Vec<String>,
     /// Only with this peer: ticket, device id or name; repeat for more
     ///
-    /// You let one that you name by its ticket keep what is private, sealed as it is, as with `mosaic node
-    /// connect`. `mosaic node forget` ends that.
+    /// You let one that you name keep what is private, sealed as it is, as with `mosaic node connect`.
+    /// `mosaic node forget` ends that.
     #[arg(long, value_name = "PEER")]
     peer: Vec<String>,
     /// Succeed as soon as so many peers are in sync

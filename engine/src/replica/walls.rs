@@ -151,7 +151,9 @@ impl Replica {
         Ok(accounts)
     }
 
-    fn author_of(&self, id: &ChangeId) -> Option<AccountId> {
+    /// Whose document an entry stands in, if it is here.
+    #[must_use]
+    pub fn author_of(&self, id: &ChangeId) -> Option<AccountId> {
         let row = self.entry_row(id).ok()??;
         self.description(&mut self.lock(), &row.doc).ok()?.map(|d| d.account)
     }

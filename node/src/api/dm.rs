@@ -74,8 +74,10 @@ fn refused_change(replica: &Replica, id: &ChangeId, error: EngineError) -> Error
     let Some(of) = of else { return error.into() };
     let view = replica.conversations().ok();
     let view = view.and_then(|views| views.into_iter().find(|view| view.id == of));
+    let of_others =
+        replica.author_of(id).is_some_and(|author| replica.account().ok() != Some(author));
     match (error, view) {
-        (error @ EngineError::Denied(_), Some(view)) if view.present => {
+        (error @ EngineError::Denied(_), Some(view)) if view.present && of_others => {
             let message = format!("{error}: who wrote a message changes and deletes it");
             let hint = format!("mosaic dm send {} TEXT --reply-to {}", of.short(), id.short());
             ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint)
@@ -168,7 +170,11 @@ fn read(app: &App, request: DmRead) -> Result<Vec<Record>, ErrorRecord> {
     let records = messages.iter().map(|message| told(&replica, &id, message, request.names));
     let records = records.collect::<Result<Vec<_>, _>>()?;
     if request.mark_read {
-        replica.mark_conversation_read(&id, request.tell, clock::now_ms())?;
+        match replica.mark_conversation_read(&id, request.tell, clock::now_ms()) {
+            // Who may write nothing any more reads what is here all the same.
+            Err(EngineError::Revoked(_) | EngineError::Suspended(_) | EngineError::Frozen(_)) => {}
+            marked => marked?,
+        }
     }
     Ok(records)
 }
@@ -346,8 +352,9 @@ fn converse(
     account: AccountId,
     now_ms: u64,
 ) -> Result<ConversationId, ErrorRecord> {
+    let blocked = replica.accounts_in(BLOCKS)?.contains(&account);
     replica.converse_with(account, now_ms).map_err(|error| match error {
-        EngineError::Denied(_) => {
+        EngineError::Denied(_) if blocked => {
             ErrorRecord::from(error).with_hint(format!("mosaic unblock {account}"))
         }
         other => other.into(),

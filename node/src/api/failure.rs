@@ -2,7 +2,6 @@
 
 use std::io;
 
-use mosaic_engine::limits::LONG_TEXT_BYTES_MAX;
 use mosaic_engine::replica::EngineError;
 use mosaic_engine::store::StoreError;
 
@@ -104,12 +103,9 @@ impl From<EngineError> for ErrorRecord {
             }
             EngineError::Denied(_) => Self::new(ErrorKind::Denied, message),
             EngineError::Invalid(_) => Self::new(ErrorKind::Usage, message),
-            EngineError::TextTooLong { bytes, bytes_max } => {
-                let hint = match bytes_max < LONG_TEXT_BYTES_MAX && bytes <= LONG_TEXT_BYTES_MAX {
-                    true => "mosaic post --text FILE",
-                    false => "mosaic post TEXT --attach FILE",
-                };
-                Self::new(ErrorKind::Usage, message).with_hint(hint)
+            // Where else it could go depends on whom it is for.
+            EngineError::TextTooLong { .. } => {
+                Self::new(ErrorKind::Usage, message).with_hint("mosaic help post")
             }
             EngineError::Corrupt(_) => Self::new(ErrorKind::Corrupt, message),
             _ => Self::new(ErrorKind::Error, message),

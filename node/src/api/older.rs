@@ -47,7 +47,10 @@ pub(super) async fn list(app: Arc<App>, mut request: WallList) -> Outcome {
         let found = looked.map_err(|error| failed(&error))??;
         let is_post = |record: &&Record| matches!(record, Record::Post(_));
         let came = found.records.iter().filter(is_post).count() as u64;
-        records.extend(found.records);
+        // What is sealed is said once, however often it is looked.
+        let told = records.iter().any(|record| matches!(record, Record::Notice(_)));
+        let again = |record: &Record| told && matches!(record, Record::Notice(_));
+        records.extend(found.records.into_iter().filter(|record| !again(record)));
         start = found.last.or(start);
         let wanted = request.limit.map(|limit| limit.saturating_sub(came));
         let Some(gone) = found.gone.filter(|_| wanted != Some(0)) else { break };

@@ -60,14 +60,15 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
             remember(&network, &peers).await;
         }
         let of = wanted.unwrap_or(peers.len());
-        // What a node that runs does between.
-        mend(&app).await;
-        let tally = meet(&network, &replica, &peers, &asked, wanted, limit, sink).await;
-        if tally.in_sync > 0 && mend(&app).await {
-            pass_on(&network, &peers, limit).await;
+        let deadline = Instant::from_std(clock::instant()) + limit;
+        let until = (deadline, limit);
+        let tally = meet(&network, &replica, &peers, &asked, wanted, until, sink).await;
+        // What a node that runs does between, once it is heard who was revoked.
+        if !tally.met.is_empty() && mend(&app).await {
+            pass_on(&network, &tally.met, deadline).await;
         }
         match tally {
-            Tally { in_sync, .. } if in_sync >= of => Ok(()),
+            Tally { met, .. } if met.len() >= of => Ok(()),
             Tally { late, .. } if late > 0 => {
                 let message = format!("not done after {} ms", limit.as_millis());
                 Err(ErrorRecord::new(ErrorKind::Timeout, message))
@@ -75,8 +76,8 @@ async fn run(app: Arc<App>, request: SyncRun) -> Outcome {
             Tally { unreachable, .. } if unreachable == peers.len() => {
                 Err(ErrorRecord::new(ErrorKind::Retry, "no peer was reachable"))
             }
-            Tally { in_sync, .. } => {
-                let message = format!("{in_sync} of {of} peers are in sync");
+            Tally { met, .. } => {
+                let message = format!("{} of {of} peers are in sync", met.len());
                 Err(ErrorRecord::new(ErrorKind::Partial, message))
             }
         }
@@ -96,11 +97,10 @@ async fn mend(app: &Arc<App>) -> bool {
     news.has_changed().unwrap_or(false)
 }
 
-/// Brings what was written after they were met to those who are there still.
-async fn pass_on(network: &Arc<Network>, peers: &[NodeTicket], limit: Duration) {
-    let deadline = Instant::from_std(clock::instant()) + limit;
+/// Brings what was written after they were met to those who were in sync, and are there still.
+async fn pass_on(network: &Arc<Network>, met: &[NodeTicket], deadline: Instant) {
     let mut running = JoinSet::new();
-    for ticket in peers.iter().filter(|ticket| network.peers().live(&ticket.device).is_some()) {
+    for ticket in met.iter().filter(|ticket| network.peers().live(&ticket.device).is_some()) {
         let (network, ticket) = (network.clone(), ticket.clone());
         running.spawn(async move { timeout_at(deadline, network.round(&ticket)).await.is_ok() });
     }
@@ -142,7 +142,8 @@ impl Asked {
 
 #[derive(Default)]
 struct Tally {
-    in_sync: usize,
+    /// Who is in sync.
+    met: Vec<NodeTicket>,
     unreachable: usize,
     late: usize,
 }
@@ -153,10 +154,9 @@ async fn meet(
     peers: &[NodeTicket],
     asked: &Asked,
     wanted: Option<usize>,
-    limit: Duration,
+    (deadline, limit): (Instant, Duration),
     sink: Sink,
 ) -> Tally {
-    let deadline = Instant::from_std(clock::instant()) + limit;
     let mut tally = Tally::default();
     let mut telling = Telling::new(network, &sink);
     let mut running = JoinSet::new();
@@ -194,12 +194,12 @@ async fn meet(
         let known = network.peers().record(&ticket.device);
         record.peer_name = names::peer_name(replica, &ticket.device, &known);
         match record.state.as_str() {
-            "in-sync" => tally.in_sync += 1,
+            "in-sync" => tally.met.push(ticket),
             "unreachable" => tally.unreachable += 1,
             _ => {}
         }
         let _ = sink.send(Record::SyncResult(record)).await;
-        if wanted.is_some_and(|wanted| tally.in_sync >= wanted) {
+        if wanted.is_some_and(|wanted| tally.met.len() >= wanted) {
             return tally;
         }
     }

@@ -162,12 +162,13 @@ pub(super) fn list(
     Ok(records)
 }
 
-/// Says once, before the first page, that posts are there which do not open.
+/// Says once, beside the first page, how much is there that does not open: posts, and edits of them, as
+/// nothing tells which.
 fn sealed(replica: &Replica, by: &BTreeSet<AccountId>) -> Result<Option<Record>, ErrorRecord> {
     let message = match replica.posts_without_key(by)? {
         0 => return Ok(None),
-        1 => "1 post is sealed, and its key not here yet".to_owned(),
-        count => format!("{count} posts are sealed, and their keys not here yet"),
+        1 => "1 entry is sealed, and its key not here yet".to_owned(),
+        count => format!("{count} entries are sealed, and their keys not here yet"),
     };
     let message = format!("{message}: a device that has them passes them on: mosaic node start");
     Ok(Some(Record::Notice(Notice { message })))

@@ -29,8 +29,12 @@ pub const BUNDLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 const MAGIC: &[u8; 4] = b"MOD2";
 const CONVERSATIONS_MAX: usize = 4096;
-/// Fewest bytes of a part in the list: bounds their count.
+/// Parts of a file.
+const PARTS_MAX: usize = 1 << 20;
+/// Fewest bytes of a part in the list: bounds their count further.
 const LISTED_BYTES_MIN: usize = 3 + 32;
+/// Damaged texts of a file whose conversation is looked for.
+const DAMAGED_FOUND_MAX: usize = 16;
 /// Changes of a file: small ones must not unfold to many times its size.
 const CHANGES_MAX: usize = BUNDLE_BYTES_MAX / 64;
 
@@ -70,6 +74,8 @@ pub struct DamagedPart {
 pub struct BundleFile {
     genesis: Vec<ConversationGenesis>,
     chains: Vec<CarriedChain>,
+    /// Of all chains.
+    changes: usize,
     bodies: Vec<Bytes>,
     /// With the hash that it should have.
     damaged: Vec<(DamagedPart, BlobHash)>,
@@ -109,18 +115,29 @@ impl BundleFile {
             let what = format!("{here} bytes come after its list, {named} should");
             return Err(corrupt(&what));
         }
-        let mut found = Self {
-            genesis,
-            chains: Vec::new(),
-            bodies: Vec::new(),
-            damaged: Vec::new(),
-            parts: listed.len(),
-        };
+        let mut found = Self::new(genesis, listed.len());
         found.read_parts(file, r, &listed).map_err(no_file)?;
         if found.parts > 0 && found.damaged.len() == found.parts {
             return Err(corrupt("each part of it is altered"));
         }
         Ok(found)
+    }
+
+    fn new(genesis: Vec<ConversationGenesis>, parts: usize) -> Self {
+        let (chains, bodies) = (Vec::new(), Vec::new());
+        Self { genesis, chains, changes: 0, bodies, damaged: Vec::new(), parts }
+    }
+
+    fn add_chains(&mut self, bytes: &Bytes) -> Result<(), DecodeError> {
+        let chains = read_bundle(bytes)?;
+        let parts = chains.iter().flat_map(|chain| &chain.parts);
+        self.changes += parts.map(|part| part.content.len()).sum::<usize>();
+        if self.changes > CHANGES_MAX {
+            let (value, max) = (self.changes as u64, CHANGES_MAX as u64);
+            return Err(DecodeError::TooLarge { reading: "changes of a file", value, max });
+        }
+        self.chains.extend(chains);
+        Ok(())
     }
 
     /// How many parts it has, damaged ones among them.
@@ -140,7 +157,6 @@ impl BundleFile {
         mut r: Reader<'_>,
         listed: &[Listed],
     ) -> Result<(), DecodeError> {
-        let mut changes = 0usize;
         for part in listed {
             let at = (file.len() - r.rest().len()) as u64;
             let length = usize::try_from(part.length).unwrap_or(usize::MAX);
@@ -151,14 +167,7 @@ impl BundleFile {
             } else if part.text {
                 self.bodies.push(bytes);
             } else {
-                let chains = read_bundle(&bytes)?;
-                let parts = chains.iter().flat_map(|chain| &chain.parts);
-                changes += parts.map(|part| part.content.len()).sum::<usize>();
-                if changes > CHANGES_MAX {
-                    let (value, max) = (changes as u64, CHANGES_MAX as u64);
-                    return Err(DecodeError::TooLarge { reading: "changes of a file", value, max });
-                }
-                self.chains.extend(chains);
+                self.add_chains(&bytes)?;
             }
         }
         r.end()
@@ -176,7 +185,7 @@ struct Listed {
 fn read_list(list: &[u8]) -> Result<(Vec<ConversationGenesis>, Vec<Listed>), DecodeError> {
     let mut r = Reader::new(list);
     let genesis = read_genesis(&mut r)?;
-    let count = r.count(list.len() / LISTED_BYTES_MIN, "parts")?;
+    let count = r.count(PARTS_MAX.min(list.len() / LISTED_BYTES_MIN), "parts")?;
     let mut parts = Vec::with_capacity(count);
     for _ in 0..count {
         let text = match r.u8("part")? {
@@ -186,6 +195,9 @@ fn read_list(list: &[u8]) -> Result<(Vec<ConversationGenesis>, Vec<Listed>), Dec
         };
         let of = r.count(genesis.len(), "conversation of a part")?.checked_sub(1);
         let length = r.varint(PACK_BYTES_MAX as u64, "length of a part")?;
+        if length == 0 {
+            return Err(DecodeError::Rule("a part is empty"));
+        }
         let hash = BlobHash::from_bytes(r.array("hash of a part")?);
         parts.push(Listed { text, of, length, hash });
     }
@@ -316,8 +328,8 @@ impl Replica {
         let done = self.take_carried(file.chains, now_ms)?;
         receipt.changes = done.changes;
         receipt.left = done.left.len() as u64;
-        for (mut part, hash) in file.damaged {
-            if part.text {
+        for (number, (mut part, hash)) in file.damaged.into_iter().enumerate() {
+            if part.text && number < DAMAGED_FOUND_MAX {
                 part.of = self.conversation_of_body(&hash)?;
             }
             receipt.damaged.push(part);

@@ -62,7 +62,8 @@ impl Replica {
         let comes = change.add.iter().map(|account| (*account, true));
         for (account, present) in comes.chain(change.remove.iter().map(|gone| (*gone, false))) {
             kept.check_membership(&members, (&me, &account), present)?;
-            members.entry(account).or_default().present = present;
+            let member = members.entry(account).or_default();
+            (member.present, member.left) = (present, false);
         }
         if let Some(title) = &change.title {
             check_title(title)?;
@@ -74,7 +75,9 @@ impl Replica {
                     "you take part in this conversation no more".into(),
                 ));
             }
-            for account in change.add.iter().filter(|account| !change.remove.contains(account)) {
+            // Whoever takes part then has to be sealed to.
+            let readers = members.iter().filter(|(_, member)| member.takes_part());
+            for account in readers.map(|(account, _)| account).filter(|account| **account != me) {
                 let log = self.authority_of(&mut state, account)?;
                 if log.is_none_or(|log| log.devices.is_empty()) {
                     return Err(EngineError::Denied(format!(

@@ -227,14 +227,16 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "holder",
         "carriers_keep_what_is_sealed",
         "their devices, and nodes that keep one of them whole and that this one lets keep what is private: \
-         by their ticket (`node connect`, `sync --peer`, `hub join`), until `node forget`",
+         by naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity recover`), until \
+         `node forget`",
     ),
     say(
         OWN,
         "holder",
         "keepers_keep_private_maps",
         "your devices, and nodes that keep your account whole and that you let keep what is private: by \
-         their ticket (`node connect`, `sync --peer`, `hub join`), until `node forget`",
+         naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity recover`), until \
+         `node forget`",
     ),
     // What those see who have it and cannot read it.
     say(POST, "holders_see", "posts_are_for_all", ALL),

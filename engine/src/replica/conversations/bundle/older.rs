@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{BundleFile, read_genesis};
 use crate::codec::{DecodeError, Reader};
 use crate::limits::PACK_BYTES_MAX;
-use crate::wire::{Pack, read_bundle};
+use crate::wire::Pack;
 
 pub(super) const MAGIC: &[u8; 4] = b"MOD1";
 const PIECES_MAX: usize = 4096;
@@ -18,19 +18,19 @@ const PIECES_MAX: usize = 4096;
 pub(super) fn read(file: &Bytes, mut r: Reader<'_>) -> Result<BundleFile, DecodeError> {
     let genesis = read_genesis(&mut r)?;
     let parts = r.count(PIECES_MAX, "pieces")?;
-    let (mut chains, mut bodies) = (Vec::new(), Vec::new());
+    let mut found = BundleFile::new(genesis, parts);
     for _ in 0..parts {
         let kind = r.u8("piece")?;
         let bytes = file.slice_ref(r.bytes(PACK_BYTES_MAX, "piece")?);
         match kind {
-            0 => chains.extend(read_bundle(&bytes)?),
+            0 => found.add_chains(&bytes)?,
             1 => match Pack::decode(&bytes)? {
-                Pack::Bodies(pack) => bodies.extend(pack),
+                Pack::Bodies(pack) => found.bodies.extend(pack),
                 Pack::Changes(_) => return Err(DecodeError::Rule("changes in place of bodies")),
             },
             value => return Err(DecodeError::Unknown { reading: "piece", value }),
         }
     }
     r.end()?;
-    Ok(BundleFile { genesis, chains, bodies, damaged: Vec::new(), parts })
+    Ok(found)
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{friends, say, texts};
 use crate::codec::Writer;
 use crate::description::Description;
-use crate::hash::ConversationId;
+use crate::hash::{BlobHash, ConversationId};
 use crate::model::entry::{BodyRef, ConversationGenesis};
 use crate::replica::{BundleFile, BundleReceipt, DamagedPart, EngineError, Replica, Text};
 use crate::sync::tests::replicas::{NOW, person};
@@ -112,6 +112,40 @@ fn no_altered_bit_of_a_file_passes_for_whole() {
     let begin = begin.unwrap();
     let zeros = [&file[..begin], &vec![0; file.len() - begin]].concat();
     assert!(matches!(BundleFile::read(&zeros.into()), Err(EngineError::Corrupt(_))));
+}
+
+/// A file with one part, as its list says, and what stands there.
+fn listed(count: u64, kind: u8, of: u64, length: u64, part: &[u8]) -> Bytes {
+    let mut list = Writer::new();
+    list.varint(0).varint(count).u8(kind).varint(of).varint(length);
+    list.raw(BlobHash::of(part).as_bytes());
+    let list = list.finish();
+    let mut w = Writer::new();
+    w.raw(b"MOD2").bytes(&list).raw(BlobHash::of(&list).as_bytes()).raw(part);
+    w.finish().into()
+}
+
+#[test]
+fn a_list_that_names_what_cannot_be_is_refused() {
+    assert!(BundleFile::read(&listed(1, 1, 0, 4, b"text")).is_ok());
+    let refused = [
+        (listed(1, 1, 0, 0, b""), "empty"),
+        (listed(1, 2, 0, 4, b"text"), "part"),
+        (listed(1, 1, 1, 4, b"text"), "conversation of a part"),
+        (listed(1, 1, 0, (16 << 20) + 1, b"text"), "length of a part"),
+        (listed(1 << 21, 1, 0, 4, b"text"), "parts"),
+        (listed(2, 1, 0, 4, b"text"), "part"),
+        (listed(1, 0, 0, 4, b"text"), "no bundle"),
+    ];
+    for (file, why) in refused {
+        let error = BundleFile::read(&file).unwrap_err();
+        assert!(
+            matches!(error, EngineError::Invalid(_)) && error.to_string().contains(why),
+            "{error}"
+        );
+    }
+    let short = BundleFile::read(&listed(1, 1, 0, 5, b"text")).unwrap_err();
+    assert!(matches!(short, EngineError::Corrupt(_)), "{short}");
 }
 
 #[test]

@@ -176,7 +176,15 @@ fn a_change_of_a_group_is_made_whole_or_not_at_all() {
         assert!(error.to_string().contains(why), "{error}");
         assert_eq!(ada.digest(&section).unwrap(), before, "{why}");
     }
+    // Nor is anything sealed while one takes part whose devices are not known.
+    let add = GroupChange { add: vec![eve], ..GroupChange::default() };
+    ada.change_group(&id, &add, NOW + 2).unwrap();
+    let added = ada.digest(&section).unwrap();
     let change = GroupChange { remove: remove(), title: title("One"), ..GroupChange::default() };
+    let error = ada.change_group(&id, &change, NOW + 3).unwrap_err();
+    assert!(error.to_string().contains("devices"), "{error}");
+    assert_eq!(ada.digest(&section).unwrap(), added);
+    let change = GroupChange { remove: vec![bob, eve], ..change };
     ada.change_group(&id, &change, NOW + 3).unwrap();
     let views = ada.conversations().unwrap();
     let view = views.iter().find(|view| view.id == id).unwrap();
