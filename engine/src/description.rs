@@ -4,6 +4,8 @@
 //! document is no race. A [`DocumentId`] cannot be inverted, therefore the first
 //! head of a chain travels with the description.
 
+use std::collections::BTreeSet;
+
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, ChangeId, ConversationId, DocumentId, HubId, SpaceId, derive};
 use crate::limits::{LABEL_BYTES_MAX, PAGE_NUMBER_MAX, TEXT_LABEL_BYTES};
@@ -173,6 +175,9 @@ pub enum SectionClass {
     /// Sealed documents: of the account's own devices, or of a conversation.
     Private = 4,
 }
+
+/// Some spaces.
+pub type Spaces = BTreeSet<SpaceId>;
 
 /// A section: the unit that two replicas compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

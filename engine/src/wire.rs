@@ -27,6 +27,8 @@ pub use pack::{BodyPacker, ChangePacker, Pack};
 pub use range::{ChainRange, Changes, Content, LogItem, Part};
 pub use reason::Reason;
 
+use bytes::Bytes;
+
 use crate::chain::ChainKey;
 use crate::codec::{DecodeError, Reader};
 use crate::hash::SpaceId;
@@ -55,6 +57,8 @@ pub const CAUSES_MAX: usize = 64;
 pub const INTRODUCED_MAX: usize = 16;
 /// Bytes of what a conversation began with.
 pub const INTRODUCED_BYTES_MAX: usize = 4096;
+/// An encoded certificate path, and what each conversation began with.
+pub type Introduced = (Bytes, Vec<Bytes>);
 
 /// An encoded signed head, not verified.
 pub type HeadBytes = [u8; HEAD_BYTES];

@@ -9,14 +9,14 @@ use super::wanted::PACKED_BODY_BYTES_MAX;
 use super::{ChainState, EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::codec::Writer;
-use crate::description::{Description, DocumentKind};
+use crate::description::{Description, DocumentKind, Spaces};
 use crate::hash::{BlobHash, ChangeId, DeviceId, DocumentId, Link, SpaceId};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::model::entry::BodyRef;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{
-    BodyReceipt, Exchange, ExchangeError, ExchangeResult, Hold, Incomplete, Introduction, KnownTip,
-    Look, Newest, PackRef, PagePack, Parting, Receipt, Received, Section,
+    BodyReceipt, Exchange, ExchangeError, ExchangeResult, Hold, Incomplete, Introduced,
+    Introduction, KnownTip, Look, Newest, PackRef, PagePack, Parting, Receipt, Received, Section,
 };
 use crate::view::bodies_of;
 use crate::wire::{ChangePacker, Content, HeadBytes, Part, Probe};
@@ -262,8 +262,12 @@ impl Exchange for Replica {
         Ok(self.readable(remote, section)?)
     }
 
-    fn introductions(&self, remote: &DeviceId) -> ExchangeResult<(Bytes, Vec<Bytes>)> {
-        Ok(self.introductions_to(remote)?)
+    fn introductions(
+        &self,
+        remote: &DeviceId,
+        common: Option<&Spaces>,
+    ) -> ExchangeResult<Introduced> {
+        Ok(self.introductions_to(remote, common)?)
     }
 
     fn introductions_epoch(&self) -> u64 {

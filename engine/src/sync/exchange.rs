@@ -14,8 +14,8 @@ use crate::hash::{BlobHash, DeviceId, DocumentId, Link, SpaceId};
 use crate::model::entry::BodyRef;
 use crate::wire::{HeadBytes, Part};
 
-pub use crate::description::Section;
-pub use crate::wire::{Hold, Newest, PackRef, Probe, Reason};
+pub use crate::description::{Section, Spaces};
+pub use crate::wire::{Hold, Introduced, Newest, PackRef, Probe, Reason};
 
 /// The newest known head of a chain. Where a chain is forked each branch has one, with
 /// the same `chain` and another `link`.
@@ -238,12 +238,12 @@ pub trait Exchange {
     /// If the store fails.
     fn may_read(&self, remote: &DeviceId, section: &Section) -> ExchangeResult<bool>;
 
-    /// The own certificate path, and what conversations began with that `remote` may read and is
-    /// not known to have.
+    /// The own certificate path, and what conversations began with that `remote` may read and has not:
+    /// which are none of `common`, or before that is known, of which it never showed anything.
     ///
     /// # Errors
     /// If the store fails.
-    fn introductions(&self, _remote: &DeviceId) -> ExchangeResult<(Bytes, Vec<Bytes>)> {
+    fn introductions(&self, _: &DeviceId, _: Option<&Spaces>) -> ExchangeResult<Introduced> {
         Ok((Bytes::new(), Vec::new()))
     }
 

@@ -388,6 +388,7 @@ impl Session {
         }
         exchange.settle_newest()?;
         self.plain |= !doubt && !outcome.is_equal();
+        self.note_common();
         self.after_round(now_ms, &outcome, exchange)?;
         self.out.finished(outcome);
         Ok(())

@@ -367,6 +367,7 @@ impl Session {
             }
             Input::News(news) => self.note_news(now_ms, news),
             Input::Refresh => {
+                self.hear_again(exchange)?;
                 self.reopen = true;
                 self.introduced.look_again();
                 self.retried = false;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{ConversationStanding, KeptConversation};
 use crate::codec::{Reader, Writer};
-use crate::description::{Section, SectionClass, Space};
+use crate::description::{Section, SectionClass, Space, Spaces};
 use crate::hash::{AccountId, DeviceId, SpaceId};
 use crate::identity::CertificatePath;
 use crate::model::entry::ConversationGenesis;
@@ -85,10 +85,12 @@ impl Replica {
         Ok(mine && self.store.get(Table::Meta, &keys::keeper(remote))?.is_some())
     }
 
-    /// The own certificate path, and the conversations that a remote may know of and did not show.
+    /// The own certificate path, and the conversations that a remote may know of and has not: a home that
+    /// was made anew showed them once, and does not keep them now.
     pub(crate) fn introductions_to(
         &self,
         remote: &DeviceId,
+        common: Option<&Spaces>,
     ) -> Result<(Bytes, Vec<Bytes>), EngineError> {
         let mut state = self.lock();
         let Some(own) = state.own.as_ref().map(|own| own.device()) else {
@@ -118,7 +120,11 @@ impl Replica {
         let mut spaces = tickets;
         for (space, genesis) in found {
             let section = Section { space, class: SectionClass::Private };
-            if self.peer_tips(remote, &section)?.is_empty() {
+            let is_there = match common {
+                Some(common) => common.contains(&space),
+                None => !self.peer_tips(remote, &section)?.is_empty(),
+            };
+            if !is_there {
                 spaces.push(Bytes::from(genesis));
             }
         }

@@ -441,7 +441,7 @@ fn who_carries_it_cannot_read_it_and_strangers_learn_of_nothing() {
     for n in [0, 1, 2, 4] {
         let replica = &network.parties[n].replica;
         assert!(!replica.may_read(&stranger, &section).unwrap());
-        assert!(replica.introductions_to(&stranger).unwrap().1.is_empty());
+        assert!(replica.introductions_to(&stranger, None).unwrap().1.is_empty());
         assert!(!replica.journal(0, 1000).unwrap().events.is_empty() || n > 1);
     }
 }

@@ -160,7 +160,7 @@ fn claim_strangers_see_nothing_sealed() {
         let device = scene.device(who);
         for home in [ADA, BOB, RELAY, PHONE] {
             let replica = scene.replica(home);
-            assert!(replica.introductions_to(&device).unwrap().1.is_empty());
+            assert!(replica.introductions_to(&device, None).unwrap().1.is_empty());
             for id in [scene.audience, scene.talk] {
                 assert!(!replica.may_read(&device, &sealed_of(id)).unwrap());
             }

@@ -1,5 +1,6 @@
 //! Groups of which somebody tells who is nobody's, and what a node carries for whom.
 
+use super::prekeys::{copied, open};
 use super::{friends, network, run, say, texts};
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::AccountId;
@@ -149,6 +150,51 @@ fn a_node_carries_so_many_bytes_of_a_stranger() {
     let told = network.outcomes.iter().filter(|(who, _)| *who == 1);
     let told = format!("{:?}", told.collect::<Vec<_>>());
     assert!(told.contains(&format!("{:?}", Reason::Quota)), "{told}");
+}
+
+#[test]
+fn a_node_that_begins_to_keep_an_account_while_connected_carries_its_conversations() {
+    let (mut network, ada, bob, _) = friends(520);
+    let (node, _) = person(523, "node");
+    let teller = &network.parties[0].replica;
+    teller.set_keeper(&node.replica.device().unwrap(), true).unwrap();
+    let id = teller.converse_with(bob, NOW + 1).unwrap();
+    say(teller, &id, "carried", NOW + 2).unwrap();
+    network.parties.push(node);
+    network.connect(2, 0);
+    run(&mut network);
+    assert_eq!(told(&network.parties[2]), 0);
+    network.parties[2].replica.subscribe(Subscription::whole(ada)).unwrap();
+    network.refresh();
+    run(&mut network);
+    assert_eq!(told(&network.parties[2]), 1);
+    let section = Section { space: Space::Conversation(id).id(), class: SectionClass::Private };
+    let digest = |at: usize| network.parties[at].replica.digest(&section).unwrap();
+    assert_eq!(digest(2), digest(0));
+}
+
+/// What a home showed once it may have lost since, with all else that came after a backup.
+#[test]
+fn a_home_that_was_put_back_is_told_of_its_conversations_again() {
+    for opener in [0, 1] {
+        let (mut network, _, bob, line) = friends(530);
+        let before = copied(&**network.parties[1].replica.store(), &[]);
+        let id = network.parties[0].replica.converse_with(bob, NOW + 1).unwrap();
+        say(&network.parties[0].replica, &id, "hello", NOW + 2).unwrap();
+        network.spread_news();
+        run(&mut network);
+        assert_eq!(texts(&network.parties[1].replica, &id), ["hello"]);
+        // Both sides have shown what they have.
+        network.disconnect(line);
+        let line = network.connect(opener, 1 - opener);
+        run(&mut network);
+        network.disconnect(line);
+        network.parties[1] = open(before, &network.parties[1], true, 539);
+        assert!(network.parties[1].replica.conversation(&id, 1).is_err());
+        network.connect(1 - opener, opener);
+        run(&mut network);
+        assert_eq!(texts(&network.parties[1].replica, &id), ["hello"], "{opener}");
+    }
 }
 
 #[test]

@@ -350,7 +350,7 @@ fn strangers_get_nothing(
                 let section = Section { space: *space, class: SectionClass::Private };
                 assert!(!home.replica.may_read(&who, &section).unwrap());
             }
-            assert!(home.replica.introductions(&who).unwrap().1.is_empty());
+            assert!(home.replica.introductions(&who, None).unwrap().1.is_empty());
         }
     }
 }
