@@ -226,7 +226,7 @@ fn names_headers_and_bombs_lead_nowhere() {
         trial.with(0, header.to_string().into_bytes())
     };
     let other = json!(trial.other);
-    trial.refused(header(&|header| header["format"] = json!(2)), 1, "format 2");
+    trial.refused(header(&|header| header["format"] = json!(3)), 1, "format 3");
     trial.refused(header(&|header| header["account"] = other.clone()), 16, "another account");
     trial.refused(header(&|header| header["file_bytes"] = json!(u64::MAX / 2)), 1, "no room");
     trial.refused(header(&|header| header["keys"] = json!(true)), 16, "keys are missing");

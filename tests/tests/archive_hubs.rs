@@ -114,6 +114,13 @@ fn an_archive_with_keys_of_somebody_in_hubs_goes_in() {
     copy.ok(&["import", "mosaic", "--archive-passphrase-file", &secret, path(&file)]);
     verified(&copy);
     assert_eq!(heads_but_talk(&copy), heads_but_talk(&village.ada));
+    // What nobody else has the keys of opens at once.
+    let (own, account) = (&village.own[1], copy.account());
+    assert_eq!(copy.json(&["hub", "show", own])[0]["name"], "Oars");
+    assert_eq!(said(&copy, &format!("{own}/quay"), &account), ["by ada"]);
+    assert!(
+        copy.ok(&["dm", "read", &village.bob.account(), "--keep-unread"]).contains("to bob alone")
+    );
     lives_on(&village, &copy);
     village.node.stop();
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::conversations::{
@@ -17,7 +18,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::hash::{AccountId, BlobHash, DeviceId, EpochId};
 use crate::identity::DeviceSecret;
 use crate::seal::{EpochKey, hint_of, open_at_rest, seal_at_rest};
-use crate::store::{Table, keys};
+use crate::store::{Batch, Table, keys};
 
 /// Copies for this device of one key that are looked at for who wrote them.
 const OWN_COPIES_MAX: usize = 64;
@@ -281,6 +282,37 @@ impl Replica {
         }
     }
 
+    /// Keys that opened here and halves of prekeys, as rows that are sealed to the keys of this device:
+    /// a home that is made elsewhere with these keys opens with them what this one does.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn carried_keys(&self) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
+        let mut rows = self.scan_all(Table::Meta, keys::KEYRING)?;
+        rows.extend(self.scan_all(Table::Meta, keys::PREKEYS)?);
+        Ok(rows)
+    }
+
+    /// Takes rows of another home of this device, all or none.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] if one is no such row or does not open, or if the store fails.
+    pub fn take_carried_keys(&self, rows: &[(Bytes, Bytes)]) -> Result<(), EngineError> {
+        let mut batch = Batch::new();
+        let mut state = self.lock();
+        let own = state.own.as_mut().ok_or(EngineError::NoIdentity)?;
+        for (key, row) in rows {
+            if !is_carried(key, row, &own.secret) {
+                return Err(EngineError::Corrupt("a key that does not open".to_owned()));
+            }
+            batch.put(Table::Meta, key.to_vec(), row.to_vec());
+        }
+        own.halves = None;
+        state.circle_keys.clear();
+        self.store.commit(batch)?;
+        Ok(())
+    }
+
     /// Compares rows of the keyring and halves of prekeys with their names.
     pub(super) fn verify_keyring(&self, problems: &mut Vec<String>) -> Result<(), EngineError> {
         let rows = self.scan_all(Table::Meta, keys::KEYRING)?;
@@ -288,9 +320,7 @@ impl Replica {
         let state = self.lock();
         let Some(own) = state.own.as_ref() else { return Ok(()) };
         for (key, row) in rows {
-            let epoch = key.last_chunk::<32>().map(|epoch| EpochId::from_bytes(*epoch));
-            let opens = |epoch| HeldKey::parse(&row, &epoch, &own.secret).is_ok();
-            if !epoch.is_some_and(opens) {
+            if !is_kept(&key, &row, &own.secret) {
                 problems.push(format!("key {} of the keyring does not open", short(&key)));
             }
         }
@@ -301,6 +331,18 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+/// Whether a row of the keyring opens, and is the key that its name says.
+fn is_kept(key: &[u8], row: &[u8], secret: &DeviceSecret) -> bool {
+    let epoch = key.last_chunk::<32>().map(|epoch| EpochId::from_bytes(*epoch));
+    epoch.is_some_and(|epoch| HeldKey::parse(row, &epoch, secret).is_ok())
+}
+
+fn is_carried(key: &[u8], row: &[u8], secret: &DeviceSecret) -> bool {
+    let has = |kind: &[u8], bytes: usize| key.starts_with(kind) && key.len() == kind.len() + bytes;
+    (has(keys::KEYRING, 64) && is_kept(key, row, secret))
+        || (has(keys::PREKEYS, 32) && super::prekeys::is_half(key, row, secret))
 }
 
 fn short(key: &[u8]) -> String {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::layout::{
     BODIES, BODY_BYTES, CHAINS, Contents, FILES, FORMAT, HEADER, Header, KEYS, PART_BYTES, PATH,
-    WORDS,
+    RING, WORDS,
 };
 use crate::api::types::{ErrorKind, ErrorRecord};
 use crate::entropy::OsEntropy;
@@ -127,10 +127,26 @@ impl Source {
             if let Some(words) = &secrets.words {
                 out.put(WORDS, words)?;
             }
+            self.write_ring(&mut out)?;
         }
         self.write_chains(&mut out)?;
         self.write_bodies(&mut out)?;
         out.finish()
+    }
+
+    fn write_ring(&self, out: &mut Writer<impl Write>) -> io::Result<()> {
+        let (mut part, mut number) = (Bytes::new(), 0u64);
+        for (key, row) in self.replica.carried_keys().map_err(failed)? {
+            part.bytes(&key).bytes(&row);
+            if part.len() >= PART_BYTES {
+                out.put(&format!("{RING}{number}"), &std::mem::take(&mut part).finish())?;
+                number += 1;
+            }
+        }
+        match part.len() {
+            0 => Ok(()),
+            _ => out.put(&format!("{RING}{number}"), &part.finish()),
+        }
     }
 
     fn write_chains(&self, out: &mut Writer<impl Write>) -> io::Result<()> {

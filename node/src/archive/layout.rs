@@ -4,7 +4,9 @@ use mosaic_engine::limits::{BODY_BYTES_MAX, BODY_SALT_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+/// The one before: without [`RING`].
+pub(super) const FORMAT_BEFORE: u32 = 1;
 /// First entry.
 pub(super) const HEADER: &str = "mosaic.json";
 /// The certificate path of the device.
@@ -13,6 +15,10 @@ pub(super) const PATH: &str = "device.path";
 pub(super) const KEYS: &str = "device.key";
 /// The recovery words, as the home keeps them until somebody has them on paper.
 pub(super) const WORDS: &str = "recovery.words";
+/// Where keys of hubs and conversations are, sealed to those of the device.
+pub(super) const RING: &str = "keyring/";
+/// Bytes of the name of such a key, and of what is sealed.
+pub(super) const RING_ROW_BYTES_MAX: [usize; 2] = [128, 4096];
 /// Where bundles of chains are.
 pub(super) const CHAINS: &str = "chains/";
 /// Where packs of bodies are.

@@ -22,7 +22,8 @@ use mosaic_engine::wire::{PATH_BYTES_MAX, Pack, read_bundle};
 use super::import::{Imported, Owned};
 use super::later::Later;
 use super::layout::{
-    BODIES, CHAINS, Contents, FILES, FORMAT, Header, KEYS, PATH, WORDS, WORDS_BYTES_MAX,
+    BODIES, CHAINS, Contents, FILES, FORMAT, FORMAT_BEFORE, Header, KEYS, PATH, RING,
+    RING_ROW_BYTES_MAX, WORDS, WORDS_BYTES_MAX,
 };
 use crate::api::types::{ErrorKind, ErrorRecord};
 use crate::clock;
@@ -88,7 +89,7 @@ impl<'a> Taking<'a> {
 
     /// Takes the first entry.
     pub(super) fn begin(&mut self, header: Header) -> Result<(), Fault> {
-        if header.format != FORMAT {
+        if ![FORMAT_BEFORE, FORMAT].contains(&header.format) {
             let message = format!(
                 "the archive has format {}, this program knows format {FORMAT}: it was made by \
                  mosaic {}",
@@ -126,6 +127,9 @@ impl<'a> Taking<'a> {
             }
             WORDS if before && header.keys && self.words.is_none() => {
                 self.words = Some(entry.bytes(WORDS_BYTES_MAX)?);
+            }
+            name if name.starts_with(RING) && header.keys && self.got.chains == 0 => {
+                self.take_ring(entry)?;
             }
             name if name.starts_with(CHAINS) && !self.settled => self.take_chains(entry)?,
             name if name.starts_with(BODIES) => self.take_bodies(entry)?,
@@ -175,6 +179,19 @@ impl<'a> Taking<'a> {
 
     fn declared(&self) -> Contents {
         self.header.as_ref().map(|header| header.contents).unwrap_or_default()
+    }
+
+    /// Takes keys of hubs and conversations: who has those of the device opens with them what it opened.
+    fn take_ring(&mut self, entry: &mut Entry<'_>) -> Result<(), Fault> {
+        let bytes = Bytes::from(entry.bytes(PACK_BYTES_MAX as u64)?);
+        let [name_max, sealed_max] = RING_ROW_BYTES_MAX;
+        let (mut reader, mut rows) = (Reader::new(&bytes), Vec::new());
+        while !reader.is_empty() {
+            let name = reader.bytes(name_max, "name of a key").map_err(Fault::damaged)?;
+            let sealed = reader.bytes(sealed_max, "key").map_err(Fault::damaged)?;
+            rows.push((bytes.slice_ref(name), bytes.slice_ref(sealed)));
+        }
+        self.open()?.replica.take_carried_keys(&rows).map_err(told)
     }
 
     fn take_chains(&mut self, entry: &mut Entry<'_>) -> Result<(), Fault> {

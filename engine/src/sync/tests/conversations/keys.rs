@@ -1,13 +1,15 @@
 //! Keys stay with those who were given them, whatever others say of them.
 
 use super::hostile::{forge, sealed_entries};
+use super::prekeys::{copied, open};
 use super::{friends, network, run, say, texts};
 use crate::description::Space;
 use crate::entropy::SeededEntropy;
 use crate::hash::{ConversationId, DeviceId, EpochId, SealKey};
 use crate::model::entry::{ConversationGenesis, Entry, Wrap};
-use crate::replica::ConversationStanding;
+use crate::replica::{ConversationStanding, EngineError};
 use crate::seal::{EpochKey, WRAP_BYTES, hint_of};
+use crate::store::keys;
 use crate::sync::exchange::Exchange;
 use crate::sync::tests::replicas::{Home, NOW, link, person};
 
@@ -241,4 +243,39 @@ fn a_device_that_an_opener_knew_as_revoked_is_given_that_key_by_nobody() {
     run(&mut network);
     let [_, desk, phone] = &network.parties[..] else { panic!("three") };
     assert!(!opens(desk, phone, &id, &key.id()));
+}
+
+/// What an archive brings along is the device's own, or nothing of it is taken.
+#[test]
+fn rows_of_keys_are_taken_by_the_device_that_sealed_them_alone() {
+    let (mut network, _, bob, _) = friends(545);
+    let id = network.parties[0].replica.converse_with(bob, NOW + 1).unwrap();
+    say(&network.parties[0].replica, &id, "hello", NOW + 2).unwrap();
+    network.spread_news();
+    run(&mut network);
+    let home = &network.parties[0];
+    home.replica.tend_prekeys(NOW + 3).unwrap();
+    let rows = home.replica.carried_keys().unwrap();
+    assert!(!rows.is_empty());
+    let remade =
+        || open(copied(&**home.replica.store(), &[keys::PREKEYS, keys::KEYRING]), home, true, 549);
+    let altered = |at: usize| {
+        let mut rows = rows.clone();
+        let mut name = rows[0].0.to_vec();
+        name[at] ^= 1;
+        rows[0].0 = name.into();
+        rows
+    };
+    for refused in [altered(0), altered(rows[0].0.len() - 1)] {
+        let remade = remade();
+        let before = remade.replica.carried_keys().unwrap();
+        assert!(matches!(remade.replica.take_carried_keys(&refused), Err(EngineError::Corrupt(_))));
+        assert_eq!(remade.replica.carried_keys().unwrap(), before);
+    }
+    let (other, _) = person(546, "pc");
+    assert!(matches!(other.replica.take_carried_keys(&rows), Err(EngineError::Corrupt(_))));
+    let remade = remade();
+    remade.replica.take_carried_keys(&rows).unwrap();
+    assert!(rows.iter().all(|row| remade.replica.carried_keys().unwrap().contains(row)));
+    assert_eq!(remade.replica.verify().unwrap().problems, Vec::<String>::new());
 }
