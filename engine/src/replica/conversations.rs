@@ -330,7 +330,8 @@ impl Replica {
         let mut told = Vec::with_capacity(items.len());
         for item in items.iter().filter(|item| genesis.lets_write(&item.account)) {
             let Some(page) = self.description(state, &item.key.doc)? else { continue };
-            told.push((item, page.clone(), !self.is_hidden(state, &page, &item.key, item.n)?));
+            let hidden = self.is_hidden_by_account(state, &page, &item.key, item.n)?;
+            told.push((item, page.clone(), !hidden));
         }
         let counting = told.iter().filter(|(.., counts)| *counts).map(|(item, ..)| *item);
         let mut talk = Talk { members: members::fold(genesis, counting), ..Talk::default() };
@@ -338,7 +339,7 @@ impl Replica {
             if !talk.members.contains_key(&item.account) {
                 continue;
             }
-            let counts = counts || self.was_said_before(state, &talk, &page, &item.key, item.n)?;
+            let counts = counts || item.n <= self.said_before_in(state, &talk, &page, &item.key)?;
             let heard = counts && talk.hears(&item.account, &item.key, item.n);
             let epochs = if heard { &mut talk.epochs } else { &mut talk.lost };
             note_epoch(epochs, &item.key.device, item.time_ms, &item.entry);

@@ -31,6 +31,18 @@ impl Replica {
         key: &ChainKey,
         n: u64,
     ) -> Result<bool, EngineError> {
+        Ok(self.is_revoked_at(state, description, key, n)?
+            && n > self.said_before(state, description, key)?)
+    }
+
+    /// Whether the account's own word leaves out change `n` of a chain, whatever others say of it.
+    fn is_revoked_at(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<bool, EngineError> {
         let Some(authority) = self.authority_of(state, &description.account)? else {
             return Ok(false);
         };
@@ -57,10 +69,41 @@ impl Replica {
         key: &ChainKey,
         n: u64,
     ) -> Result<bool, EngineError> {
-        if self.is_void(state, description, key, n)? {
+        Ok(self.is_hidden_by_account(state, description, key, n)?
+            && n > self.said_before(state, description, key)?)
+    }
+
+    /// [`Replica::is_hidden`] by the account's own word: by this it is judged who takes part where.
+    pub(super) fn is_hidden_by_account(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        n: u64,
+    ) -> Result<bool, EngineError> {
+        if self.is_revoked_at(state, description, key, n)? {
             return Ok(true);
         }
         Ok(self.held_back_from(state, description, key)?.is_some_and(|shown| n > shown))
+    }
+
+    /// How many of the first `held` changes of a chain are shown; what is hidden are the last ones.
+    pub(super) fn shown_up_to(
+        &self,
+        state: &mut State,
+        description: &Description,
+        key: &ChainKey,
+        held: u64,
+    ) -> Result<u64, EngineError> {
+        let (mut shown, mut hidden) = (0, held + 1);
+        while shown + 1 < hidden {
+            let middle = shown + (hidden - shown) / 2;
+            match self.is_hidden(state, description, key, middle)? {
+                true => hidden = middle,
+                false => shown = middle,
+            }
+        }
+        Ok(shown)
     }
 
     /// How many changes of a chain are shown while its device is suspended; `None` if it is not,

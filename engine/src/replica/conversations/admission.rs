@@ -38,7 +38,8 @@ impl Replica {
             Some((_, Verdict::Refused(reason))) if reason != Reason::Void => Err(refused(reason)),
             Some(other) if other.0 < limit.0 => Ok(other),
             _ if limit.1 == Verdict::Refused(Reason::Void) => {
-                Ok((limit.0.max(self.said_before(state, arrival)?), limit.1))
+                let said = self.said_before(state, &arrival.description, &arrival.key)?;
+                Ok((limit.0.max(said), limit.1))
             }
             _ => Ok(limit),
         }

@@ -9,7 +9,6 @@ use crate::description::{Description, DocumentKind};
 use crate::hash::AccountId;
 use crate::limits::CONVERSATION_MEMBERS_MAX;
 use crate::model::entry::{ConversationGenesis, Entry, Membership, Tip};
-use crate::replica::receive::Arrival;
 use crate::replica::{EngineError, Replica, State};
 
 /// Somebody who takes part in a conversation, or did.
@@ -104,37 +103,38 @@ impl Member {
 }
 
 impl Replica {
-    /// Whether somebody said it before he went: it counts, whichever of his devices he revokes
-    /// afterwards. What he says of them in the conversation itself holds all the same.
-    pub(super) fn was_said_before(
+    /// Up to which change of a chain its author had said what stands there before he went: it counts,
+    /// whichever of his devices he revokes or suspends, since who is left may never hear of that. What
+    /// he says of them in the conversation itself holds all the same. 0 of all other chains.
+    pub(in crate::replica) fn said_before(
+        &self,
+        state: &mut State,
+        page: &Description,
+        key: &ChainKey,
+    ) -> Result<u64, EngineError> {
+        if page.kind != DocumentKind::Conversation {
+            return Ok(0);
+        }
+        let kept = self.conversations_kept(state)?;
+        let Some(kept) = kept.get(&page.space.id()) else { return Ok(0) };
+        let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
+        self.said_before_in(state, &talk, page, key)
+    }
+
+    /// [`Replica::said_before`], with who takes part as it is being worked out.
+    pub(super) fn said_before_in(
         &self,
         state: &mut State,
         talk: &Talk,
         page: &Description,
         key: &ChainKey,
-        n: u64,
-    ) -> Result<bool, EngineError> {
-        let Some(member) = talk.members.get(&page.account).filter(|member| !member.present) else {
-            return Ok(false);
-        };
-        Ok(n <= cut_at(&member.cut, key) && self.cut_of(state, page, key)?.is_none())
-    }
-
-    /// Up to which change what arrives was said before its author went.
-    pub(super) fn said_before(
-        &self,
-        state: &mut State,
-        arrival: &Arrival,
     ) -> Result<u64, EngineError> {
-        if arrival.description.kind != DocumentKind::Conversation {
+        let Some(member) = talk.members.get(&page.account).filter(|member| !member.present) else {
             return Ok(0);
+        };
+        match self.cut_of(state, page, key)? {
+            Some(_) => Ok(0),
+            None => Ok(cut_at(&member.cut, key)),
         }
-        let kept = self.conversations_kept(state)?;
-        let Some(kept) = kept.get(&arrival.section.space) else { return Ok(0) };
-        let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
-        let member = talk.members.get(&arrival.description.account);
-        let cut = member.map_or(0, |member| cut_at(&member.cut, &arrival.key));
-        let said = self.was_said_before(state, &talk, &arrival.description, &arrival.key, cut)?;
-        Ok(if said { cut } else { 0 })
     }
 }

@@ -207,9 +207,7 @@ impl Replica {
             let previous_link = link;
             link = extend(&link, item.n, &item.id);
             let Entry::Sealed(sealed) = item.entry else { continue };
-            if self.is_hidden(state, description, key, item.n)?
-                && !self.was_said_before(state, talk, description, key, item.n)?
-            {
+            if self.is_hidden(state, description, key, item.n)? {
                 continue;
             }
             let place = SealPlace { space, chain: *key, n: item.n, previous_link };
@@ -254,8 +252,7 @@ impl Replica {
                 for item in self.log_items(&key, 1, chain.held)? {
                     if let Entry::Sealed(sealed) = item.entry
                         && talk.hears(&description.account, &key, item.n)
-                        && (!self.is_hidden(state, &description, &key, item.n)?
-                            || self.was_said_before(state, talk, &description, &key, item.n)?)
+                        && !self.is_hidden(state, &description, &key, item.n)?
                     {
                         used.insert(sealed.entry.epoch);
                     }

@@ -231,7 +231,8 @@ impl Replica {
         }
     }
 
-    /// Versions of somebody's pages as they are here.
+    /// Versions of somebody's pages as they are here, as far as they are shown: what he took back of
+    /// a device, or holds back, does not come back because he goes.
     fn heard_of(
         &self,
         state: &mut State,
@@ -241,9 +242,14 @@ impl Replica {
         let mut tips = Vec::new();
         for (doc, description) in self.documents(state, &Space::Conversation(*id).id())? {
             if description.account == *account {
-                let chains = self.chains_of(state, &doc)?.into_iter();
-                let held = chains.filter(|(_, chain)| chain.held > 0);
-                tips.extend(held.map(|(key, chain)| tip(&key, chain.held, chain.link)));
+                for (key, chain) in self.chains_of(state, &doc)? {
+                    let shown = self.shown_up_to(state, &description, &key, chain.held)?;
+                    let link = match shown == chain.held {
+                        true => chain.link,
+                        false => self.link_at(&description, &key, shown)?,
+                    };
+                    tips.extend((shown > 0).then(|| tip(&key, shown, link)));
+                }
             }
         }
         tips.sort_unstable();

@@ -379,6 +379,56 @@ fn who_has_gone_and_revokes_a_device_takes_nothing_back() {
     }
 }
 
+/// What a device said that its own account revoked without having heard any of it, apart from the
+/// founder who takes the account out.
+#[test]
+fn who_goes_is_heard_up_to_what_counted_when_the_founder_said_so() {
+    for founder_knew in [false, true] {
+        let (mut network, accounts, id, lines) = group(650, 3);
+        let phone = link(&network.parties[1], 655, "phone");
+        network.parties.push(phone);
+        let own = network.connect(1, 3);
+        run(&mut network);
+        network.parties[1].replica.mend_conversations(NOW + 1).unwrap();
+        run(&mut network);
+        network.disconnect(own);
+        network.disconnect(lines[0]);
+        let aside = network.connect(0, 3);
+        run(&mut network);
+        say(&network.parties[3].replica, &id, "from the phone", NOW + 2).unwrap();
+        run(&mut network);
+        network.disconnect(aside);
+        for home in [0, 2] {
+            assert_eq!(texts(&network.parties[home].replica, &id), ["from the phone"]);
+        }
+        let device = network.parties[3].replica.device().unwrap();
+        network.parties[1].replica.revoke_device(device, "sold", NOW + 3).unwrap();
+        if founder_knew {
+            network.connect(0, 1);
+            run(&mut network);
+            assert!(texts(&network.parties[0].replica, &id).is_empty());
+        }
+        let founder = &network.parties[0].replica;
+        founder.change_member(&id, accounts[1], false, NOW + 4).unwrap();
+        if !founder_knew {
+            network.connect(0, 1);
+        }
+        run(&mut network);
+        let late = link(&network.parties[2], 658, "phone");
+        network.parties.push(late);
+        network.connect(2, 4);
+        for now in [NOW + 5, NOW + 6] {
+            run(&mut network);
+            network.parties[2].replica.mend_conversations(now).unwrap();
+        }
+        run(&mut network);
+        let shown: &[&str] = if founder_knew { &[] } else { &["from the phone"] };
+        for home in [0, 2, 4] {
+            assert_eq!(texts(&network.parties[home].replica, &id), shown, "{founder_knew} {home}");
+        }
+    }
+}
+
 #[test]
 fn what_is_said_of_its_way_is_said_of_what_counts() {
     let (mut network, _, id, _) = group(640, 2);
