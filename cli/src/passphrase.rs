@@ -219,7 +219,7 @@ impl Context<'_> {
         // Ctrl-C has to be caught before the terminal is changed, and nothing may be shown of what
         // is typed as soon as the question is there
         let asking = async move {
-            let _hidden = Hidden::begin().map_err(unreadable("the terminal"))?;
+            let _hidden = Hidden::begin().map_err(unreadable("the terminal", HINT))?;
             output.question(question);
             stdin_line().await
         };
@@ -253,16 +253,16 @@ fn is_dash(path: &Path) -> bool {
 
 async fn from_file(path: &Path, hint: &str) -> Result<Passphrase, Failure> {
     let (name, path) = (path.display().to_string(), path.to_owned());
-    let shown = name.clone();
+    let unreadable = unreadable(&name, hint);
     let reading = move || {
         let line = File::open(path).and_then(|file| line_of(BufReader::new(file)));
-        line.map_err(unreadable(&shown))
+        line.map_err(unreadable)
     };
     parsed(&name, &crate::apart(reading).await?, hint)
 }
 
 async fn stdin_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    crate::apart(|| line_of(io::stdin().lock()).map_err(unreadable("stdin"))).await
+    crate::apart(|| line_of(io::stdin().lock()).map_err(unreadable("stdin", HINT))).await
 }
 
 /// Reads a line, or as much of it as shows that it is too long.
@@ -278,14 +278,14 @@ fn parsed(name: &str, line: &[u8], hint: &str) -> Result<Passphrase, Failure> {
         .map_err(|error| Failure::usage(format!("{error}: it was read from {name}"), hint))
 }
 
-fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Failure {
-    let name = name.to_owned();
+fn unreadable(name: &str, hint: &str) -> impl FnOnce(io::Error) -> Failure + use<> {
+    let (name, hint) = (name.to_owned(), hint.to_owned());
     move |error| {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Error,
         };
-        Failure::hinted(kind, format!("cannot read the passphrase from {name}: {error}"), HINT)
+        Failure::hinted(kind, format!("cannot read the passphrase from {name}: {error}"), hint)
     }
 }
 

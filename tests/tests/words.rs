@@ -32,6 +32,10 @@ fn refusals_say_what_is_true_and_what_helps() {
     says(&home.run(&["unfollow", "@dup"]), 14, &["hint: mosaic follow list"]);
     home.ok(&["unfollow", "abab"]);
     assert!(!home.ok(&["follow", "list"]).contains(&stranger));
+    says(&home.run(&["dm", "ignore", "64"]), 2, &["hint: mosaic dm list"]);
+    let archive = ["--archive-passphrase-file", "nowhere", "--output", "archive"];
+    let refused = home.run(&[&["export", "mosaic"], &archive[..]].concat());
+    says(&refused, 13, &["nowhere", "hint: mosaic export mosaic --archive-passphrase-file"]);
     // tickets as QR codes have them
     let node = home.node();
     let other = Home::init(root.path(), "other");
@@ -39,6 +43,14 @@ fn refusals_say_what_is_true_and_what_helps() {
     assert_eq!(result["type"], "sync_result", "{result}");
     let refused = other.run(&["wall", "comment", &post, "hi"]);
     assert_ne!(refused.code, 0, "{}", refused.err);
+    let account = home.ok(&["identity", "show", "--jq", ".account"]);
+    other.ok(&["follow", &account]);
+    other.sync(&node.ticket());
+    for command in ["edit", "delete"] {
+        let text = if command == "edit" { &["mine"][..] } else { &[] };
+        let refused = other.run(&[&["wall", command, post.as_str()], text].concat());
+        says(&refused, 4, &["who wrote something changes", "hint: mosaic mute"]);
+    }
     node.stop();
 }
 

@@ -411,15 +411,7 @@ impl Replica {
         let proven = match genesis.founder {
             None => true,
             // Anybody can write that somebody founded a group: a page of his is proof.
-            Some(founder) => {
-                let space = Space::Conversation(*id).id();
-                let pages = self.documents(state, &space)?;
-                let mut by_founder = false;
-                for (doc, _) in pages.iter().filter(|(_, page)| page.account == founder) {
-                    by_founder |= self.chains_of(state, doc)?.iter().any(|(_, c)| c.held > 0);
-                }
-                by_founder
-            }
+            Some(founder) => self.has_page_of(state, &Space::Conversation(*id).id(), &founder)?,
         };
         Ok(match proven && by.is_some_and(|by| known.contains(&by)) {
             true => ConversationStanding::Accepted,

@@ -1,35 +1,29 @@
 //! Direct messages.
 
-use std::path::Path;
+mod bundle;
+
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use mosaic_engine::description::Space;
 use mosaic_engine::hash::{AccountId, ChangeId, ConversationId};
 use mosaic_engine::model::entry::ConversationGenesis;
 use mosaic_engine::replica::{
-    BLOCKS, BUNDLE_BYTES_MAX, BundleFile, ConversationStanding, ConversationView, DamagedPart,
-    DirectDraft, DirectMessage as Message, EngineError, FOLLOWS, GroupChange, MessageStanding,
-    Replica, Text,
+    BLOCKS, ConversationStanding, ConversationView, DirectDraft, DirectMessage as Message,
+    EngineError, FOLLOWS, GroupChange, MessageStanding, Replica, Text,
 };
 
-use super::answer::{blocking, raw};
+use super::answer::blocking;
 use super::create::{creating, once};
 use super::resolve;
 use super::types::{
-    BundleImported, Conversation, Deleted, DirectMessage, DmAnswer, DmChange, DmDelete, DmEdit,
-    DmExpire, DmExport, DmGroup, DmImport, DmList, DmRead, DmSend, ErrorKind, ErrorRecord, Record,
-    rfc3339,
+    Conversation, Deleted, DirectMessage, DmAnswer, DmChange, DmDelete, DmEdit, DmExpire, DmGroup,
+    DmList, DmRead, DmSend, ErrorKind, ErrorRecord, Record, rfc3339,
 };
 use crate::app::App;
 use crate::clock;
-use crate::home::read_bounded;
 use crate::mending::mend_keys;
 
-/// Damaged parts of a file that are named one by one.
-const DAMAGED_NAMED_MAX: usize = 4;
 /// Messages that are looked through for one that was just written.
 const LATELY: usize = usize::MAX;
 
@@ -60,11 +54,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let router = blocking::<DmAnswer, _>(router, answer);
     let router = blocking::<DmGroup, _>(router, group);
     let router = blocking::<DmChange, _>(router, change);
-    let router = blocking::<DmImport, _>(router, import);
-    raw::<DmExport, _, _>(router, |app, request| async move {
-        let made = tokio::task::spawn_blocking(move || export(&app, &request)).await;
-        made.map_err(|error| ErrorRecord::new(ErrorKind::Error, error.to_string()))?
-    })
+    bundle::routes(router)
 }
 
 /// A refusal to change a message, with what can be said instead: of one that somebody else wrote
@@ -247,80 +237,6 @@ fn change(app: &App, request: DmChange) -> Result<Record, ErrorRecord> {
     record(&replica, &conversation(&replica, &id.to_string())?, false)
 }
 
-fn export(app: &App, request: &DmExport) -> Result<Response, ErrorRecord> {
-    let replica = app.replica()?;
-    if request.who.is_empty() && !request.all {
-        let message = "no conversation was named: a bundle also tells with whom you talk";
-        return Err(ErrorRecord::new(ErrorKind::Usage, message)
-            .with_hint("mosaic dm bundle export FILE --all"));
-    }
-    let ids = request.who.iter().map(|who| Ok(conversation(&replica, who)?.id));
-    let ids = ids.collect::<Result<Vec<ConversationId>, ErrorRecord>>()?;
-    let bytes = replica.bundle_conversations(&ids)?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
-}
-
-fn import(app: &App, request: DmImport) -> Result<Vec<Record>, ErrorRecord> {
-    let replica = app.replica()?;
-    let bytes = read_bounded(Path::new(&request.path), BUNDLE_BYTES_MAX)?;
-    let path = request.path.escape_debug();
-    let file = BundleFile::read(&bytes.into()).map_err(|error| {
-        let (kind, message) = match error {
-            EngineError::Invalid(why) => {
-                (ErrorKind::Usage, format!("'{path}' is not a bundle: {why}"))
-            }
-            EngineError::Corrupt(why) => {
-                let nothing = "is damaged, and nothing of it was taken in";
-                (ErrorKind::Corrupt, format!("'{path}' {nothing}: {why}"))
-            }
-            error => return error.into(),
-        };
-        ErrorRecord::new(kind, message).with_hint("mosaic dm bundle export FILE WHO")
-    })?;
-    let parts = file.parts();
-    let taken = replica.take_bundle(file, clock::now_ms())?;
-    replica.mend_conversations(clock::now_ms())?;
-    app.kept_changed();
-    let mut records = vec![Record::BundleImported(BundleImported {
-        conversations: taken.conversations,
-        refused: taken.refused,
-        changes: taken.changes,
-        texts: taken.bodies,
-        left: taken.left,
-        damaged: taken.damaged.len() as u64,
-    })];
-    if !taken.damaged.is_empty() {
-        let message = format!(
-            "{} of {parts} parts of '{path}' {} damaged and left out: {}; ask for the file again",
-            taken.damaged.len(),
-            if taken.damaged.len() == 1 { "is" } else { "are" },
-            named(&taken.damaged)
-        );
-        let error = ErrorRecord::new(ErrorKind::Partial, message);
-        records.push(Record::Error(error.with_hint("mosaic dm bundle import FILE")));
-    }
-    Ok(records)
-}
-
-/// Says what the first parts of a file were that are damaged.
-fn named(damaged: &[DamagedPart]) -> String {
-    let mut words: Vec<String> = damaged.iter().take(DAMAGED_NAMED_MAX).map(part).collect();
-    if damaged.len() > DAMAGED_NAMED_MAX {
-        words.push(format!("{} more", damaged.len() - DAMAGED_NAMED_MAX));
-    }
-    words.join(", ")
-}
-
-fn part(part: &DamagedPart) -> String {
-    let what = if part.text { "a text" } else { "changes" };
-    let of = match part.of {
-        Some(id) => format!("of conversation {}", id.short()),
-        None if part.text => "of nothing that is here".to_owned(),
-        None => "of an account's log".to_owned(),
-    };
-    format!("{what} {of} (byte {})", part.at)
-}
-
 /// Where a message goes: to somebody, or into a conversation that was accepted. What others call
 /// their groups is nobody's name.
 fn receiver(replica: &Replica, who: &str, now_ms: u64) -> Result<ConversationId, ErrorRecord> {
@@ -421,7 +337,8 @@ pub(super) fn conversation(replica: &Replica, who: &str) -> Result<ConversationV
     match (found.as_slice(), account) {
         ([only], _) => Ok((*only).clone()),
         ([], Ok(_)) => Err(ErrorRecord::new(ErrorKind::NotFound, "there is no such conversation")),
-        ([], Err(error)) => Err(error),
+        ([], Err(error)) if who.starts_with('@') => Err(error),
+        ([], Err(error)) => Err(error.with_hint("mosaic dm list")),
         (several, _) => {
             let message = format!("'{who}' fits {} conversations", several.len());
             let candidates = several.iter().map(|view| view.id.to_string()).collect();

@@ -26,11 +26,14 @@ struct Item {
     id: String,
     readers: BTreeMap<AccountId, u64>,
     holders: Vec<DeviceId>,
+    /// Its text was withdrawn or is over.
+    dropped: bool,
 }
 
 impl Item {
     fn new(kind: Kind, id: impl ToString) -> Self {
-        Self { kind, id: id.to_string(), readers: BTreeMap::new(), holders: Vec::new() }
+        let (readers, holders, dropped) = (BTreeMap::new(), Vec::new(), false);
+        Self { kind, id: id.to_string(), readers, holders, dropped }
     }
 
     fn claim(&self, about: &str, name: &str, text: String) -> Claim {
@@ -60,6 +63,9 @@ fn explain(app: &App, request: PrivacyExplain) -> Result<Vec<Record>, ErrorRecor
         if about == "reader" {
             claims.extend(readers(&replica, &item, request.names)?);
         }
+        if about == "now" && !item.dropped {
+            continue;
+        }
         let said = SENTENCES.iter().filter(|s| s.about == about && s.kinds.contains(&item.kind));
         claims.extend(said.map(|said| item.claim(about, said.name, said.text.to_owned())));
         if about == "holder" {
@@ -78,6 +84,7 @@ fn readers(replica: &Replica, item: &Item, names: bool) -> Result<Vec<Claim>, Er
     let mut claims = Vec::new();
     for (account, devices) in &item.readers {
         let devices = match devices {
+            0 => "devices that are not known here".to_owned(),
             1 => "1 device".to_owned(),
             several => format!("{several} devices"),
         };
@@ -158,8 +165,11 @@ fn found(replica: &Replica, text: &str) -> Result<Item, ErrorRecord> {
     if let Ok(id) = hub::resolved(replica, text) {
         return in_hub(replica, &id, None);
     }
-    if let Some(view) = replica.conversations()?.iter().find(|view| view.id.to_string() == text) {
-        return conversation(replica, &view.id);
+    if let Some(id) = ConversationId::parse_hex(text) {
+        match conversation(replica, &id) {
+            Err(error) if error.code == ErrorKind::NotFound.code() => {}
+            found => return found,
+        }
     }
     if let Ok(account) = resolve::account(replica, Some(text)) {
         return match is_known(replica, &account)? {
@@ -196,10 +206,10 @@ fn is_known(replica: &Replica, account: &AccountId) -> Result<bool, ErrorRecord>
 
 /// What stands between the own account and somebody.
 fn of_somebody(replica: &Replica, what: &str, who: &str) -> Result<Option<Item>, ErrorRecord> {
-    let list = match what {
-        "follow" => FOLLOWS,
-        "block" => BLOCKS,
-        "mute" => MUTES,
+    let (list, kind) = match what {
+        "follow" => (FOLLOWS, Kind::Follow),
+        "block" => (BLOCKS, Kind::List),
+        "mute" => (MUTES, Kind::List),
         "dm" => return Ok(Some(conversation(replica, &dm::conversation(replica, who)?.id)?)),
         "wall" | "profile" => {
             let account = resolve::account(replica, Some(who))?;
@@ -214,7 +224,7 @@ fn of_somebody(replica: &Replica, what: &str, who: &str) -> Result<Option<Item>,
     };
     let account = resolve::account(replica, Some(who))?;
     if replica.accounts_in(list)?.contains(&account) {
-        return Ok(Some(Item::new(Kind::List, account)));
+        return Ok(Some(Item::new(kind, account)));
     }
     let message = format!("you do not {what} {}", account.short());
     Err(ErrorRecord::new(ErrorKind::NotFound, message).with_hint(format!("mosaic {what} list")))
@@ -231,7 +241,7 @@ fn audience(replica: &Replica, text: &str) -> Result<Option<ConversationId>, Err
 fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
     let access = match replica.access_to(id) {
         Ok(access) => access,
-        // It is carried for others.
+        // What was carried once is not always kept.
         Err(EngineError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
@@ -245,9 +255,9 @@ fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
         },
         _ => Kind::Post,
     };
-    let holders = replica.holders_of(id)?;
+    let (holders, dropped) = (replica.holders_of(id)?, replica.is_text_dropped(id)?);
     let readers = access.map(|access| access.readers).unwrap_or_default();
-    Ok(Item { readers, holders, ..Item::new(kind, id) })
+    Ok(Item { readers, holders, dropped, ..Item::new(kind, id) })
 }
 
 /// A message, reaction or operation of a hub.
@@ -273,7 +283,8 @@ fn entry_of_hub(replica: &Replica, id: &ChangeId, place: &HubPlace) -> Result<It
         }
         _ => replica.access_to_private(id)?,
     };
-    Ok(Item { readers, holders: replica.holders_of(id)?, ..Item::new(kind, id) })
+    let (holders, dropped) = (replica.holders_of(id)?, replica.is_text_dropped(id)?);
+    Ok(Item { readers, holders, dropped, ..Item::new(kind, id) })
 }
 
 /// A hub, or one of its channels.

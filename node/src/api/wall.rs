@@ -249,8 +249,24 @@ pub(super) fn show(app: &App, request: &WallShow) -> Result<Vec<Record>, ErrorRe
 fn edit(app: &App, request: WallEdit) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let id = resolve::entry(&replica, &request.id)?;
-    replica.edit(id, &request.text, clock::now_ms())?;
+    let edited = replica.edit(id, &request.text, clock::now_ms());
+    edited.map_err(|error| refused_change(&replica, &id, error))?;
     view::either(&replica, &id, Extras::default())
+}
+
+/// A refusal to change what somebody else wrote, with what can be done instead: it is hidden on one's
+/// own wall, or not looked at.
+fn refused_change(replica: &Replica, id: &ChangeId, error: EngineError) -> ErrorRecord {
+    let me = replica.account().ok();
+    let author = replica.author_of(id).filter(|author| Some(*author) != me);
+    let (EngineError::Denied(_), Some(author)) = (&error, author) else { return error.into() };
+    let here = replica.space_of_entry(id).ok().flatten().and_then(|space| space.account());
+    let hint = match here == me {
+        true => format!("mosaic wall hide {}", id.short()),
+        false => format!("mosaic mute {}", author.short()),
+    };
+    let message = format!("{error}: who wrote something changes and deletes it");
+    ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint)
 }
 
 fn delete(app: &App, request: WallDelete) -> Result<Vec<Record>, ErrorRecord> {
@@ -266,7 +282,8 @@ fn delete(app: &App, request: WallDelete) -> Result<Vec<Record>, ErrorRecord> {
         let done = resolve::entry(&replica, text).and_then(|id| {
             let deleted = replica.show(&id)?.deleted;
             if !deleted {
-                replica.delete(id, clock::now_ms())?;
+                let done = replica.delete(id, clock::now_ms());
+                done.map_err(|error| refused_change(&replica, &id, error))?;
             }
             Ok(id)
         });

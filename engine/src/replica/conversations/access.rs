@@ -1,14 +1,16 @@
 //! Who can open what is sealed, and who is known to hold something.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{KeptConversation, KnownEpoch, Talk};
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId};
 use crate::model::entry::Entry;
-use crate::replica::{EngineError, Replica, State};
+use crate::replica::{BodyState, EngineError, Replica, State};
 use crate::seal::hint_of;
 use crate::store::{Table, keys};
+use crate::view::bodies_of;
 
 /// Who can open something sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +25,17 @@ pub struct SealedAccess {
 }
 
 impl Replica {
-    /// Who can open a message or a post to an audience; `None` if it is no sealed entry.
+    /// Who can open a message or a post to an audience, also where it is carried for others; `None` if it
+    /// is no sealed entry.
     ///
     /// # Errors
-    /// If the store fails or is damaged.
+    /// If its conversation is not kept here, or the store fails or is damaged.
     pub fn access_to(&self, id: &ChangeId) -> Result<Option<SealedAccess>, EngineError> {
         let Some((row, Entry::Sealed(sealed))) = self.entry(id)? else { return Ok(None) };
         let mut state = self.lock();
         let Some(page) = self.description(&mut state, &row.doc)? else { return Ok(None) };
         let Some(conversation) = page.space.conversation() else { return Ok(None) };
-        let (kept, talk) = self.known_conversation(&mut state, &conversation)?;
+        let (kept, talk) = self.kept_conversation(&mut state, &conversation)?;
         let named = talk.epochs.iter().chain(&talk.lost);
         let named = named.filter(|(epoch, _)| hint_of(epoch) == sealed.entry.epoch);
         let epochs: Vec<&KnownEpoch> = named.map(|(_, known)| known).collect();
@@ -46,15 +49,39 @@ impl Replica {
         Ok(Some(SealedAccess { conversation, audience: kept.genesis.audience, readers }))
     }
 
-    /// Who reads what is said next in a conversation or an audience.
+    /// Who reads what is said next in a conversation or an audience, also where it is carried for others.
     ///
     /// # Errors
-    /// If it is not here, or the store fails or is damaged.
+    /// If it is not kept here, or the store fails or is damaged.
     pub fn access_to_conversation(&self, id: &ConversationId) -> Result<SealedAccess, EngineError> {
         let mut state = self.lock();
-        let (kept, talk): (KeptConversation, _) = self.known_conversation(&mut state, id)?;
+        let (kept, talk) = self.kept_conversation(&mut state, id)?;
         let readers = self.good_devices(&mut state, &talk)?;
         Ok(SealedAccess { conversation: *id, audience: kept.genesis.audience, readers })
+    }
+
+    /// Whether the text of an entry was here or known of, and was dropped: withdrawn, or its time over.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn is_text_dropped(&self, id: &ChangeId) -> Result<bool, EngineError> {
+        let Some((row, entry)) = self.entry(id)? else { return Ok(false) };
+        let Some(text) = bodies_of(&entry).into_iter().next() else { return Ok(false) };
+        let state = self.body_row(&text.hash, &row.doc)?.and_then(|row| BodyState::parse(&row));
+        Ok(state == Some(BodyState::Dropped))
+    }
+
+    /// A conversation that is kept here, for the own account or for others.
+    fn kept_conversation(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+    ) -> Result<(KeptConversation, Arc<Talk>), EngineError> {
+        let kept = self.conversations_kept(state)?;
+        let missing = || EngineError::NotFound { what: "conversation", text: id.to_string() };
+        let kept = kept.get(&Space::Conversation(*id).id()).cloned().ok_or_else(missing)?;
+        let talk = self.talk_of(state, id, &kept.genesis)?;
+        Ok((kept, talk))
     }
 
     pub(in crate::replica) fn good_devices(

@@ -21,7 +21,9 @@ use crate::description::{Description, DocumentKind, Space};
 use crate::hash::{AccountId, BlobHash, ConversationId, DocumentId};
 use crate::limits::PACK_BYTES_MAX;
 use crate::model::entry::ConversationGenesis;
+use crate::replica::carry::{CarriedReceipt, LeftChain};
 use crate::replica::{EngineError, Replica};
+use crate::sync::exchange::{Reason, Verdict};
 use crate::wire::{CarriedChain, ChainBundler, INTRODUCED_BYTES_MAX, read_bundle};
 
 /// Bytes of a file.
@@ -46,14 +48,20 @@ const TEXT: u8 = 1;
 pub struct BundleReceipt {
     /// Conversations in it that are kept here.
     pub conversations: u64,
-    /// Those that are nothing to this account, or for which there is no room.
+    /// Those that are nothing to this account, that it blocks, or for which there is no room.
     pub refused: u64,
+    /// Of them, those by accounts that the own one blocks.
+    pub blocked: u64,
+    /// Of them, those that would be requests, and found their box full.
+    pub full: u64,
     /// Changes that are new here.
     pub changes: u64,
     /// Texts that are new here.
     pub bodies: u64,
     /// Chains that were not taken whole.
     pub left: u64,
+    /// Of them, those that were not taken for a reason, by that.
+    pub left_by: BTreeMap<Reason, u64>,
     /// What was damaged, and left out.
     pub damaged: Vec<DamagedPart>,
 }
@@ -102,7 +110,10 @@ impl BundleFile {
             magic if magic == *older::MAGIC => return older::read(file, r).map_err(no_file),
             _ => return Err(no_file(DecodeError::Rule("it begins with other bytes"))),
         }
-        let broken = |_: DecodeError| corrupt("the list of what is in it is altered");
+        let broken = |error: DecodeError| match error {
+            DecodeError::Short { .. } => corrupt("it ends within the list of what is in it"),
+            _ => corrupt("the list of what is in it is altered"),
+        };
         let list = r.bytes(BUNDLE_BYTES_MAX, "list").map_err(broken)?;
         let hash = BlobHash::from_bytes(r.array("hash of the list").map_err(broken)?);
         if BlobHash::of(list) != hash {
@@ -112,7 +123,8 @@ impl BundleFile {
         let here = r.rest().len() as u64;
         let named = listed.iter().fold(0u64, |sum, part| sum.saturating_add(part.length));
         if here != named {
-            let what = format!("{here} bytes come after its list, {named} should");
+            let length = (file.len() as u64 - here).saturating_add(named);
+            let what = format!("it has {} bytes, and {length} when it was written", file.len());
             return Err(corrupt(&what));
         }
         let mut found = Self::new(genesis, listed.len());
@@ -319,15 +331,28 @@ impl Replica {
     /// If the store fails.
     pub fn take_bundle(&self, file: BundleFile, now_ms: u64) -> Result<BundleReceipt, EngineError> {
         let mut receipt = BundleReceipt::default();
+        let (mut just, mut refused) = (BTreeSet::new(), Vec::new());
         for genesis in &file.genesis {
-            match self.take_by_hand(genesis)? {
-                true => receipt.conversations += 1,
-                false => receipt.refused += 1,
+            match self.take_up_by_hand(genesis, None, &just)? {
+                true => drop(just.insert(genesis.id())),
+                false => refused.push(genesis),
             }
         }
-        let done = self.take_carried(file.chains, now_ms)?;
+        receipt.conversations = just.len() as u64;
+        let mut done = self.take_carried(file.chains, now_ms)?;
+        for genesis in refused {
+            match self.take_proven(genesis, &mut done, now_ms)? {
+                true => receipt.conversations += 1,
+                false => self.count_refused(genesis, &mut receipt)?,
+            }
+        }
         receipt.changes = done.changes;
         receipt.left = done.left.len() as u64;
+        for left in &done.left {
+            if let Verdict::Refused(reason) | Verdict::Deferred(reason) = left.verdict {
+                *receipt.left_by.entry(reason).or_default() += 1;
+            }
+        }
         for (number, (mut part, hash)) in file.damaged.into_iter().enumerate() {
             if part.text && number < DAMAGED_FOUND_MAX {
                 part.of = self.conversation_of_body(&hash)?;
@@ -336,6 +361,41 @@ impl Replica {
         }
         receipt.bodies = self.take_bodies(file.bodies)?.0;
         Ok(receipt)
+    }
+
+    /// Takes up a group that found the box of requests full, if its founder is somebody the own account
+    /// knows and a page of his in the file proves that it is his; whether it is kept.
+    fn take_proven(
+        &self,
+        genesis: &ConversationGenesis,
+        done: &mut CarriedReceipt,
+        now_ms: u64,
+    ) -> Result<bool, EngineError> {
+        let (id, space) = (genesis.id(), Space::Conversation(genesis.id()));
+        let Some(founder) = genesis.founder else { return Ok(false) };
+        let his = |left: &LeftChain| {
+            left.chain.description.space == space && left.chain.description.account == founder
+        };
+        if !done.left.iter().any(his)
+            || !self.take_up_by_hand(genesis, Some(founder), &BTreeSet::new())?
+        {
+            return Ok(false);
+        }
+        let take = |done: &mut CarriedReceipt, which: &dyn Fn(&LeftChain) -> bool| {
+            let chosen = done.left.extract_if(.., |left| which(left));
+            let chosen = chosen.map(|left| left.chain).collect();
+            let more = self.take_carried(chosen, now_ms)?;
+            done.changes += more.changes;
+            done.left.extend(more.left);
+            Ok::<(), EngineError>(())
+        };
+        take(done, &his)?;
+        if self.has_page_of(&mut self.lock(), &space.id(), &founder)? {
+            take(done, &|left| left.chain.description.space == space)?;
+            return Ok(true);
+        }
+        self.drop_untold(&id)?;
+        Ok(false)
     }
 
     /// The conversation in which something wants or has a text.

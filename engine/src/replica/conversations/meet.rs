@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{ConversationStanding, KeptConversation};
+use super::{BundleReceipt, ConversationStanding, KeptConversation};
 use crate::codec::{Reader, Writer};
 use crate::description::{Section, SectionClass, Space, Spaces};
-use crate::hash::{AccountId, DeviceId, SpaceId};
+use crate::hash::{AccountId, ConversationId, DeviceId, SpaceId};
 use crate::identity::CertificatePath;
 use crate::model::entry::ConversationGenesis;
 use crate::replica::{BLOCKS, EngineError, FOLLOWS, KnownDevice, PETNAMES, Replica, State, Work};
@@ -223,14 +223,27 @@ impl Replica {
     }
 
     /// Takes up a conversation that came by hand; whether it is kept.
+    #[cfg(test)]
     pub(crate) fn take_by_hand(&self, genesis: &ConversationGenesis) -> Result<bool, EngineError> {
+        self.take_up_by_hand(genesis, None, &BTreeSet::new())
+    }
+
+    /// Takes up a conversation that came by hand, whether somebody is taken to tell of it, which he has
+    /// to prove then, or not. What came just before, and has no pages yet, gives it no room.
+    pub(super) fn take_up_by_hand(
+        &self,
+        genesis: &ConversationGenesis,
+        teller: Option<AccountId>,
+        just: &BTreeSet<ConversationId>,
+    ) -> Result<bool, EngineError> {
         let mut state = self.lock();
         let kept = self.conversations_kept(&mut state)?;
         if kept.contains_key(&Space::Conversation(genesis.id()).id()) {
             return Ok(true);
         }
         let mut work = Work::default();
-        let told = self.told_by(&mut state, None, true)?;
+        let mut told = self.told_by(&mut state, teller, true)?;
+        told.just.clone_from(just);
         if !self.takes_up(&mut state, &mut work, genesis, &told, 0)? {
             return Ok(false);
         }
@@ -239,6 +252,57 @@ impl Replica {
         let mut state = self.lock();
         (state.kept, state.conversations) = (None, None);
         Ok(true)
+    }
+
+    /// Lets go of a conversation that was taken up and of which nothing came.
+    pub(super) fn drop_untold(&self, id: &ConversationId) -> Result<(), EngineError> {
+        let state = self.lock();
+        let mut work = Work::default();
+        work.batch.delete(Table::Meta, keys::conversation(id));
+        work.batch.delete(Table::Meta, keys::teller(id));
+        self.finish(state, work)?;
+        let mut state = self.lock();
+        (state.kept, state.conversations) = (None, None);
+        Ok(())
+    }
+
+    /// Whether something of a page is here that an account wrote in a space.
+    pub(super) fn has_page_of(
+        &self,
+        state: &mut State,
+        space: &SpaceId,
+        account: &AccountId,
+    ) -> Result<bool, EngineError> {
+        for (doc, page) in self.documents(state, space)? {
+            if page.account == *account
+                && self.chains_of(state, &doc)?.iter().any(|(_, chain)| chain.held > 0)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Counts a conversation that was not taken up, by why.
+    pub(super) fn count_refused(
+        &self,
+        genesis: &ConversationGenesis,
+        receipt: &mut BundleReceipt,
+    ) -> Result<(), EngineError> {
+        receipt.refused += 1;
+        let mut state = self.lock();
+        let blocked = self.listed(&mut state, BLOCKS)?;
+        let own = state.own.as_ref().map(|own| own.account);
+        let by = match genesis.founder {
+            Some(founder) => blocked.contains(&founder),
+            None => genesis.members.iter().any(|member| blocked.contains(member)),
+        };
+        if by {
+            receipt.blocked += 1;
+        } else if own.is_some_and(|own| genesis.members.contains(&own)) {
+            receipt.full += 1;
+        }
+        Ok(())
     }
 
     /// What it counts for that somebody tells of a conversation.
@@ -254,7 +318,8 @@ impl Replica {
         let carried = self.whole_accounts()?;
         let is = |of: &BTreeSet<AccountId>| account.is_some_and(|account| of.contains(&account));
         let (trusted, is_carried) = (trusted || is(&friends), is(&carried));
-        Ok(Told { account, trusted, is_carried, friends, carried, tellers: OnceCell::new() })
+        let (tellers, just) = (OnceCell::new(), BTreeSet::new());
+        Ok(Told { account, trusted, is_carried, friends, carried, tellers, just })
     }
 
     /// The device of a remote, by the path that it shows.
@@ -306,7 +371,7 @@ impl Replica {
             // Who is added to a group later is not in what it began with: then it is somebody he
             // knows, or a node that he lets keep what is private, who tells him.
             return match genesis.founder.is_some() && told.trusted {
-                true => self.makes_room(state, work, &kept, taken, UNNAMED_MAX, |kept| {
+                true => self.makes_room(state, work, &kept, (told, taken), UNNAMED_MAX, |kept| {
                     kept.standing == ConversationStanding::Carried && !kept.genesis.audience
                 }),
                 false => Ok(false),
@@ -316,7 +381,7 @@ impl Replica {
         if told.friends.contains(&by) && (genesis.founder.is_none() || told.account == Some(by)) {
             return Ok(true);
         }
-        self.makes_room(state, work, &kept, taken, REQUESTS_MAX, |kept| {
+        self.makes_room(state, work, &kept, (told, taken), REQUESTS_MAX, |kept| {
             kept.standing == ConversationStanding::Requested
         })
     }
@@ -328,7 +393,7 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
         kept: &BTreeMap<SpaceId, KeptConversation>,
-        taken: usize,
+        (told, taken): (&Told, usize),
         most: usize,
         is_of_kind: impl Fn(&KeptConversation) -> bool,
     ) -> Result<bool, EngineError> {
@@ -339,7 +404,7 @@ impl Replica {
                 continue;
             }
             waiting += 1;
-            if self.documents(state, space)?.is_empty() {
+            if !told.just.contains(&other.id) && self.documents(state, space)?.is_empty() {
                 empty = Some(other.id);
             }
         }
@@ -366,6 +431,8 @@ pub(super) struct Told {
     pub(super) carried: BTreeSet<AccountId>,
     /// How many conversations each account told of.
     pub(super) tellers: OnceCell<BTreeMap<AccountId, usize>>,
+    /// What was taken up just now, whose pages are yet to come.
+    just: BTreeSet<ConversationId>,
 }
 
 fn put(work: &mut Work, genesis: &ConversationGenesis, teller: Option<AccountId>) {

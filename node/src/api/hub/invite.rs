@@ -176,8 +176,12 @@ async fn join(app: Arc<App>, request: HubJoin) -> Outcome {
         });
         let joined = joined.await.map_err(|error| failed(&error))??;
         app.kept_changed();
-        if joined {
-            tell(&app, &ticket, met.node, &sink).await?;
+        match joined {
+            true => tell(&app, &ticket, met.node, &sink).await?,
+            false => {
+                let message = "You were in before, as far as is known here.".to_owned();
+                let _ = sink.send(Record::Notice(Notice { message })).await;
+            }
         }
         let record = spawn_blocking(move || of_id(&replica, &hub)).await;
         let _ = sink.send(record.map_err(|error| failed(&error))??).await;

@@ -32,7 +32,9 @@ pub(super) enum Kind {
     Conversation,
     /// A post that is not made yet.
     Draft,
-    /// Somebody in a list of those one follows, blocks or mutes.
+    /// Somebody in the list of those one follows.
+    Follow,
+    /// Somebody in a list of those one blocks or mutes.
     List,
     /// Wall and profile of somebody.
     Account,
@@ -56,7 +58,7 @@ impl Kind {
             Self::DirectMessage => "direct_message",
             Self::Conversation => "conversation",
             Self::Draft => "draft",
-            Self::List => "list",
+            Self::Follow | Self::List => "list",
             Self::Account => "account",
         }
     }
@@ -76,8 +78,8 @@ pub(super) struct Sentence {
 }
 
 /// What sentences are about, in the order in which they are said.
-pub(super) const ABOUT: [&str; 7] =
-    ["reader", "holder", "holders_see", "readers_see", "strangers_see", "deleting", "thief"];
+pub(super) const ABOUT: [&str; 8] =
+    ["now", "reader", "holder", "holders_see", "readers_see", "strangers_see", "deleting", "thief"];
 
 /// Name of the sentence about an account that was given the key of an entry.
 pub(super) const HAS_THE_KEY: &str = "it_has_the_key";
@@ -97,13 +99,15 @@ const LIMITED: &[Kind] = &[Kind::LimitedPost, Kind::Audience];
 const TALK: &[Kind] = &[Kind::DirectMessage, Kind::Conversation];
 const SEALED: &[Kind] =
     &[Kind::LimitedPost, Kind::Audience, Kind::DirectMessage, Kind::Conversation];
-const OWN: &[Kind] = &[Kind::Draft, Kind::List];
+const LISTS: &[Kind] = &[Kind::Follow, Kind::List];
+const OWN: &[Kind] = &[Kind::Draft, Kind::Follow, Kind::List];
 const CLOSED: &[Kind] = &[
     Kind::LimitedPost,
     Kind::Audience,
     Kind::DirectMessage,
     Kind::Conversation,
     Kind::Draft,
+    Kind::Follow,
     Kind::List,
     Kind::Report,
     Kind::PrivateReport,
@@ -121,10 +125,27 @@ const fn say(
 
 const ALL_OPEN: &str =
     "all of it but private channels: names, text, files, times, account and device";
+const DROPPED: &str = "its text was withdrawn, or its time is over, and it was dropped here; what follows is \
+                       true of those who have not heard of that, and of what is left";
 const ALL: &str = "all of it: text, files, times, account and device";
 
 /// All sentences but those about an account or a device that is named.
 pub(super) const SENTENCES: &[Sentence] = &[
+    // What is said of a text alone that was dropped.
+    say(POST, "now", "deleted_posts_leave_a_place", DROPPED),
+    say(&[Kind::Message], "now", "deleted_messages_leave_a_place", DROPPED),
+    say(
+        &[Kind::PrivateMessage, Kind::PrivateHubMessage],
+        "now",
+        "deleted_private_messages_leave_a_place",
+        DROPPED,
+    ),
+    say(
+        &[Kind::LimitedPost, Kind::DirectMessage],
+        "now",
+        "deleted_sealed_texts_are_dropped",
+        DROPPED,
+    ),
     // Who reads it.
     say(
         POST,
@@ -223,18 +244,26 @@ pub(super) const SENTENCES: &[Sentence] = &[
          have the list of its devices",
     ),
     say(
-        SEALED,
+        LIMITED,
         "holder",
         "carriers_keep_what_is_sealed",
-        "their devices, and nodes that keep one of them whole and that this one lets keep what is private: \
-         by naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity recover`), until \
-         `node forget`",
+        "their devices, and nodes that follow its author, or keep one of them whole (`sub add`), and that \
+         this one lets keep what is private: by naming them (`node connect`, `sync --peer`, `hub join`, `device \
+         link`, `identity recover`), until `node forget`",
+    ),
+    say(
+        TALK,
+        "holder",
+        "carriers_keep_what_is_sealed",
+        "their devices, and nodes that keep one of them whole (`sub add`) and that this one lets keep what is \
+         private: by naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity \
+         recover`), until `node forget`",
     ),
     say(
         OWN,
         "holder",
         "keepers_keep_private_maps",
-        "your devices, and nodes that keep your account whole and that you let keep what is private: by \
+        "your devices, and nodes that keep your account whole (`sub add`) and that you let keep what is private: by \
          naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity recover`), until \
          `node forget`",
     ),
@@ -402,13 +431,13 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "nothing that is given to them",
     ),
     say(
-        &[Kind::List],
+        LISTS,
         "strangers_see",
         "strangers_see_nothing_private",
         "nothing that is given to them; who is in the list stands in nothing that they have",
     ),
     say(
-        &[Kind::List],
+        &[Kind::Follow],
         "strangers_see",
         "peers_learn_what_both_keep",
         "that you follow somebody shows to a node that keeps his wall, too, once you sync with it",
@@ -533,7 +562,7 @@ pub(super) const SENTENCES: &[Sentence] = &[
          list; what those see who carry it he sees",
     ),
     say(
-        &[Kind::List],
+        LISTS,
         "thief",
         "a_passphrase_closes_what_is_sealed",
         "while the device is off and its keys are under a passphrase not what you call people; that \

@@ -221,6 +221,7 @@ fn claim_deleted_private_messages_leave_a_place() {
     for who in [0, READER, LEAVES, MEMBER, KEEPER] {
         let replica = board.replica(who);
         assert_eq!(replica.message(&board.message).unwrap().text, Text::Deleted, "{who}");
+        assert!(replica.is_text_dropped(&board.message).unwrap(), "{who}");
         let (row, Entry::Private(sealed)) = replica.entry(&board.message).unwrap().unwrap() else {
             panic!()
         };

@@ -67,6 +67,7 @@ fn claim_deleted_posts_leave_a_place() {
     for who in [ADA, BOB, RELAY, STRANGER, FRIEND, PHONE] {
         let view = scene.replica(who).show(&scene.post).unwrap();
         assert!(view.deleted && view.text == Text::Deleted);
+        assert!(scene.replica(who).is_text_dropped(&scene.post).unwrap());
         assert_eq!((view.time_ms, view.device), (NOW + 1, scene.device(ADA)));
         assert_eq!(scene.rows_with(who, POST.as_bytes()), 0, "{who}");
     }
@@ -172,5 +173,6 @@ fn claim_deleted_messages_leave_a_place() {
         home.replica.dump(count).unwrap();
         assert_eq!(rows, 0);
         assert!(home.replica.entry_row(&id).unwrap().is_some());
+        assert!(home.replica.is_text_dropped(&id).unwrap());
     }
 }

@@ -14,7 +14,7 @@ fn sealed_of(id: ConversationId) -> Section {
 
 #[test]
 fn claim_carriers_keep_what_is_sealed() {
-    let scene = scene(700);
+    let mut scene = scene(700);
     for id in [scene.audience, scene.talk] {
         for who in [ADA, BOB, RELAY, PHONE] {
             assert_eq!(scene.pages(who, &id), 1, "{who}");
@@ -23,6 +23,13 @@ fn claim_carriers_keep_what_is_sealed() {
             assert_eq!(scene.pages(who, &id), 0, "{who}");
         }
     }
+    // Who follows and is let keep what is private has the posts, and not what she says to others.
+    let friend = scene.device(FRIEND);
+    scene.replica(ADA).set_keeper(&friend, true).unwrap();
+    scene.network.connect(ADA, FRIEND);
+    settle(&mut scene.network);
+    let pages = [scene.audience, scene.talk].map(|id| scene.pages(FRIEND, &id));
+    assert_eq!(pages, [1, 0]);
 }
 
 #[test]
@@ -35,7 +42,9 @@ fn claim_it_has_the_key() {
         let mut expected = vec![(scene.ada, 2), (scene.bob, 1)];
         expected.sort_unstable();
         assert_eq!(readers, expected);
-        assert!(scene.replica(RELAY).access_to(&id).is_err());
+        // Who carries it sees the same.
+        let access = scene.replica(RELAY).access_to(&id).unwrap().unwrap();
+        assert_eq!(access.readers.into_iter().collect::<Vec<_>>(), expected);
     }
     // It is so: each of them opens it, the relay has the bytes and does not.
     for who in [ADA, BOB, PHONE] {
@@ -281,12 +290,18 @@ fn claim_deleted_sealed_texts_are_dropped() {
     for id in [scene.audience, scene.talk] {
         assert!([ADA, BOB, RELAY].iter().all(|who| held(&scene, *who, id).1 == 1));
     }
+    for text in [scene.limited, scene.direct] {
+        assert!(!scene.replica(RELAY).is_text_dropped(&text).unwrap());
+    }
     scene.replica(ADA).delete(scene.limited, NOW + 9).unwrap();
     scene.replica(ADA).delete_directly(&scene.direct, NOW + 9).unwrap();
     settle(&mut scene.network);
     for id in [scene.audience, scene.talk] {
         for who in [ADA, BOB, RELAY, PHONE] {
             assert_eq!(held(&scene, who, id), (1, 0), "{who}: the place stays, the text goes");
+            for text in [scene.limited, scene.direct] {
+                assert!(scene.replica(who).is_text_dropped(&text).unwrap(), "{who}: it says so");
+            }
         }
     }
     assert_eq!(texts(scene.replica(BOB), &scene.talk), ["Deleted"]);

@@ -7,7 +7,10 @@ use crate::codec::Writer;
 use crate::description::Description;
 use crate::hash::{BlobHash, ConversationId};
 use crate::model::entry::{BodyRef, ConversationGenesis};
-use crate::replica::{BundleFile, BundleReceipt, DamagedPart, EngineError, Replica, Text};
+use crate::replica::{
+    BundleFile, BundleReceipt, ConversationStanding, DamagedPart, EngineError, Replica, Text,
+};
+use crate::sync::exchange::Reason;
 use crate::sync::tests::replicas::{NOW, person};
 use crate::wire::{BodyPacker, ChainBundler};
 
@@ -146,6 +149,55 @@ fn a_list_that_names_what_cannot_be_is_refused() {
     }
     let short = BundleFile::read(&listed(1, 1, 0, 5, b"text")).unwrap_err();
     assert!(matches!(short, EngineError::Corrupt(_)), "{short}");
+}
+
+/// A stranger's groups fill the box of requests; somebody whom one follows has a place all the same,
+/// if a page of his proves that a group is his.
+#[test]
+fn a_full_box_keeps_no_group_of_somebody_known_out() {
+    let [(ada, ada_account), (bob, bob_account), (eve, _)] =
+        [170, 171, 172].map(|seed| person(seed, "laptop"));
+    bob.replica.follow(ada_account, None, NOW).unwrap();
+    let card = bob.replica.bundle_conversations(&[]).unwrap().into();
+    let founded = |by: &Replica, count: u64| {
+        by.follow(bob_account, None, NOW).unwrap();
+        take(by, &card);
+        let me = by.account().unwrap();
+        let found = |n| by.found_group("Group", &[me, bob_account], NOW + n).unwrap();
+        let ids: Vec<ConversationId> = (0..count).map(found).collect();
+        Bytes::from(by.bundle_conversations(&ids).unwrap())
+    };
+    let taken = take(&bob.replica, &founded(&eve.replica, 66));
+    assert_eq!((taken.conversations, taken.refused, taken.full), (64, 2, 2));
+    assert_eq!((taken.left, taken.left_by), (2, [(Reason::NotKept, 2)].into()));
+    let standing = |of: ConversationStanding| {
+        let views = bob.replica.conversations().unwrap();
+        views.iter().filter(|view| view.standing == of).count()
+    };
+    assert_eq!(standing(ConversationStanding::Requested), 64);
+    let file = founded(&ada.replica, 1);
+    // Of which there is no page, anybody can write that it is Ada's.
+    let mut list = Writer::new();
+    let claimed = ConversationGenesis {
+        nonce: [9; 16],
+        founder: Some(ada_account),
+        members: {
+            let mut members = vec![ada_account, bob_account];
+            members.sort_unstable();
+            members
+        },
+        audience: false,
+    };
+    list.varint(1).bytes(&claimed.encode()).varint(0);
+    let list = list.finish();
+    let mut w = Writer::new();
+    w.raw(b"MOD2").bytes(&list).raw(BlobHash::of(&list).as_bytes());
+    let taken = take(&bob.replica, &w.finish().into());
+    assert_eq!((taken.conversations, taken.refused, taken.full), (0, 1, 1));
+    let taken = take(&bob.replica, &file);
+    assert_eq!((taken.conversations, taken.refused, taken.left), (1, 0, 0));
+    assert_eq!(standing(ConversationStanding::Accepted), 1);
+    assert_eq!(standing(ConversationStanding::Requested), 64);
 }
 
 #[test]

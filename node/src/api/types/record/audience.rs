@@ -34,7 +34,7 @@ records! {
         /// `draft`, `list`, `account`, `message`, `hub`, `private_channel`, `private_message`,
         /// `private_hub`, `private_hub_message`, `report` or `private_report`.
         kind: String,
-        /// What the sentence is about: `reader`, `holder`, `holders_see`, `readers_see`,
+        /// What the sentence is about: `now` (its text was dropped), `reader`, `holder`, `holders_see`, `readers_see`,
         /// `strangers_see`, `deleting` or `thief`.
         about: String,
         /// Stable name of the sentence.
