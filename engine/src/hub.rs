@@ -17,6 +17,8 @@
 //! 5. equals cannot act on each other; owners are replaced by more than half of them
 //!    (`owners`).
 //!
+//! Whether who joined showed the ticket depends on no rank: it is known before (`vouch`).
+//!
 //! New operations are settled by what they can change: an operation at the frontier that
 //! nobody depends on costs the same in a hub of a hundred operations and of a hundred
 //! thousand, and a removal has those operations of its subject judged anew that its author
@@ -38,6 +40,7 @@ mod table;
 mod texts;
 mod verdict;
 mod view;
+mod vouch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -51,6 +54,7 @@ use self::roles::{Ledger, Role};
 use self::settle::Agenda;
 use self::table::{AccountIx, OpIx, RoleIx, Table};
 use self::texts::{Circle, SealedTexts};
+use self::vouch::Vouches;
 use crate::chain::ChainKey;
 use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link};
 use crate::identity::{Domain, Signature, Verifier};
@@ -118,6 +122,8 @@ pub struct Hub {
     extensions: HashMap<OpIx, Vec<OpIx>>,
     /// By the operation that names the invitation.
     invitations: BTreeMap<OpIx, Invitation>,
+    /// Proofs of joins, and who vouches for them.
+    vouches: Vouches,
     /// By the operation that names the channel.
     channels: BTreeMap<OpIx, Channel>,
     settings: Vec<OpIx>,
@@ -160,6 +166,7 @@ impl Hub {
             lifts: HashMap::new(),
             extensions: HashMap::new(),
             invitations: BTreeMap::new(),
+            vouches: Vouches::default(),
             channels: BTreeMap::new(),
             settings: Vec::new(),
             marks: HashMap::new(),
@@ -206,11 +213,12 @@ impl Hub {
             ready.push(item);
             while let Some(item) = ready.pop() {
                 let link = item.link;
-                if self.place(item, witness) {
+                if self.place(item) {
                     ready.extend(self.graph.release(&link));
                 }
             }
         }
+        self.prove(witness);
         self.settle();
         self.name_members();
         self.settled
@@ -232,13 +240,19 @@ impl Hub {
 
     /// Says what the account leaves of one chain of a device that it revoked: everything up to
     /// one of these links; `None` is all of it. Where no link is here yet, nothing counts.
-    pub fn cut_device(&mut self, chain: ChainKey, kept: Option<Vec<Link>>) -> Settled {
+    pub fn cut_device(
+        &mut self,
+        chain: ChainKey,
+        kept: Option<Vec<Link>>,
+        witness: &dyn Witness,
+    ) -> Settled {
         self.settled = Settled::default();
         match kept {
             Some(kept) => self.device_cuts.insert(chain, kept),
             None => self.device_cuts.remove(&chain),
         };
         self.judge_chain(&chain);
+        self.prove(witness);
         self.settle();
         self.settled
     }
@@ -266,7 +280,7 @@ impl Hub {
         self.graph.ops.len() == 0
     }
 
-    fn place(&mut self, item: HubItem, witness: &dyn Witness) -> bool {
+    fn place(&mut self, item: HubItem) -> bool {
         let seen = match &item.entry {
             Entry::Hub(operation) => operation.seen.clone(),
             Entry::PageStart { previous } => previous.iter().map(|tip| tip.link).collect(),
@@ -289,7 +303,7 @@ impl Hub {
             self.accounts[account].strands.push(strand);
         }
         if let Some(operation) = operation {
-            let deed = self.deed(op, &operation, witness);
+            let deed = self.deed(op, &operation);
             self.note_texts(op, operation);
             self.touched.extend(deed.subject);
             self.graph.ops[op].deed = Some(deed.clone());
@@ -340,6 +354,7 @@ impl Hub {
                 self.invitations.entry(deed.target.unwrap_or(op)).or_default().closers.push(op);
             }
             HubAction::Join { .. } => self.file_join(op, author, deed),
+            HubAction::Vouch { joins } => self.note_vouch(op, author, joins),
             HubAction::Set(_) => self.settings.push(op),
             HubAction::Hide { entry } | HubAction::Purge { entry } => {
                 self.marks.entry(entry.entry).or_default().push(op);
@@ -373,6 +388,7 @@ impl Hub {
             match deed.map(|deed| deed.action.as_ref()) {
                 Some(HubAction::Join { .. }) => self.weigh_joins(target),
                 Some(HubAction::Succession { .. }) => self.succeed(),
+                Some(HubAction::Vouch { .. }) => self.doubt(op),
                 _ => {}
             }
         }

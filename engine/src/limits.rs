@@ -104,6 +104,8 @@ pub const TEXT_LABEL_BYTES: usize = 16;
 pub const HUB_SEEN_MAX: usize = 64;
 /// Owners of a hub: more than half of them sign a change of owners, each in a log of his own.
 pub const HUB_OWNERS_MAX: usize = 64;
+/// Joins that one operation of a hub vouches for.
+pub const VOUCHED_JOINS_MAX: usize = 256;
 /// Highest rank of a role; owners stand above it.
 pub const RANK_MAX: u16 = 1000;
 /// Bytes of the name of a role, a channel, a category or a hub.

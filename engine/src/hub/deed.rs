@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::Hub;
 use super::table::{AccountIx, OpIx, RoleIx};
 use super::verdict::Why;
-use super::{Hub, Witness};
 use crate::hash::ChangeId;
 use crate::model::entry::{HubAction, HubOperation, Permissions, Rank, RoleRef, Who};
 
@@ -92,25 +92,24 @@ impl Deed {
                 | HubAction::Succession { .. }
                 | HubAction::Checkpoint { .. }
                 | HubAction::Report(_)
+                | HubAction::Vouch { .. }
         )
     }
 }
 
 impl Hub {
     /// Understands an operation that was just placed.
-    pub(super) fn deed(
-        &mut self,
-        op: OpIx,
-        operation: &HubOperation,
-        witness: &dyn Witness,
-    ) -> Deed {
+    pub(super) fn deed(&mut self, op: OpIx, operation: &HubOperation) -> Deed {
         let deed = Deed::of(op, operation.action.clone(), operation.reason.clone());
         let action = Arc::clone(&deed.action);
         match action.as_ref() {
             HubAction::Begin(genesis) if *genesis != self.genesis => deed.faulty(Why::OtherHub),
             HubAction::Checkpoint { .. } => deed.faulty(Why::Reserved),
-            // Every member may report.
-            HubAction::Begin(_) | HubAction::Succession { .. } | HubAction::Report(_) => deed,
+            // Every member may report. Whose joins they are is asked when they are here.
+            HubAction::Begin(_)
+            | HubAction::Succession { .. }
+            | HubAction::Report(_)
+            | HubAction::Vouch { .. } => deed,
             HubAction::Dismiss { report } => match self.known(op, report) {
                 Some(about) if matches!(*about.action, HubAction::Report(_)) => {
                     Deed { need: Permissions::HIDE, target: self.graph.by_id(report), ..deed }
@@ -143,7 +142,7 @@ impl Hub {
                 _ => deed.faulty(Why::Unseen),
             },
             HubAction::Invite { .. } | HubAction::CloseInvite { .. } | HubAction::Join { .. } => {
-                self.invitation_deed(op, deed, witness)
+                self.invitation_deed(op, deed)
             }
             HubAction::CreateChannel(_)
             | HubAction::ChangeChannel { .. }
@@ -250,7 +249,7 @@ impl Hub {
         }
     }
 
-    fn invitation_deed(&mut self, op: OpIx, deed: Deed, witness: &dyn Witness) -> Deed {
+    fn invitation_deed(&mut self, op: OpIx, deed: Deed) -> Deed {
         let action = Arc::clone(&deed.action);
         let invite = match action.as_ref() {
             HubAction::CloseInvite { invite } | HubAction::Join { invite, .. } => invite,
@@ -279,15 +278,14 @@ impl Hub {
         if *expires_ms != 0 && self.graph.ops[op].time_ms > *expires_ms {
             return deed.faulty(Why::Expired);
         }
-        let proven = match (key, proof, name) {
-            (None, None, _) => true,
-            (Some(key), Some(proof), Some(name)) => {
-                let message = HubAction::join_message(&self.id, &self.graph.ops[object].id, &name);
-                witness.invited(key, &message, proof)
+        match (key, proof) {
+            (None, None) => deed,
+            (Some(key), Some(_)) => {
+                self.note_proof(op, *key, object);
+                deed
             }
-            _ => false,
-        };
-        if proven { deed } else { deed.faulty(Why::Proof) }
+            _ => deed.faulty(Why::Proof),
+        }
     }
 
     /// Adds role, rank and permissions to a deed; a fault if the author had not seen the role.

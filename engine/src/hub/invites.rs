@@ -26,6 +26,9 @@ pub(super) struct Invitation {
 impl Hub {
     /// What is concluded about a join in which nothing is wrong by itself.
     pub(super) fn join_verdict(&self, join: OpIx) -> Verdict {
+        if !self.is_proven(join) {
+            return Verdict::Void(Why::Proof);
+        }
         let deed = self.graph.ops[join].deed.as_ref();
         let object = deed.and_then(|deed| deed.target);
         let Some((object, invitation)) =
@@ -80,9 +83,8 @@ impl Hub {
         let mut others = BTreeSet::new();
         for other in invitation.joins.iter().copied() {
             let op = &self.graph.ops[other];
-            let fits = op.deed.as_ref().is_some_and(|deed| deed.fault.is_none());
             if op.account != own
-                && fits
+                && self.is_proven(other)
                 && self.device_counts(other)
                 && !self.graph.sees(other, join)
                 && !self.is_barred(op.account, rank)
@@ -157,8 +159,8 @@ impl Hub {
                 }
                 for join in &invitation.joins {
                     let op = &self.graph.ops[*join];
-                    let fits = op.deed.as_ref().is_some_and(|deed| deed.fault.is_none());
-                    let name = self.accounts[op.account].id.filter(|name| fits && name != account);
+                    let fits = |name: &AccountId| self.is_proven(*join) && name != account;
+                    let name = self.accounts[op.account].id.filter(fits);
                     if name.is_some_and(|name| found.insert(name)) {
                         waiting.push(op.account);
                     }

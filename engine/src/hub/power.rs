@@ -24,6 +24,7 @@ impl Hub {
             // Everybody may go.
             HubAction::Leave { .. } => Verdict::Counts(Rank::EVERYONE),
             HubAction::Join { .. } => self.join_verdict(x),
+            HubAction::Vouch { joins } => self.vouch_verdict(x, joins),
             HubAction::Succession { from, owners } => self.succession_verdict(x, from, owners),
             _ => self.power_of(x, deed.need, deed.floor),
         }

@@ -9,4 +9,5 @@ mod properties;
 mod random;
 pub(crate) mod reference;
 mod rules;
+mod vouches;
 mod world;

@@ -64,6 +64,8 @@ pub enum Why {
     OtherHub,
     /// A kind that is reserved.
     Reserved,
+    /// It vouches for no join by an invitation of its author.
+    NotIssuer,
     /// It stands in the clear in a private channel, or sealed in another.
     NotSealed,
 }
@@ -90,6 +92,7 @@ impl Why {
             Self::Surplus => "invite_surplus",
             Self::OtherHub => "other_hub",
             Self::Reserved => "reserved",
+            Self::NotIssuer => "not_issuer",
             Self::NotSealed => "not_sealed",
         }
     }

@@ -36,6 +36,7 @@ mod search;
 mod skim;
 mod texts;
 mod unread;
+mod vouch;
 
 pub use self::access::HubPlace;
 pub(super) use self::glimpses::Glimpses;
@@ -224,7 +225,7 @@ impl Replica {
         let Some(hub) = Arc::get_mut(&mut known.hub) else { return Ok(false) };
         hub.insert(items, &self.verifier);
         for (key, kept) in cuts {
-            hub.cut_device(key, kept);
+            hub.cut_device(key, kept, &self.verifier);
         }
         Ok(true)
     }

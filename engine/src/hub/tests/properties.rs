@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::compare::hubs;
 use super::random::{self, PEOPLE};
 use super::reference::{Fault, Outcome, evaluate, outcome};
-use super::world::{Believing, Dice, World, account, settled};
+use super::world::{Believing, Dice, FALSE_PROOF, World, account, settled};
 use super::*;
 use crate::model::entry::{Permissions, RoleRef};
 
@@ -17,7 +17,7 @@ type Property = fn(&World, &mut Dice, Evaluate<'_>) -> bool;
 fn broken(seed: u64, evaluate: Evaluate<'_>) -> Option<&'static str> {
     let mut dice = Dice(seed ^ 0xabcd);
     let world = random::hub(seed, 5 + dice.below(30));
-    let properties: [(&str, Property); 10] = [
+    let properties: [(&str, Property); 11] = [
         ("order of arrival", arrival_order_is_irrelevant),
         ("lower ranks", lower_ranks_change_nothing_above),
         ("banned", who_is_banned_changes_nothing_any_more),
@@ -28,6 +28,7 @@ fn broken(seed: u64, evaluate: Evaluate<'_>) -> Option<&'static str> {
         ("invitation", |_, dice, evaluate| an_invitation_is_never_overdrawn(dice, evaluate)),
         ("weak", |_, dice, evaluate| weaker_ones_take_nothing_back(dice, evaluate)),
         ("own rank", |_, dice, evaluate| nobody_gives_his_own_rank(dice, evaluate)),
+        ("vouching", |_, dice, evaluate| who_invited_vouches_and_nobody_else(dice, evaluate)),
     ];
     properties
         .into_iter()
@@ -68,10 +69,11 @@ fn every_rule_left_out_breaks_a_property() {
         Fault::NoSurplus,
         Fault::ExtendFromBelow,
         Fault::LiftFromBelow,
+        Fault::AnybodyVouches,
     ];
     for fault in faults {
         let faulty = |world: &World| evaluate(&world.genesis, &world.items, Some(fault));
-        let killed = (0..400).any(|seed| broken(seed, &faulty).is_some());
+        let killed = (0..2_000).any(|seed| broken(seed, &faulty).is_some());
         assert!(killed, "{fault:?} breaks no property");
     }
 }
@@ -96,11 +98,15 @@ fn action(item: &HubItem) -> &HubAction {
     }
 }
 
-/// What people say about themselves counts whatever rank they have.
+/// What people say about themselves counts whatever rank they have, and so does their word for who
+/// came by invitations of theirs.
 fn is_about_oneself(item: &HubItem) -> bool {
     matches!(
         action(item),
-        HubAction::Leave { .. } | HubAction::Join { .. } | HubAction::Succession { .. }
+        HubAction::Leave { .. }
+            | HubAction::Join { .. }
+            | HubAction::Succession { .. }
+            | HubAction::Vouch { .. }
     )
 }
 
@@ -344,6 +350,36 @@ fn nobody_gives_his_own_rank(dice: &mut Dice, evaluate: Evaluate<'_>) -> bool {
     evaluate(&world).ranks.get(&account(4)) == Some(&Rank::EVERYONE)
 }
 
+/// A proof that the ticket's key did not sign is as good as one that it did, once who invited says so.
+fn who_invited_vouches_and_nobody_else(dice: &mut Dice, evaluate: Evaluate<'_>) -> bool {
+    let mut world = small(dice);
+    let (role, key) = (RoleRef::Everyone, Some(DeviceId::from_bytes([9; 32])));
+    let invite = HubAction::Invite { role, key, uses: 0, expires_ms: 0, account: None };
+    let invite = world.say(1, invite);
+    let (id, proof) = (world.id(invite), Some(FALSE_PROOF));
+    let mut joins = Vec::new();
+    for guest in [100, 101] {
+        let writer = world.add_device(guest);
+        world.show(writer, invite);
+        joins.push(world.say(writer, HubAction::Join { invite: id, proof }));
+    }
+    let before = evaluate(&world);
+    let mut all: Vec<ChangeId> = joins.iter().map(|join| world.id(*join)).collect();
+    all.sort_unstable();
+    let other = dice.pick(&[0, 2, 3, 4]);
+    world.show_all(other);
+    let others = world.say(other, HubAction::Vouch { joins: all });
+    let by_other = evaluate(&world);
+    let own = world.say(1, HubAction::Vouch { joins: vec![world.id(joins[1])] });
+    let after = evaluate(&world);
+    let inside = |outcome: &Outcome| [100, 101].map(|n| outcome.ranks.contains_key(&account(n)));
+    inside(&before) == [false; 2]
+        && inside(&by_other) == [false; 2]
+        && inside(&after) == [false, true]
+        && !after.counts.contains_key(&world.id(others))
+        && after.counts.contains_key(&world.id(own))
+}
+
 #[test]
 fn no_power_depends_on_a_hash() {
     for seed in 0..hubs() / 10 {
@@ -409,7 +445,12 @@ fn rename(item: &mut HubItem, names: &BTreeMap<[u8; 32], [u8; 32]>) {
         HubAction::Lift { operation: named }
         | HubAction::Adopt { operation: named }
         | HubAction::CloseInvite { invite: named }
+        | HubAction::Dismiss { report: named }
         | HubAction::Join { invite: named, .. } => id(named),
+        HubAction::Vouch { joins } => {
+            joins.iter_mut().for_each(id);
+            joins.sort_unstable();
+        }
         _ => {}
     }
 }

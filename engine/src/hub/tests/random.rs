@@ -1,7 +1,7 @@
 //! Random hubs: populated ones, in which members do everything that a member can, allowed or
 //! not, having seen only a part of what there is, on several devices, some of them forked.
 
-use super::world::{Dice, World, account};
+use super::world::{Dice, FALSE_PROOF, World, account};
 use super::*;
 use crate::model::entry::{Permissions, RoleRef, SealedReport};
 
@@ -12,6 +12,7 @@ pub(super) const PEOPLE: u8 = 9;
 pub(super) struct Things {
     roles: Vec<(usize, u16)>,
     invites: Vec<usize>,
+    joins: Vec<usize>,
     removals: Vec<usize>,
     reports: Vec<usize>,
     others: Vec<usize>,
@@ -33,6 +34,9 @@ pub(super) fn hub(seed: u64, size: usize) -> World {
             world.meet(writer, other);
         }
         let action = action(&mut dice, &world, &things, world.writers[writer].account);
+        // Who wrote the first invitation is the one whose word counts, mostly.
+        let issuer = matches!(action, HubAction::Vouch { .. }) && dice.percent(60);
+        let writer = if issuer { 0 } else { writer };
         let item = if dice.percent(4) {
             fork(&mut dice, &mut world, writer, action)
         } else {
@@ -59,9 +63,15 @@ fn populate(world: &mut World) -> Things {
         let item = world.say(5, action);
         world.show_everybody(item);
     }
+    // An invitation with a key, so that there is something to prove.
+    let (role, key) = (RoleRef::Everyone, Some(DeviceId::from_bytes([9; 32])));
+    let invite = HubAction::Invite { role, key, uses: 0, expires_ms: 0, account: None };
+    let invite = world.say(0, invite);
+    world.show_everybody(invite);
     Things {
         roles: vec![(admin, 50), (moderator, 20), (helper, 5)],
-        invites: Vec::new(),
+        invites: vec![invite],
+        joins: Vec::new(),
         removals: Vec::new(),
         reports: Vec::new(),
         others: Vec::new(),
@@ -94,6 +104,7 @@ fn note(world: &World, things: &mut Things, item: usize) {
         HubAction::Revoke { .. } | HubAction::Kick { .. } | HubAction::Ban { .. } => {
             things.removals.push(item);
         }
+        HubAction::Join { .. } => things.joins.push(item),
         HubAction::Report(_) => things.reports.push(item),
         _ => things.others.push(item),
     }
@@ -118,7 +129,7 @@ pub(super) fn action(dice: &mut Dice, world: &World, things: &Things, author: u8
         true => world.id(dice.below(world.items.len())),
         false => world.id(dice.pick(from)),
     };
-    match dice.below(100) {
+    match dice.below(116) {
         0..25 => HubAction::Grant { account: who, role: role(dice) },
         25..30 => HubAction::Revoke { account: who, role: role(dice), cut: vec![] },
         30..40 => HubAction::Kick { account: who, cut: vec![] },
@@ -135,13 +146,16 @@ pub(super) fn action(dice: &mut Dice, world: &World, things: &Things, author: u8
         70..71 => HubAction::Leave { cut: vec![] },
         71..77 => HubAction::Invite {
             role: role(dice),
-            key: None,
+            key: dice.percent(50).then(|| DeviceId::from_bytes([9; 32])),
             uses: u32::try_from(dice.below(3)).unwrap(),
             expires_ms: if dice.percent(10) { 1_030 } else { 0 },
             account: dice.percent(30).then_some(who),
         },
         77..79 => HubAction::CloseInvite { invite: of(dice, &things.invites) },
-        79..86 => HubAction::Join { invite: of(dice, &things.invites), proof: None },
+        79..86 | 108.. => {
+            let proofs = [None, Some(FALSE_PROOF), Some(Signature::from_bytes([1; 64]))];
+            HubAction::Join { invite: of(dice, &things.invites), proof: dice.pick(&proofs) }
+        }
         86..89 => HubAction::DefineRole {
             name: "r".into(),
             rank: Rank::of_role(dice.pick(&[50, 30, 20, 5, 0])).unwrap(),
@@ -161,8 +175,14 @@ pub(super) fn action(dice: &mut Dice, world: &World, things: &Things, author: u8
             sealed: Vec::new(),
         }),
         95..97 => HubAction::Dismiss { report: of(dice, &things.reports) },
+        100..108 => vouch((0..=dice.below(4)).map(|_| of(dice, &things.joins))),
         _ => HubAction::Set(crate::model::entry::HubSetting::JoinsClosed(true)),
     }
+}
+
+fn vouch(joins: impl Iterator<Item = ChangeId>) -> HubAction {
+    let joins: std::collections::BTreeSet<ChangeId> = joins.collect();
+    HubAction::Vouch { joins: joins.into_iter().collect() }
 }
 
 fn permissions(dice: &mut Dice) -> Permissions {

@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     ExtendFromBelow,
     /// Anybody takes back what another did.
     LiftFromBelow,
+    /// Anybody vouches for joins.
+    AnybodyVouches,
 }
 
 /// What the rules come to.
@@ -248,6 +250,10 @@ impl<'a> Reference<'a> {
             let Some(act) = &self.acts[x] else { continue };
             match act.action {
                 HubAction::Leave { .. } => self.counts[x] = Some(Rank::EVERYONE),
+                HubAction::Vouch { .. } => {
+                    let any = (0..self.items.len()).any(|j| self.vouches(x, j));
+                    self.counts[x] = any.then_some(Rank::EVERYONE);
+                }
                 HubAction::Succession { .. } if self.successions.contains(&x) => {
                     self.counts[x] = Some(Rank::OWNER);
                 }
@@ -275,7 +281,10 @@ impl<'a> Reference<'a> {
             let Some(act) = &self.acts[x] else { continue };
             let by_itself = matches!(
                 act.action,
-                HubAction::Leave { .. } | HubAction::Join { .. } | HubAction::Succession { .. }
+                HubAction::Leave { .. }
+                    | HubAction::Join { .. }
+                    | HubAction::Succession { .. }
+                    | HubAction::Vouch { .. }
             );
             if by_itself || self.counts[x].is_some() || self.void.contains(&x) {
                 continue;

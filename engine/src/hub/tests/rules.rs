@@ -448,7 +448,7 @@ fn what_an_account_cuts_of_its_device_counts_for_nothing() {
     let stolen = scene.world.say(MODERATOR, HubAction::Kick { account: account(4), cut: vec![] });
     let mut hub = scene.hub();
     let chain = scene.world.writers[MODERATOR].chain;
-    let settled = hub.cut_device(chain, Some(vec![scene.world.link(kept)]));
+    let settled = hub.cut_device(chain, Some(vec![scene.world.link(kept)]), &Believing);
     assert!(settled.changed > 0);
     let verdict = |hub: &Hub, item| hub.verdict(&scene.world.id(item)).unwrap();
     assert_eq!(verdict(&hub, kept), Verdict::Counts(Rank::of_role(20).unwrap()));
@@ -458,12 +458,12 @@ fn what_an_account_cuts_of_its_device_counts_for_nothing() {
 
     // In whatever order cut and operations come.
     let mut other = Hub::new(scene.world.genesis.clone());
-    other.cut_device(chain, Some(vec![scene.world.link(kept)]));
+    other.cut_device(chain, Some(vec![scene.world.link(kept)]), &Believing);
     for item in scene.world.items.iter().rev() {
         other.insert([item.clone()], &Believing);
     }
     assert_eq!(other.audit(), hub.audit());
-    hub.cut_device(chain, None);
+    hub.cut_device(chain, None, &Believing);
     assert_eq!(hub.audit(), scene.hub().audit());
 }
 

@@ -5,12 +5,15 @@ use crate::chain::extend;
 use crate::hash::{DocumentId, Incarnation, SpaceId};
 use crate::model::entry::{HubOperation, Permissions, RoleRef, Tip};
 
-/// Believes every ticket.
+/// Believes every proof but [`FALSE_PROOF`].
 pub(super) struct Believing;
 
+/// A proof that the key of no ticket signed.
+pub(super) const FALSE_PROOF: Signature = Signature::from_bytes([0; 64]);
+
 impl Witness for Believing {
-    fn invited(&self, _: &DeviceId, _: &[u8], _: &Signature) -> bool {
-        true
+    fn invited(&self, _: &DeviceId, _: &[u8], proof: &Signature) -> bool {
+        *proof != FALSE_PROOF
     }
 }
 

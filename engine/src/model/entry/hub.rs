@@ -446,6 +446,12 @@ pub enum HubAction {
         /// Which.
         report: ChangeId,
     },
+    /// Says of joins by invitations of the author that they showed the ticket, so that nobody else
+    /// has to check their proofs.
+    Vouch {
+        /// Which: 1 to 256, rising.
+        joins: Vec<ChangeId>,
+    },
 }
 
 /// One operation of a hub.
@@ -495,6 +501,7 @@ impl HubAction {
             Self::Checkpoint { .. } => 0x57,
             Self::Report(_) => 0x58,
             Self::Dismiss { .. } => 0x59,
+            Self::Vouch { .. } => 0x5c,
         }
     }
 
@@ -528,6 +535,7 @@ impl HubAction {
             Self::Checkpoint { .. } => "checkpoint",
             Self::Report(_) => "report",
             Self::Dismiss { .. } => "dismiss",
+            Self::Vouch { .. } => "vouch",
         }
     }
 

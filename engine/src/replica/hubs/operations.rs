@@ -387,7 +387,10 @@ impl Replica {
             self.append_fed(state, work, hub, &description, start, now_ms)?;
         }
         let (_, chain) = self.own_chain(state, &description)?;
-        operation.seen = self.known_hub(state, hub)?.cite(Some(&chain.link));
+        // It counts whatever its author had seen, and so waits for nothing.
+        if !matches!(action, HubAction::Vouch { .. }) {
+            operation.seen = self.known_hub(state, hub)?.cite(Some(&chain.link));
+        }
         if let Some(TextKey { key, .. }) = &texts {
             self.seal_texts(state, &description, &mut operation, key)?;
         }
@@ -422,6 +425,13 @@ impl Replica {
     pub(crate) fn write_unasked(&self, hub: &HubId, action: HubAction, now_ms: u64) {
         let (seen, reason) = (Vec::new(), String::new());
         self.write_operation(hub, HubOperation { seen, reason, action, texts: None }, now_ms);
+    }
+
+    /// As [`Replica::write_unasked`], having seen what there is.
+    #[cfg(test)]
+    pub(crate) fn write_knowing(&self, hub: &HubId, action: HubAction, now_ms: u64) -> ChangeId {
+        let (seen, reason) = (self.hub(hub, |hub| hub.cite(None)).unwrap(), String::new());
+        self.write_operation(hub, HubOperation { seen, reason, action, texts: None }, now_ms)
     }
 
     /// As [`Replica::write_unasked`], to the byte.

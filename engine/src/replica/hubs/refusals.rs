@@ -58,6 +58,7 @@ pub(super) fn denied(hub: &Hub, me: &AccountId, action: &HubAction, why: Why) ->
         Why::NoInvite => "there is no such invitation in this hub".to_owned(),
         Why::Bound => "the invitation is for another account".to_owned(),
         Why::Proof => "the ticket does not fit the invitation; ask for another".to_owned(),
+        Why::NotIssuer => "none of these joined by an invitation of yours".to_owned(),
         Why::Expired => "the invitation has expired; ask for another".to_owned(),
         Why::Closed { by } => {
             format!("the invitation was closed ({}); ask for another", by.short())

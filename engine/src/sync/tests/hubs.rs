@@ -6,6 +6,7 @@ mod random;
 mod reports;
 mod room;
 mod unread;
+mod vouches;
 pub(super) mod withheld;
 
 use super::replicas::{Home, NOW, person};

@@ -78,7 +78,7 @@ impl Reference<'_> {
             | HubAction::ChannelRules { .. }
             | HubAction::ChangeChannel { .. }
             | HubAction::Pin { .. } => named = self.understand_channel(x, &mut act)?,
-            HubAction::Succession { .. } | HubAction::Report(_) => {}
+            HubAction::Succession { .. } | HubAction::Report(_) | HubAction::Vouch { .. } => {}
             HubAction::Checkpoint { .. } => return None,
             _ => self.understand_target(x, &mut act)?,
         }
@@ -157,6 +157,7 @@ impl Reference<'_> {
                 | HubAction::Join { .. }
                 | HubAction::Succession { .. }
                 | HubAction::Report(_)
+                | HubAction::Vouch { .. }
         ) {
             return None;
         }
@@ -201,9 +202,10 @@ impl Reference<'_> {
                 act.need = Permissions::INVITE;
                 act.target = Some(other.object);
             }
-            (HubAction::Join { .. }, HubAction::Invite { expires_ms, account, .. }) => {
+            (HubAction::Join { proof, .. }, HubAction::Invite { key, expires_ms, account, .. }) => {
                 let item = self.items[x];
                 if account.is_some_and(|account| account != item.account)
+                    || proof.is_some() != key.is_some()
                     || (*expires_ms != 0 && item.time_ms > *expires_ms)
                 {
                     return None;

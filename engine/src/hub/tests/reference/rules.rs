@@ -163,10 +163,36 @@ impl Reference<'_> {
         })
     }
 
+    /// Whether an operation vouches for a join, as far as who wrote it may.
+    pub(super) fn vouches(&self, v: usize, j: usize) -> bool {
+        let HubAction::Vouch { joins } = &operation(self.items[v]).action else { return false };
+        let Some(Act { action: HubAction::Join { proof: Some(_), .. }, target, .. }) =
+            self.acts[j].as_ref()
+        else {
+            return false;
+        };
+        let issuer = self.author(target.unwrap());
+        joins.contains(&self.items[j].id)
+            && (self.author(v) == issuer || self.fault == Some(Fault::AnybodyVouches))
+    }
+
+    /// Whether a join showed the ticket, if its invitation has one.
+    fn proven(&self, j: usize) -> bool {
+        match &operation(self.items[j]).action {
+            HubAction::Join { proof: Some(proof), .. } => {
+                *proof.as_bytes() != [0; 64] || (0..self.items.len()).any(|v| self.vouches(v, j))
+            }
+            _ => true,
+        }
+    }
+
     /// The rank by which a join counts.
     pub(super) fn join(&self, j: usize, rank: Rank) -> Option<Rank> {
         let act = self.acts[j].as_ref()?;
         let invite = act.target?;
+        if !self.proven(j) {
+            return None;
+        }
         let closers: Vec<usize> = self
             .operations(|other| {
                 matches!(other.action, HubAction::CloseInvite { .. })
@@ -190,7 +216,7 @@ impl Reference<'_> {
             .operations(|other| {
                 matches!(other.action, HubAction::Join { .. }) && other.target == Some(invite)
             })
-            .filter(|o| !self.sees(*o, j) && self.author(*o) != self.author(j))
+            .filter(|o| !self.sees(*o, j) && self.author(*o) != self.author(j) && self.proven(*o))
             .map(|o| self.author(o))
             .filter(|who| !self.barred(*who, rank))
             .collect();

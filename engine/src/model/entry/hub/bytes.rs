@@ -13,6 +13,7 @@ use crate::hash::{AccountId, ChangeId, DeviceId, HubId, Link, OwnersId};
 use crate::identity::Signature;
 use crate::limits::{
     CHANNEL_READER_ROLES_MAX, CUT_ITEMS_MAX, HUB_SEEN_MAX, HUB_TEXTS_BYTES_MAX, INVITE_USES_MAX,
+    VOUCHED_JOINS_MAX,
 };
 use crate::seal::{SealForm, SealedEntry};
 
@@ -167,6 +168,7 @@ impl HubAction {
                 w.varint(*number);
             }
             Self::Report(report) => report.encode(w),
+            Self::Vouch { joins } => write_joins(w, joins),
             _ => self.encode_roles(w, texts),
         }
     }
@@ -268,6 +270,7 @@ impl HubAction {
             0x57 => Self::Checkpoint { number: r.varint(u64::MAX, "number of a checkpoint")? },
             0x58 => Self::Report(SealedReport::decode(r)?),
             0x59 => Self::Dismiss { report: read_id(r)? },
+            0x5c => Self::Vouch { joins: read_joins(r)? },
             0x41..=0x43 | 0x4d..=0x4f => Self::decode_roles(kind, r, texts)?,
             _ => Self::decode_channels(kind, r, texts)?,
         })
@@ -436,6 +439,30 @@ fn read_links(r: &mut Reader<'_>) -> Result<Vec<Link>, DecodeError> {
         links.push(link);
     }
     Ok(links)
+}
+
+fn write_joins(w: &mut Writer, joins: &[ChangeId]) {
+    w.varint(joins.len() as u64);
+    for join in joins {
+        w.raw(join.as_bytes());
+    }
+}
+
+/// Reads joins in rising order, at least one.
+fn read_joins(r: &mut Reader<'_>) -> Result<Vec<ChangeId>, DecodeError> {
+    let count = r.count(VOUCHED_JOINS_MAX, "joins")?;
+    let mut joins: Vec<ChangeId> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let join = read_id(r)?;
+        if joins.last().is_some_and(|last| *last >= join) {
+            return Err(DecodeError::Rule("joins are not in strictly rising order"));
+        }
+        joins.push(join);
+    }
+    if joins.is_empty() {
+        return Err(DecodeError::Rule("vouching for no join"));
+    }
+    Ok(joins)
 }
 
 fn write_role(w: &mut Writer, role: &RoleRef) {

@@ -5,7 +5,7 @@ use super::*;
 use crate::hash::{DocumentId, EpochId, Incarnation};
 use crate::limits::{
     CUT_ITEMS_MAX, ENTRY_BYTES_MAX, HUB_NAME_BYTES_MAX, HUB_REASON_BYTES_MAX, HUB_REPORT_BYTES_MAX,
-    HUB_SEEN_MAX, HUB_TEXTS_BYTES_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX,
+    HUB_SEEN_MAX, HUB_TEXTS_BYTES_MAX, INVITE_USES_MAX, TOPIC_BYTES_MAX, VOUCHED_JOINS_MAX,
 };
 use crate::seal::{SealSalt, WRAP_BYTES};
 
@@ -134,7 +134,18 @@ fn actions() -> Vec<HubAction> {
         HubAction::Checkpoint { number: 7 },
         HubAction::Report(report(3)),
         HubAction::Dismiss { report: ID },
+        HubAction::Vouch { joins: joins(3) },
     ]
+}
+
+/// Ids of so many joins, rising.
+fn joins(count: usize) -> Vec<ChangeId> {
+    let id = |n: usize| {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        ChangeId::from_bytes(bytes)
+    };
+    (0..count).map(id).collect()
 }
 
 #[test]
@@ -264,6 +275,7 @@ fn one_more_than_a_limit_is_refused() {
         HubAction::Undo { account: ACCOUNT, keep: links(HUB_SEEN_MAX) },
         HubAction::Begin(genesis(owners(64))),
         HubAction::Report(report(64)),
+        HubAction::Vouch { joins: joins(VOUCHED_JOINS_MAX) },
     ];
     let more = [
         fields(name(HUB_NAME_BYTES_MAX + 1), 0, 0),
@@ -276,6 +288,10 @@ fn one_more_than_a_limit_is_refused() {
         HubAction::Begin(genesis(owners(65))),
         HubAction::Begin(genesis(vec![])),
         HubAction::Begin(genesis(owners(2).into_iter().rev().collect())),
+        HubAction::Vouch { joins: joins(VOUCHED_JOINS_MAX + 1) },
+        HubAction::Vouch { joins: vec![] },
+        HubAction::Vouch { joins: vec![ID, ID] },
+        HubAction::Vouch { joins: joins(2).into_iter().rev().collect() },
         HubAction::Report(report(65)),
         HubAction::Report(report(0)),
         HubAction::Report(SealedReport {

@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use super::{fields, hub_of, say};
+use crate::entropy::SeededEntropy;
 use crate::hash::{AccountId, ChangeId, HubId, Link};
+use crate::hub::Hub;
 use crate::hub::reference::{evaluate, outcome};
+use crate::identity::{DeviceSecret, Signature};
 use crate::model::entry::{
     ChannelChange, EntryRef, HubAction, Permissions, PollKind, Rank, RoleRef, Who,
 };
-use crate::replica::{EngineError, MessageDraft, MessageState, Replica};
+use crate::replica::{EngineError, MessageDraft, MessageState, Replica, Ticket};
 use crate::sync::sim::{Chance, Network};
 use crate::sync::tests::replicas::{Home, NOW};
 
@@ -29,6 +32,7 @@ struct Sight {
     roles: Vec<ChangeId>,
     operations: Vec<(ChangeId, AccountId)>,
     invites: Vec<ChangeId>,
+    joins: Vec<ChangeId>,
     messages: Vec<(ChangeId, AccountId, bool)>,
 }
 
@@ -51,6 +55,7 @@ fn sight(replica: &Replica, hub: &HubId, accounts: &[AccountId], chance: &mut Ch
                 .collect(),
             operations: hub.audit().iter().rev().take(30).map(|r| (r.id, r.account)).collect(),
             invites: hub.invites().iter().map(|invite| invite.id).collect(),
+            joins: joins(hub),
             messages: Vec::new(),
         })
         .unwrap();
@@ -63,6 +68,58 @@ fn sight(replica: &Replica, hub: &HubId, accounts: &[AccountId], chance: &mut Ch
             views.iter().map(|view| (view.id, view.account, view.poll.is_some())).collect();
     }
     sight
+}
+
+/// Operations by which somebody joined, or tried to.
+fn joins(hub: &Hub) -> Vec<ChangeId> {
+    let audit = hub.audit().into_iter();
+    let joins = audit.filter(|record| matches!(record.action, HubAction::Join { .. }));
+    joins.map(|record| record.id).collect()
+}
+
+/// The key of all tickets that have one.
+fn ticket_key() -> DeviceSecret {
+    DeviceSecret::generate(&SeededEntropy::new(77))
+}
+
+/// Joins by an invitation: with the ticket, without it, or with a proof that nobody signed.
+fn enter(
+    replica: &Replica,
+    hub: &HubId,
+    invite: ChangeId,
+    chance: &mut Chance,
+    now: u64,
+) -> Result<(), EngineError> {
+    let key = ticket_key();
+    if chance.below(3) == 0 {
+        let proof = Some(Signature::from_bytes([0; 64]));
+        replica.write_knowing(hub, HubAction::Join { invite, proof }, now);
+        return Ok(());
+    }
+    let key = (chance.below(2) == 0).then_some(&key);
+    replica.join_hub(&Ticket { hub: *hub, invite, key, texts: &[] }, now).map(drop)
+}
+
+/// Vouches for joins, of own invitations or not; who is refused may do it all the same.
+fn vouch(
+    replica: &Replica,
+    hub: &HubId,
+    seen: &Sight,
+    chance: &mut Chance,
+    now: u64,
+) -> Result<(), EngineError> {
+    let none = || EngineError::Invalid("nothing to choose from".into());
+    let mut joins = vec![pick(chance, &seen.joins).ok_or_else(none)?];
+    joins.extend((0..chance.below(4)).filter_map(|_| pick(chance, &seen.joins)));
+    joins.extend(pick(chance, &seen.operations).map(|(id, _)| id));
+    joins.sort_unstable();
+    joins.dedup();
+    let action = HubAction::Vouch { joins };
+    if chance.below(3) == 0 {
+        replica.write_unasked(hub, action, now);
+        return Ok(());
+    }
+    replica.hub_operation(hub, action, "", now).map(drop)
 }
 
 /// Operations on the hub itself.
@@ -82,7 +139,7 @@ fn govern(
         u32::try_from(chance.below(u64::from(Permissions::ALL.bits()) + 1)).unwrap(),
     )
     .unwrap();
-    let action = match chance.below(18) {
+    let action = match chance.below(20) {
         0 => {
             let rank = Rank::of_role(u16::try_from(1 + chance.below(5)).unwrap()).unwrap();
             HubAction::DefineRole { name: format!("r{now}"), rank, permissions: some }
@@ -112,16 +169,16 @@ fn govern(
         14 => HubAction::Undo { account, keep: Vec::<Link>::new() },
         15 => HubAction::Invite {
             role,
-            key: None,
+            key: (chance.below(2) == 0).then(|| ticket_key().id()),
             uses: u32::try_from(chance.below(3)).unwrap(),
             expires_ms: 0,
             account: None,
         },
         16 => {
             let invite = pick(chance, &seen.invites).ok_or_else(none)?;
-            let ticket = crate::replica::Ticket { hub: *hub, invite, key: None, texts: &[] };
-            return replica.join_hub(&ticket, now).map(drop);
+            return enter(replica, hub, invite, chance, now);
         }
+        17 | 18 => return vouch(replica, hub, seen, chance, now),
         _ => {
             let (entry, account, _) = pick(chance, &seen.messages).ok_or_else(none)?;
             let entry = EntryRef { account, entry };

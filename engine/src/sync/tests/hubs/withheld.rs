@@ -21,7 +21,7 @@ pub(in crate::sync::tests) struct Village {
     pub accounts: Vec<AccountId>,
     pub hub: HubId,
     channel: ChangeId,
-    invite: ChangeId,
+    pub invite: ChangeId,
     key: DeviceSecret,
     /// Keys of names that tickets bring along.
     texts: Vec<EpochKey>,
