@@ -1,5 +1,5 @@
 //! Passes keys of conversations on while the node runs: to devices that were linked since, and to
-//! those that ask for one; and drops texts whose time is over.
+//! those that ask for one; drops texts whose time is over, and vouches for who joined hubs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ const GATHER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the time of a text is over, at least.
 const LOOK: Duration = Duration::from_secs(600);
 
-/// Erases keys whose time is over, changes the own prekey if it is old, and passes keys on. Only that the last
-/// fails is a reason to seal nothing.
+/// Erases keys whose time is over, changes the own prekey if it is old, vouches for joins by own invitations, and
+/// passes keys on. Only that the last fails is a reason to seal nothing.
 ///
 /// # Errors
 /// If keys cannot be passed on.
@@ -25,6 +25,9 @@ pub(crate) fn mend_keys(replica: &Replica, now_ms: u64) -> Result<(), EngineErro
     }
     if let Err(error) = replica.tend_prekeys(now_ms) {
         tracing::warn!(%error, "the key that others seal to was not changed");
+    }
+    if let Err(error) = replica.vouch_for_joins(now_ms) {
+        tracing::warn!(%error, "nothing vouches for who joined hubs by invitations of this account");
     }
     replica.mend_conversations(now_ms)
 }

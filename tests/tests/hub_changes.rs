@@ -155,3 +155,29 @@ fn to_a_message_of_another_one_can_answer() {
     assert!(refused.err.contains(&format!("TEXT --reply-to {}", &id[..8])), "{}", refused.err);
     node.stop();
 }
+
+/// One member who comes and goes is as many joins as members who stay.
+#[test]
+fn the_node_of_who_invited_vouches_for_those_who_joined() {
+    let root = tempfile::tempdir().unwrap();
+    let (ada, bob) = (Home::init(root.path(), "ada"), Home::init(root.path(), "bob"));
+    let hub = create(&ada, "Nets", false);
+    let node = ada.node();
+    let ticket = ada.ok(&["hub", "invite", &hub]);
+    for n in 0..32 {
+        if n > 0 {
+            bob.ok(&["hub", "leave", &hub]);
+        }
+        bob.ok(&["hub", "join", &ticket]);
+    }
+    bob.sync(&node.ticket());
+    ada.sync(&bob.node().ticket());
+    let log = ada.json(&["hub", "mod", "log", &hub]);
+    let vouched: Vec<_> = log.iter().filter(|done| done["action"] == "vouch").collect();
+    assert_eq!(vouched.len(), 1, "{log:?}");
+    let said = (&vouched[0]["detail"], &vouched[0]["counts"], &vouched[0]["by"]);
+    assert_eq!(said, (&"for 32 joins".into(), &true.into(), &ada.account().into()));
+    assert!(ada.ok(&["hub", "mod", "log", &hub]).contains("for 32 joins"));
+    let explained = ada.run(&["privacy", "explain", &field(vouched[0], "id")]);
+    assert_eq!(explained.code, 0, "{}", explained.err);
+}

@@ -304,7 +304,7 @@ const fn event_name(kind: u8, target: Option<u8>) -> &'static str {
         (0x54..=0x56, _) => "message.moderated",
         (0x58, _) => "report.created",
         (0x59, _) => "report.dismissed",
-        (0x40..=0x57, _) => "hub.changed",
+        (0x40..=0x57 | 0x5c, _) => "hub.changed",
         // Of a kind that a newer version of this program wrote.
         _ => "entry.created",
     }

@@ -493,6 +493,8 @@ fn subject(action: &HubAction, roles: &[RoleView]) -> (Option<String>, Option<St
             (Some(entry.entry.to_string()), None)
         }
         HubAction::Invite { role: of, .. } => (None, Some(role(of))),
+        HubAction::Vouch { joins } if joins.len() == 1 => (None, Some("for 1 join".to_owned())),
+        HubAction::Vouch { joins } => (None, Some(format!("for {} joins", joins.len()))),
         HubAction::Succession { owners, .. } => {
             let owners: Vec<String> = owners.iter().map(ToString::to_string).collect();
             (None, Some(owners.join(" ")))
