@@ -57,8 +57,9 @@ const REASONS: &[(&[&str], &str, &str)] = &[
     (
         &["H1"],
         "signatures checked",
-        "three a member: the head of the log, the head of the page, and the proof that the ticket was \
-         there. Next: a head that covers several chains of one device.",
+        "two a member: the head of the log and the head of the page. Of the proof that the ticket was \
+         there who invited says that he had it, for members of whom he had 32 or more. Next: a head \
+         that covers several chains of one device.",
     ),
     (&["E2"], "fsyncs until it is there and known to be", "one at each side for the post."),
     (

@@ -46,7 +46,8 @@ impl Community {
 
 /// Has many accounts join a hub by its founder's invitation and write in its channel, each
 /// apart from the others, and hands all of it to a node that keeps the hub. Messages of
-/// different members follow each other.
+/// different members follow each other. The founder has the joins as well and vouches for them, as
+/// his node does when it has met others.
 ///
 /// # Panics
 /// If the engine refuses what is written.
@@ -83,7 +84,11 @@ pub fn write(
         pages.append(public(&mut member));
         community.members.push(member.account);
         if number % PARCELS == PARCELS - 1 || number + 1 == members {
-            std::mem::take(&mut logs).give(&from, node);
+            let logs = std::mem::take(&mut logs);
+            logs.give(&from, node);
+            logs.give(&from, &founder.replica);
+            founder.replica.vouch_for_joins(TIME_MS + members).expect("a word for them");
+            public(&mut founder).give(&from, node);
             std::mem::take(&mut pages).give(&from, node);
             progress(number + 1, members);
         }
