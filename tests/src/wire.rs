@@ -2,7 +2,7 @@
 //!
 //! Nodes that are built for tests log the keys of their connections (feature `keylog`), so their
 //! QUIC packets can be opened here, with the same cipher as they use. Multipath puts the number of
-//! the path into the nonce.
+//! the path into the nonce. A side changes its keys after as many packets as it likes (RFC 9001, section 6).
 
 pub mod capture;
 mod frames;
@@ -20,14 +20,23 @@ const CONNECTION_ID: usize = 8;
 /// Paths that a connection is thought to have at most.
 const PATHS: u32 = 16;
 /// Sizes of datagrams that one call of the system may have sent together.
-const TOGETHER: std::ops::Range<usize> = 1000..1500;
+const TOGETHER: std::ops::Range<usize> = 22..1500;
+
+/// Bit of the first byte of a packet that changes with its keys.
+const PHASE: u8 = 4;
 
 /// One direction of one connection.
 struct Direction {
     header: Box<dyn HeaderProtectionKey>,
-    packet: Box<dyn PacketKey>,
+    phases: Vec<Phase>,
     /// The largest number of each path.
     seen: BTreeMap<u32, u64>,
+}
+
+/// Keys that one direction used for a while.
+struct Phase {
+    secret: OkmBlock,
+    packet: Box<dyn PacketKey>,
 }
 
 /// Packets that were opened, and what they said.
@@ -39,20 +48,23 @@ pub struct Wire {
     streams: BTreeMap<(usize, u64), BTreeMap<u64, Vec<u8>>>,
     /// Packets with data that were opened.
     pub opened: usize,
-    /// Packets that look as if they had data and did not open.
+    /// Packets of connections whose keys are known, and that did not open.
     pub closed: usize,
+    /// What looks like a packet and names no connection of which one opened.
+    pub strange: usize,
     /// Packets in which something stands that is not understood here.
     pub odd: usize,
 }
 
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { opened, closed, odd, .. } = self;
+        let Self { opened, closed, strange, odd, .. } = self;
         f.debug_struct("Wire")
             .field("directions", &self.directions.len())
             .field("streams", &self.streams.len())
             .field("opened", opened)
             .field("closed", closed)
+            .field("strange", strange)
             .field("odd", odd)
             .finish_non_exhaustive()
     }
@@ -84,12 +96,19 @@ impl Wire {
             let first = sent.get(..size).unwrap_or_default();
             if self.datagram(first) {
                 for one in sent.chunks(size).skip(1) {
-                    self.closed += usize::from(!self.datagram(one));
+                    if !self.datagram(one) {
+                        self.not_opened(one);
+                    }
                 }
                 return;
             }
         }
-        self.closed += 1;
+        self.not_opened(sent);
+    }
+
+    fn not_opened(&mut self, sent: &[u8]) {
+        let known = sent.get(1..=CONNECTION_ID).is_some_and(|id| self.known.contains_key(id));
+        *if known { &mut self.closed } else { &mut self.strange } += 1;
     }
 
     /// Opens the packets of one datagram. False if the last one is closed to it.
@@ -162,30 +181,51 @@ impl Wire {
     }
 }
 
+/// Derives what a secret is for (RFC 8446, section 7.1).
+fn expand(secret: &OkmBlock, label: &str, out: &mut [u8]) {
+    let SupportedCipherSuite::Tls13(suite) = TLS13_AES_256_GCM_SHA384 else {
+        panic!("not a suite of TLS 1.3");
+    };
+    let expander = suite.hkdf_provider.expander_for_okm(secret);
+    let label = format!("tls13 {label}");
+    let length = u16::try_from(out.len()).expect("a short key").to_be_bytes();
+    let size = [u8::try_from(label.len()).expect("a short label")];
+    let info = [&length[..], &size, label.as_bytes(), &[0]];
+    expander.expand_slice(&info, out).expect("a key");
+}
+
+fn quic() -> &'static dyn rustls::quic::Algorithm {
+    let SupportedCipherSuite::Tls13(suite) = TLS13_AES_256_GCM_SHA384 else {
+        panic!("not a suite of TLS 1.3");
+    };
+    suite.quic.expect("a suite of QUIC")
+}
+
+impl Phase {
+    fn of(secret: &[u8]) -> Self {
+        assert_eq!(secret.len(), 48, "a secret of another suite than AES-256-GCM with SHA-384");
+        let secret = OkmBlock::new(secret);
+        let (mut key, mut iv) = ([0; 32], [0; 12]);
+        expand(&secret, "quic key", &mut key);
+        expand(&secret, "quic iv", &mut iv);
+        Self { packet: quic().packet_key(AeadKey::from(key), Iv::new(iv)), secret }
+    }
+
+    fn next(&self) -> Self {
+        let mut secret = [0; 48];
+        expand(&self.secret, "quic ku", &mut secret);
+        Self::of(&secret)
+    }
+}
+
 impl Direction {
     fn of(secret: &[u8]) -> Self {
-        let SupportedCipherSuite::Tls13(suite) = TLS13_AES_256_GCM_SHA384 else {
-            panic!("not a suite of TLS 1.3");
-        };
-        assert_eq!(secret.len(), 48, "a secret of another suite than AES-256-GCM with SHA-384");
-        let expander = suite.hkdf_provider.expander_for_okm(&OkmBlock::new(secret));
-        let expand = |label: &str, out: &mut [u8]| {
-            let label = format!("tls13 {label}");
-            let length = u16::try_from(out.len()).expect("a short key").to_be_bytes();
-            let size = [u8::try_from(label.len()).expect("a short label")];
-            let info = [&length[..], &size, label.as_bytes(), &[0]];
-            expander.expand_slice(&info, out).expect("a key");
-        };
-        let (mut key, mut iv, mut header) = ([0; 32], [0; 12], [0; 32]);
-        expand("quic key", &mut key);
-        expand("quic iv", &mut iv);
-        expand("quic hp", &mut header);
-        let quic = suite.quic.expect("a suite of QUIC");
-        Self {
-            header: quic.header_protection_key(AeadKey::from(header)),
-            packet: quic.packet_key(AeadKey::from(key), Iv::new(iv)),
-            seen: BTreeMap::new(),
-        }
+        let first = Phase::of(secret);
+        let mut header = [0; 32];
+        expand(&first.secret, "quic hp", &mut header);
+        let header = quic().header_protection_key(AeadKey::from(header));
+        let phases = vec![first];
+        Self { header, phases, seen: BTreeMap::new() }
     }
 
     /// Opens a packet with a short header, as one of a path.
@@ -202,14 +242,30 @@ impl Direction {
         let mut header = packet.get(..at)?.to_vec();
         *header.first_mut()? = first;
         header.extend((number as u32).to_be_bytes().get(4 - length..)?);
-        let mut payload = packet.get(at + length..)?.to_vec();
-        let plain = self
-            .packet
-            .decrypt_in_place_for_path(path, number, &header, &mut payload)
-            .ok()?
-            .to_vec();
+        let sealed = packet.get(at + length..)?;
+        let plain = self.opened(path, number, &header, sealed)?;
         let largest = self.seen.entry(path).or_default();
         *largest = number.max(*largest);
+        Some(plain)
+    }
+
+    /// Opens what a packet seals, by the keys of its phase: the newest, those before, or the next.
+    fn opened(&mut self, path: u32, number: u64, header: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let odd = header.first()? & PHASE != 0;
+        let with = |phase: &Phase| {
+            let mut payload = sealed.to_vec();
+            let plain =
+                phase.packet.decrypt_in_place_for_path(path, number, header, &mut payload).ok()?;
+            Some(plain.to_vec())
+        };
+        let of_phase = self.phases.iter().enumerate().rev().filter(|(n, _)| (n % 2 == 1) == odd);
+        if let Some(plain) = of_phase.take(2).find_map(|(_, phase)| with(phase)) {
+            return Some(plain);
+        }
+        let last = self.phases.last().filter(|_| (self.phases.len() % 2 == 1) == odd)?;
+        let next = last.next();
+        let plain = with(&next)?;
+        self.phases.push(next);
         Some(plain)
     }
 }

@@ -300,10 +300,11 @@ fn on_the_wire(sent: &[Vec<u8>], keys: &str) {
     let (said, gaps) = wire.said();
     let bytes: usize = said.iter().map(Vec::len).sum();
     println!("{} sent, {wire:?}, {bytes} bytes in {} streams, {gaps} gaps", sent.len(), said.len());
-    assert_eq!((wire.odd, gaps), (0, 0), "all that was said is to be read: {wire:?}");
+    let unread = (wire.odd, gaps, wire.closed);
+    assert_eq!(unread, (0, 0, 0), "all that was said is to be read: {wire:?}");
     // What is sent to a connection that has ended is answered by bytes that are no packet, and look
-    // like one; how many depends on who is gone first. No stream lacks anything for them.
-    assert!(wire.opened > 20 && wire.opened > wire.closed && bytes > 5_000, "{wire:?}");
+    // like one; how many depends on who is gone first.
+    assert!(wire.opened > 300 && wire.strange < 20 && bytes > 50_000, "{wire:?}");
     let found: BTreeSet<_> = said.iter().flat_map(|stream| found_in(stream)).collect();
     assert!(found.contains(PUBLIC), "what is for all is not found");
     assert_no_secret(&found, "what nodes said to each other");
