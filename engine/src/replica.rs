@@ -90,6 +90,8 @@ pub use changes::{ChangeView, Values};
 pub use check::{ChainView, DumpVisitor, Rebuilt, Verification};
 #[cfg(test)]
 pub(crate) use conversations::Circle;
+#[cfg(test)]
+pub(crate) use conversations::Taking;
 pub use conversations::{
     AUDIENCE_FOLLOWERS, AUDIENCE_LIMITED, AUDIENCE_LIST, AUDIENCE_ME, AUDIENCES, AudienceView,
     BUNDLE_BYTES_MAX, BundleFile, BundleReceipt, CONVERSATIONS, ConversationStanding,

@@ -130,7 +130,15 @@ impl Replica {
         key: &ChainKey,
         n: u64,
     ) -> Result<bool, EngineError> {
-        Ok(Self::awaits(state, &key.doc) || !self.is_cut(state, key, n)?)
+        if Self::awaits(state, &key.doc) {
+            return Ok(true);
+        }
+        let Some(page) = self.description(state, &key.doc)? else { return Ok(false) };
+        // What somebody wrote after he was taken out nobody misses.
+        if self.heard_up_to(state, &page, key)?.is_some_and(|limit| n > limit) {
+            return Ok(false);
+        }
+        Ok(!self.is_void(state, &page, key, n)?)
     }
 
     /// Whether a chain went on lately without what comes before. If nobody gives that, it is

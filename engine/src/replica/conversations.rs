@@ -48,6 +48,8 @@ use self::expiry::Asides;
 pub(crate) use self::forget::Erased;
 pub use self::group::GroupChange;
 pub use self::list::ConversationView;
+#[cfg(test)]
+pub(crate) use self::meet::Taking;
 pub(crate) use self::members::{Member, cut_at};
 pub use self::posts::AUDIENCE_LIMITED;
 pub(crate) use self::posts::OpenedPosts;
@@ -164,6 +166,8 @@ pub(crate) struct Talk {
     pub lost: BTreeMap<EpochId, KnownEpoch>,
     /// How old keys are.
     pub ages: Ages,
+    /// Up to which change chains of who has gone count, whichever of his devices he revokes.
+    pub said: BTreeMap<ChainKey, u64>,
     /// Keys that nobody seals with: somebody gave copies of them who is not heard there, or who did not
     /// know of a removal.
     pub tainted: BTreeSet<EpochId>,
@@ -183,6 +187,13 @@ impl Talk {
     /// Who takes part now, with those for whom there is no room.
     pub(crate) fn present(&self) -> impl Iterator<Item = &AccountId> {
         self.members.iter().filter(|(_, member)| member.present).map(|(account, _)| account)
+    }
+
+    /// Up to which change of a chain something counts of whom the founder took out; `None` of others. Of who
+    /// went by himself all has come everywhere in the end.
+    pub(crate) fn limit_of(&self, account: &AccountId, key: &ChainKey) -> Option<u64> {
+        let taken_out = self.members.get(account).filter(|member| !member.present && !member.left);
+        taken_out.map(|member| cut_at(&member.cut, key))
     }
 
     /// Whether change `n` of a chain of somebody is heard.
@@ -335,11 +346,12 @@ impl Replica {
         }
         let counting = told.iter().filter(|(.., counts)| *counts).map(|(item, ..)| *item);
         let mut talk = Talk { members: members::fold(genesis, counting), ..Talk::default() };
-        for (item, page, counts) in told {
+        talk.said = self.said_by_the_gone(state, &genesis.id(), &talk)?;
+        for (item, _, counts) in told {
             if !talk.members.contains_key(&item.account) {
                 continue;
             }
-            let counts = counts || item.n <= self.said_before_in(state, &talk, &page, &item.key)?;
+            let counts = counts || item.n <= talk.said.get(&item.key).copied().unwrap_or(0);
             let heard = counts && talk.hears(&item.account, &item.key, item.n);
             let epochs = if heard { &mut talk.epochs } else { &mut talk.lost };
             note_epoch(epochs, &item.key.device, item.time_ms, &item.entry);
@@ -372,10 +384,10 @@ impl Replica {
             };
             if !chosen.contains_key(&id) && self.keeps_audience(state, &genesis)? {
                 let standing = self.standing_of_stranger(state, own, &id, &genesis)?;
-                kept.insert(
-                    Space::Conversation(id).id(),
-                    KeptConversation { id, genesis, standing },
-                );
+                let one = KeptConversation { id, genesis, standing };
+                if !self.is_of_others(state, &one)? {
+                    kept.insert(Space::Conversation(id).id(), one);
+                }
             }
         }
         for (id, (standing, genesis)) in chosen {
@@ -386,6 +398,26 @@ impl Replica {
         let kept = Arc::new(kept);
         state.conversations = Some(kept.clone());
         Ok(kept)
+    }
+
+    /// Whether a group was kept because the own account may have been added to it, and its founder's page
+    /// does not say so: it is looked at again once somebody tells of it anew.
+    fn is_of_others(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+    ) -> Result<bool, EngineError> {
+        let Some(founder) = kept.genesis.founder.filter(|_| !kept.genesis.audience) else {
+            return Ok(false);
+        };
+        if kept.standing != ConversationStanding::Carried
+            || state.own.is_none()
+            || state.told.contains(&kept.id)
+        {
+            return Ok(false);
+        }
+        let space = Space::Conversation(kept.id).id();
+        Ok(self.has_page_of(state, &space, &founder)? && !self.carries_for_others(state, kept)?)
     }
 
     /// How the own account stands to a conversation about which it said nothing.

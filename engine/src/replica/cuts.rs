@@ -87,23 +87,23 @@ impl Replica {
         Ok(self.held_back_from(state, description, key)?.is_some_and(|shown| n > shown))
     }
 
-    /// How many of the first `held` changes of a chain are shown; what is hidden are the last ones.
-    pub(super) fn shown_up_to(
+    /// How many of the first `held` changes of a chain are not void; what is void are the last ones.
+    pub(super) fn counts_up_to(
         &self,
         state: &mut State,
         description: &Description,
         key: &ChainKey,
         held: u64,
     ) -> Result<u64, EngineError> {
-        let (mut shown, mut hidden) = (0, held + 1);
-        while shown + 1 < hidden {
-            let middle = shown + (hidden - shown) / 2;
-            match self.is_hidden(state, description, key, middle)? {
-                true => hidden = middle,
-                false => shown = middle,
+        let (mut counts, mut void) = (0, held + 1);
+        while counts + 1 < void {
+            let middle = counts + (void - counts) / 2;
+            match self.is_void(state, description, key, middle)? {
+                true => void = middle,
+                false => counts = middle,
             }
         }
-        Ok(shown)
+        Ok(counts)
     }
 
     /// How many changes of a chain are shown while its device is suspended; `None` if it is not,

@@ -227,6 +227,8 @@ pub(crate) struct State {
     pub conversations: Option<Arc<BTreeMap<SpaceId, KeptConversation>>>,
     /// Who told of conversations that the own account has left: he has not heard of that.
     pub parting_with: BTreeMap<AccountId, VecDeque<(DeviceId, ConversationId)>>,
+    /// Groups of which somebody known says that the own account came to them later.
+    pub told: BTreeSet<ConversationId>,
     /// How often somebody came to a conversation or went, since this replica was opened.
     pub moves: u64,
     /// Until when texts that expire were dropped last, by the clock here.
@@ -357,6 +359,7 @@ impl State {
             admitted: std::mem::take(&mut self.admitted),
             awaited: std::mem::take(&mut self.awaited),
             peers_showed: std::mem::take(&mut self.peers_showed),
+            told: std::mem::take(&mut self.told),
             gapped: std::mem::take(&mut self.gapped),
             failed: self.failed.take(),
             missing_epoch: self.missing_epoch + 1,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BodyState, EngineError, Replica, State, Work};
 use crate::authority::Authority;
-use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId};
+use crate::chain::ChainKey;
+use crate::description::Description;
+use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId, SpaceId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{EntryRow, bodies_of};
@@ -72,8 +74,8 @@ impl Replica {
             || self.is_withdrawn(state, work, id, doc)?)
     }
 
-    /// Whether an entry counts for nothing because its device was revoked, or for nothing yet
-    /// because it is suspended. What the account's log does not say yet is no reason to keep a
+    /// Whether an entry counts for nothing because its device was revoked or its author was taken out of
+    /// the conversation before, or for nothing yet because the device is suspended. What the account's log does not say yet is no reason to keep a
     /// text that was withdrawn.
     pub(super) fn is_powerless(
         &self,
@@ -81,6 +83,10 @@ impl Replica {
         row: &EntryRow,
     ) -> Result<bool, EngineError> {
         let Some(description) = self.description(state, &row.doc)? else { return Ok(false) };
+        let limit = self.heard_up_to(state, &description, &row.chain())?;
+        if limit.is_some_and(|limit| row.n > limit) {
+            return Ok(true);
+        }
         let authority = self.authority_of(state, &description.account)?;
         let device = authority.as_ref().and_then(|known| known.devices.get(&row.device));
         if device.is_none() {
@@ -209,6 +215,13 @@ impl Replica {
     ) -> Result<(), EngineError> {
         let mut accounts = BTreeMap::new();
         for (row, entry) in work.entries.values() {
+            if let Entry::Membership(_) = entry
+                && let Some(description) = self.description(state, &row.doc)?
+            {
+                state.unsettled = true;
+                let talk = keys::unsettled_talk(&description.space.id());
+                work.batch.put(Table::Meta, talk, Vec::new());
+            }
             let restores = match entry {
                 Entry::Revoke { .. }
                 | Entry::Cut { .. }
@@ -237,6 +250,7 @@ impl Replica {
             return Ok(());
         }
         drop(state);
+        self.settle_talks()?;
         for (key, value) in self.scan_all(Table::Meta, keys::UNSETTLED)? {
             let Some(account) = key.last_chunk::<32>() else { continue };
             let account = AccountId::from_bytes(*account);
@@ -254,6 +268,65 @@ impl Replica {
             } else {
                 // Nothing was withdrawn that counts again: the mark goes with the next commit.
                 state.settled.insert(account);
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Replica::settle_account`], for conversations of which somebody came or went.
+    fn settle_talks(&self) -> Result<(), EngineError> {
+        for (key, _) in self.scan_all(Table::Meta, keys::UNSETTLED_TALKS)? {
+            let Some(space) = key.last_chunk::<32>() else { continue };
+            let mut state = self.lock();
+            let mut work = Work::default();
+            for (doc, page) in self.documents(&mut state, &SpaceId::from_bytes(*space))? {
+                for target in self.targets(&mut state, &doc)? {
+                    self.settle(&mut state, &mut work, &target, &doc)?;
+                }
+                for (key, chain) in self.chains_of(&mut state, &doc)? {
+                    self.want_what_counts(&mut state, &mut work, &page, (&key, chain.held))?;
+                }
+                state = self.commit_large(state, &mut work)?;
+            }
+            work.batch.delete(Table::Meta, key.to_vec());
+            self.finish(state, work)?;
+        }
+        Ok(())
+    }
+
+    /// Texts that are not here and stand beyond what counts of whom the founder took out are wanted from
+    /// nobody, until he is back.
+    fn want_what_counts(
+        &self,
+        state: &mut State,
+        work: &mut Work,
+        page: &Description,
+        (key, held): (&ChainKey, u64),
+    ) -> Result<(), EngineError> {
+        let limit = self.heard_up_to(state, page, key)?;
+        let items = match self.log_items(key, limit.unwrap_or(0) + 1, held) {
+            // What is damaged is named elsewhere, and keeps nobody from opening the store.
+            Err(EngineError::Corrupt(_)) => return Ok(()),
+            items => items?,
+        };
+        for item in items {
+            for body in bodies_of(&item.entry) {
+                let place = keys::body(&body.hash, &key.doc);
+                let known = self.body_row(&body.hash, &key.doc)?;
+                let wanted = keys::wanted(&key.doc, &body.hash);
+                match (limit, known.as_deref().and_then(BodyState::parse)) {
+                    (Some(_), Some(BodyState::Wanted)) => {
+                        self.give_back_room(state, work, &key.doc, &place, body.size)?;
+                        self.put_body_state(work, &body.hash, &key.doc, BodyState::Evicted)?;
+                        work.batch.delete(Table::Meta, wanted);
+                    }
+                    (None, Some(BodyState::Evicted)) => {
+                        self.take_back_room(state, work, &key.doc, body.size)?;
+                        work.batch.put(Table::Meta, place, vec![BodyState::Wanted as u8]);
+                        work.batch.put(Table::Meta, wanted, body.size.to_be_bytes().to_vec());
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())

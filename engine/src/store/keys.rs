@@ -261,6 +261,15 @@ pub fn unsettled(account: &AccountId) -> Vec<u8> {
 /// All such accounts.
 pub const UNSETTLED: &[u8] = b"y";
 
+/// A conversation of which the tombstones are to be looked at again: who takes part has changed.
+#[must_use]
+pub fn unsettled_talk(space: &SpaceId) -> Vec<u8> {
+    join(b'Y', &[space.as_bytes()])
+}
+
+/// All such conversations.
+pub const UNSETTLED_TALKS: &[u8] = b"Y";
+
 /// What a visitor has on a wall.
 #[must_use]
 pub fn visitor(space: &SpaceId, account: &AccountId) -> Vec<u8> {

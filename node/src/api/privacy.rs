@@ -241,8 +241,10 @@ fn audience(replica: &Replica, text: &str) -> Result<Option<ConversationId>, Err
 fn entry(replica: &Replica, id: &ChangeId) -> Result<Item, ErrorRecord> {
     let access = match replica.access_to(id) {
         Ok(access) => access,
-        // What was carried once is not always kept.
-        Err(EngineError::NotFound { .. }) => None,
+        // It was for an audience, or carried, that is kept here no more.
+        Err(EngineError::NotFound { .. }) => {
+            return Err(unknown(&id.to_string(), "mosaic sync"));
+        }
         Err(error) => return Err(error.into()),
     };
     if let Some(place) = replica.place_in_hub(id)? {

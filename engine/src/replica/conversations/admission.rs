@@ -1,7 +1,7 @@
 //! What is taken of conversations: pages of those who take part, and of strangers a little until
 //! they are accepted.
 
-use super::{ConversationStanding, cut_at};
+use super::ConversationStanding;
 use crate::description::{Description, DocumentKind};
 use crate::replica::receive::{Arrival, Limit, Stop, refused};
 use crate::replica::{EngineError, Replica, State};
@@ -34,13 +34,12 @@ impl Replica {
                 _ => {}
             }
         }
+        if limit.1 == Verdict::Refused(Reason::Void) {
+            limit.0 = limit.0.max(self.said_before(state, &arrival.description, &arrival.key)?);
+        }
         match self.conversation_limit(state, arrival)? {
             Some((_, Verdict::Refused(reason))) if reason != Reason::Void => Err(refused(reason)),
             Some(other) if other.0 < limit.0 => Ok(other),
-            _ if limit.1 == Verdict::Refused(Reason::Void) => {
-                let said = self.said_before(state, &arrival.description, &arrival.key)?;
-                Ok((limit.0.max(said), limit.1))
-            }
             _ => Ok(limit),
         }
     }
@@ -66,7 +65,7 @@ impl Replica {
             return Ok(Some((held, Verdict::Refused(Reason::Forbidden))));
         }
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
-        let Some(member) = talk.members.get(&account) else {
+        if !talk.members.contains_key(&account) {
             let mut strangers = 0;
             for (_, other) in self.documents(state, &arrival.section.space)? {
                 strangers += usize::from(!talk.members.contains_key(&other.account));
@@ -76,11 +75,6 @@ impl Replica {
                 true => (held, Verdict::Refused(Reason::Quota)),
                 false => (held, Verdict::Deferred(Reason::Authority)),
             }));
-        };
-        // Who left says more of it: that he left, on another device too, and which of them he revokes.
-        if !member.present && !member.left {
-            let cut = cut_at(&member.cut, &arrival.key).max(held);
-            return Ok(Some((cut, Verdict::Refused(Reason::Void))));
         }
         if kept.standing == ConversationStanding::Carried
             && !self.carries_for_others(state, kept)?
@@ -88,7 +82,9 @@ impl Replica {
             let founder = kept.genesis.founder == Some(account);
             let room = self.weight_of_others(state, &arrival.section.space)? < UNNAMED_BYTES_MAX;
             let reason = if founder { Reason::Quota } else { Reason::Authority };
-            return Ok((!founder || !room).then_some((held, Verdict::Deferred(reason))));
+            if !founder || !room {
+                return Ok(Some((held, Verdict::Deferred(reason))));
+            }
         }
         let waits = matches!(
             kept.standing,
@@ -97,7 +93,9 @@ impl Replica {
         if waits && self.weight_of_others(state, &arrival.section.space)? >= REQUEST_BYTES_MAX {
             return Ok(Some((held, Verdict::Deferred(Reason::Quota))));
         }
-        Ok(None)
+        // Who left says more of it: that he left, on another device too, and which of them he revokes.
+        let limit = talk.limit_of(&account, &arrival.key);
+        Ok(limit.map(|limit| (limit.max(held), Verdict::Refused(Reason::Void))))
     }
 
     fn weight_of_others(

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::meet::Taking;
 use super::{ConversationStanding, Talk};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::description::{Description, DocumentKind, Space};
@@ -22,7 +23,7 @@ use crate::hash::{AccountId, BlobHash, ConversationId, DocumentId};
 use crate::limits::PACK_BYTES_MAX;
 use crate::model::entry::ConversationGenesis;
 use crate::replica::carry::{CarriedReceipt, LeftChain};
-use crate::replica::{EngineError, Replica};
+use crate::replica::{EngineError, FOLLOWS, PETNAMES, Replica};
 use crate::sync::exchange::{Reason, Verdict};
 use crate::wire::{CarriedChain, ChainBundler, INTRODUCED_BYTES_MAX, read_bundle};
 
@@ -39,6 +40,8 @@ const LISTED_BYTES_MIN: usize = 3 + 32;
 const DAMAGED_FOUND_MAX: usize = 16;
 /// Changes of a file: small ones must not unfold to many times its size.
 const CHANGES_MAX: usize = BUNDLE_BYTES_MAX / 64;
+/// Groups of a file that have no room but by a page of somebody known, and are looked at for one.
+const CLAIMED_MAX: usize = 64;
 
 const CHAIN: u8 = 0;
 const TEXT: u8 = 1;
@@ -52,7 +55,7 @@ pub struct BundleReceipt {
     pub refused: u64,
     /// Of them, those by accounts that the own one blocks.
     pub blocked: u64,
-    /// Of them, those that would be requests, and found their box full.
+    /// Of them, those for which there is no room now.
     pub full: u64,
     /// Changes that are new here.
     pub changes: u64,
@@ -331,19 +334,27 @@ impl Replica {
     /// If the store fails.
     pub fn take_bundle(&self, file: BundleFile, now_ms: u64) -> Result<BundleReceipt, EngineError> {
         let mut receipt = BundleReceipt::default();
-        let (mut just, mut refused) = (BTreeSet::new(), Vec::new());
+        let (mut just, mut refused) = (BTreeSet::new(), BTreeMap::new());
         for genesis in &file.genesis {
             match self.take_up_by_hand(genesis, None, &just)? {
-                true => drop(just.insert(genesis.id())),
-                false => refused.push(genesis),
+                Taking::Kept => drop(just.insert(genesis.id())),
+                taking => drop(refused.insert(genesis.id(), (genesis, taking))),
             }
         }
-        receipt.conversations = just.len() as u64;
         let mut done = self.take_carried(file.chains, now_ms)?;
-        for genesis in refused {
-            match self.take_proven(genesis, &mut done, now_ms)? {
-                true => receipt.conversations += 1,
-                false => self.count_refused(genesis, &mut receipt)?,
+        let maybe = refused.values().filter(|(_, taking)| *taking != Taking::Blocked);
+        let maybe: Vec<&ConversationGenesis> = maybe.map(|(genesis, _)| *genesis).collect();
+        for id in self.take_proven(&maybe, &mut done, now_ms)? {
+            refused.remove(&id);
+            just.insert(id);
+        }
+        receipt.conversations = just.len() as u64;
+        receipt.refused = refused.len() as u64;
+        for (_, taking) in refused.values() {
+            match taking {
+                Taking::Full => receipt.full += 1,
+                Taking::Blocked => receipt.blocked += 1,
+                Taking::Kept | Taking::NotOurs => {}
             }
         }
         receipt.changes = done.changes;
@@ -363,25 +374,20 @@ impl Replica {
         Ok(receipt)
     }
 
-    /// Takes up a group that found the box of requests full, if its founder is somebody the own account
-    /// knows and a page of his in the file proves that it is his; whether it is kept.
+    /// Takes up groups that found the box of requests full, or that did not begin with the own account, if their
+    /// founders are known to it and pages of theirs in the file prove that it takes part; returns which are
+    /// kept.
     fn take_proven(
         &self,
-        genesis: &ConversationGenesis,
+        maybe: &[&ConversationGenesis],
         done: &mut CarriedReceipt,
         now_ms: u64,
-    ) -> Result<bool, EngineError> {
-        let (id, space) = (genesis.id(), Space::Conversation(genesis.id()));
-        let Some(founder) = genesis.founder else { return Ok(false) };
-        let his = |left: &LeftChain| {
-            left.chain.description.space == space && left.chain.description.account == founder
-        };
-        if !done.left.iter().any(his)
-            || !self.take_up_by_hand(genesis, Some(founder), &BTreeSet::new())?
-        {
-            return Ok(false);
-        }
-        let take = |done: &mut CarriedReceipt, which: &dyn Fn(&LeftChain) -> bool| {
+    ) -> Result<Vec<ConversationId>, EngineError> {
+        let mut known = self.accounts_in(FOLLOWS)?;
+        known.extend(self.accounts_in(PETNAMES)?);
+        let by = |left: &LeftChain| (left.chain.description.space, left.chain.description.account);
+        let here: BTreeSet<(Space, AccountId)> = done.left.iter().map(by).collect();
+        let mut take = |which: &dyn Fn(&LeftChain) -> bool| {
             let chosen = done.left.extract_if(.., |left| which(left));
             let chosen = chosen.map(|left| left.chain).collect();
             let more = self.take_carried(chosen, now_ms)?;
@@ -389,13 +395,29 @@ impl Replica {
             done.left.extend(more.left);
             Ok::<(), EngineError>(())
         };
-        take(done, &his)?;
-        if self.has_page_of(&mut self.lock(), &space.id(), &founder)? {
-            take(done, &|left| left.chain.description.space == space)?;
-            return Ok(true);
+        let (mut proven, mut looked) = (Vec::new(), 0);
+        for genesis in maybe {
+            let Some(founder) = genesis.founder.filter(|founder| known.contains(founder)) else {
+                continue;
+            };
+            let id = genesis.id();
+            let his = (Space::Conversation(id), founder);
+            if !here.contains(&his) || looked >= CLAIMED_MAX {
+                continue;
+            }
+            looked += 1;
+            if self.take_up_by_hand(genesis, Some(founder), &BTreeSet::new())? != Taking::Kept {
+                continue;
+            }
+            take(&|left| by(left) == his)?;
+            if self.keeps_proven(genesis, &founder)? {
+                proven.push(id);
+            }
         }
-        self.drop_untold(&id)?;
-        Ok(false)
+        if !proven.is_empty() {
+            take(&|_| true)?;
+        }
+        Ok(proven)
     }
 
     /// The conversation in which something wants or has a text.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{BundleReceipt, ConversationStanding, KeptConversation};
+use super::{ConversationStanding, KeptConversation};
 use crate::codec::{Reader, Writer};
 use crate::description::{Section, SectionClass, Space, Spaces};
 use crate::hash::{AccountId, ConversationId, DeviceId, SpaceId};
@@ -15,6 +15,8 @@ use crate::replica::{BLOCKS, EngineError, FOLLOWS, KnownDevice, PETNAMES, Replic
 use crate::store::{Table, keys};
 use crate::wire::INTRODUCED_MAX;
 
+/// Groups of which it is remembered that somebody says the own account came to them.
+const TOLD_MAX: usize = 1024;
 /// Conversations with strangers that wait for an answer.
 pub(super) const REQUESTS_MAX: usize = 64;
 /// Groups that do not name the own account and into which it may have been taken, until a page says
@@ -85,6 +87,26 @@ impl Replica {
         Ok(mine && self.store.get(Table::Meta, &keys::keeper(remote))?.is_some())
     }
 
+    /// Whether a remote is a device of somebody who takes part in a group and did not from the beginning.
+    fn came_later(
+        &self,
+        state: &mut State,
+        remote: &DeviceId,
+        kept: &KeptConversation,
+    ) -> Result<bool, EngineError> {
+        if kept.genesis.founder.is_none() || kept.genesis.audience {
+            return Ok(false);
+        }
+        let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
+        let first = &kept.genesis.members;
+        for account in talk.present().filter(|account| !first.contains(account)) {
+            if self.stands_for(state, account, remote)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The own certificate path, and the conversations that a remote may know of and has not: a home that
     /// was made anew showed them once, and does not keep them now.
     pub(crate) fn introductions_to(
@@ -104,7 +126,11 @@ impl Replica {
                 continue;
             }
             if self.may_converse(&mut state, remote, conversation)? {
-                found.push((*space, conversation.genesis.encode()));
+                let genesis = conversation.genesis.encode();
+                if self.came_later(&mut state, remote, conversation)? {
+                    found.push((*space, [&genesis[..], &[CAME_LATER]].concat()));
+                }
+                found.push((*space, genesis));
             }
         }
         let tickets = self.tickets_for(&mut state, remote)?;
@@ -147,10 +173,10 @@ impl Replica {
         let (mut taken, mut concerns, mut invited) = (0, false, false);
         // A device that was revoked speaks for nobody.
         let speaks = self.speaking(&mut state, remote, account)?;
-        for genesis in spaces.iter().take(INTRODUCED_MAX) {
-            let Ok(genesis) = ConversationGenesis::decode(genesis) else {
+        for told_of in spaces.iter().take(INTRODUCED_MAX) {
+            let Some((genesis, came_later)) = introduced(told_of) else {
                 if let Some(account) = speaks {
-                    invited |= self.take_invited(&mut state, (remote, &account), genesis)?;
+                    invited |= self.take_invited(&mut state, (remote, &account), told_of)?;
                 }
                 continue;
             };
@@ -172,8 +198,22 @@ impl Replica {
             let own = account.is_some() && account == state.own.as_ref().map(|own| own.account);
             // Of a group a friend of somebody who came to it later may tell.
             let group = genesis.founder.is_some() && (told.trusted || told.is_carried);
+            if group && came_later && told.trusted {
+                if state.told.len() >= TOLD_MAX {
+                    state.told.pop_first();
+                }
+                if state.told.insert(genesis.id()) {
+                    (state.kept, state.conversations) = (None, None);
+                }
+            }
             if (named || keeper || own || group)
-                && self.takes_up(&mut state, &mut work, &genesis, &told, taken)?
+                && self.takes_up(
+                    &mut state,
+                    &mut work,
+                    &genesis,
+                    (&told, came_later),
+                    (taken, &BTreeSet::new()),
+                )? == Taking::Kept
             {
                 put(&mut work, &genesis, account);
                 taken += 1;
@@ -222,48 +262,57 @@ impl Replica {
         Ok(self.talk_of(state, &id, genesis)?.members.contains_key(account))
     }
 
-    /// Takes up a conversation that came by hand; whether it is kept.
-    #[cfg(test)]
-    pub(crate) fn take_by_hand(&self, genesis: &ConversationGenesis) -> Result<bool, EngineError> {
-        self.take_up_by_hand(genesis, None, &BTreeSet::new())
-    }
-
-    /// Takes up a conversation that came by hand, whether somebody is taken to tell of it, which he has
-    /// to prove then, or not. What came just before, and has no pages yet, gives it no room.
-    pub(super) fn take_up_by_hand(
+    /// Takes up a conversation that came by hand, as if `teller` told of it, who has to prove that then.
+    /// `just` came by hand before: that they have no pages yet is no reason to let go of them.
+    pub(crate) fn take_up_by_hand(
         &self,
         genesis: &ConversationGenesis,
         teller: Option<AccountId>,
         just: &BTreeSet<ConversationId>,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Taking, EngineError> {
         let mut state = self.lock();
         let kept = self.conversations_kept(&mut state)?;
         if kept.contains_key(&Space::Conversation(genesis.id()).id()) {
+            return Ok(Taking::Kept);
+        }
+        let mut work = Work::default();
+        let told = self.told_by(&mut state, teller, true)?;
+        let taken = (0, just);
+        let taking =
+            self.takes_up(&mut state, &mut work, genesis, (&told, teller.is_some()), taken)?;
+        if taking == Taking::Kept {
+            put(&mut work, genesis, None);
+            self.finish(state, work)?;
+            let mut state = self.lock();
+            (state.kept, state.conversations) = (None, None);
+        }
+        Ok(taking)
+    }
+
+    /// Lets go of a group that was taken up for what its founder's page may say, unless one came, and
+    /// the own account takes part by it if not from the beginning; whether it is kept.
+    pub(super) fn keeps_proven(
+        &self,
+        genesis: &ConversationGenesis,
+        founder: &AccountId,
+    ) -> Result<bool, EngineError> {
+        let mut state = self.lock();
+        let id = &genesis.id();
+        let own = state.own.as_ref().map(|own| own.account);
+        let talk = self.talk_of(&mut state, id, genesis)?;
+        if own.is_some_and(|own| talk.members.contains_key(&own))
+            && self.has_page_of(&mut state, &Space::Conversation(*id).id(), founder)?
+        {
             return Ok(true);
         }
         let mut work = Work::default();
-        let mut told = self.told_by(&mut state, teller, true)?;
-        told.just.clone_from(just);
-        if !self.takes_up(&mut state, &mut work, genesis, &told, 0)? {
-            return Ok(false);
-        }
-        put(&mut work, genesis, None);
-        self.finish(state, work)?;
-        let mut state = self.lock();
-        (state.kept, state.conversations) = (None, None);
-        Ok(true)
-    }
-
-    /// Lets go of a conversation that was taken up and of which nothing came.
-    pub(super) fn drop_untold(&self, id: &ConversationId) -> Result<(), EngineError> {
-        let state = self.lock();
-        let mut work = Work::default();
         work.batch.delete(Table::Meta, keys::conversation(id));
         work.batch.delete(Table::Meta, keys::teller(id));
+        (state.kept, state.conversations) = (None, None);
         self.finish(state, work)?;
         let mut state = self.lock();
         (state.kept, state.conversations) = (None, None);
-        Ok(())
+        Ok(false)
     }
 
     /// Whether something of a page is here that an account wrote in a space.
@@ -283,28 +332,6 @@ impl Replica {
         Ok(false)
     }
 
-    /// Counts a conversation that was not taken up, by why.
-    pub(super) fn count_refused(
-        &self,
-        genesis: &ConversationGenesis,
-        receipt: &mut BundleReceipt,
-    ) -> Result<(), EngineError> {
-        receipt.refused += 1;
-        let mut state = self.lock();
-        let blocked = self.listed(&mut state, BLOCKS)?;
-        let own = state.own.as_ref().map(|own| own.account);
-        let by = match genesis.founder {
-            Some(founder) => blocked.contains(&founder),
-            None => genesis.members.iter().any(|member| blocked.contains(member)),
-        };
-        if by {
-            receipt.blocked += 1;
-        } else if own.is_some_and(|own| genesis.members.contains(&own)) {
-            receipt.full += 1;
-        }
-        Ok(())
-    }
-
     /// What it counts for that somebody tells of a conversation.
     fn told_by(
         &self,
@@ -318,8 +345,7 @@ impl Replica {
         let carried = self.whole_accounts()?;
         let is = |of: &BTreeSet<AccountId>| account.is_some_and(|account| of.contains(&account));
         let (trusted, is_carried) = (trusted || is(&friends), is(&carried));
-        let (tellers, just) = (OnceCell::new(), BTreeSet::new());
-        Ok(Told { account, trusted, is_carried, friends, carried, tellers, just })
+        Ok(Told { account, trusted, is_carried, friends, carried, tellers: OnceCell::new() })
     }
 
     /// The device of a remote, by the path that it shows.
@@ -339,51 +365,53 @@ impl Replica {
         Ok(fits.then_some(KnownDevice { device, path }))
     }
 
-    /// Whether a conversation is one to keep, and there is room. What is full does not lose
-    /// anything: it is told of again in the next session.
+    /// Whether a conversation is one to keep, and there is room beside `taken` ones. What is full does not
+    /// lose anything: it is told of again in the next session.
     fn takes_up(
         &self,
         state: &mut State,
         work: &mut Work,
         genesis: &ConversationGenesis,
-        told: &Told,
-        taken: usize,
-    ) -> Result<bool, EngineError> {
+        (told, came_later): (&Told, bool),
+        (taken, just): (usize, &BTreeSet<ConversationId>),
+    ) -> Result<Taking, EngineError> {
         let kept = self.conversations_kept(state)?;
         if genesis.audience || kept.contains_key(&Space::Conversation(genesis.id()).id()) {
-            return Ok(false);
+            return Ok(Taking::NotOurs);
         }
+        let room = |is: bool| if is { Taking::Kept } else { Taking::Full };
         let own = state.own.as_ref().map(|own| own.account);
         let mine = own.is_some_and(|own| genesis.members.contains(&own));
         let carries = (told.is_carried && genesis.founder.is_some())
             || genesis.members.iter().any(|member| told.carried.contains(member));
         if !mine && carries {
-            return self.has_room_to_carry(&kept, told, taken);
+            return self.has_room_to_carry(&kept, told, taken).map(room);
         }
         let me = own.unwrap_or(AccountId::from_bytes([0; 32]));
         let by = genesis.founder.or_else(|| genesis.members.iter().copied().find(|m| *m != me));
-        let Some(by) = by else { return Ok(false) };
+        let Some(by) = by else { return Ok(Taking::NotOurs) };
         let blocked = self.listed(state, BLOCKS)?;
         if blocked.contains(&by) || told.account.is_some_and(|teller| blocked.contains(&teller)) {
-            return Ok(false);
+            return Ok(Taking::Blocked);
         }
-        if !mine {
-            // Who is added to a group later is not in what it began with: then it is somebody he
-            // knows, or a node that he lets keep what is private, who tells him.
-            return match genesis.founder.is_some() && told.trusted {
-                true => self.makes_room(state, work, &kept, (told, taken), UNNAMED_MAX, |kept| {
-                    kept.standing == ConversationStanding::Carried && !kept.genesis.audience
-                }),
-                false => Ok(false),
-            };
+        // Who is added to a group later is not in what it began with: then it is somebody he knows, or a
+        // node that he lets keep what is private, who tells him so.
+        if !mine && (genesis.founder.is_none() || !told.trusted || !came_later) {
+            return Ok(Taking::NotOurs);
         }
         // Anybody can write that somebody founded a group.
-        if told.friends.contains(&by) && (genesis.founder.is_none() || told.account == Some(by)) {
-            return Ok(true);
+        let proven = genesis.founder.is_none() || told.account == Some(by);
+        if mine && told.friends.contains(&by) && proven {
+            return Ok(Taking::Kept);
         }
-        self.makes_room(state, work, &kept, (told, taken), REQUESTS_MAX, |kept| {
-            kept.standing == ConversationStanding::Requested
-        })
+        let (most, standing) = match mine {
+            true => (REQUESTS_MAX, ConversationStanding::Requested),
+            false => (UNNAMED_MAX, ConversationStanding::Carried),
+        };
+        let is_of_kind =
+            |kept: &KeptConversation| kept.standing == standing && (mine || !kept.genesis.audience);
+        let known = (&*kept, just);
+        self.makes_room(state, work, known, (taken, most), is_of_kind).map(room)
     }
 
     /// Whether there is room for one more of a kind, in place of an empty one if need be: of one
@@ -392,9 +420,8 @@ impl Replica {
         &self,
         state: &mut State,
         work: &mut Work,
-        kept: &BTreeMap<SpaceId, KeptConversation>,
-        (told, taken): (&Told, usize),
-        most: usize,
+        (kept, just): (&BTreeMap<SpaceId, KeptConversation>, &BTreeSet<ConversationId>),
+        (taken, most): (usize, usize),
         is_of_kind: impl Fn(&KeptConversation) -> bool,
     ) -> Result<bool, EngineError> {
         let mut waiting = 0;
@@ -404,7 +431,7 @@ impl Replica {
                 continue;
             }
             waiting += 1;
-            if !told.just.contains(&other.id) && self.documents(state, space)?.is_empty() {
+            if !just.contains(&other.id) && self.documents(state, space)?.is_empty() {
                 empty = Some(other.id);
             }
         }
@@ -431,8 +458,32 @@ pub(super) struct Told {
     pub(super) carried: BTreeSet<AccountId>,
     /// How many conversations each account told of.
     pub(super) tellers: OnceCell<BTreeMap<AccountId, usize>>,
-    /// What was taken up just now, whose pages are yet to come.
-    just: BTreeSet<ConversationId>,
+}
+
+/// What becomes of a conversation that somebody tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// It is kept.
+    Kept,
+    /// There is no room for it now.
+    Full,
+    /// It is by somebody whom the own account blocks.
+    Blocked,
+    /// It is for others.
+    NotOurs,
+}
+
+/// After a conversation in an introduction: whoever is told takes part, and did not from the beginning.
+const CAME_LATER: u8 = 1;
+
+/// A conversation that somebody tells of, and whether he says that one came to it later.
+fn introduced(bytes: &[u8]) -> Option<(ConversationGenesis, bool)> {
+    if let Ok(genesis) = ConversationGenesis::decode(bytes) {
+        return Some((genesis, false));
+    }
+    let (last, genesis) = bytes.split_last()?;
+    let genesis = ConversationGenesis::decode(genesis).ok()?;
+    (*last == CAME_LATER).then_some((genesis, true))
 }
 
 fn put(work: &mut Work, genesis: &ConversationGenesis, teller: Option<AccountId>) {

@@ -2,14 +2,16 @@
 //! themselves. It is the same in whatever order things came.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Talk, TalkItem};
+use crate::authority::DeviceStanding;
 use crate::chain::ChainKey;
-use crate::description::{Description, DocumentKind};
-use crate::hash::AccountId;
+use crate::description::{Description, DocumentKind, Space};
+use crate::hash::{AccountId, ConversationId};
 use crate::limits::CONVERSATION_MEMBERS_MAX;
 use crate::model::entry::{ConversationGenesis, Entry, Membership, Tip};
-use crate::replica::{EngineError, Replica, State};
+use crate::replica::{ChainState, EngineError, Replica, State};
 
 /// Somebody who takes part in a conversation, or did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,29 +114,90 @@ impl Replica {
         page: &Description,
         key: &ChainKey,
     ) -> Result<u64, EngineError> {
-        if page.kind != DocumentKind::Conversation {
-            return Ok(0);
-        }
-        let kept = self.conversations_kept(state)?;
-        let Some(kept) = kept.get(&page.space.id()) else { return Ok(0) };
-        let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
-        self.said_before_in(state, &talk, page, key)
+        let talk = self.talk_of_page(state, page)?;
+        Ok(talk.and_then(|talk| talk.said.get(key).copied()).unwrap_or(0))
     }
 
-    /// [`Replica::said_before`], with who takes part as it is being worked out.
-    pub(super) fn said_before_in(
+    /// [`Talk::limit_of`] of a page.
+    pub(in crate::replica) fn heard_up_to(
         &self,
         state: &mut State,
-        talk: &Talk,
         page: &Description,
         key: &ChainKey,
-    ) -> Result<u64, EngineError> {
-        let Some(member) = talk.members.get(&page.account).filter(|member| !member.present) else {
-            return Ok(0);
-        };
-        match self.cut_of(state, page, key)? {
-            Some(_) => Ok(0),
-            None => Ok(cut_at(&member.cut, key)),
+    ) -> Result<Option<u64>, EngineError> {
+        let talk = self.talk_of_page(state, page)?;
+        Ok(talk.and_then(|talk| talk.limit_of(&page.account, key)))
+    }
+
+    fn talk_of_page(
+        &self,
+        state: &mut State,
+        page: &Description,
+    ) -> Result<Option<Arc<Talk>>, EngineError> {
+        if page.kind != DocumentKind::Conversation {
+            return Ok(None);
         }
+        let kept = self.conversations_kept(state)?;
+        let Some(kept) = kept.get(&page.space.id()) else { return Ok(None) };
+        self.talk_of(state, &kept.id, &kept.genesis).map(Some)
+    }
+
+    /// What [`Replica::said_before`] finds, for all chains of those who have gone.
+    pub(super) fn said_by_the_gone(
+        &self,
+        state: &mut State,
+        id: &ConversationId,
+        talk: &Talk,
+    ) -> Result<BTreeMap<ChainKey, u64>, EngineError> {
+        let mut said = BTreeMap::new();
+        if talk.members.values().all(|member| member.present) {
+            return Ok(said);
+        }
+        for (doc, page) in self.documents(state, &Space::Conversation(*id).id())? {
+            let gone = talk.members.get(&page.account).filter(|member| !member.present);
+            let Some(member) = gone else { continue };
+            let chains = self.chains_of(state, &doc)?;
+            let cuts = self.cuts_before(state, &page, &chains, talk)?;
+            for (key, _) in chains {
+                let own =
+                    |tip: &Tip| tip.device == key.device && tip.incarnation == key.incarnation;
+                let up_to = cut_at(&member.cut, &key);
+                if up_to > 0 && !cuts.iter().any(own) {
+                    said.insert(key, up_to);
+                }
+            }
+        }
+        Ok(said)
+    }
+
+    /// What an account says in its own page of devices that it revoked or suspended, before the founder
+    /// took it out: what it says later is not everywhere.
+    fn cuts_before(
+        &self,
+        state: &mut State,
+        page: &Description,
+        chains: &[(ChainKey, ChainState)],
+        talk: &Talk,
+    ) -> Result<Vec<Tip>, EngineError> {
+        let Some(authority) = self.authority_of(state, &page.account)? else {
+            return Ok(Vec::new());
+        };
+        let judged = |standing: &DeviceStanding| standing.revoked.is_some() || standing.suspended;
+        if !authority.devices.values().any(judged) {
+            return Ok(Vec::new());
+        }
+        let mut items = Vec::new();
+        for (key, chain) in chains {
+            let last = talk.limit_of(&page.account, key).unwrap_or(chain.held).min(chain.held);
+            let all = self.log_items(key, 1, last)?.into_iter();
+            items.extend(all.filter(|item| matches!(item.entry, Entry::Cut { .. })));
+        }
+        let tips = items.iter().filter_map(|item| match &item.entry {
+            Entry::Cut { tips, .. } => Some(tips.as_slice()),
+            _ => None,
+        });
+        let doc = page.id();
+        let agreed = self.agreements(state, tips.flatten(), |page| page.id() == doc)?;
+        Ok(authority.counting_cuts(items, &|tip| agreed.get(tip).copied().unwrap_or(0)))
     }
 }

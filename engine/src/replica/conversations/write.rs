@@ -225,14 +225,15 @@ impl Replica {
             let written = self.append_to_conversation(&mut state, &mut work, id, entry, now_ms)?;
             let Some(part) = parts.pop() else {
                 self.finish(state, work)?;
+                self.settle_withdrawals()?;
                 return Ok(written);
             };
             cut = part;
         }
     }
 
-    /// Versions of somebody's pages as they are here, as far as they are shown: what he took back of
-    /// a device, or holds back, does not come back because he goes.
+    /// Versions of somebody's pages as they are here, as far as they count: what he took back of a
+    /// device does not come back because he goes. What he holds back counts once it is restored.
     fn heard_of(
         &self,
         state: &mut State,
@@ -243,12 +244,12 @@ impl Replica {
         for (doc, description) in self.documents(state, &Space::Conversation(*id).id())? {
             if description.account == *account {
                 for (key, chain) in self.chains_of(state, &doc)? {
-                    let shown = self.shown_up_to(state, &description, &key, chain.held)?;
-                    let link = match shown == chain.held {
+                    let counts = self.counts_up_to(state, &description, &key, chain.held)?;
+                    let link = match counts == chain.held {
                         true => chain.link,
-                        false => self.link_at(&description, &key, shown)?,
+                        false => self.link_at(&description, &key, counts)?,
                     };
-                    tips.extend((shown > 0).then(|| tip(&key, shown, link)));
+                    tips.extend((counts > 0).then(|| tip(&key, counts, link)));
                 }
             }
         }

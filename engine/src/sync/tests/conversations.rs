@@ -6,6 +6,7 @@ mod devices;
 mod expiry;
 mod forgetting;
 mod forms;
+mod gone;
 mod groups;
 mod hostile;
 mod keys;

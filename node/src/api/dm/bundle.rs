@@ -98,7 +98,7 @@ fn import(app: &App, request: DmImport) -> Result<Vec<Record>, ErrorRecord> {
 fn refused_of(taken: &BundleReceipt) -> Option<String> {
     let others = taken.refused.saturating_sub(taken.full).saturating_sub(taken.blocked);
     let why = [
-        (taken.full, "find your requests full: answer some, then import it again"),
+        (taken.full, "have no room now: answer some requests, then import it again"),
         (taken.blocked, "are by somebody you block"),
         (others, "are for others"),
     ];
@@ -116,7 +116,9 @@ fn left_of(taken: &BundleReceipt) -> Option<String> {
         let why = match reason {
             Reason::NotKept => "of what you do not keep",
             Reason::Void => "written after its author or device was taken out",
-            Reason::Quota | Reason::Limit => "for which there is no room now",
+            Reason::Quota | Reason::Limit => {
+                "for which there is no room now, or by somebody you block"
+            }
             Reason::Authority => "by devices or members that are not known here yet",
             Reason::Gap => "before which something is missing",
             Reason::Forbidden => "by who may not write there",

@@ -125,8 +125,8 @@ const fn say(
 
 const ALL_OPEN: &str =
     "all of it but private channels: names, text, files, times, account and device";
-const DROPPED: &str = "its text was withdrawn, or its time is over, and it was dropped here; what follows is \
-                       true of those who have not heard of that, and of what is left";
+const DROPPED: &str = "its text was withdrawn or purged, or its time is over, and it was dropped here; what \
+                       follows is true of those who have not heard of that, and of what is left";
 const ALL: &str = "all of it: text, files, times, account and device";
 
 /// All sentences but those about an account or a device that is named.
@@ -248,16 +248,17 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "holder",
         "carriers_keep_what_is_sealed",
         "their devices, and nodes that follow its author, or keep one of them whole (`sub add`), and that \
-         this one lets keep what is private: by naming them (`node connect`, `sync --peer`, `hub join`, `device \
-         link`, `identity recover`), until `node forget`",
+         one of them lets keep what is private: by naming them (`node connect`, `sync --peer`, `hub join`, \
+         `device link`, `identity recover`), until `node forget`",
     ),
     say(
         TALK,
         "holder",
         "carriers_keep_what_is_sealed",
-        "their devices, and nodes that keep one of them whole (`sub add`) and that this one lets keep what is \
-         private: by naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity \
-         recover`), until `node forget`",
+        "their devices, and nodes that keep one of them whole (`sub add`) and that one of them lets keep what \
+         is private: by naming them (`node connect`, `sync --peer`, `hub join`, `device link`, `identity \
+         recover`), until `node forget`; of a group what its founder wrote, also where one of them who is \
+         followed tells of it",
     ),
     say(
         OWN,
@@ -562,11 +563,18 @@ pub(super) const SENTENCES: &[Sentence] = &[
          list; what those see who carry it he sees",
     ),
     say(
-        LISTS,
+        &[Kind::Follow],
         "thief",
         "a_passphrase_closes_what_is_sealed",
         "while the device is off and its keys are under a passphrase not what you call people; that \
          somebody's wall is kept there he sees",
+    ),
+    say(
+        &[Kind::List],
+        "thief",
+        "a_passphrase_closes_what_is_sealed",
+        "while the device is off and its keys are under a passphrase not whom you block or mute, nor why; that \
+         something of somebody is kept there he sees",
     ),
     say(
         &[Kind::Draft],

@@ -176,8 +176,7 @@ fn a_full_box_keeps_no_group_of_somebody_known_out() {
     };
     assert_eq!(standing(ConversationStanding::Requested), 64);
     let file = founded(&ada.replica, 1);
-    // Of which there is no page, anybody can write that it is Ada's.
-    let mut list = Writer::new();
+    // Without a page of hers anybody can write that it is Ada's: with none, or with one by Eve.
     let claimed = ConversationGenesis {
         nonce: [9; 16],
         founder: Some(ada_account),
@@ -188,12 +187,36 @@ fn a_full_box_keeps_no_group_of_somebody_known_out() {
         },
         audience: false,
     };
-    list.varint(1).bytes(&claimed.encode()).varint(0);
-    let list = list.finish();
-    let mut w = Writer::new();
-    w.raw(b"MOD2").bytes(&list).raw(BlobHash::of(&list).as_bytes());
-    let taken = take(&bob.replica, &w.finish().into());
-    assert_eq!((taken.conversations, taken.refused, taken.full), (0, 1, 1));
+    let page = Description::conversation(claimed.id(), ada_account, 0);
+    let here = bob.replica.document_list().unwrap();
+    let is_page = |d: &Description| d.space.conversation().is_some();
+    let pages = eve.replica.document_list().unwrap().into_iter();
+    let mut others = pages.filter(|(doc, d)| is_page(d) && here.iter().all(|(id, _)| id != doc));
+    let (doc, _) = others.next().unwrap();
+    let tip = eve.replica.carried_tips(&doc).unwrap().remove(0);
+    let mut chain = eve.replica.carry(&tip).unwrap().remove(0);
+    chain.description = page;
+    let mut chains = ChainBundler::new();
+    chains.add(&chain);
+    let part = chains.take();
+    for parts in [&[][..], &[part]] {
+        let mut list = Writer::new();
+        list.varint(1).bytes(&claimed.encode()).varint(parts.len() as u64);
+        for part in parts {
+            list.u8(0).varint(1).varint(part.len() as u64).raw(BlobHash::of(part).as_bytes());
+        }
+        let list = list.finish();
+        let mut w = Writer::new();
+        w.raw(b"MOD2").bytes(&list).raw(BlobHash::of(&list).as_bytes());
+        for part in parts {
+            w.raw(part);
+        }
+        let taken = take(&bob.replica, &w.finish().into());
+        assert_eq!((taken.conversations, taken.refused, taken.full), (0, 1, 1));
+        assert_eq!(taken.left, parts.len() as u64);
+        let views = bob.replica.conversations().unwrap();
+        assert!(views.iter().all(|view| view.id != claimed.id()));
+    }
     let taken = take(&bob.replica, &file);
     assert_eq!((taken.conversations, taken.refused, taken.left), (1, 0, 0));
     assert_eq!(standing(ConversationStanding::Accepted), 1);

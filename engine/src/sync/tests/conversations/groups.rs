@@ -13,13 +13,18 @@ use crate::sync::tests::replicas::{Home, NOW, person};
 
 /// Tells a home of conversations, as a device of the teller.
 pub(super) fn introduce(to: &Home, teller: &Home, genesis: &[ConversationGenesis]) -> bool {
+    let all: Vec<Vec<u8>> = genesis.iter().map(ConversationGenesis::encode).collect();
+    introduce_all(to, teller, &all)
+}
+
+fn introduce_all(to: &Home, teller: &Home, all: &[Vec<u8>]) -> bool {
     let device = teller.replica.device().unwrap();
     let mut w = crate::codec::Writer::new();
     teller.replica.path(&device).unwrap().unwrap().encode(&mut w);
     let path = w.finish();
     let mut taken = false;
-    for part in genesis.chunks(16) {
-        let spaces: Vec<_> = part.iter().map(|one| bytes::Bytes::from(one.encode())).collect();
+    for part in all.chunks(16) {
+        let spaces: Vec<_> = part.iter().map(|one| bytes::Bytes::from(one.clone())).collect();
         taken |= to.replica.take_introductions(&device, &path, &spaces).unwrap();
     }
     taken
@@ -49,9 +54,16 @@ fn a_group_that_does_not_name_the_account_comes_from_a_friend_or_not_at_all() {
     let of_eve: Vec<_> = (0..70).map(|n| group(eve_account, &[other], n)).collect();
     assert!(!introduce(&bob, &eve, &of_eve));
     assert_eq!(told(&bob), 0);
-    // A friend tells of as many as there is room for, and they take no place of a request.
+    // A friend tells of as many as there is room for, if he says that Bob came to them, and they take no
+    // place of a request.
     let of_friend: Vec<_> = (0..70).map(|n| group(friend_account, &[other], n)).collect();
-    assert!(introduce(&bob, &friend, &of_friend));
+    assert!(!introduce(&bob, &friend, &of_friend));
+    assert_eq!(told(&bob), 0);
+    let later = |genesis: &ConversationGenesis| [&genesis.encode()[..], &[1]].concat();
+    let of_friend: Vec<_> = of_friend.iter().map(later).collect();
+    let of_eve: Vec<_> = of_eve.iter().map(later).collect();
+    assert!(!introduce_all(&bob, &eve, &of_eve));
+    assert!(introduce_all(&bob, &friend, &of_friend));
     assert_eq!(told(&bob), 64);
     let to_bob: Vec<_> = (100..170).map(|n| group(eve_account, &[account], n)).collect();
     assert!(introduce(&bob, &eve, &to_bob));
@@ -82,6 +94,36 @@ fn who_is_added_later_hears_of_it_from_a_friend() {
     say(&network.parties[2].replica, &id, "hello", NOW + 5).unwrap();
     run(&mut network);
     assert_eq!(texts(&network.parties[0].replica, &id), ["before", "since", "hello"]);
+}
+
+/// A node that somebody names, and that follows him, is given nothing of his groups: it is in none of them
+/// and keeps nobody's whole account, so nothing is missing there.
+#[test]
+fn a_friend_who_is_named_carries_no_group_and_both_are_in_sync() {
+    let (mut network, _, bob, line) = friends(530);
+    let (cleo, third) = person(535, "pc");
+    cleo.replica.follow(network.parties[0].replica.account().unwrap(), None, NOW).unwrap();
+    network.parties.push(cleo);
+    let keeper = network.parties[2].replica.device().unwrap();
+    network.parties[0].replica.set_keeper(&keeper, true).unwrap();
+    network.connect(0, 2);
+    run(&mut network);
+    let founder = &network.parties[1].replica;
+    let ada = network.parties[0].replica.account().unwrap();
+    assert_ne!(bob, third);
+    let id = founder.found_group("two", &[ada], NOW + 1).unwrap();
+    run(&mut network);
+    network.disconnect(line);
+    let said = say(&network.parties[0].replica, &id, "while he is away", NOW + 2).unwrap();
+    network.refresh();
+    run(&mut network);
+    network.outcomes.clear();
+    run(&mut network);
+    assert_eq!(told(&network.parties[2]), 0);
+    assert!(network.outcomes.iter().all(|(_, o)| o.is_equal() && o.missing_there == 0));
+    let messages = network.parties[0].replica.conversation(&id, 10).unwrap();
+    let one = messages.iter().find(|message| message.id == said).unwrap();
+    assert_eq!(one.delivery, Some(crate::replica::Delivery::Queued));
 }
 
 #[test]

@@ -370,7 +370,9 @@ impl World {
         replica.tend_prekeys(self.now).unwrap();
     }
 
-    fn check(&self) {
+    /// Compares what is with what should be; returns how many messages count and are closed to everybody
+    /// who is still there.
+    fn check(&self) -> usize {
         let founder = &self.network.parties[0];
         // All copies that anybody has of any key.
         let mut copies: BTreeMap<(EpochId, DeviceId), Vec<Vec<u8>>> = BTreeMap::new();
@@ -393,16 +395,23 @@ impl World {
         let used: BTreeSet<EpochId> =
             self.policy.messages.iter().filter(|said| heard(said)).map(|said| said.epoch).collect();
         let entitled = self.policy.entitled();
+        let opens = |at: usize, epoch: &EpochId| {
+            let copies = copies.get(&(*epoch, self.device(at).0)).map_or(&[][..], Vec::as_slice);
+            self.network.parties[at].replica.opens_circle(&circle, epoch, copies)
+        };
+        let all = 0..self.network.parties.len();
+        let inside: Vec<usize> = all.filter(|at| entitled.contains(&self.device(*at).0)).collect();
+        // What nobody hears any more need not be passed on, and it may have been sealed to a prekey that
+        // is forgotten; then somebody who is still there has to have it. Who is out asks for nothing.
+        let given_again =
+            |epoch: &EpochId| used.contains(epoch) && inside.iter().any(|at| opens(*at, epoch));
         for (at, home) in self.network.parties.iter().enumerate() {
             let (device, account) = self.device(at);
             for Said { epoch, text, .. } in &self.policy.messages {
-                let copies = copies.get(&(*epoch, device)).map_or(&[][..], Vec::as_slice);
-                let opens = home.replica.opens_circle(&circle, epoch, copies);
-                // What nobody hears any more need not be passed on, and it may have been sealed to a
-                // prekey that is forgotten; who is out asks for nothing again.
-                let must = used.contains(epoch)
-                    && entitled.contains(&device)
-                    && self.policy.passed_on[epoch].contains(&device);
+                let opens = opens(at, epoch);
+                let must = entitled.contains(&device)
+                    && self.policy.passed_on[epoch].contains(&device)
+                    && given_again(epoch);
                 let given = self.policy.given.get(epoch);
                 let may = self.policy.passed_on[epoch].contains(&device)
                     || given.is_some_and(|given| given.contains(&device));
@@ -415,9 +424,10 @@ impl World {
             if entitled.contains(&device) {
                 for said in &self.policy.messages {
                     let Said { epoch, text, .. } = said;
-                    let must = self.policy.passed_on[epoch].contains(&device);
+                    let passed = self.policy.passed_on[epoch].contains(&device);
+                    let must = passed && given_again(epoch);
                     let given = self.policy.given.get(epoch);
-                    let may = must || given.is_some_and(|given| given.contains(&device));
+                    let may = passed || given.is_some_and(|given| given.contains(&device));
                     let shows = shown.contains(text);
                     let told = format!("seed {}: {text} at {at}: {shown:?}", self.seed);
                     assert!((may && heard(said)) || !shows, "is shown, {told}");
@@ -425,6 +435,8 @@ impl World {
                 }
             }
         }
+        let lost = |said: &&Said| heard(said) && !given_again(&said.epoch);
+        self.policy.messages.iter().filter(lost).count()
     }
 }
 
@@ -452,8 +464,8 @@ fn newest(home: &Home, account: &AccountId, kind: u8) -> ChangeId {
     items.into_iter().rev().find(|item| item.entry.kind() == kind).unwrap().id
 }
 
-/// Messages of one history.
-fn history(seed: u64) -> usize {
+/// Messages of one history, and those that nobody opens any more.
+fn history(seed: u64) -> (usize, usize) {
     let mut world = World::new(seed);
     let steps = 24 + world.chance.below(24);
     for _ in 0..steps {
@@ -492,8 +504,8 @@ fn history(seed: u64) -> usize {
     }
     (0..world.network.parties.len()).for_each(|at| world.tick(at));
     world.policy.passed_on();
-    world.check();
-    world.policy.messages.len()
+    let lost = world.check();
+    (world.policy.messages.len(), lost)
 }
 
 /// `MOSAIC_DM_FIRST` and `MOSAIC_DM_SEEDS` set which histories, and how many; each names its seed
@@ -503,6 +515,11 @@ fn who_reads_what_is_what_the_rules_say() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("MOSAIC_DM_FIRST").unwrap_or(1);
     let seeds = number("MOSAIC_DM_SEEDS").unwrap_or(12);
-    let messages: usize = (first..first + seeds).map(history).sum();
-    println!("{seeds} histories with {messages} messages");
+    let (mut messages, mut lost) = (0, 0);
+    for (of_one, closed) in (first..first + seeds).map(history) {
+        (messages, lost) = (messages + of_one, lost + closed);
+    }
+    println!(
+        "{seeds} histories with {messages} messages, {lost} of them closed to all who are left"
+    );
 }
