@@ -46,12 +46,11 @@ fn name(name: &str, sealed: bool) -> Cell {
 
 pub(super) fn invite(invite: &Invite) -> View {
     let uses = invite.uses.map_or_else(|| "any".to_owned(), |uses| uses.to_string());
-    let state = if invite.closed.0 { "closed" } else { "open" };
     View::Row(vec![
         Cell::Id(invite.id.clone()),
         Cell::Id(invite.by.clone()),
         Cell::Text(format!("{}/{uses}", invite.joined.len())),
-        Cell::Text(state.to_owned()),
+        Cell::Text(invite.state.clone()),
         Cell::Time(invite.expires_at.clone().unwrap_or_default()),
         Cell::Text(waiting(&invite.waiting)),
     ])

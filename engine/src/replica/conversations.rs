@@ -400,26 +400,6 @@ impl Replica {
         Ok(kept)
     }
 
-    /// Whether a group was kept because the own account may have been added to it, and its founder's page
-    /// does not say so: it is looked at again once somebody tells of it anew.
-    fn is_of_others(
-        &self,
-        state: &mut State,
-        kept: &KeptConversation,
-    ) -> Result<bool, EngineError> {
-        let Some(founder) = kept.genesis.founder.filter(|_| !kept.genesis.audience) else {
-            return Ok(false);
-        };
-        if kept.standing != ConversationStanding::Carried
-            || state.own.is_none()
-            || state.told.contains(&kept.id)
-        {
-            return Ok(false);
-        }
-        let space = Space::Conversation(kept.id).id();
-        Ok(self.has_page_of(state, &space, &founder)? && !self.carries_for_others(state, kept)?)
-    }
-
     /// How the own account stands to a conversation about which it said nothing.
     fn standing_of_stranger(
         &self,

@@ -139,7 +139,7 @@ fn list(app: &App, request: DmList) -> Result<Vec<Record>, ErrorRecord> {
             ConversationStanding::Carried => false,
         };
         // What was announced and brought nothing yet is nothing to answer.
-        let empty = view.standing == ConversationStanding::Requested && view.newest_ms == 0;
+        let empty = view.standing == ConversationStanding::Requested && !view.begun;
         if wanted && !empty {
             records.push(record(&replica, &view, request.names)?);
         }
@@ -208,9 +208,26 @@ fn group(app: &App, request: DmGroup) -> Result<Record, ErrorRecord> {
     let replica = app.replica()?;
     let members = request.members.iter().map(|who| resolve::account(&replica, Some(who)));
     let members = members.collect::<Result<Vec<_>, _>>()?;
+    check_known(&replica, &members)?;
     let id = replica.found_group(&request.title, &members, clock::now_ms())?;
     app.kept_changed();
     record(&replica, &conversation(&replica, &id.to_string())?, false)
+}
+
+/// Nobody is taken into a group to whom nothing can be sealed: nobody could write there.
+fn check_known(replica: &Replica, accounts: &[AccountId]) -> Result<(), ErrorRecord> {
+    for account in accounts {
+        if replica.authority(account)?.is_none_or(|log| log.devices.is_empty()) {
+            let message = format!(
+                "the devices of {} are not known here yet, so nothing can be sealed to them: sync with \
+                 somebody who knows that account",
+                account.short()
+            );
+            let hint = format!("mosaic follow {account}");
+            return Err(ErrorRecord::new(ErrorKind::Denied, message).with_hint(hint));
+        }
+    }
+    Ok(())
 }
 
 fn change(app: &App, request: DmChange) -> Result<Record, ErrorRecord> {
@@ -227,6 +244,7 @@ fn change(app: &App, request: DmChange) -> Result<Record, ErrorRecord> {
         named.iter().map(|who| resolve::account(&replica, Some(who))).collect()
     };
     let change = GroupChange { add: found(&add)?, remove: found(&remove)?, title, leave };
+    check_known(&replica, &change.add)?;
     replica.change_group(&id, &change, now_ms).map_err(|error| match error {
         EngineError::Denied(_) | EngineError::Invalid(_) => {
             ErrorRecord::from(error).with_hint("mosaic help dm group change")

@@ -1,8 +1,8 @@
 //! What is taken of conversations: pages of those who take part, and of strangers a little until
 //! they are accepted.
 
-use super::ConversationStanding;
-use crate::description::{Description, DocumentKind};
+use super::{ConversationStanding, KeptConversation};
+use crate::description::{Description, DocumentKind, Space};
 use crate::replica::receive::{Arrival, Limit, Stop, refused};
 use crate::replica::{EngineError, Replica, State};
 use crate::sync::exchange::{Reason, Verdict};
@@ -96,6 +96,26 @@ impl Replica {
         // Who left says more of it: that he left, on another device too, and which of them he revokes.
         let limit = talk.limit_of(&account, &arrival.key);
         Ok(limit.map(|limit| (limit.max(held), Verdict::Refused(Reason::Void))))
+    }
+
+    /// Whether a group was kept because the own account may have been added to it, and its founder's page
+    /// does not say so: it is looked at again once somebody tells of it anew.
+    pub(super) fn is_of_others(
+        &self,
+        state: &mut State,
+        kept: &KeptConversation,
+    ) -> Result<bool, EngineError> {
+        let Some(founder) = kept.genesis.founder.filter(|_| !kept.genesis.audience) else {
+            return Ok(false);
+        };
+        if kept.standing != ConversationStanding::Carried
+            || state.own.is_none()
+            || state.told.contains(&kept.id)
+        {
+            return Ok(false);
+        }
+        let space = Space::Conversation(kept.id).id();
+        Ok(self.has_page_of(state, &space, &founder)? && !self.carries_for_others(state, kept)?)
     }
 
     fn weight_of_others(

@@ -40,6 +40,8 @@ pub struct ConversationView {
     pub to_others: u64,
     /// When the newest message was written, as claimed; 0 if there is none.
     pub newest_ms: u64,
+    /// Whether something that is sealed is here: a message, or a title at least.
+    pub begun: bool,
 }
 
 impl Replica {
@@ -193,6 +195,7 @@ fn view_of(
         waiting: 0,
         to_others: 0,
         newest_ms: 0,
+        begun: !all.is_empty(),
     };
     let to_others = Some(MessageStanding::ToOthers);
     let others = all.iter().filter(|opened| opened.what.as_ref().err().copied() == to_others);

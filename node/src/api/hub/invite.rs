@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use mosaic_engine::entropy::Entropy;
 use mosaic_engine::hash::{ChangeId, HubId};
+use mosaic_engine::hub::InviteView;
 use mosaic_engine::identity::DeviceSecret;
 use mosaic_engine::model::entry::HubAction;
 use mosaic_engine::replica::{EngineError, Replica, Ticket as Invitation};
@@ -125,11 +126,26 @@ fn list(app: &App, request: HubInvites) -> Result<Vec<Record>, ErrorRecord> {
             expires_at: (invite.expires_ms != 0).then(|| rfc3339(invite.expires_ms)),
             account: invite.account.map(|account| account.to_string()),
             closed: invite.closed.into(),
+            state: state(invite, clock::now_ms()).to_owned(),
             joined: names(&invite.joined),
             waiting: names(&invite.waiting),
         })
     });
     Ok(records.collect())
+}
+
+/// Whether somebody can still join by an invitation, as far as is known here.
+fn state(invite: &InviteView, now_ms: u64) -> &'static str {
+    let joined = u32::try_from(invite.joined.len()).unwrap_or(u32::MAX);
+    if invite.closed {
+        "closed"
+    } else if invite.expires_ms != 0 && invite.expires_ms <= now_ms {
+        "expired"
+    } else if invite.uses != 0 && joined >= invite.uses {
+        "used"
+    } else {
+        "open"
+    }
 }
 
 fn close(app: &App, request: HubUninvite) -> Result<Record, ErrorRecord> {

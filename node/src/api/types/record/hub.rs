@@ -61,6 +61,9 @@ records! {
         account: Option<String>,
         /// It was closed.
         closed: Flag,
+        /// Whether somebody can still join by it, as far as is known here: `open`, `closed`, `expired` or
+        /// `used`.
+        state: String,
         /// Who joined by it.
         joined: Vec<String>,
         /// Who took it when it was taken too often, and waits for a human.
