@@ -215,11 +215,11 @@ impl Replica {
     ) -> Result<(), EngineError> {
         let mut accounts = BTreeMap::new();
         for (row, entry) in work.entries.values() {
-            if let Entry::Membership(_) = entry
+            if let Entry::Membership(change) = entry
                 && let Some(description) = self.description(state, &row.doc)?
             {
                 state.unsettled = true;
-                let talk = keys::unsettled_talk(&description.space.id());
+                let talk = keys::unsettled_talk(&description.space.id(), &change.account);
                 work.batch.put(Table::Meta, talk, Vec::new());
             }
             let restores = match entry {
@@ -273,13 +273,16 @@ impl Replica {
         Ok(())
     }
 
-    /// As [`Replica::settle_account`], for conversations of which somebody came or went.
+    /// As [`Replica::settle_account`], for who came to a conversation or went.
     fn settle_talks(&self) -> Result<(), EngineError> {
         for (key, _) in self.scan_all(Table::Meta, keys::UNSETTLED_TALKS)? {
-            let Some(space) = key.last_chunk::<32>() else { continue };
+            let Some((rest, account)) = key.split_last_chunk::<32>() else { continue };
+            let Some(space) = rest.last_chunk::<32>() else { continue };
+            let account = AccountId::from_bytes(*account);
             let mut state = self.lock();
             let mut work = Work::default();
-            for (doc, page) in self.documents(&mut state, &SpaceId::from_bytes(*space))? {
+            let pages = self.documents(&mut state, &SpaceId::from_bytes(*space))?.into_iter();
+            for (doc, page) in pages.filter(|(_, page)| page.account == account) {
                 for target in self.targets(&mut state, &doc)? {
                     self.settle(&mut state, &mut work, &target, &doc)?;
                 }

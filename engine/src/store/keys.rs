@@ -261,13 +261,13 @@ pub fn unsettled(account: &AccountId) -> Vec<u8> {
 /// All such accounts.
 pub const UNSETTLED: &[u8] = b"y";
 
-/// A conversation of which the tombstones are to be looked at again: who takes part has changed.
+/// Somebody who came to a conversation or went: what counts of him there is to be looked at again.
 #[must_use]
-pub fn unsettled_talk(space: &SpaceId) -> Vec<u8> {
-    join(b'Y', &[space.as_bytes()])
+pub fn unsettled_talk(space: &SpaceId, account: &AccountId) -> Vec<u8> {
+    join(b'Y', &[space.as_bytes(), account.as_bytes()])
 }
 
-/// All such conversations.
+/// All such accounts, by conversation.
 pub const UNSETTLED_TALKS: &[u8] = b"Y";
 
 /// What a visitor has on a wall.

@@ -342,8 +342,7 @@ impl Replica {
             }
         }
         let mut done = self.take_carried(file.chains, now_ms)?;
-        let maybe = refused.values().filter(|(_, taking)| *taking != Taking::Blocked);
-        let maybe: Vec<&ConversationGenesis> = maybe.map(|(genesis, _)| *genesis).collect();
+        let maybe: Vec<(&ConversationGenesis, Taking)> = refused.values().copied().collect();
         for id in self.take_proven(&maybe, &mut done, now_ms)? {
             refused.remove(&id);
             just.insert(id);
@@ -374,12 +373,12 @@ impl Replica {
         Ok(receipt)
     }
 
-    /// Takes up groups that found the box of requests full, or that did not begin with the own account, if their
-    /// founders are known to it and pages of theirs in the file prove that it takes part; returns which are
-    /// kept.
+    /// Takes up groups that did not begin with the own account, and those of accounts it knows that found the
+    /// box of requests full, if pages of their founders in the file prove that it takes part; returns which
+    /// are kept.
     fn take_proven(
         &self,
-        maybe: &[&ConversationGenesis],
+        maybe: &[(&ConversationGenesis, Taking)],
         done: &mut CarriedReceipt,
         now_ms: u64,
     ) -> Result<Vec<ConversationId>, EngineError> {
@@ -396,10 +395,12 @@ impl Replica {
             Ok::<(), EngineError>(())
         };
         let (mut proven, mut looked) = (Vec::new(), 0);
-        for genesis in maybe {
-            let Some(founder) = genesis.founder.filter(|founder| known.contains(founder)) else {
+        for (genesis, taking) in maybe {
+            let Some(founder) = genesis.founder else { continue };
+            let is_known = known.contains(&founder);
+            if *taking == Taking::Blocked || (*taking == Taking::Full && !is_known) {
                 continue;
-            };
+            }
             let id = genesis.id();
             let his = (Space::Conversation(id), founder);
             if !here.contains(&his) || looked >= CLAIMED_MAX {
@@ -410,7 +411,7 @@ impl Replica {
                 continue;
             }
             take(&|left| by(left) == his)?;
-            if self.keeps_proven(genesis, &founder)? {
+            if self.keeps_proven(genesis, &founder, is_known)? {
                 proven.push(id);
             }
         }

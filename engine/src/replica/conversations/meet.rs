@@ -199,12 +199,7 @@ impl Replica {
             // Of a group a friend of somebody who came to it later may tell.
             let group = genesis.founder.is_some() && (told.trusted || told.is_carried);
             if group && came_later && told.trusted {
-                if state.told.len() >= TOLD_MAX {
-                    state.told.pop_first();
-                }
-                if state.told.insert(genesis.id()) {
-                    (state.kept, state.conversations) = (None, None);
-                }
+                note_told(&mut state, genesis.id());
             }
             if (named || keeper || own || group)
                 && self.takes_up(
@@ -282,6 +277,9 @@ impl Replica {
             self.takes_up(&mut state, &mut work, genesis, (&told, teller.is_some()), taken)?;
         if taking == Taking::Kept {
             put(&mut work, genesis, None);
+            if teller.is_some() {
+                note_told(&mut state, genesis.id());
+            }
             self.finish(state, work)?;
             let mut state = self.lock();
             (state.kept, state.conversations) = (None, None);
@@ -289,18 +287,25 @@ impl Replica {
         Ok(taking)
     }
 
-    /// Lets go of a group that was taken up for what its founder's page may say, unless one came, and
-    /// the own account takes part by it if not from the beginning; whether it is kept.
+    /// Lets go of a group that was taken up for what its founder's page may say, unless one came, the own
+    /// account takes part, and there is room for it in the box of requests if the founder is not
+    /// known; whether it is kept.
     pub(super) fn keeps_proven(
         &self,
         genesis: &ConversationGenesis,
         founder: &AccountId,
+        is_known: bool,
     ) -> Result<bool, EngineError> {
         let mut state = self.lock();
         let id = &genesis.id();
         let own = state.own.as_ref().map(|own| own.account);
         let talk = self.talk_of(&mut state, id, genesis)?;
-        if own.is_some_and(|own| talk.members.contains_key(&own))
+        (state.kept, state.conversations) = (None, None);
+        let kept = self.conversations_kept(&mut state)?;
+        let waits = |kept: &&KeptConversation| kept.standing == ConversationStanding::Requested;
+        let room = is_known || kept.values().filter(waits).count() <= REQUESTS_MAX;
+        if room
+            && own.is_some_and(|own| talk.members.contains_key(&own))
             && self.has_page_of(&mut state, &Space::Conversation(*id).id(), founder)?
         {
             return Ok(true);
@@ -308,7 +313,7 @@ impl Replica {
         let mut work = Work::default();
         work.batch.delete(Table::Meta, keys::conversation(id));
         work.batch.delete(Table::Meta, keys::teller(id));
-        (state.kept, state.conversations) = (None, None);
+        state.told.remove(id);
         self.finish(state, work)?;
         let mut state = self.lock();
         (state.kept, state.conversations) = (None, None);
@@ -484,6 +489,16 @@ fn introduced(bytes: &[u8]) -> Option<(ConversationGenesis, bool)> {
     let (last, genesis) = bytes.split_last()?;
     let genesis = ConversationGenesis::decode(genesis).ok()?;
     (*last == CAME_LATER).then_some((genesis, true))
+}
+
+/// Notes that somebody says that the own account came to a group: it is looked at again.
+fn note_told(state: &mut State, id: ConversationId) {
+    if state.told.len() >= TOLD_MAX {
+        state.told.pop_first();
+    }
+    if state.told.insert(id) {
+        (state.kept, state.conversations) = (None, None);
+    }
 }
 
 fn put(work: &mut Work, genesis: &ConversationGenesis, teller: Option<AccountId>) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{friends, say, texts};
+use super::{friends, run, say, texts};
 use crate::codec::Writer;
 use crate::description::Description;
 use crate::hash::{BlobHash, ConversationId};
@@ -221,6 +221,32 @@ fn a_full_box_keeps_no_group_of_somebody_known_out() {
     assert_eq!((taken.conversations, taken.refused, taken.left), (1, 0, 0));
     assert_eq!(standing(ConversationStanding::Accepted), 1);
     assert_eq!(standing(ConversationStanding::Requested), 64);
+}
+
+/// Who came to a group later gets it in a file, from whomever; who is in none of it gets nothing.
+#[test]
+fn a_file_brings_groups_to_who_takes_part_in_them_alone() {
+    let (mut network, _, bob, line) = friends(175);
+    let founder = &network.parties[0].replica;
+    let id = founder.found_group("Group", &[bob], NOW + 1).unwrap();
+    run(&mut network);
+    network.disconnect(line);
+    let (cleo, third) = person(178, "pc");
+    let [founder, other] = [0, 1].map(|at| &network.parties[at].replica);
+    let before = Bytes::from(other.bundle_conversations(&[id]).unwrap());
+    let taken = take(&cleo.replica, &before);
+    assert_eq!((taken.conversations, taken.refused, taken.full), (0, 1, 0));
+    assert_eq!(cleo.replica.conversations().unwrap(), []);
+    founder.follow(third, None, NOW + 2).unwrap();
+    take(founder, &cleo.replica.bundle_conversations(&[]).unwrap().into());
+    founder.change_member(&id, third, true, NOW + 3).unwrap();
+    say(founder, &id, "welcome", NOW + 4).unwrap();
+    let after = Bytes::from(founder.bundle_conversations(&[id]).unwrap());
+    let taken = take(&cleo.replica, &after);
+    assert_eq!((taken.conversations, taken.refused, taken.left), (1, 0, 0));
+    let views = cleo.replica.conversations().unwrap();
+    assert_eq!((views.len(), views[0].standing), (1, ConversationStanding::Requested));
+    assert_eq!(texts(&cleo.replica, &id), ["welcome"]);
 }
 
 #[test]
