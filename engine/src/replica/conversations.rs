@@ -35,6 +35,7 @@ mod members;
 mod parting;
 mod posts;
 mod read;
+mod settle;
 mod write;
 
 pub use self::access::SealedAccess;

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BodyState, EngineError, Replica, State, Work};
 use crate::authority::Authority;
-use crate::chain::ChainKey;
-use crate::description::Description;
-use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId, SpaceId};
+use crate::hash::{AccountId, BlobHash, ChangeId, DocumentId};
 use crate::model::entry::Entry;
 use crate::store::{Table, keys};
 use crate::view::{EntryRow, bodies_of};
@@ -213,14 +211,13 @@ impl Replica {
         state: &mut State,
         work: &mut Work,
     ) -> Result<(), EngineError> {
-        let mut accounts = BTreeMap::new();
+        let (mut accounts, mut talks) = (BTreeMap::new(), Vec::new());
         for (row, entry) in work.entries.values() {
             if let Entry::Membership(change) = entry
-                && let Some(description) = self.description(state, &row.doc)?
+                && let Some(page) = self.description(state, &row.doc)?
+                && self.tells_of(state, &page, &change.account)?
             {
-                state.unsettled = true;
-                let talk = keys::unsettled_talk(&description.space.id(), &change.account);
-                work.batch.put(Table::Meta, talk, Vec::new());
+                talks.push((page.space.id(), change.account));
             }
             let restores = match entry {
                 Entry::Revoke { .. }
@@ -236,9 +233,15 @@ impl Replica {
             }
         }
         for (account, restores) in accounts {
+            // What its devices said of others may count no more, or again.
+            talks.extend(self.members_of_founded(state, &account)?);
             state.settled.remove(&account);
             state.unsettled = true;
             work.batch.put(Table::Meta, keys::unsettled(&account), vec![u8::from(restores)]);
+        }
+        for (space, account) in talks {
+            state.unsettled = true;
+            work.batch.put(Table::Meta, keys::unsettled_talk(&space, &account), Vec::new());
         }
         Ok(())
     }
@@ -273,68 +276,6 @@ impl Replica {
         Ok(())
     }
 
-    /// As [`Replica::settle_account`], for who came to a conversation or went.
-    fn settle_talks(&self) -> Result<(), EngineError> {
-        for (key, _) in self.scan_all(Table::Meta, keys::UNSETTLED_TALKS)? {
-            let Some((rest, account)) = key.split_last_chunk::<32>() else { continue };
-            let Some(space) = rest.last_chunk::<32>() else { continue };
-            let account = AccountId::from_bytes(*account);
-            let mut state = self.lock();
-            let mut work = Work::default();
-            let pages = self.documents(&mut state, &SpaceId::from_bytes(*space))?.into_iter();
-            for (doc, page) in pages.filter(|(_, page)| page.account == account) {
-                for target in self.targets(&mut state, &doc)? {
-                    self.settle(&mut state, &mut work, &target, &doc)?;
-                }
-                for (key, chain) in self.chains_of(&mut state, &doc)? {
-                    self.want_what_counts(&mut state, &mut work, &page, (&key, chain.held))?;
-                }
-                state = self.commit_large(state, &mut work)?;
-            }
-            work.batch.delete(Table::Meta, key.to_vec());
-            self.finish(state, work)?;
-        }
-        Ok(())
-    }
-
-    /// Texts that are not here and stand beyond what counts of whom the founder took out are wanted from
-    /// nobody, until he is back.
-    fn want_what_counts(
-        &self,
-        state: &mut State,
-        work: &mut Work,
-        page: &Description,
-        (key, held): (&ChainKey, u64),
-    ) -> Result<(), EngineError> {
-        let limit = self.heard_up_to(state, page, key)?;
-        let items = match self.log_items(key, limit.unwrap_or(0) + 1, held) {
-            // What is damaged is named elsewhere, and keeps nobody from opening the store.
-            Err(EngineError::Corrupt(_)) => return Ok(()),
-            items => items?,
-        };
-        for item in items {
-            for body in bodies_of(&item.entry) {
-                let place = keys::body(&body.hash, &key.doc);
-                let known = self.body_row(&body.hash, &key.doc)?;
-                let wanted = keys::wanted(&key.doc, &body.hash);
-                match (limit, known.as_deref().and_then(BodyState::parse)) {
-                    (Some(_), Some(BodyState::Wanted)) => {
-                        self.give_back_room(state, work, &key.doc, &place, body.size)?;
-                        self.put_body_state(work, &body.hash, &key.doc, BodyState::Evicted)?;
-                        work.batch.delete(Table::Meta, wanted);
-                    }
-                    (None, Some(BodyState::Evicted)) => {
-                        self.take_back_room(state, work, &key.doc, body.size)?;
-                        work.batch.put(Table::Meta, place, vec![BodyState::Wanted as u8]);
-                        work.batch.put(Table::Meta, wanted, body.size.to_be_bytes().to_vec());
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn settle_account(&self, account: &AccountId) -> Result<(), EngineError> {
         let mut state = self.lock();
         let mut work = Work::default();
@@ -357,7 +298,7 @@ impl Replica {
     }
 
     /// Entries that tombstones of a document name, void ones too.
-    fn targets(
+    pub(super) fn targets(
         &self,
         state: &mut State,
         doc: &DocumentId,

@@ -99,7 +99,11 @@ impl Replica {
         }
         let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
         let first = &kept.genesis.members;
-        for account in talk.present().filter(|account| !first.contains(account)) {
+        // The own devices are told too of what the account came to and left.
+        let own = state.own.as_ref().map(|own| own.account);
+        let all = talk.members.iter().filter(|(account, _)| !first.contains(account));
+        let told = all.filter(|(account, member)| member.present || Some(**account) == own);
+        for (account, _) in told {
             if self.stands_for(state, account, remote)? {
                 return Ok(true);
             }
@@ -171,6 +175,7 @@ impl Replica {
         let told = self.told_by(&mut state, account, keeper)?;
         let mut work = Work::default();
         let (mut taken, mut concerns, mut invited) = (0, false, false);
+        let mut later = Vec::new();
         // A device that was revoked speaks for nobody.
         let speaks = self.speaking(&mut state, remote, account)?;
         for told_of in spaces.iter().take(INTRODUCED_MAX) {
@@ -198,10 +203,14 @@ impl Replica {
             let own = account.is_some() && account == state.own.as_ref().map(|own| own.account);
             // Of a group a friend of somebody who came to it later may tell.
             let group = genesis.founder.is_some() && (told.trusted || told.is_carried);
-            if group && came_later && told.trusted {
-                note_told(&mut state, genesis.id());
-            }
-            if (named || keeper || own || group)
+            let looks = group && came_later && told.trusted;
+            let stored = looks && {
+                let row = self.store.get(Table::Meta, &keys::conversation(&genesis.id()))?;
+                row.is_some()
+            };
+            if stored {
+                later.push(genesis.id());
+            } else if (named || keeper || own || group)
                 && self.takes_up(
                     &mut state,
                     &mut work,
@@ -212,7 +221,11 @@ impl Replica {
             {
                 put(&mut work, &genesis, account);
                 taken += 1;
+                later.extend(looks.then(|| genesis.id()));
             }
+        }
+        for id in later {
+            note_told(&mut state, id);
         }
         // Of a new device of somebody one talks with the log of his account is taken from now on: it
         // may be all that is left of his devices, and nobody else may be there to tell of it.
@@ -304,8 +317,14 @@ impl Replica {
         let kept = self.conversations_kept(&mut state)?;
         let waits = |kept: &&KeptConversation| kept.standing == ConversationStanding::Requested;
         let room = is_known || kept.values().filter(waits).count() <= REQUESTS_MAX;
+        let one = KeptConversation {
+            id: *id,
+            genesis: genesis.clone(),
+            standing: ConversationStanding::Carried,
+        };
+        let ours = own.is_some_and(|own| talk.members.contains_key(&own));
         if room
-            && own.is_some_and(|own| talk.members.contains_key(&own))
+            && (ours || self.carries_for_others(&mut state, &one)?)
             && self.has_page_of(&mut state, &Space::Conversation(*id).id(), founder)?
         {
             return Ok(true);
@@ -415,6 +434,8 @@ impl Replica {
         };
         let is_of_kind =
             |kept: &KeptConversation| kept.standing == standing && (mine || !kept.genesis.audience);
+        // What turned out to be for others takes a place as well: a friend tells of so many and no more.
+        let taken = taken + if mine { 0 } else { self.unkept_groups(state)? };
         let known = (&*kept, just);
         self.makes_room(state, work, known, (taken, most), is_of_kind).map(room)
     }

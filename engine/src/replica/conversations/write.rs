@@ -233,7 +233,8 @@ impl Replica {
     }
 
     /// Versions of somebody's pages as they are here, as far as they count: what he took back of a
-    /// device does not come back because he goes. What he holds back counts once it is restored.
+    /// device does not come back because he goes. What he holds back counts once it is restored, if a cut
+    /// of his own says what that is; else it is left out.
     fn heard_of(
         &self,
         state: &mut State,
@@ -244,6 +245,9 @@ impl Replica {
         for (doc, description) in self.documents(state, &Space::Conversation(*id).id())? {
             if description.account == *account {
                 for (key, chain) in self.chains_of(state, &doc)? {
+                    if self.held_back_from(state, &description, &key)? == Some(0) {
+                        continue;
+                    }
                     let counts = self.counts_up_to(state, &description, &key, chain.held)?;
                     let link = match counts == chain.held {
                         true => chain.link,

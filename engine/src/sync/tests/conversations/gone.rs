@@ -208,3 +208,66 @@ fn texts_beyond_the_cut_are_wanted_from_nobody() {
         assert_eq!(texts(&network.parties[home].replica, &id), ["before", "later"], "{home}");
     }
 }
+
+/// The same of what was said and deleted beyond the cut: nothing is missing meanwhile, and it stays deleted.
+#[test]
+fn what_is_said_and_deleted_beyond_the_cut_is_wanted_from_nobody() {
+    let (mut network, accounts, id, lines) = group(700, 3);
+    lines.iter().for_each(|line| network.disconnect(*line));
+    let said = say(&network.parties[1].replica, &id, "never mind", NOW + 2).unwrap();
+    network.parties[1].replica.delete_directly(&said, NOW + 3).unwrap();
+    let aside = network.connect(1, 2);
+    run(&mut network);
+    network.disconnect(aside);
+    assert_eq!(texts(&network.parties[2].replica, &id), ["Deleted"]);
+    let section = Section { space: Space::Conversation(id).id(), class: SectionClass::Private };
+    let founder = &network.parties[0].replica;
+    founder.change_member(&id, accounts[1], false, NOW + 4).unwrap();
+    network.connect(0, 2);
+    run(&mut network);
+    assert_eq!(network.parties[2].replica.missing_bodies_count(&section).unwrap(), 0);
+    let founder = &network.parties[0].replica;
+    founder.change_member(&id, accounts[1], true, NOW + 5).unwrap();
+    network.connect(0, 1);
+    network.connect(1, 2);
+    run(&mut network);
+    for home in [0, 1, 2] {
+        assert_eq!(texts(&network.parties[home].replica, &id), ["Deleted"], "{home}");
+        let missing = network.parties[home].replica.missing_bodies_count(&section).unwrap();
+        assert_eq!(missing, 0, "{home}");
+    }
+}
+
+/// A thief's device of the founder takes somebody out; that it counts for nothing has his texts wanted again.
+#[test]
+fn a_removal_that_is_void_takes_no_text_away() {
+    let (mut network, accounts, id, lines) = group(710, 3);
+    let phone = link(&network.parties[0], 715, "phone");
+    network.parties.push(phone);
+    let own = network.connect(0, 3);
+    run(&mut network);
+    network.parties[0].replica.mend_conversations(NOW + 1).unwrap();
+    run(&mut network);
+    network.disconnect(own);
+    lines.iter().for_each(|line| network.disconnect(*line));
+    say(&network.parties[1].replica, &id, "later", NOW + 2).unwrap();
+    let pages = carried(&network.parties[1].replica, Some(&id));
+    network.parties[2].replica.take_carried(pages, NOW + 2).unwrap();
+    let section = Section { space: Space::Conversation(id).id(), class: SectionClass::Private };
+    let wanted = |network: &Network<Home>| {
+        network.parties[2].replica.missing_bodies_count(&section).unwrap()
+    };
+    network.parties[3].replica.change_member(&id, accounts[1], false, NOW + 3).unwrap();
+    let aside = network.connect(2, 3);
+    run(&mut network);
+    network.disconnect(aside);
+    assert_eq!(wanted(&network), 0);
+    let device = network.parties[3].replica.device().unwrap();
+    network.parties[0].replica.revoke_device(device, "stolen", NOW + 4).unwrap();
+    network.connect(0, 2);
+    run(&mut network);
+    assert_eq!(wanted(&network), 1);
+    network.connect(1, 2);
+    run(&mut network);
+    assert_eq!(texts(&network.parties[2].replica, &id), ["later"]);
+}
