@@ -276,7 +276,7 @@ impl Peers {
         let inner = self.lock();
         let stays = inner.records.contains_key(device) || inner.live.contains_key(device);
         drop(inner);
-        if stays { Ok(()) } else { self.replica.forget_peer(device) }
+        if stays { Ok(()) } else { self.replica.forget_visitor(device) }
     }
 
     /// Makes room for one more record if there is none of `device` and all places are taken.

@@ -4,7 +4,7 @@
 //! What a peer showed is worth no fsync of its own: it waits in memory, is written with the next
 //! commit, and at closing. What a crash takes of it is shown again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::{EngineError, Replica, State};
 use crate::chain::ChainKey;
 use crate::codec::{Reader, Writer};
 use crate::description::SectionClass;
-use crate::hash::DeviceId;
+use crate::hash::{DeviceId, DocumentId};
 use crate::limits::HEAD_AHEAD_MAX;
 use crate::store::{Batch, Table, keys};
 use crate::sync::exchange::{KnownTip, Section};
@@ -193,10 +193,29 @@ impl Replica {
     /// # Errors
     /// If the store fails.
     pub fn forget_peer(&self, device: &DeviceId) -> Result<(), EngineError> {
+        self.forget_but(device, &BTreeSet::new())
+    }
+
+    /// Forgets what a device showed of which there is no record, but for what it has of what the own
+    /// account said in conversations with it: how far that came stays known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn forget_visitor(&self, device: &DeviceId) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        let own = self.own_pages_for(&mut state, device)?;
+        drop(state);
+        self.forget_but(device, &own)
+    }
+
+    /// Forgets a peer, but for what it showed of some documents.
+    fn forget_but(&self, device: &DeviceId, but: &BTreeSet<DocumentId>) -> Result<(), EngineError> {
         self.write_along()?;
         let mut batch = Batch::new();
         for (key, _) in self.scan_all(Table::Meta, &keys::shown_by(device))? {
-            batch.delete(Table::Meta, key);
+            if keys::parse_chain_suffix(&key).is_none_or(|chain| !but.contains(&chain.doc)) {
+                batch.delete(Table::Meta, key);
+            }
         }
         self.forget_receipts(device, &mut batch)?;
         for row in [keys::peer(device), keys::agreed(device, false), keys::agreed(device, true)] {

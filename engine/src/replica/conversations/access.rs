@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{KeptConversation, KnownEpoch, Talk};
 use crate::description::{Section, SectionClass, Space};
-use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId};
+use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, DocumentId};
 use crate::model::entry::Entry;
 use crate::replica::{BodyState, EngineError, Replica, State};
 use crate::seal::hint_of;
@@ -111,6 +111,26 @@ impl Replica {
             }
         });
         failed.map_or(Ok(holders), Err)
+    }
+
+    /// Own pages in conversations in which the account of a device takes part or did.
+    pub(in crate::replica) fn own_pages_for(
+        &self,
+        state: &mut State,
+        device: &DeviceId,
+    ) -> Result<BTreeSet<DocumentId>, EngineError> {
+        let mut pages = BTreeSet::new();
+        let Some(own) = state.own.as_ref().map(|own| own.account) else { return Ok(pages) };
+        let Some(account) = self.account_of(state, device)? else { return Ok(pages) };
+        let kept = self.conversations_kept(state)?;
+        for (space, kept) in kept.iter().filter(|(_, kept)| !kept.genesis.audience) {
+            let talk = self.talk_of(state, &kept.id, &kept.genesis)?;
+            if talk.members.contains_key(&account) && talk.members.contains_key(&own) {
+                let all = self.documents(state, space)?.into_iter();
+                pages.extend(all.filter(|(_, page)| page.account == own).map(|(doc, _)| doc));
+            }
+        }
+        Ok(pages)
     }
 
     /// Other devices that showed that they have something of a conversation.

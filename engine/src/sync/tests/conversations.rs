@@ -19,6 +19,7 @@ mod reading;
 mod weekly;
 
 use super::replicas::{Home, NOW, link, person};
+use crate::description::{SectionClass, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId};
 use crate::replica::{
     BundleFile, ConversationStanding, Delivery, DirectDraft, EngineError, MessageStanding, Replica,
@@ -212,8 +213,8 @@ fn a_device_linked_later_reads_all_of_it() {
     assert_eq!(texts(&network.parties[2].replica, &id), ["one", "two"]);
     // Doing it again writes nothing.
     let section = |home: &Home| {
-        let space = crate::description::Space::Conversation(id).id();
-        let class = crate::description::SectionClass::Private;
+        let space = Space::Conversation(id).id();
+        let class = SectionClass::Private;
         home.replica.digest(&Section { space, class }).unwrap()
     };
     let before = section(&network.parties[0]);
@@ -283,6 +284,28 @@ fn groups_come_and_go() {
     network.parties[2].replica.change_member(&id, accounts[2], false, NOW + 9).unwrap();
     let refused = say(&network.parties[2].replica, &id, "too late", NOW + 10).unwrap_err();
     assert!(refused.to_string().contains("no more"), "{refused}");
+}
+
+#[test]
+fn what_somebody_has_fetched_stays_so_when_he_leaves() {
+    let (mut network, _, bob, line) = friends(195);
+    let ada = &network.parties[0].replica;
+    let id = ada.converse_with(bob, NOW + 1).unwrap();
+    say(ada, &id, "hello", NOW + 2).unwrap();
+    network.refresh();
+    run(&mut network);
+    network.disconnect(line);
+    let device = network.parties[1].replica.device().unwrap();
+    let ada = &network.parties[0].replica;
+    let delivery = || ada.conversation(&id, 10).unwrap()[0].delivery;
+    assert_eq!(delivery(), Some(Delivery::Fetched));
+    ada.forget_visitor(&device).unwrap();
+    assert_eq!(delivery(), Some(Delivery::Fetched));
+    let wall = Section { space: Space::Account(bob).id(), class: SectionClass::Public };
+    assert_eq!(ada.peer_tips(&device, &wall).unwrap(), []);
+    // Who is to be forgotten is.
+    ada.forget_peer(&device).unwrap();
+    assert_eq!(delivery(), Some(Delivery::Queued));
 }
 
 #[test]
