@@ -25,6 +25,7 @@ mod audience;
 mod body;
 mod bundle;
 mod carried;
+mod delivery;
 mod epochs;
 mod expiry;
 mod forget;
@@ -174,8 +175,7 @@ pub(crate) struct Talk {
     pub tainted: BTreeSet<EpochId>,
     /// Whether who comes is given older keys.
     pub shares_past: bool,
-    /// Its keys are sealed to the fixed keys of devices: who reads an audience cannot ask for one
-    /// whose prekey is gone.
+    /// Its keys are sealed to fixed keys of devices: who reads an audience cannot ask for another.
     pub fixed: bool,
 }
 

@@ -73,14 +73,16 @@ impl Replica {
         {
             return Ok(true);
         }
-        if let Some(own) = own.filter(|own| talk.members.contains_key(own))
+        // Another own device accepted what may not be here yet.
+        let chosen = kept.standing == ConversationStanding::Accepted;
+        if let Some(own) = own.filter(|own| chosen || talk.members.contains_key(own))
             && self.stands_for(state, &own, remote)?
         {
             // What was said while the own account took part is for all its devices.
             return Ok(true);
         }
         // A group that does not name the own account yet may have been told of by one.
-        let mine = own.is_some_and(|own| talk.members.contains_key(&own))
+        let mine = own.is_some_and(|own| chosen || talk.members.contains_key(&own))
             || (own.is_some()
                 && kept.standing == ConversationStanding::Carried
                 && !self.carries_for_others(state, kept)?);

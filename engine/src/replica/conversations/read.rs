@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::delivery::{answered, how_far};
 use super::{Circle, KeptConversation, Talk};
 use crate::chain::{ChainKey, extend};
 use crate::codec::DecodeError;
-use crate::description::{Description, Section, SectionClass, Space};
+use crate::description::{Description, Space};
 use crate::hash::{AccountId, ChangeId, ConversationId, DeviceId, SpaceId};
 use crate::model::entry::{BodyRef, Entry, Sealed, Spoken};
 use crate::replica::{EngineError, Replica, State, Text, Work};
 use crate::seal::{
     EPOCH_HINT_BYTES, EpochKey, SealError, SealForm, SealPlace, SealedEntry, hint_of,
 };
-use crate::store::{Table, keys};
 
 /// Whether a message can be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,14 +348,13 @@ impl Replica {
             out.push((opened, message));
         }
         let answered = answered(&out, &me);
+        let devices = self.devices_of(&mut self.lock(), &talk)?;
         for (opened, message) in &mut out {
             // What is refused is on no way to anybody.
             if opened.account == me && !matches!(message.standing, MessageStanding::Refused(_)) {
                 message.read_by = reading.read_by(opened);
                 message.read_by.retain(|account| *account != me);
-                let known = fetched.iter().chain(&answered);
-                let state = known.filter(|tip| tip.0 == opened.key && tip.1 >= opened.n);
-                let far = state.map(|tip| tip.2).max().unwrap_or(Delivery::Queued);
+                let far = how_far(opened, (&talk, &devices), fetched.iter().chain(&answered));
                 let read = !message.read_by.is_empty();
                 message.delivery = Some(if read { Delivery::Read } else { far });
             }
@@ -423,55 +422,6 @@ impl Replica {
         message.reactions = reading.reactions.get(&opened.id).cloned().unwrap_or_default();
         Ok(message)
     }
-
-    /// What devices showed that they have, and what that comes to.
-    fn fetched(
-        &self,
-        space: &SpaceId,
-        me: &AccountId,
-        talk: &Talk,
-    ) -> Result<Vec<(ChainKey, u64, Delivery)>, EngineError> {
-        let section = Section { space: *space, class: SectionClass::Private };
-        let mut devices = Vec::new();
-        let mut state = self.lock();
-        let own = state.own.as_ref().map(|own| own.device());
-        for account in talk.members.keys() {
-            let far = if account == me { Delivery::Stored } else { Delivery::Fetched };
-            let authority = self.authority_of(&mut state, account)?;
-            let known = authority.iter().flat_map(|authority| authority.devices.keys());
-            devices.extend(known.map(|device| (*device, far)));
-        }
-        drop(state);
-        for (key, _) in self.scan_all(Table::Meta, keys::KEEPERS)? {
-            let Some(device) = key.last_chunk::<32>() else { continue };
-            devices.push((DeviceId::from_bytes(*device), Delivery::Stored));
-        }
-        let mut out = Vec::new();
-        for (device, far) in devices {
-            if Some(device) != own {
-                let tips = self.peer_tips(&device, &section)?;
-                out.extend(tips.into_iter().map(|(key, n)| (key, n, far)));
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// How far own chains came, as others show who answered what stands in them: who names a message has it,
-/// and what stands before it in its chain. What is refused shows nothing.
-fn answered(
-    messages: &[(&Opened, DirectMessage)],
-    me: &AccountId,
-) -> Vec<(ChainKey, u64, Delivery)> {
-    let shows = |opened: &Opened, message: &DirectMessage| {
-        opened.account != *me && !matches!(message.standing, MessageStanding::Refused(_))
-    };
-    let answers = messages.iter().filter(|(opened, message)| shows(opened, message));
-    let answered: BTreeSet<ChangeId> = answers.filter_map(|(_, message)| message.target).collect();
-    let own = messages
-        .iter()
-        .filter(|(opened, _)| opened.account == *me && answered.contains(&opened.id));
-    own.map(|(opened, _)| (opened.key, opened.n, Delivery::Fetched)).collect()
 }
 
 const BROKEN: MessageStanding = MessageStanding::Refused("does not open");

@@ -121,7 +121,13 @@ impl Replica {
     pub fn delete_directly(&self, target: &ChangeId, now_ms: u64) -> Result<ChangeId, EngineError> {
         let mut state = self.lock();
         self.check_writer(&mut state)?;
-        let (id, _) = self.own_message(&mut state, target)?;
+        let (id, page) = self.own_message(&mut state, target)?;
+        let (_, talk) = self.known_conversation(&mut state, &id)?;
+        if talk.members.get(&page.account).is_some_and(|me| !me.present && !me.left) {
+            return Err(EngineError::Denied(
+                "you take part in this conversation no more, and nobody would hear of it".into(),
+            ));
+        }
         let edits = self.edits_of(&mut state, &id, target)?;
         let mut work = Work::default();
         let mut written = None;

@@ -134,3 +134,39 @@ fn that_somebody_left_is_told_to_who_took_part_alone() {
     introduce(ada, bob, &[genesis]);
     assert!(ada.replica.lock().parting_with.is_empty());
 }
+
+/// Somebody who came to a group later, by a founder he does not follow, accepts it and links a device: it has
+/// the group from his first one alone.
+#[test]
+fn a_device_linked_later_has_groups_that_its_account_came_to() {
+    let (mut network, ada, bob, _) = super::friends(960);
+    let (cleo, third) = person(965, "laptop");
+    cleo.replica.follow(ada, None, NOW).unwrap();
+    network.parties.push(cleo);
+    for home in [0, 1] {
+        network.parties[home].replica.follow(third, None, NOW).unwrap();
+    }
+    let lines = [network.connect(0, 2), network.connect(1, 2)];
+    run(&mut network);
+    let founder = &network.parties[1].replica;
+    let id = founder.found_group("later", &[ada, bob], NOW + 1).unwrap();
+    run(&mut network);
+    let founder = &network.parties[1].replica;
+    founder.change_member(&id, third, true, NOW + 2).unwrap();
+    say(founder, &id, "welcome", NOW + 3).unwrap();
+    network.refresh();
+    run(&mut network);
+    run(&mut network);
+    network.parties[2].replica.answer_request(&id, true, NOW + 4).unwrap();
+    assert_eq!(texts(&network.parties[2].replica, &id), ["welcome"]);
+    lines.iter().for_each(|line| network.disconnect(*line));
+    let phone = link(&network.parties[2], 968, "phone");
+    network.parties.push(phone);
+    network.connect(2, 3);
+    for now in [NOW + 5, NOW + 6] {
+        run(&mut network);
+        network.parties[2].replica.mend_conversations(now).unwrap();
+    }
+    run(&mut network);
+    assert_eq!(texts(&network.parties[3].replica, &id), ["welcome"]);
+}

@@ -5,7 +5,7 @@ use super::{friends, network, run, say, texts};
 use crate::description::{Section, SectionClass, Space};
 use crate::hash::AccountId;
 use crate::model::entry::ConversationGenesis;
-use crate::replica::{ConversationStanding, EngineError, GroupChange, Subscription};
+use crate::replica::{ConversationStanding, Delivery, EngineError, GroupChange, Subscription};
 use crate::store::{Table, keys};
 use crate::sync::exchange::{Exchange, Reason};
 use crate::sync::sim::Network;
@@ -123,7 +123,32 @@ fn a_friend_who_is_named_carries_no_group_and_both_are_in_sync() {
     assert!(network.outcomes.iter().all(|(_, o)| o.is_equal() && o.missing_there == 0));
     let messages = network.parties[0].replica.conversation(&id, 10).unwrap();
     let one = messages.iter().find(|message| message.id == said).unwrap();
-    assert_eq!(one.delivery, Some(crate::replica::Delivery::Queued));
+    assert_eq!(one.delivery, Some(Delivery::Queued));
+}
+
+/// What was said before somebody came is for those who were there: that he has its bytes says nothing.
+#[test]
+fn who_came_later_fetched_nothing_that_was_said_before() {
+    let (mut network, ada, bob, line) = friends(540);
+    let (cleo, third) = person(545, "pc");
+    network.parties.push(cleo);
+    network.parties[0].replica.follow(third, None, NOW).unwrap();
+    network.parties[2].replica.follow(ada, None, NOW).unwrap();
+    network.connect(0, 2);
+    run(&mut network);
+    network.disconnect(line);
+    let founder = &network.parties[0].replica;
+    let id = founder.found_group("later", &[bob], NOW + 1).unwrap();
+    say(founder, &id, "before", NOW + 2).unwrap();
+    founder.change_member(&id, third, true, NOW + 3).unwrap();
+    say(founder, &id, "since", NOW + 4).unwrap();
+    network.refresh();
+    run(&mut network);
+    run(&mut network);
+    assert_eq!(texts(&network.parties[2].replica, &id), ["since"]);
+    let messages = network.parties[0].replica.conversation(&id, 10).unwrap();
+    let far: Vec<_> = messages.iter().map(|message| message.delivery.unwrap()).collect();
+    assert_eq!(far, [Delivery::Queued, Delivery::Fetched]);
 }
 
 #[test]
