@@ -40,7 +40,7 @@ const LISTED_BYTES_MIN: usize = 3 + 32;
 const DAMAGED_FOUND_MAX: usize = 16;
 /// Changes of a file: small ones must not unfold to many times its size.
 const CHANGES_MAX: usize = BUNDLE_BYTES_MAX / 64;
-/// Groups of a file that have no room but by a page of somebody known, and are looked at for one.
+/// Groups of a file that are looked at for a page of their founder that names the own account.
 const CLAIMED_MAX: usize = 64;
 
 const CHAIN: u8 = 0;
